@@ -1,0 +1,66 @@
+"""The passes of the compiler: graph in, graph out. Everything another tool needs to embed them.
+
+    from stitchc.passes import Pipeline, Trace, Partition, Similarity, Cost, Plan
+    plan = Pipeline([Trace(), Partition(), Similarity(), Cost()])(Plan.of(net_a, net_b, images=x))
+
+Names are loaded on first use, so that importing this package does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .base import Pass, Pipeline
+    from .candidates import Candidate, Candidates
+    from .cost import Cost
+    from .emit.codegen import Codegen
+    from .emit.onnx import ExportOnnx
+    from .fit import Fit
+    from .model import Images, InputSpec, Model, TensorImages
+    from .partition import Partition
+    from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
+    from .select import Select
+    from .similarity import Similarity
+    from .stitch import Stitch
+    from .trace import Trace
+    from .values import Cut, Cuts, Price, Rejected, Value
+    from .verify import Verify
+
+_HOME = {
+    "AdapterUse": "plan",
+    "Candidate": "candidates",
+    "Candidates": "candidates",
+    "Codegen": "emit.codegen",
+    "Cost": "cost",
+    "Cut": "values",
+    "Cuts": "values",
+    "ExportOnnx": "emit.onnx",
+    "Fit": "fit",
+    "Fragment": "plan",
+    "Images": "model",
+    "InputSpec": "model",
+    "Model": "model",
+    "PairSimilarity": "plan",
+    "Partition": "partition",
+    "Pass": "base",
+    "Pipeline": "base",
+    "Plan": "plan",
+    "Price": "values",
+    "Rejected": "values",
+    "Select": "select",
+    "Similarity": "similarity",
+    "Stitch": "stitch",
+    "TensorImages": "model",
+    "Trace": "trace",
+    "Value": "values",
+    "Verified": "plan",
+    "Verify": "verify",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

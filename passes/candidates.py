@@ -1,0 +1,76 @@
+"""Candidates as columns: pairs of cuts by the hundred thousand, without an object each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .values import Price
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One possible stitch: the front's cut, the back's cut, the adapter, how alike, and what the whole would take.
+
+    front, back: (index of the model in the plan, index of the cut in its cuts). similarity: NaN when not computed.
+    """
+
+    front: tuple[int, int]
+    back: tuple[int, int]
+    adapter: str
+    similarity: float
+    price: Price
+    feasible: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """A table of candidates, one row each. All columns are arrays of one length.
+
+    front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.
+    params, macs, size_bytes: int64, of the whole stitched network. similarity: float64. feasible: bool.
+    order: rows from best to worst under `rank`, only the feasible ones once a budget was applied; filled by `select`.
+    """
+
+    adapters: tuple[str, ...]
+    front_model: np.ndarray
+    front_cut: np.ndarray
+    back_model: np.ndarray
+    back_cut: np.ndarray
+    adapter: np.ndarray
+    params: np.ndarray
+    macs: np.ndarray
+    size_bytes: np.ndarray
+    similarity: np.ndarray
+    feasible: np.ndarray
+    order: np.ndarray
+    rank: str = ""
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def __getitem__(self, row: int) -> Candidate:
+        return Candidate(
+            front=(int(self.front_model[row]), int(self.front_cut[row])),
+            back=(int(self.back_model[row]), int(self.back_cut[row])),
+            adapter=self.adapters[self.adapter[row]],
+            similarity=float(self.similarity[row]),
+            price=Price(int(self.params[row]), int(self.macs[row]), int(self.size_bytes[row])),
+            feasible=bool(self.feasible[row]),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Candidates):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def metric(self, name: str) -> np.ndarray:
+        """The column of a metric by its name in a budget: params, macs, flops or size."""
+        return {"params": self.params, "macs": self.macs, "flops": 2 * self.macs, "size": self.size_bytes}[name]
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return a == b

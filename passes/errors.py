@@ -1,0 +1,111 @@
+"""Every error that stitchc raises on purpose, in one tree.
+
+    StitchError                 what all of them are: a message, a hint, a code, an exit status
+    ├── InputError        (2)   something that was given cannot be used
+    │   ├── ModelError          a model cannot be found, loaded or traced
+    │   │   ├── WeightsUnavailable   its weights are not here and cannot be downloaded
+    │   │   ├── BadCheckpoint        its file is missing, truncated or does not fit the architecture
+    │   │   ├── UnsafeCheckpoint     its file holds pickled code
+    │   │   └── TraceError           no front-end can turn it into a graph
+    │   ├── DataError           images cannot be found or read
+    │   ├── QuantityError       a budget or a metric that means nothing
+    │   ├── CutError            a cut that does not exist, or a pair that cannot be joined
+    │   └── OutputError         the output folder cannot be written
+    ├── Infeasible        (1)   no candidate meets the budget; carries the nearest reachable values
+    ├── VerificationError (1)   what was emitted does not agree with what was meant
+    └── PipelineError     (1)   passes in an order that cannot work
+
+`message` says what was given, where, and why it is refused; `hint` says the exact thing to try.
+`code` is stable and goes into `--json` documents; the number above is the exit status of the command line.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+
+class StitchError(Exception):
+    """An error of stitchc: `message` (what and why), `hint` (what to try), `code`, `exit_status`."""
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def as_dict(self) -> dict[str, Any]:
+        """The `error` object of a JSON document."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+class InputError(StitchError):
+    code = "input"
+    exit_status = 2
+
+
+class ModelError(InputError):
+    code = "model"
+
+
+class WeightsUnavailable(ModelError):
+    code = "weights-unavailable"
+
+
+class BadCheckpoint(ModelError):
+    code = "bad-checkpoint"
+
+
+class UnsafeCheckpoint(ModelError):
+    code = "unsafe-checkpoint"
+
+
+class TraceError(ModelError):
+    code = "trace"
+
+
+class DataError(InputError):
+    code = "data"
+
+
+class QuantityError(InputError):
+    code = "quantity"
+
+
+class CutError(InputError):
+    code = "cut"
+
+
+class OutputError(InputError):
+    code = "output"
+
+
+class Infeasible(StitchError):
+    """No candidate meets the budget. `nearest` is the smallest reachable value of each metric of the budget."""
+
+    code = "infeasible"
+
+    def __init__(self, message: str, hint: str = "", nearest: Mapping[str, float] | None = None):
+        super().__init__(message, hint)
+        self.nearest = dict(nearest or {})
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"nearest": self.nearest}
+
+
+class VerificationError(StitchError):
+    code = "verification"
+
+
+class PipelineError(StitchError):
+    code = "pipeline"
+
+
+def did_you_mean(given: str, known: list[str], *, cutoff: float = 0.6) -> str:
+    """`Did you mean 'x'?` with up to three of the `known` names nearest to `given`, or an empty string."""
+    near = get_close_matches(given, known, n=3, cutoff=cutoff)
+    return f"Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""

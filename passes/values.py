@@ -1,0 +1,109 @@
+"""Values of a graph as data: what crosses a cut, and where the cut is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that crosses a cut, described without its batch axis (which is always axis 0).
+
+    shape: without batch. layout: "NCHW" (maps), "NHWC" (maps, channels last), "NLC" (tokens), "NC" (a vector).
+    tokens: how many prefix tokens (class, distillation, registers) stand before the pixels of an NLC value.
+    grid: (height, width) of the pixels; None for NC, and for tokens that are laid out on no grid.
+    """
+
+    shape: tuple[int, ...]
+    layout: str
+    tokens: int = 0
+    grid: tuple[int, int] | None = None
+
+    @property
+    def channels(self) -> int:
+        return self.shape[0] if self.layout == "NCHW" else self.shape[-1]
+
+    @property
+    def pixels(self) -> int:
+        """Positions that share the channels, prefix tokens not counted; 1 for a vector."""
+        if self.layout == "NLC":
+            return self.shape[0] - self.tokens
+        return prod(self.grid) if self.grid else 1
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a network, or a part of one, takes. Every part is additive except memory (a peak) and latency.
+
+    params: trainable numbers, shared ones once. macs: multiply-adds of convolutions and matrix products (attention
+    included) for one image. size_bytes: of the weights file. memory_bytes: peak activations for one image.
+    latency_ms: for one image. None where it was not computed.
+    """
+
+    params: int = 0
+    macs: int = 0
+    size_bytes: int = 0
+    memory_bytes: int | None = None
+    latency_ms: float | None = None
+
+    @property
+    def flops(self) -> int:
+        """Two per multiply-add."""
+        return 2 * self.macs
+
+    def __add__(self, other: Price) -> Price:
+        return Price(self.params + other.params, self.macs + other.macs, self.size_bytes + other.size_bytes)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The `cost` object of a JSON document: every metric under its name with its unit."""
+        return {
+            "params": self.params,
+            "macs": self.macs,
+            "flops": self.flops,
+            "size_bytes": self.size_bytes,
+            "memory_bytes": self.memory_bytes,
+            "latency_ms": self.latency_ms,
+        }
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A value that alone crosses from all that comes before it to all that comes after.
+
+    index: from 0 in graph order. node: the fx node. path: the outermost module, plain containers aside, whose output
+    the value is, else the module that encloses it. paths: every module whose output it is, innermost first.
+    before, after: the price of the fragment up to here, and from here on; filled by the pass `cost`.
+    """
+
+    index: int
+    node: str
+    path: str
+    value: Value
+    paths: tuple[str, ...] = ()
+    before: Price | None = None
+    after: Price | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A value that is no cut, and why."""
+
+    node: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The cuts of one graph under one rule, and the values that are none."""
+
+    rule: str
+    cuts: tuple[Cut, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.cuts)
+
+    def __getitem__(self, index: int) -> Cut:
+        return self.cuts[index]
