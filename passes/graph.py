@@ -27,8 +27,38 @@ from torch.fx import Graph, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
 VIEWS = frozenset(
-    "view reshape permute transpose t squeeze unsqueeze expand expand_as flatten unflatten select narrow slice chunk split "
-    "unbind movedim swapaxes view_as detach contiguous to getitem getattr real imag diagonal unfold as_strided".split()
+    [
+        "view",
+        "reshape",
+        "permute",
+        "transpose",
+        "t",
+        "squeeze",
+        "unsqueeze",
+        "expand",
+        "expand_as",
+        "flatten",
+        "unflatten",
+        "select",
+        "narrow",
+        "slice",
+        "chunk",
+        "split",
+        "unbind",
+        "movedim",
+        "swapaxes",
+        "view_as",
+        "detach",
+        "contiguous",
+        "to",
+        "getitem",
+        "getattr",
+        "real",
+        "imag",
+        "diagonal",
+        "unfold",
+        "as_strided",
+    ]
 )
 
 
