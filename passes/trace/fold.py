@@ -12,7 +12,9 @@ from torch.fx.node import map_arg
 from ..graph import dependencies
 
 # What is random is no constant, even when nothing goes in.
-_RANDOM = frozenset({"rand", "randn", "randint", "randperm", "bernoulli", "normal", "rand_like", "randn_like", "multinomial"})
+_RANDOM = frozenset(
+    {"rand", "randn", "randint", "randperm", "bernoulli", "normal", "rand_like", "randn_like", "multinomial"}
+)
 
 
 def fold_constants(graph_module: GraphModule) -> GraphModule:
