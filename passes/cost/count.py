@@ -18,7 +18,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stitchc.passes.values import Price
+from ..values import Price
 
 from .formulas import is_free, macs_of
 

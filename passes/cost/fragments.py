@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import GraphModule, Node
 
-from stitchc.passes.graph import dependencies, output, reachable, reads_input
-from stitchc.passes.values import Price
+from ..graph import dependencies, output, reachable, reads_input
+from ..values import Price
 
 from .count import NodeCost
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
-from stitchc.passes import adapters as registry
-from stitchc.passes.candidates import Candidates
-from stitchc.passes.errors import InputError, did_you_mean
-from stitchc.passes.values import Cuts, Price, Value
+from .. import adapters as registry
+from ..candidates import Candidates
+from ..errors import InputError, did_you_mean
+from ..values import Cuts, Price, Value
 
 DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
 
@@ -43,20 +43,72 @@ def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[in
             yield (b, a) if prices[a].macs == prices[b].macs else (faster, slower)
 
 
-def candidates(
-    cuts: Sequence[Cuts], pairs: Sequence[tuple[int, int]], adapters: Sequence[str], chosen: object = None
-) -> Candidates:
-    """The table of all (front cut, back cut, adapter) over `pairs` of models, in that order; cuts must be priced.
+def candidates(cuts: Sequence[Cuts], pairs: Sequence[tuple[int, int]], adapters: Sequence[str]) -> Candidates:
+    """The table of all (front cut, back cut, adapter), pair of models after pair; the cuts must be priced.
 
-    Pairs of cuts that an adapter cannot join are left out. An adapter is asked once for each pair of distinct values.
+    Where an adapter cannot join two values there is no row. An adapter is asked once for each pair of distinct values.
     """
-    parts = [_block(cuts, front, back, adapters) for front, back in pairs]
-    columns = {name: np.concatenate([getattr(p, name) for p in parts] or [np.empty(0)]) for name in _Block.names()}
-    rows = len(columns["params"])
+    parts = [_Rows.of(pair, cuts, adapters) for pair in pairs] or [_Rows.empty()]
+    indices = np.concatenate([part.indices for part in parts], axis=1).astype(np.int32)
+    amounts = np.concatenate([part.amounts for part in parts], axis=1)
+    front_model, front_cut, back_model, back_cut, adapter = indices
+    params, macs, size_bytes = amounts
     return Candidates(
         adapters=tuple(adapters),
-        **{name: column.astype(np.int64 if name in _AMOUNTS else np.int32) for name, column in columns.items()},
-        similarity=np.full(rows, np.nan),
-        feasible=np.ones(rows, dtype=bool),
+        front_model=front_model,
+        front_cut=front_cut,
+        back_model=back_model,
+        back_cut=back_cut,
+        adapter=adapter,
+        params=params,
+        macs=macs,
+        size_bytes=size_bytes,
+        similarity=np.full(len(params), np.nan),
+        feasible=np.ones(len(params), dtype=bool),
         order=np.empty(0, dtype=np.int64),
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """indices: [5, rows], as the first columns of `Candidates`. amounts: int64 [3, rows]: params, macs, bytes."""
+
+    indices: np.ndarray
+    amounts: np.ndarray
+
+    @classmethod
+    def empty(cls) -> _Rows:
+        return cls(np.empty((5, 0), dtype=np.int64), np.empty((3, 0), dtype=np.int64))
+
+    @classmethod
+    def of(cls, pair: tuple[int, int], cuts: Sequence[Cuts], adapters: Sequence[str]) -> _Rows:
+        front, back = (cuts[model].cuts for model in pair)
+        if not front or not back or not adapters:
+            return cls.empty()
+        joint = _adapter_amounts([c.value for c in front], [c.value for c in back], adapters)
+        before = _amounts(c.before for c in front)[:, :, None, None]
+        after = _amounts(c.after for c in back)[:, None, :, None]
+        rows = np.nonzero(joint[0] >= 0)  # front cut, back cut, adapter
+        models = (np.full(len(rows[0]), model) for model in pair)
+        front_model, back_model = models
+        return cls(
+            indices=np.stack([front_model, rows[0], back_model, rows[1], rows[2]]),
+            amounts=(before + joint + after)[:, *rows],
+        )
+
+
+def _adapter_amounts(front: Sequence[Value], back: Sequence[Value], adapters: Sequence[str]) -> np.ndarray:
+    """[3, front cuts, back cuts, adapters]: params, macs and bytes of the adapter, -1 where it cannot join the two."""
+    fronts, backs = list(dict.fromkeys(front)), list(dict.fromkeys(back))
+    distinct = np.full((3, len(fronts), len(backs), len(adapters)), -1, dtype=np.int64)
+    for (i, x), (j, y), (k, name) in product(enumerate(fronts), enumerate(backs), enumerate(adapters)):
+        price = registry.get(name).price(x, y)
+        if isinstance(price, Price):
+            distinct[:, i, j, k] = price.params, price.macs, price.size_bytes
+    where = np.ix_([fronts.index(v) for v in front], [backs.index(v) for v in back])
+    return distinct[:, *where]
+
+
+def _amounts(prices: Iterable[Price | None]) -> np.ndarray:
+    """int64 [3, prices]: params, macs, bytes."""
+    return np.array([(p.params, p.macs, p.size_bytes) for p in prices if p is not None], dtype=np.int64).T
