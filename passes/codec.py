@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, led by their type hints. Fields marked `metadata={"data": False}` are skipped."""
+"""Frozen dataclasses to JSON and back, led by their type hints. Fields marked `{"data": False}` are skipped."""
 
 from __future__ import annotations
 

@@ -27,8 +27,38 @@ from torch.fx import Graph, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
 VIEWS = frozenset(
-    "view reshape permute transpose t squeeze unsqueeze expand expand_as flatten unflatten select narrow slice chunk split "
-    "unbind movedim swapaxes view_as detach contiguous to getitem getattr real imag diagonal unfold as_strided".split()
+    [
+        "view",
+        "reshape",
+        "permute",
+        "transpose",
+        "t",
+        "squeeze",
+        "unsqueeze",
+        "expand",
+        "expand_as",
+        "flatten",
+        "unflatten",
+        "select",
+        "narrow",
+        "slice",
+        "chunk",
+        "split",
+        "unbind",
+        "movedim",
+        "swapaxes",
+        "view_as",
+        "detach",
+        "contiguous",
+        "to",
+        "getitem",
+        "getattr",
+        "real",
+        "imag",
+        "diagonal",
+        "unfold",
+        "as_strided",
+    ]
 )
 
 
@@ -66,9 +96,11 @@ def dependencies(graph: Graph) -> dict[Node, tuple[Node, ...]]:
     memory: dict[Node, Node] = {}  # the node that allocated the memory a value lies in, as far as views tell
     writers: dict[Node, list[Node]] = {}
     needs: dict[Node, tuple[Node, ...]] = {}
+    position = {node: i for i, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         arguments = node.all_input_nodes
-        written = [w for a in arguments for w in writers.get(memory[a], ()) if w is not a]
+        # What was written before an argument was made has been seen to when that was.
+        written = [w for a in arguments for w in writers.get(memory[a], ()) if position[w] > position[a]]
         needs[node] = tuple(dict.fromkeys([*arguments, *written]))
         shares = arguments and (writes_in_place(node) or target_name(node) in VIEWS)
         memory[node] = memory[arguments[0]] if shares else node

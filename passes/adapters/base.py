@@ -14,8 +14,8 @@ from . import convert
 class Adapter(nn.Module):
     """From the value at a front's cut, [batch, *front.shape], to what the back expects, [batch, *back.shape].
 
-    The conversions of layout, tokens and size are part of `forward`, so they are part of the stitched graph. One that is
-    linear in its weights also says what `fit` needs: `design` and `target`, row by row, such that
+    The conversions of layout, tokens and size are part of `forward`, so they are part of the stitched graph. One that
+    is linear in its weights also says what `fit` needs: `design` and `target`, row by row, such that
     `target ~ design @ weight.T + bias`, and `load`, which takes the solution.
     """
 

@@ -16,7 +16,7 @@ class Linear(Adapter):
     """y = W x + b at every position, at the smaller of the two resolutions, with a bilinear resize where they differ.
 
     A 1x1 convolution and a bilinear resize commute, so the cheaper order is exact. Prefix tokens go through the same
-    matrix when both sides have equally many; otherwise the front's are dropped and the back's are the mean of the pixels.
+    matrix when both sides have equally many; else the front's are dropped and the back's are the mean of the pixels.
     """
 
     name: ClassVar[str] = "linear"

@@ -91,7 +91,7 @@ def check(graph: GraphModule, module: nn.Module, model: Model, batches: tuple[in
         difference = ((got - want).abs().max() / scale).item()
         if got.shape != want.shape or not difference <= 1e-5:
             raise TraceError(
-                f"{model.name}: the traced graph differs from the model by {difference:.2g} (relative) on {batch} images",
+                f"{model.name}: the graph differs from the model by {difference:.2g} (relative) on {batch} images",
                 "The model does something at random or depends on its own state; it cannot be compiled.",
             )
 
