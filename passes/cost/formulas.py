@@ -37,33 +37,39 @@ _MACS: dict[Any, Callable[..., int]] = {
 }
 
 # Free by the convention, though neither element-wise nor a view nor a reduction by torch's own tags.
-_FREE = frozenset(
-    # normalisation
-    "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm miopen_batch_norm "
-    "_batch_norm_no_update _batch_norm_with_update batch_norm_with_update native_layer_norm native_group_norm "
-    "_fused_rms_norm _softmax _log_softmax _safe_softmax softmax log_softmax linalg_vector_norm norm renorm "
-    # pooling and resizing
-    "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d "
-    "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d adaptive_avg_pool1d "
-    "upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d upsample_linear1d upsample_bilinear2d "
-    "_upsample_bilinear2d_aa upsample_bicubic2d _upsample_bicubic2d_aa "
-    # reductions that older versions of torch do not tag
-    "sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all logsumexp aminmax "
-    # moving, making and looking up numbers
-    "_to_copy _unsafe_view _reshape_copy cat stack clone copy copy_ fill fill_ zero_ index index_put index_put_ "
-    "_unsafe_index _unsafe_index_put index_select index_add gather scatter scatter_ scatter_add select_scatter "
-    "slice_scatter unsafe_split unsafe_chunk cumsum sort topk masked_fill masked_fill_ masked_select embedding roll flip repeat tile repeat_interleave "
-    "constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d pad im2col unfold pixel_shuffle "
-    "pixel_unshuffle channel_shuffle native_channel_shuffle lift lift_fresh lift_fresh_copy contiguous set_ resize_ "
-    "native_dropout _local_scalar_dense item triu tril one_hot bincount where nonzero is_nonzero "
-    "arange linspace full full_like zeros zeros_like ones ones_like empty empty_like empty_strided new_empty "
-    "new_empty_strided new_zeros new_ones new_full eye scalar_tensor tril_indices triu_indices "
-    "rand randn rand_like randn_like randint randperm bernoulli bernoulli_ uniform_ normal_ detach alias "
-    "_assert_async _assert_tensor_metadata sym_size sym_numel sym_stride sym_storage_offset "
-    "_weight_norm_interface _weight_norm_interface_copy".split()  # noqa: SIM905 -- a list of words reads better
-)
+_NORMALISATION = """
+    native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm miopen_batch_norm
+    _batch_norm_no_update _batch_norm_with_update batch_norm_with_update native_layer_norm native_group_norm
+    _fused_rms_norm _softmax _log_softmax _safe_softmax softmax log_softmax linalg_vector_norm norm renorm
+    _weight_norm_interface _weight_norm_interface_copy
+"""
+_POOLING_AND_RESIZING = """
+    max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d
+    adaptive_avg_pool1d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d
+    upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d upsample_linear1d upsample_bilinear2d
+    _upsample_bilinear2d_aa upsample_bicubic2d _upsample_bicubic2d_aa
+"""
+_REDUCTIONS = """
+    sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all logsumexp aminmax cumsum sort topk
+"""
+_MOVING_NUMBERS = """
+    _to_copy _unsafe_view _reshape_copy cat stack clone copy contiguous set resize detach alias unsafe_split unsafe_chunk
+    lift lift_fresh lift_fresh_copy index index_put _unsafe_index _unsafe_index_put index_select index_add gather
+    scatter scatter_add select_scatter slice_scatter masked_fill masked_select embedding where nonzero is_nonzero
+    roll flip repeat tile repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d pad
+    im2col unfold pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle triu tril native_dropout
+    _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset _assert_async _assert_tensor_metadata
+"""
+_MAKING_NUMBERS = """
+    arange linspace full full_like zeros zeros_like ones ones_like empty empty_like empty_strided new_empty
+    new_empty_strided new_zeros new_ones new_full fill zero eye one_hot bincount scalar_tensor tril_indices triu_indices
+    rand randn rand_like randn_like randint randperm bernoulli uniform normal
+"""
+_FREE = frozenset((_NORMALISATION + _POOLING_AND_RESIZING + _REDUCTIONS + _MOVING_NUMBERS + _MAKING_NUMBERS).split())
 _FREE_TAGS = {
-    getattr(torch.Tag, name) for name in ("pointwise", "reduction", "view_copy", "inplace_view") if hasattr(torch.Tag, name)
+    getattr(torch.Tag, name)
+    for name in ("pointwise", "reduction", "view_copy", "inplace_view")
+    if hasattr(torch.Tag, name)  # torch has not had them all for long
 }
 
 
@@ -80,4 +86,4 @@ def macs_of(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: A
 def is_free(operator: Any) -> bool:
     """Whether an aten operator costs nothing by the convention of this module."""
     name = operator._overloadpacket.__name__
-    return bool(operator.is_view or _FREE_TAGS & set(operator.tags) or name in _FREE or name.removesuffix("_") in _FREE)
+    return bool(operator.is_view or _FREE_TAGS & set(operator.tags) or name.removesuffix("_") in _FREE)

@@ -1,4 +1,4 @@
-"""The price of what lies before and after each cut, from the price of each node: one sweep, whatever the number of cuts.
+"""The price of what lies before and after each cut, from that of each node: one sweep, however many cuts.
 
 What depends on the image lies on one side of a cut, and which side follows from graph order: a cut is a value that
 every path from input to output passes. What depends on no image (a position table, a mask, what computes them) belongs
@@ -18,13 +18,12 @@ from torch.fx import GraphModule, Node
 
 from ..graph import dependencies, output, reachable, reads_input
 from ..values import Price
-
-from .count import NodeCost
+from .count import NodeCost, Stored
 
 
 @dataclass(frozen=True)
 class FragmentPrices:
-    """whole: of the graph. before, after: one price for each cut. uncounted: operators without formula, in the whole."""
+    """whole: of the graph. before, after: one for each cut. uncounted: operators without formula in the whole."""
 
     whole: Price
     before: tuple[Price, ...]
@@ -37,7 +36,7 @@ def fragment_prices(graph: GraphModule, costs: Sequence[NodeCost], cuts: Sequenc
     nodes = list(graph.graph.nodes)
     uses = _uses(graph)
     rows: list[tuple[int, int, int, int, int]] = []  # first use, last use, params, macs, bytes
-    stored: dict = {}
+    stored: dict[Stored, tuple[int, int]] = {}
     uncounted: Counter[str] = Counter()
     for node, cost in zip(nodes, costs, strict=True):
         if node not in uses:

@@ -89,11 +89,10 @@ class _Rows:
         before = _amounts(c.before for c in front)[:, :, None, None]
         after = _amounts(c.after for c in back)[:, None, :, None]
         rows = np.nonzero(joint[0] >= 0)  # front cut, back cut, adapter
-        models = (np.full(len(rows[0]), model) for model in pair)
-        front_model, back_model = models
+        front_model, back_model = (np.full(len(rows[0]), model) for model in pair)
         return cls(
             indices=np.stack([front_model, rows[0], back_model, rows[1], rows[2]]),
-            amounts=(before + joint + after)[:, *rows],
+            amounts=(before + joint + after)[(slice(None), *rows)],
         )
 
 
@@ -106,7 +105,7 @@ def _adapter_amounts(front: Sequence[Value], back: Sequence[Value], adapters: Se
         if isinstance(price, Price):
             distinct[:, i, j, k] = price.params, price.macs, price.size_bytes
     where = np.ix_([fronts.index(v) for v in front], [backs.index(v) for v in back])
-    return distinct[:, *where]
+    return distinct[(slice(None), *where)]
 
 
 def _amounts(prices: Iterable[Price | None]) -> np.ndarray:

@@ -7,15 +7,14 @@ import pytest
 import timm
 import torch
 import torchvision
-from small_nets import CUTS, SIZE, Plain, Shared, cuts_of, graph_of, plan_of
-from torch import nn
-
+from small_nets import CUTS, SIZE, Plain, Shared, graph_of, plan_of
 from stitchc.passes import Cost, Price, adapters
-from stitchc.passes.cost.count import count, total
+from stitchc.passes.cost.count import NodeCost, count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
 from stitchc.passes.errors import CutError, InputError
 from stitchc.passes.graph import by_name, dependencies, output, reachable
+from torch import nn
 
 
 def test_a_node_costs_its_products_and_its_parameters():
@@ -115,11 +114,9 @@ def _sum(costs):
     return Price(sum(s.params for s in stored), sum(c.macs for c in costs), sum(s.size_bytes for s in stored))
 
 
-@pytest.mark.parametrize(("net", "cuts"), [(Plain(), CUTS), (Shared(), ("add_1", "mid", "mul", "second", "first_1"))])
+@pytest.mark.parametrize(("net", "cuts"), [(Plain(), CUTS), (Shared(), ("add_1", "mid", "mul", "first_1"))])
 def test_a_fragment_costs_what_the_nodes_that_it_needs_cost(net, cuts):
     graph = graph_of(net)
-    cuts = [c for c in cuts if c in by_name(graph.graph)]
-    assert len(cuts) >= 3
     costs = count(graph, SIZE)
     prices = fragment_prices(graph, costs, cuts)
     for cut, before, after in zip(cuts, prices.before, prices.after, strict=True):
@@ -231,12 +228,10 @@ def test_words_that_are_none_are_refused():
 
 
 def test_pricing_many_cuts_is_no_walk_for_each():
-    """2,000 nodes and 1,000 cuts a model in the time that walking once for each cut would take many times over."""
+    """2,000 nodes and 1,000 cuts, in a small part of the time that a walk for each cut takes."""
     graph = graph_of(nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(1000)]))
-    nodes = [n.name for n in graph.graph.nodes if n.op == "call_module"]
-    costs = count(graph, (4,))
+    costs = [NodeCost(n.name, macs=1) for n in graph.graph.nodes]
     start = time.process_time()
-    prices = fragment_prices(graph, costs, nodes[:-1:2])
-    assert time.process_time() - start < 1.0
-    assert [p.macs for p in prices.before[:3]] == [16, 32, 48]
-    assert cuts_of(graph, nodes[0], size=(4,))[0].value.shape == (4,)
+    prices = fragment_prices(graph, costs, [c.node for c in costs[1:-1:2]])
+    assert time.process_time() - start < 0.5
+    assert [p.macs for p in prices.before[:3]] == [2, 4, 6]
