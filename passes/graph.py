@@ -59,16 +59,17 @@ def writes_in_place(node: Node) -> bool:
 
 
 def dependencies(graph: Graph) -> dict[Node, tuple[Node, ...]]:
-    """What each node needs: its arguments, and every earlier in-place write to memory that it reads.
+    """What each node needs: its arguments, and every in-place write to an argument's memory since it was made.
 
     A write through a view (`mask[:, 4:] = 1`) has no user in fx; here whoever reads the mask afterwards depends on it.
     """
+    order = {node: i for i, node in enumerate(graph.nodes)}
     memory: dict[Node, Node] = {}  # the node that allocated the memory a value lies in, as far as views tell
     writers: dict[Node, list[Node]] = {}
     needs: dict[Node, tuple[Node, ...]] = {}
     for node in graph.nodes:
         arguments = node.all_input_nodes
-        written = [w for a in arguments for w in writers.get(memory[a], ()) if w is not a]
+        written = [w for a in arguments for w in writers.get(memory[a], ()) if order[w] > order[a]]
         needs[node] = tuple(dict.fromkeys([*arguments, *written]))
         shares = arguments and (writes_in_place(node) or target_name(node) in VIEWS)
         memory[node] = memory[arguments[0]] if shares else node
