@@ -21,8 +21,8 @@ RULES = ("single-tensor", "stitchnet")
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 # What hands its first argument on, number for number.
 _SAME_NUMBERS = frozenset(
-    "Identity Dropout Dropout1d Dropout2d AlphaDropout Flatten Unflatten contiguous clone detach view reshape flatten "
-    "unflatten squeeze unsqueeze".split()
+    {"Identity", "Dropout", "Dropout1d", "Dropout2d", "AlphaDropout", "Flatten", "Unflatten"}
+    | {"contiguous", "clone", "detach", "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"}
 )
 _CONVOLUTIONS = frozenset({"Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"})
 
@@ -130,8 +130,8 @@ def _ends(graph: Graph, image_values: set[Node]) -> dict[Node, str]:
             found[node] = "it is the input"
             ahead = node
     node = result(graph)
-    while _hands_on(node) and node.args and node.args[0] in image_values:
-        node = node.args[0]  # type: ignore[assignment]  # a member of a set of nodes
+    while _hands_on(node) and isinstance(node.args[0], Node) and node.args[0] in image_values:
+        node = node.args[0]
         found[node] = "it is the output: nothing is computed after it"
     return found
 
@@ -148,7 +148,8 @@ def _operator(node: Node) -> str:
 
 
 def _module(node: Node) -> object:
-    return node.graph.owning_module.get_submodule(str(node.target))
+    owner = node.graph.owning_module
+    return owner.get_submodule(str(node.target)) if owner else None
 
 
 def _kind_refused(node: Node) -> str:
@@ -185,8 +186,8 @@ def _opens_fragment(node: Node) -> bool:
     kind = _operator(node)
     if kind in _CONVOLUTIONS:
         if node.op == "call_module":
-            return getattr(_module(node), "groups", 1) == 1
-        return (node.args[6] if len(node.args) > 6 else node.kwargs.get("groups", 1)) == 1
+            return bool(getattr(_module(node), "groups", 1) == 1)
+        return bool((node.args[6] if len(node.args) > 6 else node.kwargs.get("groups", 1)) == 1)
     return kind in ("Linear", "linear") and len(node.args[0].meta["shape"]) == 2
 
 
