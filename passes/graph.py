@@ -14,6 +14,7 @@ Each node carries in `meta`:
     scalar      True when the value is an integer that depends on the batch size alone
     scopes      ((path, class name), ...) of the modules whose call encloses the node, outermost first, root left out;
                 of a call_module node, without the leaf itself
+    inplace     True of a call_module node whose leaf overwrites its argument (`nn.ReLU(inplace=True)`)
     outputs_of  paths of the modules whose output the value is, innermost first; a leaf's own path included
 """
 
@@ -26,8 +27,38 @@ from torch.fx import Graph, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
 VIEWS = frozenset(
-    "view reshape permute transpose t squeeze unsqueeze expand expand_as flatten unflatten select narrow slice chunk split "
-    "unbind movedim swapaxes view_as detach contiguous to getitem getattr real imag diagonal unfold as_strided".split()
+    [
+        "view",
+        "reshape",
+        "permute",
+        "transpose",
+        "t",
+        "squeeze",
+        "unsqueeze",
+        "expand",
+        "expand_as",
+        "flatten",
+        "unflatten",
+        "select",
+        "narrow",
+        "slice",
+        "chunk",
+        "split",
+        "unbind",
+        "movedim",
+        "swapaxes",
+        "view_as",
+        "detach",
+        "contiguous",
+        "to",
+        "getitem",
+        "getattr",
+        "real",
+        "imag",
+        "diagonal",
+        "unfold",
+        "as_strided",
+    ]
 )
 
 
@@ -54,7 +85,7 @@ def writes_in_place(node: Node) -> bool:
         return inplace or (name.endswith("_") and not name.endswith("__")) or node.kwargs.get("inplace") is True
     if node.op == "call_method":
         return target_name(node).endswith("_") and not target_name(node).endswith("__")
-    return False
+    return bool(node.meta.get("inplace"))
 
 
 def dependencies(graph: Graph) -> dict[Node, tuple[Node, ...]]:
