@@ -43,6 +43,11 @@ class Run:
 
         return Silent() if self.quiet or self.no_progress else progress_on(sys.stderr, verbose=self.verbose)
 
+    @property
+    def loading(self) -> dict[str, Any]:
+        """The common options of everything that loads models and runs passes, by the names of the public API."""
+        return {"seed": self.seed, "trust_pickle": self.trust_pickle, "progress": self.progress}
+
 
 @dataclass(frozen=True)
 class Outcome:
