@@ -96,9 +96,11 @@ def dependencies(graph: Graph) -> dict[Node, tuple[Node, ...]]:
     memory: dict[Node, Node] = {}  # the node that allocated the memory a value lies in, as far as views tell
     writers: dict[Node, list[Node]] = {}
     needs: dict[Node, tuple[Node, ...]] = {}
+    position = {node: i for i, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         arguments = node.all_input_nodes
-        written = [w for a in arguments for w in writers.get(memory[a], ()) if w is not a]
+        # What was written before an argument was made has been seen to when that was.
+        written = [w for a in arguments for w in writers.get(memory[a], ()) if position[w] > position[a]]
         needs[node] = tuple(dict.fromkeys([*arguments, *written]))
         shares = arguments and (writes_in_place(node) or target_name(node) in VIEWS)
         memory[node] = memory[arguments[0]] if shares else node

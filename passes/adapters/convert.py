@@ -16,11 +16,12 @@ def to_maps(x: Tensor, value: Value) -> Tensor:
     """The pixels of a spatial value as [N, C, H, W]; prefix tokens are dropped."""
     if value.layout == "NCHW":
         return x
+    # Contiguous, because convolutions keep the order of memory and a back may `view` what it is given.
     if value.layout == "NHWC":
-        return x.permute(0, 3, 1, 2)
+        return x.permute(0, 3, 1, 2).contiguous()
     assert value.grid is not None
     pixels_NLC = x[:, value.tokens :] if value.tokens else x
-    return pixels_NLC.transpose(1, 2).reshape(-1, value.channels, *value.grid)
+    return pixels_NLC.transpose(1, 2).reshape(-1, value.channels, *value.grid).contiguous()
 
 
 def to_tokens(x: Tensor, value: Value) -> Tensor:
