@@ -23,6 +23,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 
+from torch._ops import OpOverload
 from torch.fx import Graph, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
@@ -63,9 +64,11 @@ VIEWS = frozenset(
 
 
 def target_name(node: Node) -> str:
-    """The bare name of what a node calls: "permute", "conv2d", "getitem"; of a call_module node, its path."""
+    """The bare name of what a node calls: "permute", "conv2d", "getitem", the same for an aten operator; of a call_module node, its path."""
     if isinstance(node.target, str):
         return node.target
+    if isinstance(node.target, OpOverload):
+        return node.target._schema.name.rpartition("::")[2]
     return getattr(node.target, "__name__", str(node.target))
 
 

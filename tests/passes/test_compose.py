@@ -13,9 +13,7 @@ def cut_after(graph, path):
     return next(n.name for n in graph.graph.nodes if path in n.meta.get("outputs_of", ()))
 
 
-@pytest.mark.parametrize(
-    ("kind", "path"), [(Small, "blocks.0"), (Small, "stem"), (Windows, "norm"), (Tokens, "patch")]
-)
+@pytest.mark.parametrize(("kind", "path"), [(Small, "blocks.0"), (Small, "stem"), (Windows, "norm"), (Tokens, "patch")])
 def test_front_and_back_of_one_cut_are_the_model(kind, path):
     model = randomised(kind())
     graph = trace(model, (3, 8, 8), "record")
