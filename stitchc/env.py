@@ -31,7 +31,10 @@ def environment() -> dict[str, Any]:
         found |= _torch()
     except Exception as error:  # a torch that cannot be imported is just what a bug report must say
         found["torch_error"] = f"{type(error).__name__}: {error}"
-    return found | {"versions": versions(), "variables": {name: os.environ[name] for name in _THREADS if name in os.environ}}
+    return found | {
+        "versions": versions(),
+        "variables": {name: os.environ[name] for name in _THREADS if name in os.environ},
+    }
 
 
 def _torch() -> dict[str, Any]:

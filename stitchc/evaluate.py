@@ -95,7 +95,9 @@ def accuracy(
 
 def _check(scores, labels, data: str) -> None:  # type: ignore[no-untyped-def]  # torch is imported late
     if scores.ndim != 2:
-        raise DataError(f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?")
+        raise DataError(
+            f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?"
+        )
     highest = int(labels.max())
     if highest >= scores.shape[1]:
         raise DataError(

@@ -30,7 +30,9 @@ class _Buffer(StringIO):
         return self._encoding
 
 
-def render(renderables: Sequence[Any], *, width: int = WIDTH, colours: str | None = None, encoding: str = "utf-8") -> str:
+def render(
+    renderables: Sequence[Any], *, width: int = WIDTH, colours: str | None = None, encoding: str = "utf-8"
+) -> str:
     """The text of a report. colours: None, "standard", "256" or "truecolor"."""
     buffer = _Buffer(encoding)
     console = Console(
