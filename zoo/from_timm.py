@@ -116,7 +116,9 @@ def _create(words: Words, pretrained: bool, extra: dict[str, Any], trust_pickle:
             ) from error
         raise unavailable(words, reason) from error
     except RuntimeError as error:
-        raise BadCheckpoint(f"timm cannot load {words.bare}: {error}", "Delete the cached file and try again.") from error
+        raise BadCheckpoint(
+            f"timm cannot load {words.bare}: {error}", "Delete the cached file and try again."
+        ) from error
     except (AssertionError, TypeError, ValueError) as error:
         raise ModelError(f"timm cannot build '{words.given}': {error}", "Leave the options out.") from error
 

@@ -72,9 +72,7 @@ def _entry(name: str, wanted: str) -> Any:
     if not wanted or wanted == "DEFAULT":
         return weights.DEFAULT  # type: ignore[attr-defined] # every one of torchvision's enums has it
     if wanted not in weights.__members__:
-        raise ModelError(
-            f"torchvision/{name} has no weights '{wanted}'", f"It has {', '.join(weights.__members__)}."
-        )
+        raise ModelError(f"torchvision/{name} has no weights '{wanted}'", f"It has {', '.join(weights.__members__)}.")
     return weights[wanted]
 
 
