@@ -1,0 +1,1 @@
+"""From modules to graphs: the front-ends and the pass."""

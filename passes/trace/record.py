@@ -1,0 +1,409 @@
+"""The recording front-end: run the model once on fake tensors and write down every call that torch sees.
+
+The batch size is symbolic, so control flow on shapes runs as Python does and the graph holds for any batch. A
+`TorchFunctionMode` records functions and tensor methods; calls of `torch.nn` leaves are recorded as call_module nodes.
+Nothing of the model is touched: it is copied with fake parameters, so that caches it fills belong to the copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor, fx, nn
+from torch._dispatch.python import enable_python_dispatcher
+from torch._dynamo.source import ConstantSource
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.overrides import TorchFunctionMode
+
+from ..errors import TraceError
+
+# The batch size that control flow sees while recording: equal to no usual grid, window, head or channel count.
+BATCH = 11
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "__add__": operator.add,
+    "__sub__": operator.sub,
+    "__mul__": operator.mul,
+    "__truediv__": operator.truediv,
+    "__floordiv__": operator.floordiv,
+    "__matmul__": operator.matmul,
+    "__mod__": operator.mod,
+    "__pow__": operator.pow,
+    "__neg__": operator.neg,
+    "__invert__": operator.invert,
+    "__and__": operator.and_,
+    "__or__": operator.or_,
+    "__xor__": operator.xor,
+    "__eq__": operator.eq,
+    "__ne__": operator.ne,
+    "__lt__": operator.lt,
+    "__le__": operator.le,
+    "__gt__": operator.gt,
+    "__ge__": operator.ge,
+    "__getitem__": operator.getitem,
+    "__setitem__": operator.setitem,
+    "__iadd__": operator.iadd,
+    "__isub__": operator.isub,
+    "__imul__": operator.imul,
+    "__itruediv__": operator.itruediv,
+    "__idiv__": operator.itruediv,
+}
+_REFLECTED = {
+    "__radd__": operator.add,
+    "__rsub__": operator.sub,
+    "__rmul__": operator.mul,
+    "__rtruediv__": operator.truediv,
+    "__rdiv__": operator.truediv,
+    "__rpow__": operator.pow,
+    "__rmatmul__": operator.matmul,
+    "__rfloordiv__": operator.floordiv,
+}
+# Attributes that give another tensor, and the method that says the same.
+_PROPERTIES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "T": ("t", ()),
+    "mT": ("transpose", (-2, -1)),
+    "H": ("adjoint", ()),
+    "mH": ("adjoint", ()),
+    "data": ("detach", ()),
+}
+# Functions that do nothing at all outside training.
+_TRAINING_ONLY = frozenset({"dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"})
+_CONVERSIONS = frozenset({"to", "type", "type_as", "float", "cpu", "requires_grad_"})
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Whether a call of the module is one node: a class of `torch.nn` itself, without children that a cut could lie
+    between, and without hooks, whose work would be lost."""
+    kind = type(module)
+    if getattr(nn, kind.__name__, None) is not kind or isinstance(
+        module, nn.Sequential | nn.ModuleList | nn.ModuleDict
+    ):
+        return False
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
+
+
+def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
+    """The graph of `model` for float32 images [batch, *size], in eval mode. See `passes/graph.py` for what it holds.
+
+    The graph shares the model's parameters. Notes on what had to be decided stand in `graph.meta["notes"]`.
+
+    Raises:
+        TraceError: the model computes what torch cannot see, or branches on the values of its input.
+    """
+    shapes = ShapeEnv()
+    mode = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
+    with torch.no_grad():
+        fake_model, names = _fake_copy(model, mode)
+        image = mode.from_tensor(
+            torch.empty(BATCH, *size),
+            symbolic_context=StatelessSymbolicContext(
+                dynamic_sizes=[DimDynamic.DYNAMIC] + [DimDynamic.STATIC] * len(size),
+                constraint_sizes=[None] * (1 + len(size)),
+            ),
+            source=ConstantSource("input"),
+        )
+        recorder = _Recorder(fake_model, names, image)
+        try:
+            with _module_calls(recorder), _no_fast_path(), mode, enable_python_dispatcher(), recorder:
+                result = fake_model(image)
+            recorder.finish(result)
+        except TraceError:
+            raise
+        except Exception as error:
+            raise TraceError(
+                _reason(error), "See the reason; `--frontend export` tries torch.export instead."
+            ) from error
+    return recorder.module(model)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"recording stopped: {type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[int, str]]:
+    """A copy of the model whose parameters and buffers take no memory, and the name of each by its identity."""
+    memo: dict[int, Any] = {}
+    names: dict[int, str] = {}
+    keep: list[Tensor] = []
+    for name, tensor in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]:
+        if id(tensor) not in memo:
+            memo[id(tensor)] = mode.from_tensor(tensor, static_shapes=True)
+        keep.append(tensor)
+        names.setdefault(id(memo[id(tensor)]), name)
+    return copy.deepcopy(model, memo).eval(), names
+
+
+@contextmanager
+def _no_fast_path() -> Iterator[None]:
+    """torch.nn.MultiheadAttention's fused path hides its operators."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _module_calls(recorder: _Recorder) -> Iterator[None]:
+    original = nn.Module.__call__
+
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return recorder.call(original, self, args, kwargs)
+
+    nn.Module.__call__ = call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = original  # type: ignore[method-assign]
+
+
+class _Recorder(TorchFunctionMode):
+    def __init__(self, root: nn.Module, names: dict[int, str], image: FakeTensor):
+        super().__init__()
+        self.graph = fx.Graph()
+        self.notes: list[str] = []
+        self.paths = {id(m): path for path, m in root.named_modules()}
+        self.names = names
+        self.constants: dict[str, Tensor] = {}
+        self.nodes: dict[int, fx.Node] = {}  # of a tensor, by identity
+        self.alive: list[Any] = []  # identities are only unique among the living
+        self.scopes: list[tuple[str, str]] = []
+        self.inside_leaf = False
+        self.symbol = image.shape[0].node.expr
+        node = self.graph.placeholder("input")
+        self.bind(image, node)
+        self.batch = self.graph.call_method("size", (node, 0))
+        self.batch.meta["scalar"] = True
+        self.expressions: dict[sympy.Expr, fx.Node] = {self.symbol: self.batch}
+
+    # -- values and their nodes ------------------------------------------------------------------------------
+
+    def bind(self, value: Tensor, node: fx.Node) -> None:
+        self.nodes[id(value)] = node
+        self.alive.append(value)
+        node.meta["shape"] = tuple(self.extent(n) for n in value.shape)
+        node.meta["dtype"] = value.dtype
+
+    def extent(self, n: int | torch.SymInt) -> int | str:
+        if isinstance(n, int):
+            return n
+        expr = n.node.expr
+        return int(expr) if expr.is_Integer else str(expr.subs(self.symbol, sympy.Symbol("N", integer=True)))
+
+    def bind_result(self, value: Any, node: fx.Node) -> None:
+        """Bind a tensor, or every tensor inside a tuple, list or dict by getitem nodes."""
+        if isinstance(value, Tensor):
+            self.bind(value, node)
+            return
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            if _holds_tensor(item):
+                self.bind_result(item, self.emit("call_function", operator.getitem, (node, key), {}))
+
+    def emit(self, op: str, target: Any, args: Any, kwargs: Any) -> fx.Node:
+        node = self.graph.create_node(op, target, args, kwargs)
+        node.meta["scopes"] = tuple(self.scopes)
+        return node
+
+    def argument(self, value: Any) -> Any:
+        """`value` as an argument of a node."""
+        if isinstance(value, Tensor):
+            return self.nodes.get(id(value)) or self.attribute(value)
+        if isinstance(value, torch.SymInt | torch.SymFloat):
+            return self.scalar(value.node.expr)
+        if isinstance(value, tuple):
+            items = [self.argument(item) for item in value]
+            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        if isinstance(value, list):
+            return [self.argument(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.argument(item) for key, item in value.items()}
+        if isinstance(value, slice):
+            return slice(self.argument(value.start), self.argument(value.stop), self.argument(value.step))
+        return value
+
+    def attribute(self, value: Tensor) -> fx.Node:
+        """A parameter or buffer by its name; a real tensor that the model made itself as a constant."""
+        name = self.names.get(id(value))
+        if name is None:
+            if isinstance(value, FakeTensor):
+                raise TraceError(
+                    f"recording stopped: a tensor of shape {tuple(value.shape)} comes from a call that torch does not "
+                    f"show (in module '{self.scopes[-1][0] if self.scopes else ''}')",
+                    "Compiled or scripted functions cannot be recorded; use the plain Python version.",
+                )
+            name = f"_constant{len(self.constants)}"
+            self.constants[name] = value.detach().clone()
+        node = self.emit("get_attr", name, (), {})
+        self.bind(value, node)
+        return node
+
+    def scalar(self, expr: Any) -> Any:
+        """An integer computed from the batch size, as nodes."""
+        expr = sympy.sympify(expr)
+        if expr in self.expressions:
+            return self.expressions[expr]
+        if expr.is_Integer:
+            return int(expr)
+        if expr.is_number:
+            return float(expr)
+        kinds = {"Mul": operator.mul, "Add": operator.add, "FloorDiv": operator.floordiv, "CleanDiv": operator.floordiv}
+        kinds |= {"Mod": operator.mod, "PythonMod": operator.mod, "Pow": operator.pow}
+        function = kinds.get(expr.func.__name__)
+        if function is None:
+            raise TraceError(f"recording stopped: the batch size enters a {expr.func.__name__} that has no operator")
+        parts = [self.scalar(a) for a in expr.args]
+        node = parts[0]
+        for part in parts[1:]:
+            node = self.emit("call_function", function, (node, part), {})
+            node.meta["scalar"] = True
+        self.expressions[expr] = node
+        return node
+
+    # -- what is recorded ------------------------------------------------------------------------------------
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = function(*args, **kwargs)
+        if self.inside_leaf:
+            return out
+        name = getattr(function, "__name__", str(function))
+        if name == "__get__":
+            return self.property(function, args, out)
+        writes = name in ("__setitem__", "setitem") or (name.endswith("_") and not name.endswith("__"))
+        if name == "__set__" or not (_holds_tensor(out) or writes):
+            return out
+        if name in _TRAINING_ONLY and isinstance(out, Tensor):
+            return self.same(args[0] if args else kwargs["input"], out)
+        if name in _CONVERSIONS and args and out is args[0]:
+            return out
+        self.bind_call(function, name, args, kwargs, out)
+        return out
+
+    def bind_call(self, function: Any, name: str, args: Any, kwargs: Any, out: Any) -> None:
+        given, options = self.argument(tuple(args)), self.argument(dict(kwargs))
+        if name in _OPERATORS:
+            node = self.emit("call_function", _OPERATORS[name], given, options)
+        elif name in _REFLECTED:
+            node = self.emit("call_function", _REFLECTED[name], given[::-1], options)
+        elif _is_method(function, name):
+            node = self.emit("call_method", name, given, options)
+        else:
+            node = self.emit("call_function", function, given, options)
+        if out is not None:
+            self.bind_result(out, node)
+
+    def property(self, function: Any, args: Any, out: Any) -> Any:
+        name = function.__self__.__name__
+        if not isinstance(out, Tensor) or name in ("grad", "_base"):
+            return out
+        method, rest = _PROPERTIES.get(name, (None, ()))
+        if method:
+            self.bind(out, self.emit("call_method", method, (self.argument(args[0]), *rest), {}))
+        else:
+            self.bind(out, self.emit("call_function", getattr, (self.argument(args[0]), name), {}))
+        return out
+
+    def same(self, before: Tensor, after: Tensor) -> Tensor:
+        """`after` is `before` under another identity."""
+        if after is not before:
+            self.nodes[id(after)] = self.argument(before)
+            self.alive.append(after)
+        return after
+
+    def call(self, original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        path = self.paths.get(id(module))
+        if self.inside_leaf or path is None:
+            return original(module, *args, **kwargs)
+        if not is_leaf(module):
+            if path:
+                self.scopes.append((path, type(module).__name__))
+            try:
+                out = original(module, *args, **kwargs)
+            finally:
+                if path:
+                    self.scopes.pop()
+        else:
+            self.inside_leaf = True
+            try:
+                out = original(module, *args, **kwargs)
+            finally:
+                self.inside_leaf = False
+            node = self.emit("call_module", path, self.argument(tuple(args)), self.argument(dict(kwargs)))
+            node.meta["inplace"] = bool(getattr(module, "inplace", False))
+            self.bind_result(out, node)
+        if path and isinstance(out, Tensor) and (node := self.nodes.get(id(out))) is not None:
+            node.meta["outputs_of"] = (*node.meta.get("outputs_of", ()), path)
+        return out
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def finish(self, result: Any) -> None:
+        logits, note = _logits(result)
+        if note:
+            self.notes.append(note)
+        self.scopes.clear()
+        self.graph.output(self.argument(logits))
+        for node in reversed(self.graph.nodes):
+            pure = node.op == "get_attr" or node.target is operator.getitem or node.meta.get("scalar")
+            if pure and not node.users:
+                self.graph.erase_node(node)
+
+    def module(self, model: nn.Module) -> fx.GraphModule:
+        """The graph over the real model's modules, parameters and buffers."""
+        holders: dict[str, Any] = {}
+        for node in self.graph.nodes:
+            if node.op == "call_module":
+                holders[node.target] = model.get_submodule(node.target)
+        for node in self.graph.nodes:
+            if node.op == "get_attr" and node.target not in self.constants:
+                holders[node.target] = operator.attrgetter(node.target)(model)
+        holders |= {name: value for name, value in self.constants.items()}
+        graph_module = fx.GraphModule(holders, self.graph, class_name=type(model).__name__)
+        graph_module.meta["notes"] = tuple(self.notes)
+        return graph_module.eval()
+
+
+def _is_method(function: Any, name: str) -> bool:
+    return type(function).__name__ in ("method_descriptor", "wrapper_descriptor") or (
+        getattr(Tensor, name, None) is function
+    )
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return True
+    if isinstance(value, dict):
+        return any(_holds_tensor(v) for v in value.values())
+    return isinstance(value, tuple | list) and any(_holds_tensor(v) for v in value)
+
+
+def _logits(result: Any) -> tuple[Tensor, str]:
+    """The output that a classifier is judged by, and what to tell the user when there were others."""
+    if isinstance(result, Tensor):
+        return result, ""
+    if isinstance(result, dict):
+        keys = [k for k, v in result.items() if isinstance(v, Tensor)]
+        key = next((k for k in ("logits", "out", "output", "x_norm_clstoken") if k in keys), keys[0] if keys else None)
+        if key is not None:
+            return result[key], f"the model returns {', '.join(map(str, result))}; '{key}' is taken"
+    if isinstance(result, tuple | list):
+        found = [r for r in result if isinstance(r, Tensor)]
+        if found and found[0].dim() >= 2:
+            return found[0], f"the model returns {len(result)} values; the first is taken"
+    raise TraceError(
+        f"the model returns a {type(result).__name__} in which no tensor stands for class scores",
+        "Only networks that return one tensor (a classifier's logits or a feature) can be stitched; "
+        "wrap the model so that it returns that tensor.",
+    )
