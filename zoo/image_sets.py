@@ -26,8 +26,8 @@ CACHED_BYTES = 1 << 30
 _WORKERS = min(8, os.cpu_count() or 1)
 _QUERY = re.compile(r"\?(\w+=[^?&]*(?:&\w+=[^?&]*)*)$")
 _FORMS = (
-    "digits, cifar10:DIR, cifar100:DIR, folder:DIR, tar:FILE, npz:FILE, imagenette:DIR, pets:DIR, dtd:DIR, food101:DIR, "
-    "random"
+    "digits, random, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, cifar100:DIR, imagenette:DIR, pets:DIR, dtd:DIR, "
+    "food101:DIR"
 )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from stitchc.passes.errors import DataError, did_you_mean
 
-SUFFIXES = frozenset(".jpg .jpeg .png .bmp .webp .gif .tif .tiff .ppm .pgm".split())
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 SPLITS = ("train", "training", "test", "val", "valid", "validation")
 # Encoded bytes of a compressed tar that are kept while it is read for the first time; beyond, it is read twice.
 KEPT_BYTES = 1 << 30
@@ -131,12 +131,12 @@ def _from_compressed_tar(path: Path, split: str | None, by_prefix: bool) -> Pict
 
 
 def _stream(path: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    """Name, size and content of each picture, in the order of the file; content is there until the next one is asked."""
+    """Name, size and content of each picture, in the file's order; content can be had until the next is asked for."""
     with tarfile.open(path, "r|*") as tar:
         for member in tar:
             if member.isreg() and _is_picture(member.name):
                 yield member.name, member.size, lambda member=member: tar.extractfile(member).read()  # type: ignore
-            tar.members = []  # tarfile remembers every member otherwise
+            tar.members = []  # type: ignore[attr-defined] # which tarfile fills with every member it meets
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def _sorted_out(paths: list[tuple[str, ...]], split: str | None, by_prefix: bool
     if not paths:
         raise DataError(
             f"{where} holds no pictures",
-            f"It must hold files that end in {', '.join(sorted(SUFFIXES))}, or folders of them.",
+            f"It must hold files that end in {', '.join(SUFFIXES)}, or folders of them.",
         )
     items = list(enumerate(paths))
     while len({path[0] for _, path in items}) == 1 and min(len(path) for _, path in items) >= 3:
@@ -208,7 +208,7 @@ def _labelled_by_prefix(items: list[tuple[int, tuple[str, ...]]], where: str) ->
         match = re.match(r"\d+", path[-1])
         if match is None:
             raise DataError(
-                f"{where}: the name of {'/'.join(path)} begins with no number, and labels=prefix reads the class from it",
+                f"{where}: the name of {'/'.join(path)} begins with no number to be its class (labels=prefix)",
                 "Leave labels= out, or name the files like 0007_cat.jpg.",
             )
         labels.append(int(match[0]))

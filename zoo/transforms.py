@@ -35,7 +35,7 @@ def pixels(picture: Image.Image, spec: InputSpec) -> np.ndarray:
     # Both libraries round down; the small number makes good for crop being a quotient (224 / 232 and the like).
     low_height, low_width = (math.floor(side / spec.crop + 1e-4) for side in (height, width))
     picture = _covering(picture, low_height, low_width, _FILTERS[spec.interpolation])
-    left, top = (int(round((have - want) / 2)) for have, want in zip(picture.size, (width, height), strict=True))
+    left, top = (round((have - want) / 2) for have, want in zip(picture.size, (width, height), strict=True))
     if (left, top) != (0, 0) or picture.size != (width, height):
         picture = picture.crop((left, top, left + width, top + height))
     array = np.asarray(picture)

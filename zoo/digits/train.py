@@ -13,6 +13,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,11 +88,11 @@ def fit(net: nn.Module, recipe: Recipe) -> None:
     shares = np.random.default_rng(recipe.seed)  # torch's Beta takes no generator
     steps = recipe.epochs * (len(images) // recipe.batch)
     warmup = max(1, steps // 20)
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed}, {"params": rest, "weight_decay": 0.0}], lr=recipe.lr, weight_decay=recipe.weight_decay
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda t: (t + 1) / warmup if t < warmup else 0.5 + 0.5 * math.cos(math.pi * t / steps)
     )
