@@ -53,12 +53,13 @@ _REDUCTIONS = """
     sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all logsumexp aminmax cumsum sort topk
 """
 _MOVING_NUMBERS = """
-    _to_copy _unsafe_view _reshape_copy cat stack clone copy contiguous set resize detach alias unsafe_split unsafe_chunk
-    lift lift_fresh lift_fresh_copy index index_put _unsafe_index _unsafe_index_put index_select index_add gather
-    scatter scatter_add select_scatter slice_scatter masked_fill masked_select embedding where nonzero is_nonzero
-    roll flip repeat tile repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d pad
-    im2col unfold pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle triu tril native_dropout
-    _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset _assert_async _assert_tensor_metadata
+    _to_copy _unsafe_view _reshape_copy cat stack clone copy contiguous set resize detach alias unsafe_split
+    unsafe_chunk lift lift_fresh lift_fresh_copy index index_put _unsafe_index _unsafe_index_put index_select
+    index_add gather scatter scatter_add select_scatter slice_scatter masked_fill masked_select embedding where
+    nonzero is_nonzero roll flip repeat tile repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d
+    replication_pad2d pad im2col unfold pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle triu tril
+    native_dropout _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset _assert_async
+    _assert_tensor_metadata
 """
 _MAKING_NUMBERS = """
     arange linspace full full_like zeros zeros_like ones ones_like empty empty_like empty_strided new_empty
