@@ -140,8 +140,7 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
             memo[id(tensor)] = mode.from_tensor(tensor, static_shapes=True)
         keep.append(tensor)
         names.setdefault(id(memo[id(tensor)]), name)
-    fake = copy.deepcopy(model, memo).eval()
-    return fake, names
+    return copy.deepcopy(model, memo).eval(), names
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..base import Pass
 from ..errors import TraceError
 from ..model import Model
 from ..plan import Plan
+from .export import export, is_exported
 from .fold import fold_constants
 from .record import record
 
@@ -53,14 +54,12 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     Raises:
         TraceError: no front-end can, or the one that was asked for cannot; with the reason of each.
     """
-    from .export import export
-
     fronts = {"record": record, "export": export}
-    wanted = list(fronts) if frontend == "auto" else [frontend]
+    wanted = ["export"] if is_exported(module) else list(fronts) if frontend == "auto" else [frontend]
     reasons = []
     for front in wanted:
         try:
-            graph = fold_constants(fronts[front](module.eval(), size))
+            graph = fold_constants(fronts[front](module, size))
         except TraceError as error:
             reasons.append(f"{front}: {error.message}")
             hint = error.hint

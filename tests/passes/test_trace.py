@@ -126,3 +126,35 @@ def test_a_model_given_twice_is_traced_once():
     model = randomised(Residual(3))
     plan = Trace(frontend="record")(Plan.of(model, model, images=torch.randn(2, 3, 8, 8)))
     assert plan.graphs[0] is plan.graphs[1]
+
+
+@pytest.mark.parametrize("kind", [Small, Windows, Tokens])
+def test_the_exported_graph_is_the_model_too(kind):
+    model = randomised(kind())
+    graph = trace(model, (3, 8, 8), "export")
+    assert graph.meta["frontend"] == "export"
+    for batch in (2, 5):
+        x = torch.randn(batch, 3, 8, 8)
+        torch.testing.assert_close(graph(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_an_exported_program_comes_in_as_it_is(tmp_path):
+    model = randomised(Small())
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (torch.zeros(2, 3, 8, 8),), dynamic_shapes=({0: batch},), strict=False)
+    torch.export.save(program, tmp_path / "small.pt2")
+    graph = trace(torch.export.load(tmp_path / "small.pt2").module(), (3, 8, 8))
+    x = torch.randn(3, 3, 8, 8)
+    assert torch.equal(graph(x), model(x))
+    assert any("blocks.0" in n.meta.get("outputs_of", ()) for n in graph.graph.nodes)
+
+
+def test_a_program_for_one_batch_size_is_refused():
+    program = torch.export.export(randomised(Small()), (torch.zeros(2, 3, 8, 8),), strict=False)
+    with pytest.raises(TraceError, match="batch of exactly 2"):
+        trace(program.module(), (3, 8, 8))
+
+
+def test_when_recording_fails_export_is_tried_and_both_reasons_are_given():
+    with pytest.raises(TraceError, match=r"record: .*export: "):
+        trace(Branches(), (3, 8, 8))
