@@ -8,7 +8,7 @@ from ..plan import AdapterUse, Fragment, Plan
 
 def describe(plan: Plan) -> str:
     """What came from where. No date and no path, so that the same plan gives the same text."""
-    lines = [_title(plan), "", *_parts(plan), "", *_input(_first(plan))]
+    lines = [_title(plan), "", *_parts(plan), "", *_input(first_model(plan))]
     if plan.price:
         lines += [f"Takes:  {plan.price.params:,} parameters, {plan.price.macs:,} multiply-adds an image"]
     lines += _licences(plan)
@@ -17,16 +17,16 @@ def describe(plan: Plan) -> str:
 
 
 def _title(plan: Plan) -> str:
-    names = list(dict.fromkeys(m.name for m in _used(plan)))
+    names = list(dict.fromkeys(m.name for m in used_models(plan)))
     return f"{names[0]}." if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}, stitched."
 
 
-def _used(plan: Plan) -> list[Model]:
+def used_models(plan: Plan) -> list[Model]:
     return [plan.models[part.model] for part in plan.chain if isinstance(part, Fragment)] or list(plan.models)
 
 
-def _first(plan: Plan) -> Model:
-    return _used(plan)[0]
+def first_model(plan: Plan) -> Model:
+    return used_models(plan)[0]
 
 
 def _parts(plan: Plan) -> list[str]:
@@ -69,5 +69,5 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _licences(plan: Plan) -> list[str]:
-    found = {m.name: m.licence or "not stated" for m in _used(plan)}
+    found = {m.name: m.licence or "not stated" for m in used_models(plan)}
     return [f"Licence of {name}: {licence}" for name, licence in found.items()]
