@@ -90,8 +90,8 @@ def arch(command: F) -> F:
     return option("--arch", metavar="NAME", group=MODELS, help="Of a checkpoint that does not name its own.")(command)
 
 
-def parsed_budget(given: dict[str, Any]) -> dict[str, Limit]:
-    """Takes `budget` and `metric` out of a verb's options, and reads them before anything slow begins."""
+def read_budget(given: dict[str, Any]) -> dict[str, Limit]:
+    """Takes `budget` and `metric` out of a verb's options and reads them, before anything slow begins."""
     from ..passes.budget import parse_budget
 
     return parse_budget(given.pop("budget"), given.pop("metric"))

@@ -59,7 +59,7 @@ class RejectedTable:
         if not self.rejected:
             yield Text("Every value is a cut.")
             return
-        rows = table(ascii_only=options.ascii_only, title=f"{len(self.rejected)} values that are no cut")
+        rows = table(ascii_only=options.ascii_only, title=f"Not a cut: {len(self.rejected)}")
         rows.add_column("path", overflow="fold", max_width=24)
         rows.add_column("node", overflow="fold", max_width=24)
         rows.add_column("why", overflow="fold")
