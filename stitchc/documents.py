@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .passes.codec import encode
 from .passes.plan import AdapterUse, Fragment
 from .passes.values import Price
 
@@ -92,7 +93,7 @@ def plan_document(
     return {
         "schema": SCHEMA,
         "models": [_model(plan, index, found) for index, found in enumerate(measured)],
-        "input": asdict(front),
+        "input": encode(front),
         "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
         "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
         "chain": _chain(plan, best),
@@ -129,7 +130,7 @@ def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
 
 
 def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
-    """The candidates from best to worst, feasible ones only once there is a budget; all rows when nobody ranked them."""
+    """The candidates from best to worst, only feasible ones once there is a budget; all when nobody ranked."""
     table = plan.candidates
     if table is None:
         return

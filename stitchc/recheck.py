@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4  # of the largest absolute output
 
 
-def verify(folder: Path | str, *, batches: Sequence[int] = (1, 3), seed: int = 0, tolerance: float = TOLERANCE) -> Verified:
+def verify(
+    folder: Path | str, *, batches: Sequence[int] = (1, 3), seed: int = 0, tolerance: float = TOLERANCE
+) -> Verified:
     """Holds an artifact's files against their hashes, then its module against ONNX Runtime, on noise.
 
     In the answer `module_*` is how far images in a batch are from the same images alone, `onnx_*` how far ONNX Runtime

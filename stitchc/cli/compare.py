@@ -19,7 +19,9 @@ from .run import Outcome, Run, verb
 @budget
 @ranking
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
-@option("--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file.")
+@option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file."
+)
 @arch
 def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any) -> Outcome:
     """How alike the cuts of two models are; candidates, ranked."""

@@ -45,8 +45,8 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
 def command(run: Run, a: str, b: str, out: str | None, dry_run: bool, top: int, **given: Any) -> Outcome:
     """Stitch two models into one hybrid within a budget.
 
-    It is written as verified code, weights and ONNX. The larger model gives the front unless --direction says otherwise. Similarity of the cuts and the adapter's
-    weights come from the probe images; nothing is trained.
+    It is written as verified code, weights and ONNX. The larger model gives the front unless --direction says
+    otherwise. Similarity of the cuts and the adapter's weights come from the probe images; nothing is trained.
     """
     limits = read_budget(given)
     import stitchc

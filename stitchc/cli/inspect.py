@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from .options import arch, model_argument
 from .parts import Name, option
 from .run import Outcome, Run, verb

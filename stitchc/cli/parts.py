@@ -63,7 +63,8 @@ class Verbs(click.Group):
     """
 
     def __init__(self, *args: Any, modules: str, verbs: dict[str, Sequence[str]], **kwargs: Any):
-        super().__init__(*args, no_args_is_help=False, invoke_without_command=True, subcommand_metavar="VERB ...", **kwargs)
+        kwargs |= {"no_args_is_help": False, "invoke_without_command": True, "subcommand_metavar": "VERB ..."}
+        super().__init__(*args, **kwargs)
         self.modules = modules
         self.verbs = verbs
 

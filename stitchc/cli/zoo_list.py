@@ -7,7 +7,9 @@ from .run import Outcome, Run, verb
 
 
 @verb("list", example="stitchc zoo list 'torchvision/resnet*'")
-@argument("pattern", metavar="[PATTERN]", required=False, text="As of a shell; without * ? [ all names that contain it.")
+@argument(
+    "pattern", metavar="[PATTERN]", required=False, text="As of a shell; without * ? [ all names that contain it."
+)
 def command(run: Run, pattern: str | None) -> Outcome:
     """The models that can be named without a file."""
     from ..passes.errors import InputError

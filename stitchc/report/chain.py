@@ -12,7 +12,9 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class ChainLine:
-    """`resnet ──[ input → layer2.3 ]══ conv3x3 16→96 ══[ features.3 → output ]── plain`; over several lines if it is long.
+    """`resnet ──[ input → layer2.3 ]══ conv3x3 16→96 ══[ features.3 → output ]── plain`.
+
+    A line that is too long is broken at its seams.
 
     chain: the key `chain` of a plan document.
     """
@@ -44,8 +46,12 @@ class ChainLine:
 
 def _channels(adapter: Mapping[str, Any]) -> str:
     """` 512→96`: the channels on either side."""
-    sides = [(adapter.get(f"{side}_shape"), adapter.get(f"{side}_layout")) for side in ("from", "to")]
-    if any(shape is None for shape, _ in sides):
-        return ""
-    given, wanted = (shape[0] if layout == "NCHW" else shape[-1] for shape, layout in sides)
-    return f" {given}→{wanted}"
+    given, wanted = (_side(adapter, side) for side in ("from", "to"))
+    return f" {given}→{wanted}" if given and wanted else ""
+
+
+def _side(adapter: Mapping[str, Any], side: str) -> int | None:
+    shape = adapter.get(f"{side}_shape")
+    if not shape:
+        return None
+    return shape[0] if adapter[f"{side}_layout"] == "NCHW" else shape[-1]

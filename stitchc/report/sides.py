@@ -12,7 +12,12 @@ from rich.text import Text
 from .numbers import NONE, count, percent, size
 from .table import table
 
-_ROWS = (("params", "params", count), ("MACs", "macs", count), ("FLOPs", "flops", count), ("weights file", "size_bytes", size))
+_ROWS = (
+    ("params", "params", count),
+    ("MACs", "macs", count),
+    ("FLOPs", "flops", count),
+    ("weights file", "size_bytes", size),
+)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from stitchc.passes.errors import OutputError, VerificationError
 
 import stitchc
 from stitchc import artifact
-from stitchc.passes.errors import OutputError, VerificationError
 
 
 def make(plan, options, fill, out: Path, force: bool = False) -> dict:
@@ -38,7 +38,11 @@ def test_plan_json_keeps_the_contract(plan, options, fill, tmp_path):
     assert record["candidates"] == {"total": 6, "feasible": 5}
     front, adapter, back = record["chain"]
     assert (front["model"], front["from"], front["to"]) == ("resnet", None, "stem")
-    assert (adapter["adapter"]["name"], adapter["adapter"]["params"], adapter["adapter"]["macs"]) == ("conv3x3", 4640, 295_936)
+    assert (adapter["adapter"]["name"], adapter["adapter"]["params"], adapter["adapter"]["macs"]) == (
+        "conv3x3",
+        4640,
+        295_936,
+    )
     assert (back["model"], back["from"], back["to"]) == ("plain", "features_3", None)
     assert record["similarity"] == pytest.approx(0.912) and record["rank"] == "cka"
     assert set(record["cost"]) == {"params", "macs", "flops", "size_bytes", "memory_bytes", "latency_ms"}
@@ -115,7 +119,10 @@ def test_a_new_file_never_overwrites_one_of_the_user(plan, options, fill, tmp_pa
     out = tmp_path / "out"
     make(plan, options, fill, out)
     (out / "model.onnx").write_text("mine")
-    with pytest.raises(OutputError, match=r"model\.onnx that stitchc did not write"), artifact.staging(out, True) as folder:
+    with (
+        pytest.raises(OutputError, match=r"model\.onnx that stitchc did not write"),
+        artifact.staging(out, True) as folder,
+    ):
         (folder / "model.onnx").write_text("ours")
     assert (out / "model.onnx").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from stitchc.passes.errors import DataError
+from stitchc.passes.model import InputSpec, Model, TensorImages
 from torch import nn
 
 import stitchc
 from stitchc.evaluate import Accuracy, accuracy
-from stitchc.passes.errors import DataError
-from stitchc.passes.model import InputSpec, Model, TensorImages
 
 SPEC = InputSpec((8, 1, 1), (0.0,) * 8, (1.0,) * 8)
 
@@ -46,10 +46,17 @@ def test_progress_is_told():
     told = []
 
     class Watcher:
-        def begin(self, name): told.append(name)
-        def end(self): told.append("end")
-        def update(self, done, total): told.append((done, total))
-        def __call__(self, step, plan, seconds): pass
+        def begin(self, name):
+            told.append(name)
+
+        def end(self):
+            told.append("end")
+
+        def update(self, done, total):
+            told.append((done, total))
+
+        def __call__(self, step, plan, seconds):
+            pass
 
     stitchc.evaluate(Model("flat", SPEC, module=nn.Flatten()), images([7, 7, 7]), batch=2, progress=Watcher())
     assert told == ["loading flat", "end", "measuring flat", (2, 3), (3, 3), "end"]

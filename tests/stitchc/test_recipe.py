@@ -1,9 +1,9 @@
 """Recipes: the options of a run, there and back."""
 
 import pytest
+from stitchc.passes.errors import InputError
 
 from stitchc import recipe
-from stitchc.passes.errors import InputError
 
 
 def test_a_recipe_reads_back_as_it_was_written():
@@ -19,7 +19,9 @@ def test_what_was_not_given_is_left_out_and_order_does_not_matter():
 
 
 def test_golden():
-    assert recipe.dumps({"a": "digits/resnet", "b": "digits/plain", "budget": ["flops=12000000"], "onnx": True}) == """\
+    assert (
+        recipe.dumps({"a": "digits/resnet", "b": "digits/plain", "budget": ["flops=12000000"], "onnx": True})
+        == """\
 # A recipe of stitchc. Run it again with
 #     stitchc compile --recipe recipe.toml -o DIR
 # Options on the command line override what stands here.
@@ -30,6 +32,7 @@ b = "digits/plain"
 budget = ["flops=12000000"]
 onnx = true
 """
+    )
 
 
 @pytest.mark.parametrize(
