@@ -32,12 +32,12 @@ def inspect(
     Raises:
         ModelError: the model cannot be found, loaded or traced. InputError: a rule that does not exist.
     """
+    watcher = progress or Silent()
+    with stage(watcher, f"loading {_name(model)}"):  # and torch with it, which takes seconds
+        loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
     from .passes import Cost, Partition, Trace
     from .passes.plan import Plan
 
-    watcher = progress or Silent()
-    with stage(watcher, f"loading {_name(model)}"):
-        loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
     return _run([Trace(), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
 
 

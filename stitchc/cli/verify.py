@@ -12,7 +12,7 @@ def command(run: Run, folder: str) -> Outcome:
     """Check an artifact again: hashes, module against ONNX."""
     import stitchc
 
-    found = stitchc.verify(folder, seed=run.seed)
+    found = stitchc.verify(folder, seed=run.seed, progress=run.progress)
     from ..documents import verified_record, verify_document
     from ..report.stitch import Checks
 
