@@ -9,14 +9,26 @@ from typing import Any
 
 from . import __version__
 
-_PACKAGES = (
-    "torch torchvision timm numpy safetensors onnx onnxruntime onnxscript onnxsim networkx click rich pillow".split()
-)
+_PACKAGES = [
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "safetensors",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "onnxsim",
+    "networkx",
+    "click",
+    "rich",
+    "pillow",
+]
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
 def versions() -> dict[str, str | None]:
-    """The versions that decide what comes out: Python, stitchc, and the packages it stands on; None if not installed."""
+    """The versions that decide what comes out: Python, stitchc, the packages it stands on; None if not installed."""
     return {"python": platform.python_version(), "stitchc": __version__, **{name: _version(name) for name in _PACKAGES}}
 
 

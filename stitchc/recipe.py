@@ -16,7 +16,7 @@ SCHEMA = 1
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
     "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "rank", "similarity", "front", "back",
-    "probe_images", "onnx", "opset", "top", "seed", "device", "arch",
+    "probe_images", "onnx", "opset", "seed", "device", "arch",
 )  # fmt: skip
 
 _HEAD = """\

@@ -58,7 +58,7 @@ class CostTable:
 def _short(value: float | None, unit: str) -> str:
     if value is None:
         return NONE
-    return {"bytes": size, "ms": significant}.get(unit, count)(value)
+    return size(value) if unit == "bytes" else significant(value) if unit == "ms" else count(value)
 
 
 def _exact(value: float | None) -> str:

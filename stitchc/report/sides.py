@@ -50,7 +50,7 @@ class Sides:
         if found:
             yield Text(f"Accuracy on {found['images']} images of {found['data']}.")
         elif any(parent["accuracy"] is not None for parent in parents):
-            yield Text("Accuracy of the parents as their own records state it; the hybrid's was not measured.")
+            yield Text("The parents' accuracy is what their records state; the hybrid's was not measured.")
 
 
 def _share(hybrid: float | None, parent: float | None) -> str:

@@ -14,7 +14,8 @@ WIDTH = 80  # where the stream has no width of its own
 # What stands in for a character that the stream's encoding lacks. Boxes are rich's own affair.
 _PLAIN = str.maketrans({
     "×": "x", "→": "->", "─": "-", "═": "=", "│": "|", "·": "-", "…": "...", "−": "-", "≤": "<=", "≥": ">=", "✓": "ok",
-    "█": "#", "▓": "#", "▒": "+", "░": ".", "▀": "#", "↑": "^", "↓": "v", "—": "-", "–": "-", "’": "'", "±": "+-", "µ": "u",
+    "█": "#", "▓": "#", "▒": "+", "░": ".", "▀": "#", "↑": "^", "↓": "v", "—": "-", "–": "-",
+    "’": "'", "±": "+-", "µ": "u",
 })  # fmt: skip
 
 

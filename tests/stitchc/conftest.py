@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from stitchc.passes.candidates import Candidates
 from stitchc.passes.model import InputSpec, Model
 from stitchc.passes.plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
@@ -48,8 +47,10 @@ def cuts(paths: list[str], params: int, macs: int) -> Cuts:
 def make_plan() -> Plan:
     spec = InputSpec((1, 8, 8), (0.5,), (0.25,), "nearest")
     models = (
-        Model("resnet", spec, "digits/resnet", "a" * 64, "MIT", "digits", 10, 0.984),
-        Model("plain", spec, "digits/plain", "b" * 64, "CC BY 4.0", "digits", 10, 0.958),
+        Model(
+            "resnet", spec, "digits/resnet", sha256="a" * 64, licence="MIT", data="digits", classes=10, accuracy=0.984
+        ),
+        Model("plain", spec, "digits/plain", sha256="b" * 64, licence="CC BY 4.0", classes=10, accuracy=0.958),
     )
     front, back = (
         cuts(["stem", "layer1.0", "layer2.0"], 80_138, 17_400_320),
