@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -134,7 +134,7 @@ def train(name: str, folder: Path) -> dict[str, object]:
         "versions": {"torch": torch.__version__},
         "date": datetime.date.today().isoformat(),
     }
-    save_file(net.state_dict(), folder / f"{name}.safetensors", metadata={"arch": f"digits/{name}"})
+    (folder / f"{name}.safetensors").write_bytes(save(net.state_dict(), {"arch": f"digits/{name}"}))
     (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     return record
 
