@@ -35,7 +35,8 @@ def test_the_cut_table(plan):
     golden(
         CutTable(plan.models[0], plan.cuts[0], plan.prices[0]),
         """
-resnet  input 1×8×8, 80.1 k params, 17.4 M MACs, 34.8 M FLOPs
+resnet  input 1×8×8
+80.1 k params, 17.4 M MACs, 34.8 M FLOPs
 3 cuts by the rule single-tensor, 4 fragments
 
                                        params  params    MACs   MACs
