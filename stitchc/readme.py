@@ -20,7 +20,7 @@ scores = network(images)  # float32 [n, {size}]
 ```
 """
 
-_ONNX = "\n`model.onnx` is the same network for ONNX Runtime: input `input`, output `output`, any batch size.\n"
+_ONNX = "\n`model.onnx` is the same network for ONNX Runtime: input `input`, output `output`, any batch size."
 
 
 def readme(record: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     names = [link["model"] for link in record["chain"] if "model" in link]
     yield f"# {' + '.join(names)}, stitched"
     yield ""
-    yield "One network made of fragments of trained ones by [stitchc](plan.json):"
+    yield "One network made of fragments of trained ones by stitchc:"
     yield ""
     yield f"```\n{render([ChainLine(record['chain'])], width=100).rstrip()}\n```"
     yield ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .options import arch, model_argument
-from .parts import Name, option
+from .options import Metric, arch, model_argument
+from .parts import option
 from .run import Outcome, Run, verb
 
 
 @verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs")
 @model_argument
-@option("--metric", type=Name("params", "macs", "flops", "size"), multiple=True, help="Only this one; repeatable.")
+@option("--metric", type=Metric(), multiple=True, help="Only this one; repeatable.")
 @arch
 def command(run: Run, model: str, metric: tuple[str, ...], arch: str | None) -> Outcome:
     """What a model or an artifact takes, in every metric.

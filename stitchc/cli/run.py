@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..passes.errors import StitchError
+from ..passes.errors import InputError, StitchError
 from .failure import silence_stdout
 from .parts import COMMON, Name, Verb, option
 from .streams import results_only
@@ -45,7 +45,13 @@ class Run:
 
     @property
     def loading(self) -> dict[str, Any]:
-        """The common options of everything that loads models and runs passes, by the names of the public API."""
+        """The common options of everything that loads models and runs passes, by the names of the public API.
+
+        Raises:
+            InputError: a device other than the processor, on which the passes do not run.
+        """
+        if self.device not in ("auto", "cpu"):
+            raise InputError(f"this verb computes on the processor only, not on {self.device}", "Leave --device out.")
         return {"seed": self.seed, "trust_pickle": self.trust_pickle, "progress": self.progress}
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from ..documents import ranked
 from ..passes.candidates import Candidate
 from ..passes.plan import Plan
+from .names import short
 from .numbers import Unit, score
 from .table import table
 
@@ -69,4 +70,4 @@ class CandidateTable:
         return where if one_way else f"{self._name(end[0])} {where}"
 
     def _name(self, model: int) -> str:
-        return self.plan.models[model].name
+        return short([m.name for m in self.plan.models])[model]

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
+from .names import short
+
 
 @dataclass(frozen=True)
 class ChainLine:
@@ -22,7 +24,8 @@ class ChainLine:
     chain: Sequence[Mapping[str, Any]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        parts = [self._part(index, link) for index, link in enumerate(self.chain)]
+        names = iter(short([link["model"] for link in self.chain if "model" in link]))
+        parts = [self._part(index, link, names) for index, link in enumerate(self.chain)]
         line = Text("══").join(parts) if parts else Text("no stitch")
         if line.cell_len <= options.max_width:
             yield line
@@ -33,12 +36,12 @@ class ChainLine:
             yield joined if joined.cell_len <= options.max_width else Text.assemble("══" if index else "", part)
             indent = min(indent + 4, 12)
 
-    def _part(self, index: int, link: Mapping[str, Any]) -> Text:
+    def _part(self, index: int, link: Mapping[str, Any], names: Iterator[str]) -> Text:
         if "adapter" in link:
             return Text(f" {link['adapter']['name']}{_channels(link['adapter'])} ", style="bold magenta")
         start = link.get("from_path") or link["from"] or "input"
         end = link.get("to_path") or link["to"] or "output"
-        name = (link["model"], "bold cyan" if index == 0 else "bold green")
+        name = (next(names), "bold cyan" if index == 0 else "bold green")
         last = index == len(self.chain) - 1 and index > 0
         inside = f"[ {start} → {end} ]"
         return Text.assemble(inside, "── ", name) if last else Text.assemble(name, " ──", inside)

@@ -25,8 +25,8 @@ class CutTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         price, found = self.price, len(self.cuts)
-        yield heading(self.model.name, f"input {shape(self.model.input.size)}, {count(price.params)} params, "
-                      f"{count(price.macs)} MACs, {count(price.flops)} FLOPs")  # fmt: skip
+        yield heading(self.model.name, f"input {shape(self.model.input.size)}")
+        yield Text(f"{count(price.params)} params, {count(price.macs)} MACs, {count(price.flops)} FLOPs")
         yield Text(f"{found} cuts by the rule {self.cuts.rule}, {found + 1} fragments\n")
         params, macs = Unit([price.params]), Unit([price.macs])
         rows = table(ascii_only=options.ascii_only)

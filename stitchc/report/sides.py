@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from .names import short
 from .numbers import NONE, count, percent, size
 from .table import table
 
@@ -33,11 +34,12 @@ class Sides:
         parents, hybrid = self.record["models"], self.record["cost"]
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("", no_wrap=True)
-        for parent in parents:
-            rows.add_column(parent["name"], justify="right", overflow="fold")
+        names = short([parent["name"] for parent in parents])
+        for name in names:
+            rows.add_column(name, justify="right", overflow="fold")
         rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
-        for parent in parents:
-            rows.add_column(f"of {parent['name']}", justify="right", overflow="fold")
+        for name in names:
+            rows.add_column(f"of {name}", justify="right", overflow="fold")
         for title, key, show in _ROWS:
             shares = [_share(hybrid[key], parent[key]) for parent in parents]
             rows.add_row(title, *(show(parent[key]) for parent in parents), show(hybrid[key]), *shares)

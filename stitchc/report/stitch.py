@@ -139,7 +139,7 @@ def heat_map(plan: Plan) -> HeatMap:
 def _adapter_line(adapter: Mapping[str, Any]) -> Text:
     text = f"adapter {adapter['name']}: {count(adapter['params'])} params, {count(adapter['macs'])} MACs"
     if adapter["residual"] is not None:
-        text += f", fitted: leaves {percent(adapter['residual'])} of the variance unexplained"
+        text += f", unexplained variance {percent(adapter['residual'])}"
     return Text(text)
 
 

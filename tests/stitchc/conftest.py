@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from stitchc.passes.candidates import Candidates
 from stitchc.passes.model import InputSpec, Model
 from stitchc.passes.plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from stitchc.passes.errors import OutputError, VerificationError
 
 import stitchc
 from stitchc import artifact
+from stitchc.passes.errors import OutputError, VerificationError
 
 
 def make(plan, options, fill, out: Path, force: bool = False) -> dict:

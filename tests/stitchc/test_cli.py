@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stitchc.passes.errors import Infeasible, ModelError
 
 import stitchc
 from stitchc.cli import main
+from stitchc.passes.errors import Infeasible, ModelError
 
 VERBS = ["compile", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "env"]
 HEAVY = ("torch", "torchvision", "timm", "numpy", "onnx", "onnxruntime", "rich")

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from stitchc.passes.errors import DataError
-from stitchc.passes.model import InputSpec, Model, TensorImages
 from torch import nn
 
 import stitchc
 from stitchc.evaluate import Accuracy, accuracy
+from stitchc.passes.errors import DataError
+from stitchc.passes.model import InputSpec, Model, TensorImages
 
 SPEC = InputSpec((8, 1, 1), (0.0,) * 8, (1.0,) * 8)
 

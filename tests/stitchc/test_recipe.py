@@ -1,9 +1,9 @@
 """Recipes: the options of a run, there and back."""
 
 import pytest
-from stitchc.passes.errors import InputError
 
 from stitchc import recipe
+from stitchc.passes.errors import InputError
 
 
 def test_a_recipe_reads_back_as_it_was_written():
