@@ -28,43 +28,17 @@ from torch.fx import Graph, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
 VIEWS = frozenset(
-    [
-        "view",
-        "reshape",
-        "permute",
-        "transpose",
-        "t",
-        "squeeze",
-        "unsqueeze",
-        "expand",
-        "expand_as",
-        "flatten",
-        "unflatten",
-        "select",
-        "narrow",
-        "slice",
-        "chunk",
-        "split",
-        "unbind",
-        "movedim",
-        "swapaxes",
-        "view_as",
-        "detach",
-        "contiguous",
-        "to",
-        "getitem",
-        "getattr",
-        "real",
-        "imag",
-        "diagonal",
-        "unfold",
-        "as_strided",
-    ]
+    {
+        *("view", "view_as", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "expand_as"),
+        *("permute", "transpose", "t", "adjoint", "movedim", "swapaxes", "diagonal", "unfold", "as_strided"),
+        *("select", "narrow", "slice", "chunk", "split", "unbind", "getitem", "getattr", "real", "imag"),
+        *("detach", "contiguous", "to"),
+    }
 )
 
 
 def target_name(node: Node) -> str:
-    """The bare name of what a node calls: "permute", "conv2d", "getitem", the same for an aten operator; of a call_module node, its path."""
+    """The bare name of what a node calls, of aten operators too: "permute", "conv2d", "getitem"; a leaf's own path."""
     if isinstance(node.target, str):
         return node.target
     if isinstance(node.target, OpOverload):

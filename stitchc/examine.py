@@ -1,0 +1,118 @@
+"""Looking without stitching: the cuts of a model, the likeness of two, the cost of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .progress import Progress, Silent, stage
+from .subjects import images_of, model_of, probe_words
+
+if TYPE_CHECKING:
+    from .passes.base import Pass
+    from .passes.budget import Limit
+    from .passes.model import Images, Model
+    from .passes.plan import Plan
+
+PROBE_IMAGES = 512
+
+
+def inspect(
+    model: str | Path | Model,
+    *,
+    rule: str = "single-tensor",
+    seed: int = 0,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """The cuts of one model under a rule, priced: `plan.cuts[0]`, `plan.prices[0]`, `plan.uncounted[0]`.
+
+    Raises:
+        ModelError: the model cannot be found, loaded or traced. InputError: a rule that does not exist.
+    """
+    from .passes import Cost, Partition, Trace
+    from .passes.plan import Plan
+
+    watcher = progress or Silent()
+    with stage(watcher, f"loading {_name(model)}"):
+        loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
+    return _run([Trace(), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
+
+
+def cost(
+    model: str | Path | Model,
+    *,
+    seed: int = 0,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """What a model or an artifact takes: `plan.prices[0]`, and in `plan.uncounted[0]` the operators without a formula.
+
+    An artifact is measured on its generated code, not read from its plan.
+    """
+    return inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, progress=progress)
+
+
+def compare(
+    a: str | Path | Model,
+    b: str | Path | Model,
+    data: str | Images | None = None,
+    *,
+    budget: Mapping[str, float | str] | Iterable[Limit] = (),
+    direction: str = "slow-to-fast",
+    adapter: str = "auto",
+    rank: str = "cka",
+    similarity: str = "cka-unbiased",
+    rule: str = "single-tensor",
+    probe_images: int = PROBE_IMAGES,
+    seed: int = 0,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
+
+    data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
+
+    Raises:
+        ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
+    """
+    from .passes import Cost, Partition, Select, Similarity, Trace
+    from .passes.plan import Plan
+
+    watcher = progress or Silent()
+    models = []
+    for words in (a, b):
+        with stage(watcher, f"loading {_name(words)}"):
+            models.append(model_of(words, trust_pickle=trust_pickle, arch=arch))
+    words, notes = probe_words(tuple(models), data)
+    images = images_of(at_most(words, probe_images), "to compare on")
+    plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
+    passes = [
+        Trace(),
+        Partition(rule=rule),
+        Similarity(metric=similarity, progress=watcher.update),
+        Cost(adapters=adapter, direction=direction),
+        Select(budget=budget, rank=rank),
+    ]
+    return _run(passes, plan, watcher)
+
+
+def at_most(words: str | Images, count: int) -> str | Images:
+    """DATA words that ask for at most so many images; words that state a limit of their own, and Images, keep it."""
+    if not isinstance(words, str) or "limit=" in words:
+        return words
+    return f"{words}{'&' if '?' in words else '?'}limit={count}"
+
+
+def _run(passes: list[Pass], plan: Plan, watcher: Progress) -> Plan:
+    from .passes import Pipeline
+
+    return Pipeline(passes, callback=watcher)(plan)
+
+
+def _name(subject: str | Path | Model) -> str:
+    return str(subject) if isinstance(subject, str | Path) else subject.name

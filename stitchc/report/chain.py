@@ -1,0 +1,42 @@
+"""A stitch drawn as a line of fragments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions
+from rich.text import Text
+
+
+@dataclass(frozen=True)
+class ChainLine:
+    """`resnet ──[ input → layer2.3 ]══ conv3x3 ══[ features.3 → output ]── plain`; over several lines if it is long.
+
+    chain: the key `chain` of a plan document.
+    """
+
+    chain: Sequence[Mapping[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        parts = [self._part(index, link) for index, link in enumerate(self.chain)]
+        line = Text("══").join(parts) if parts else Text("no stitch")
+        if line.cell_len <= options.max_width:
+            yield line
+            return
+        indent = 0
+        for index, part in enumerate(parts):
+            joined = Text.assemble(" " * indent, "══" if index else "", part, "══" if index + 1 < len(parts) else "")
+            yield joined if joined.cell_len <= options.max_width else Text.assemble("══" if index else "", part)
+            indent = min(indent + 4, 12)
+
+    def _part(self, index: int, link: Mapping[str, Any]) -> Text:
+        if "adapter" in link:
+            return Text(f" {link['adapter']['name']} ", style="bold magenta")
+        start = link.get("from_path") or link["from"] or "input"
+        end = link.get("to_path") or link["to"] or "output"
+        name = (link["model"], "bold cyan" if index == 0 else "bold green")
+        last = index == len(self.chain) - 1 and index > 0
+        inside = f"[ {start} → {end} ]"
+        return Text.assemble(inside, "── ", name) if last else Text.assemble(name, " ──", inside)
