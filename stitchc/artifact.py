@@ -71,7 +71,9 @@ def write(
     from .report.html import page
     from .report.stitch import CompileReport
 
-    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # left by whoever imported the generated module to check it
+    shutil.rmtree(
+        folder / "__pycache__", ignore_errors=True
+    )  # left by whoever imported the generated module to check it
     record = plan_document(plan, accuracy=accuracy, parents=parents)
     (folder / "recipe.toml").write_text(recipe.dumps(options), encoding="utf-8")
     (folder / "README.md").write_text(readme(record), encoding="utf-8")
@@ -97,7 +99,9 @@ def read(folder: Path | str) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise OutputError(f"{folder} is no artifact: it has no {PLAN}", "`stitchc compile A B -o DIR` makes one.") from error
+        raise OutputError(
+            f"{folder} is no artifact: it has no {PLAN}", "`stitchc compile A B -o DIR` makes one."
+        ) from error
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read: {error}", "Compile the artifact again.") from error
     if not _is_ours(record):
@@ -182,7 +186,9 @@ def _replaceable(out: Path, force: bool) -> list[str]:
             f"{out} exists, is not empty and was not made by stitchc", "Choose another folder with -o."
         ) from error
     if not force:
-        raise OutputError(f"{out} holds an artifact already", "Replace it with --force, or choose another folder with -o.")
+        raise OutputError(
+            f"{out} holds an artifact already", "Replace it with --force, or choose another folder with -o."
+        )
     return [PLAN, *record.get("files", {}), "__pycache__"]
 
 

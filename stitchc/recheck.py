@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import artifact
 from .passes.errors import VerificationError
+from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4  # of the largest absolute output
 
 
-def verify(folder: Path | str, *, batches: Sequence[int] = (1, 3), seed: int = 0, tolerance: float = TOLERANCE) -> Verified:
+def verify(
+    folder: Path | str,
+    *,
+    batches: Sequence[int] = (1, 3),
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    progress: Progress | None = None,
+) -> Verified:
     """Holds an artifact's files against their hashes, then its module against ONNX Runtime, on noise.
 
     In the answer `module_*` is how far images in a batch are from the same images alone, `onnx_*` how far ONNX Runtime
@@ -27,11 +35,16 @@ def verify(folder: Path | str, *, batches: Sequence[int] = (1, 3), seed: int = 0
         OutputError: the folder is no artifact.
         VerificationError: a file was changed, or outputs differ by more than `tolerance` of the largest.
     """
-    import torch
-
     record = artifact.read(folder)
     artifact.check_hashes(folder, record)
-    network, onnx = artifact.load(folder), _session(Path(folder))
+    with stage(progress or Silent(), f"verifying {folder}"):
+        return _verify(Path(folder), record, batches, seed, tolerance)
+
+
+def _verify(folder: Path, record: Mapping[str, Any], batches: Sequence[int], seed: int, tolerance: float) -> Verified:
+    import torch
+
+    network, onnx = artifact.load(folder), _session(folder)
     generator = torch.Generator().manual_seed(seed)
     size = record["input"]["size"]
     alone, other = _Difference(), _Difference()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,16 +106,18 @@ def _module(model: Model) -> Any:
 
 def _described(model: Model, record: Mapping[str, Any], path: Path) -> Model:
     """`model` under what its file records, where it records anything."""
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     spec = model.input
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-    stated = {key: given[key] for key in asdict(spec) if key in given}
+    stated = {field.name: given[field.name] for field in fields(spec) if field.name in given}
     if "assumed" not in stated:
         stated["assumed"] = tuple(name for name in spec.assumed if name not in stated)
+    if len(stated.get("mean", spec.mean)) != stated.get("size", spec.size)[0]:
+        raise BadCheckpoint(f"{path} contradicts itself: its mean has not a number per channel", "Pack it again.")
     return replace(
         model,
         name=given.get("name") or path.stem,
         input=replace(spec, **stated),
-        licence=given.get("licence") if "licence" in given else None,
+        licence=given.get("licence"),
         data=given.get("data"),
         classes=given.get("classes") or model.classes,
         accuracy=given.get("accuracy"),
@@ -132,7 +134,7 @@ def _pickled(checkpoint: Checkpoint, path: Path, words: Words) -> Model:
 def record_of(model: Model) -> dict[str, Any]:
     """What a packed file says of a model; the inverse is `_described`. Plain values only."""
     spec: InputSpec = model.input
-    fields = {
+    record = {
         "name": model.name,
         "licence": model.licence,
         "data": model.data,
@@ -142,4 +144,4 @@ def record_of(model: Model) -> dict[str, Any]:
         "source": model.source,
         **asdict(spec),
     }
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}

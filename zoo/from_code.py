@@ -70,7 +70,7 @@ def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any
     """Name, positional and keyword arguments of `make` or `make("x", depth=2)`, without running anything."""
     refused = ModelError(
         f"'{words.given}': '{call}' is neither a name nor a call with plain values",
-        "Write it as nets.py:factory, or nets.py:make(\"name\", depth=2): text, numbers, lists, True, False, None.",
+        'Write it as nets.py:factory, or nets.py:make("name", depth=2): text, numbers, lists, True, False, None.',
     )
     try:
         node = ast.parse(call, mode="eval").body
@@ -128,7 +128,9 @@ def _guarded(run: Callable[[], Any], what: str) -> Any:
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         place = f" (line {trace.tb_lineno} of {Path(trace.tb_frame.f_code.co_filename).name})" if trace else ""
-        raise ModelError(f"{what} failed with {type(error).__name__}: {error}{place}", "Run it in Python to see why.") from error
+        raise ModelError(
+            f"{what} failed with {type(error).__name__}: {error}{place}", "Run it in Python to see why."
+        ) from error
 
 
 def _callable(file: ModuleType, name: str, path: Path) -> Callable[..., Any]:

@@ -37,13 +37,13 @@ def load(words: Words, *, trust_pickle: bool = False) -> Model:
     if options.input is not None:
         extra |= _size_arguments(words, options.input)
     module = _create(words, options.weights, extra, trust_pickle)
-    config = module.pretrained_cfg
+    config: Any = module.pretrained_cfg
     spec = input_of(config)
     tag = config.get("tag")
     name = f"{config['architecture']}.{tag}" if tag else config["architecture"]
     classes = getattr(module, "num_classes", None)
     fresh = options.weights and classes != config.get("num_classes")
-    notes = ("its classifier is untrained",) if fresh else ()
+    notes: tuple[str, ...] = ("its classifier is untrained",) if fresh else ()
     if config.get("crop_mode", "center") != "center":
         notes += (f"timm crops its images by '{config['crop_mode']}'; here the centre is taken",)
     return Model(
@@ -116,7 +116,9 @@ def _create(words: Words, pretrained: bool, extra: dict[str, Any], trust_pickle:
             ) from error
         raise unavailable(words, reason) from error
     except RuntimeError as error:
-        raise BadCheckpoint(f"timm cannot load {words.bare}: {error}", "Delete the cached file and try again.") from error
+        raise BadCheckpoint(
+            f"timm cannot load {words.bare}: {error}", "Delete the cached file and try again."
+        ) from error
     except (AssertionError, TypeError, ValueError) as error:
         raise ModelError(f"timm cannot build '{words.given}': {error}", "Leave the options out.") from error
 

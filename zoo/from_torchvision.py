@@ -68,13 +68,11 @@ def input_of(entry: Any) -> InputSpec:
 
 
 def _entry(name: str, wanted: str) -> Any:
-    weights = models.get_model_weights(name)
+    weights: Any = models.get_model_weights(name)
     if not wanted or wanted == "DEFAULT":
-        return weights.DEFAULT  # type: ignore[attr-defined] # every one of torchvision's enums has it
+        return weights.DEFAULT
     if wanted not in weights.__members__:
-        raise ModelError(
-            f"torchvision/{name} has no weights '{wanted}'", f"It has {', '.join(weights.__members__)}."
-        )
+        raise ModelError(f"torchvision/{name} has no weights '{wanted}'", f"It has {', '.join(weights.__members__)}.")
     return weights[wanted]
 
 

@@ -38,14 +38,18 @@ def overridden(spec: InputSpec, options: Options, given: str) -> InputSpec:
             spec = replace(spec, mean=guess.mean, std=guess.std, assumed=(*spec.assumed, "mean", "std"))
         spec = replace(spec, size=options.input)
     channels = spec.size[0]
-    for key, values in (("mean", options.mean), ("std", options.std)):
-        if values is None:
-            continue
+
+    def per_channel(key: str, values: tuple[float, ...]) -> tuple[float, ...]:
         if len(values) not in (1, channels):
             raise ModelError(
                 f"'{given}': {key} has {len(values)} numbers, but the input has {channels} channels",
                 f"Give {key} one number, or one a channel.",
             )
-        spec = replace(spec, **{key: values if len(values) == channels else values * channels})
+        return values if len(values) == channels else values * channels
+
+    if options.mean:
+        spec = replace(spec, mean=per_channel("mean", options.mean))
+    if options.std:
+        spec = replace(spec, std=per_channel("std", options.std))
     stated = {"size" if key == "input" else key for key in ("input", "mean", "std") if getattr(options, key)}
     return replace(spec, assumed=tuple(dict.fromkeys(name for name in spec.assumed if name not in stated)))

@@ -1,4 +1,4 @@
-"""Whether a download can work at all, found out in seconds: without this, Hugging Face's client retries for a minute."""
+"""Whether a download can work at all, found out in seconds: Hugging Face's client alone retries for a minute."""
 
 from __future__ import annotations
 

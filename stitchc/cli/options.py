@@ -62,7 +62,7 @@ def ranking(command: F) -> F:
     for decorate in reversed([
         option("--direction", type=Name("slow-to-fast", "fast-to-slow", "both"), default="slow-to-fast", group=CHOICE,
                help="Which of the two comes first [slow-to-fast]."),
-        option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, or the better [auto]."),
+        option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, the better [auto]."),
         option("--rank", metavar="NAME", default="cka", group=CHOICE, help="How candidates are ordered [cka]."),
         option("--similarity", metavar="NAME", default="cka-unbiased", group=CHOICE,
                help="How likeness is measured [cka-unbiased]."),
@@ -90,8 +90,8 @@ def arch(command: F) -> F:
     return option("--arch", metavar="NAME", group=MODELS, help="Of a checkpoint that does not name its own.")(command)
 
 
-def parsed_budget(given: dict[str, Any]) -> dict[str, Limit]:
-    """Takes `budget` and `metric` out of a verb's options, and reads them before anything slow begins."""
+def read_budget(given: dict[str, Any]) -> dict[str, Limit]:
+    """Takes `budget` and `metric` out of a verb's options and reads them, before anything slow begins."""
     from ..passes.budget import parse_budget
 
     return parse_budget(given.pop("budget"), given.pop("metric"))

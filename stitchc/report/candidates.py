@@ -35,7 +35,11 @@ class CandidateTable:
         ends = ("front", "back")
         if one_way and len(both) > 1:
             ends = tuple(f"{end}: {self._name(getattr(shown[0], end)[0])}" for end in ends)  # type: ignore[assignment]
-        units = [Unit(c.price.params for c in shown), Unit(c.price.macs for c in shown), Unit(c.price.flops for c in shown)]
+        units = [
+            Unit(c.price.params for c in shown),
+            Unit(c.price.macs for c in shown),
+            Unit(c.price.flops for c in shown),
+        ]
         rows.add_column("#", justify="right", no_wrap=True)
         for end in ends:
             rows.add_column(end, overflow="fold", ratio=1)

@@ -12,7 +12,9 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class ChainLine:
-    """`resnet ──[ input → layer2.3 ]══ conv3x3 ══[ features.3 → output ]── plain`; over several lines if it is long.
+    """`resnet ──[ input → layer2.3 ]══ conv3x3 16→96 ══[ features.3 → output ]── plain`.
+
+    A line that is too long is broken at its seams.
 
     chain: the key `chain` of a plan document.
     """
@@ -33,10 +35,23 @@ class ChainLine:
 
     def _part(self, index: int, link: Mapping[str, Any]) -> Text:
         if "adapter" in link:
-            return Text(f" {link['adapter']['name']} ", style="bold magenta")
+            return Text(f" {link['adapter']['name']}{_channels(link['adapter'])} ", style="bold magenta")
         start = link.get("from_path") or link["from"] or "input"
         end = link.get("to_path") or link["to"] or "output"
         name = (link["model"], "bold cyan" if index == 0 else "bold green")
         last = index == len(self.chain) - 1 and index > 0
         inside = f"[ {start} → {end} ]"
         return Text.assemble(inside, "── ", name) if last else Text.assemble(name, " ──", inside)
+
+
+def _channels(adapter: Mapping[str, Any]) -> str:
+    """` 512→96`: the channels on either side."""
+    given, wanted = (_side(adapter, side) for side in ("from", "to"))
+    return f" {given}→{wanted}" if given and wanted else ""
+
+
+def _side(adapter: Mapping[str, Any], side: str) -> int | None:
+    shape = adapter.get(f"{side}_shape")
+    if not shape:
+        return None
+    return shape[0] if adapter[f"{side}_layout"] == "NCHW" else shape[-1]

@@ -12,7 +12,12 @@ from rich.text import Text
 from .numbers import NONE, count, percent, size
 from .table import table
 
-_ROWS = (("params", "params", count), ("MACs", "macs", count), ("FLOPs", "flops", count), ("weights file", "size_bytes", size))
+_ROWS = (
+    ("params", "params", count),
+    ("MACs", "macs", count),
+    ("FLOPs", "flops", count),
+    ("weights file", "size_bytes", size),
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Sides:
         if found:
             yield Text(f"Accuracy on {found['images']} images of {found['data']}.")
         elif any(parent["accuracy"] is not None for parent in parents):
-            yield Text("Accuracy of the parents as their own records state it; the hybrid's was not measured.")
+            yield Text("The parents' accuracy is what their records state; the hybrid's was not measured.")
 
 
 def _share(hybrid: float | None, parent: float | None) -> str:

@@ -13,7 +13,9 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -72,11 +74,8 @@ def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tenso
     return F.grid_sample(images - paper, grid, align_corners=False) + paper
 
 
-def mix(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018): each image and its target blended with another's, one share for the batch."""
-    # The larger of a Beta variate and its complement, by two Gamma draws: torch's own Beta takes no generator.
-    gammas = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator) + 1e-12
-    share = float(gammas.max() / gammas.sum())
+def mix(images: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018): each image and its target blended with another's; `share` is its own part."""
     other = torch.randperm(len(images), generator=generator)
     return share * images + (1 - share) * images[other], share * targets + (1 - share) * targets[other]
 
@@ -86,13 +85,14 @@ def fit(net: nn.Module, recipe: Recipe) -> None:
     images, labels = tensors("train")
     targets = F.one_hot(labels, data.CLASSES).float()
     generator = torch.Generator().manual_seed(recipe.seed)
+    shares = np.random.default_rng(recipe.seed)  # torch's Beta takes no generator
     steps = recipe.epochs * (len(images) // recipe.batch)
     warmup = max(1, steps // 20)
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed}, {"params": rest, "weight_decay": 0.0}], lr=recipe.lr, weight_decay=recipe.weight_decay
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda t: (t + 1) / warmup if t < warmup else 0.5 + 0.5 * math.cos(math.pi * t / steps)
     )
@@ -100,7 +100,8 @@ def fit(net: nn.Module, recipe: Recipe) -> None:
     for _ in range(recipe.epochs):
         order = torch.randperm(len(images), generator=generator)
         for index in order.split(recipe.batch)[: len(images) // recipe.batch]:
-            x, y = mix(augment(images[index], recipe, generator), targets[index], recipe.mixup, generator)
+            share = shares.beta(recipe.mixup, recipe.mixup)
+            x, y = mix(augment(images[index], recipe, generator), targets[index], share, generator)
             loss = F.cross_entropy(net(x), y, label_smoothing=recipe.smoothing)
             optimizer.zero_grad()
             loss.backward()
