@@ -115,9 +115,13 @@ def as_limits(budget: Mapping[str, float | str | Limit] | Iterable[Limit]) -> tu
     Raises:
         QuantityError: as `parse_budget`.
     """
-    if not isinstance(budget, Mapping):
-        return tuple(check_priced(limit) for limit in budget)
-    return tuple(check_priced(_as_limit(metric, value)) for metric, value in budget.items())
+    given = (_as_limit(m, value) for m, value in budget.items()) if isinstance(budget, Mapping) else budget
+    limits: dict[str, Limit] = {}
+    for limit in given:
+        if limit.metric in limits:
+            raise QuantityError(f"{limit.metric} has two budgets", "Keep one.")
+        limits[limit.metric] = check_priced(limit)
+    return tuple(limits.values())
 
 
 def check_metric(metric: str) -> str:

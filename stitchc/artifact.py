@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import folder as folders
@@ -30,7 +29,7 @@ PLAN = "plan.json"
 FILES = {
     "model.py": "the network: torch and nothing else",
     "model.safetensors": "its weights",
-    "model.onnx": "the same for ONNX Runtime: input, output, dynamic batch",
+    "model.onnx": "the same in ONNX: input, output, any batch size",
     PLAN: "what was chosen, what it costs, how it was verified",
     "recipe.toml": "runs this compile again",
     "report.html": "this report, for a browser",
@@ -71,7 +70,9 @@ def write(
     from .report.html import page
     from .report.stitch import CompileReport
 
-    shutil.rmtree(folder / "__pycache__", ignore_errors=True)  # left by whoever imported the generated module to check it
+    shutil.rmtree(
+        folder / "__pycache__", ignore_errors=True
+    )  # left by whoever imported the generated module to check it
     record = plan_document(plan, accuracy=accuracy, parents=parents)
     (folder / "recipe.toml").write_text(recipe.dumps(options), encoding="utf-8")
     (folder / "README.md").write_text(readme(record), encoding="utf-8")
@@ -97,7 +98,9 @@ def read(folder: Path | str) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise OutputError(f"{folder} is no artifact: it has no {PLAN}", "`stitchc compile A B -o DIR` makes one.") from error
+        raise OutputError(
+            f"{folder} is no artifact: it has no {PLAN}", "`stitchc compile A B -o DIR` makes one."
+        ) from error
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read: {error}", "Compile the artifact again.") from error
     if not _is_ours(record):
@@ -126,17 +129,12 @@ def load(folder: Path | str) -> nn.Module:
     """The network of an artifact, in eval mode: what its own `model.load()` returns. This runs its model.py.
 
     Raises:
-        OutputError: the folder is no artifact of stitchc.
+        OutputError: the folder is no artifact of stitchc. VerificationError: its module cannot be loaded.
     """
     read(folder)
-    path = Path(folder).resolve() / "model.py"
-    if not path.is_file():
-        raise OutputError(f"{folder} has no model.py", "Compile the artifact again.")
-    # Executed by hand: the import system would leave a __pycache__ in the artifact.
-    module = ModuleType(f"stitched_{sha256(path)[:12]}")
-    module.__file__ = str(path)
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    return module.load(path.parent)
+    from .passes.emit.load import load_module
+
+    return load_module(Path(folder)).eval()
 
 
 def as_model(folder: Path | str) -> Model:
@@ -182,7 +180,9 @@ def _replaceable(out: Path, force: bool) -> list[str]:
             f"{out} exists, is not empty and was not made by stitchc", "Choose another folder with -o."
         ) from error
     if not force:
-        raise OutputError(f"{out} holds an artifact already", "Replace it with --force, or choose another folder with -o.")
+        raise OutputError(
+            f"{out} holds an artifact already", "Replace it with --force, or choose another folder with -o."
+        )
     return [PLAN, *record.get("files", {}), "__pycache__"]
 
 

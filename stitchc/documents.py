@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .passes.codec import encode
+from .passes.plan import AdapterUse, Fragment
 from .passes.values import Price
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
     from .passes.candidates import Candidate
     from .passes.model import Model
-    from .passes.plan import AdapterUse, Fragment, Plan, Verified
+    from .passes.plan import Plan, Verified
     from .passes.values import Cut
 
 SCHEMA = 1
@@ -91,10 +93,10 @@ def plan_document(
     return {
         "schema": SCHEMA,
         "models": [_model(plan, index, found) for index, found in enumerate(measured)],
-        "input": asdict(front),
+        "input": encode(front),
         "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
         "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
-        "chain": [_link(plan, link) for link in plan.chain] or _chain_of(plan, best),
+        "chain": _chain(plan, best),
         "similarity": number(best.similarity) if best else None,
         "similarity_metric": plan.similarity[0].metric if plan.similarity else None,
         "probe": {"data": plan.images.name, "images": plan.similarity[0].images}
@@ -102,7 +104,7 @@ def plan_document(
         else None,
         "rank": table.rank if table is not None else None,
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
-        "trainable_params": sum(link.price.params for link in plan.chain if hasattr(link, "price")),
+        "trainable_params": sum(link.price.params for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
         "verified": verified_record(plan.verified) if plan.verified else None,
         "seed": plan.seed,
@@ -128,7 +130,7 @@ def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
 
 
 def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
-    """The candidates from best to worst, feasible ones only once there is a budget; all rows when nobody ranked them."""
+    """The candidates from best to worst, only feasible ones once there is a budget; all when nobody ranked."""
     table = plan.candidates
     if table is None:
         return
@@ -180,29 +182,38 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
     }
 
 
-def _link(plan: Plan, link: Fragment | AdapterUse) -> dict[str, Any]:
-    if not hasattr(link, "model"):
-        return {"adapter": {"name": link.name, "params": link.price.params, "macs": link.price.macs,
-                            "residual": number(link.residual), "ridge": number(link.ridge)}}  # fmt: skip
-    return {
-        "model": plan.models[link.model].name,
-        "from": link.start,
-        "to": link.end,
-        "from_path": _path(plan, link.model, link.start),
-        "to_path": _path(plan, link.model, link.end),
-    }
+def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
+    """The chain, or the one that the best candidate would become: what a dry run shows."""
+    links = plan.chain or (_chain_of(plan, best) if best else ())
+    records = []
+    for index, link in enumerate(links):
+        if isinstance(link, Fragment):
+            start, end = _find(plan, link, link.start), _find(plan, link, link.end)
+            records.append({
+                "model": plan.models[link.model].name, "from": link.start, "to": link.end,
+                "from_path": start and start.path, "to_path": end and end.path,
+            })  # fmt: skip
+            continue
+        before, after = links[index - 1], links[index + 1]
+        assert isinstance(before, Fragment) and isinstance(after, Fragment)
+        given, wanted = _find(plan, before, before.end), _find(plan, after, after.start)
+        price = link.price if plan.chain else None
+        records.append({"adapter": {
+            "name": link.name, "params": price and price.params, "macs": price and price.macs,
+            "residual": number(link.residual), "ridge": number(link.ridge),
+            "from_shape": given and list(given.value.shape), "from_layout": given and given.value.layout,
+            "to_shape": wanted and list(wanted.value.shape), "to_layout": wanted and wanted.value.layout,
+        }})  # fmt: skip
+    return records
 
 
-def _chain_of(plan: Plan, candidate: Candidate | None) -> list[dict[str, Any]]:
-    """The chain that a candidate would become: what a dry run shows."""
-    if candidate is None:
-        return []
-    front, back = _end(plan, candidate.front), _end(plan, candidate.back)
-    return [
-        {"model": front["model"], "from": None, "to": front["cut"], "from_path": None, "to_path": front["path"]},
-        {"adapter": {"name": candidate.adapter, "params": None, "macs": None, "residual": None, "ridge": None}},
-        {"model": back["model"], "from": back["cut"], "to": None, "from_path": back["path"], "to_path": None},
-    ]
+def _chain_of(plan: Plan, candidate: Candidate) -> tuple[Fragment | AdapterUse, ...]:
+    (front, i), (back, j) = candidate.front, candidate.back
+    return (
+        Fragment(front, None, plan.cuts[front][i].node),
+        AdapterUse(candidate.adapter, Price()),
+        Fragment(back, plan.cuts[back][j].node, None),
+    )
 
 
 def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
@@ -211,16 +222,17 @@ def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
     return {"model": plan.models[model].name, "cut": cut.node, "path": cut.path, "index": cut.index}
 
 
-def _path(plan: Plan, model: int, node: str | None) -> str | None:
-    if node is None or model >= len(plan.cuts):
+def _find(plan: Plan, fragment: Fragment, node: str | None) -> Cut | None:
+    """The cut of a fragment's model at a node; None at the model's own ends."""
+    if node is None or fragment.model >= len(plan.cuts):
         return None
-    return next((cut.path for cut in plan.cuts[model].cuts if cut.node == node), None)
+    return next((cut for cut in plan.cuts[fragment.model].cuts if cut.node == node), None)
 
 
 def _front(plan: Plan) -> int:
     """The model that the image enters."""
-    if plan.chain:
-        return plan.chain[0].model  # type: ignore[union-attr]  # a chain begins with a fragment
+    if plan.chain and isinstance(plan.chain[0], Fragment):
+        return plan.chain[0].model
     return plan.choice[0].front[0] if plan.choice else 0
 
 

@@ -9,14 +9,26 @@ from typing import Any
 
 from . import __version__
 
-_PACKAGES = (
-    "torch torchvision timm numpy safetensors onnx onnxruntime onnxscript onnxsim networkx click rich pillow".split()
-)
+_PACKAGES = [
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "safetensors",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "onnxsim",
+    "networkx",
+    "click",
+    "rich",
+    "pillow",
+]
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
 def versions() -> dict[str, str | None]:
-    """The versions that decide what comes out: Python, stitchc, and the packages it stands on; None if not installed."""
+    """The versions that decide what comes out: Python, stitchc, the packages it stands on; None if not installed."""
     return {"python": platform.python_version(), "stitchc": __version__, **{name: _version(name) for name in _PACKAGES}}
 
 
@@ -31,7 +43,10 @@ def environment() -> dict[str, Any]:
         found |= _torch()
     except Exception as error:  # a torch that cannot be imported is just what a bug report must say
         found["torch_error"] = f"{type(error).__name__}: {error}"
-    return found | {"versions": versions(), "variables": {name: os.environ[name] for name in _THREADS if name in os.environ}}
+    return found | {
+        "versions": versions(),
+        "variables": {name: os.environ[name] for name in _THREADS if name in os.environ},
+    }
 
 
 def _torch() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from .passes.errors import DataError, InputError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .passes.model import Images, InputSpec, Model
 
@@ -93,9 +93,11 @@ def accuracy(
     return Accuracy(images.name, done, right1 / done, right5 / done)
 
 
-def _check(scores, labels, data: str) -> None:  # type: ignore[no-untyped-def]  # torch is imported late
+def _check(scores: Tensor, labels: Tensor, data: str) -> None:
     if scores.ndim != 2:
-        raise DataError(f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?")
+        raise DataError(
+            f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?"
+        )
     highest = int(labels.max())
     if highest >= scores.shape[1]:
         raise DataError(

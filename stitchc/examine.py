@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .progress import Progress, Silent, stage
-from .subjects import images_of, model_of, probe_words
+from .subjects import arch_for, images_of, model_of, probe_words
 
 if TYPE_CHECKING:
+    from .compile import Budget
     from .passes.base import Pass
-    from .passes.budget import Limit
     from .passes.model import Images, Model
     from .passes.plan import Plan
 
+#: Images to compare cuts on, unless said otherwise.
 PROBE_IMAGES = 512
 
 
@@ -32,12 +32,12 @@ def inspect(
     Raises:
         ModelError: the model cannot be found, loaded or traced. InputError: a rule that does not exist.
     """
+    watcher = progress or Silent()
+    with stage(watcher, f"loading {_name(model)}"):  # and torch with it, which takes seconds
+        loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
     from .passes import Cost, Partition, Trace
     from .passes.plan import Plan
 
-    watcher = progress or Silent()
-    with stage(watcher, f"loading {_name(model)}"):
-        loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
     return _run([Trace(), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
 
 
@@ -61,10 +61,12 @@ def compare(
     b: str | Path | Model,
     data: str | Images | None = None,
     *,
-    budget: Mapping[str, float | str] | Iterable[Limit] = (),
+    budget: Budget | None = None,
+    metric: str | None = None,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
     rank: str = "cka",
+    min_share: float = 0.1,
     similarity: str = "cka-unbiased",
     rule: str = "single-tensor",
     probe_images: int = PROBE_IMAGES,
@@ -80,24 +82,22 @@ def compare(
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """
-    from .passes import Cost, Partition, Select, Similarity, Trace
+    from .compile import analysis, read_budget
     from .passes.plan import Plan
 
     watcher = progress or Silent()
+    limits = read_budget(budget, metric)
     models = []
     for words in (a, b):
         with stage(watcher, f"loading {_name(words)}"):
-            models.append(model_of(words, trust_pickle=trust_pickle, arch=arch))
+            models.append(model_of(words, trust_pickle=trust_pickle, arch=arch_for(words, arch)))
     words, notes = probe_words(tuple(models), data)
     images = images_of(at_most(words, probe_images), "to compare on")
     plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
-    passes = [
-        Trace(),
-        Partition(rule=rule),
-        Similarity(metric=similarity, progress=watcher.update),
-        Cost(adapters=adapter, direction=direction),
-        Select(budget=budget, rank=rank),
-    ]
+    passes = analysis(
+        limits, direction=direction, adapter=adapter, rank=rank, min_share=min_share, similarity=similarity, rule=rule,
+        progress=watcher,
+    )
     return _run(passes, plan, watcher)
 
 

@@ -31,7 +31,9 @@ def staging(out: Path | str, *, ours: Iterable[str] = ()) -> Iterator[Path]:
         try:
             staged.mkdir()
         except OSError as error:
-            raise OutputError(f"{target} cannot be written: {error.strerror}", "Choose another folder with -o.") from error
+            raise OutputError(
+                f"{target} cannot be written: {error.strerror}", "Choose another folder with -o."
+            ) from error
         yield staged
         with _undisturbed():
             _put(staged, target, set(ours))
@@ -49,7 +51,9 @@ def _make_parents(target: Path) -> list[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{target.parent} cannot be made: {error.strerror}", "Choose another folder with -o.") from error
+        raise OutputError(
+            f"{target.parent} cannot be made: {error.strerror}", "Choose another folder with -o."
+        ) from error
     return missing
 
 

@@ -20,7 +20,7 @@ scores = network(images)  # float32 [n, {size}]
 ```
 """
 
-_ONNX = "\n`model.onnx` is the same network for ONNX Runtime: input `input`, output `output`, any batch size.\n"
+_ONNX = "\n`model.onnx` is the same network for ONNX Runtime: input `input`, output `output`, any batch size."
 
 
 def readme(record: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     names = [link["model"] for link in record["chain"] if "model" in link]
     yield f"# {' + '.join(names)}, stitched"
     yield ""
-    yield "One network made of fragments of trained ones by [stitchc](plan.json):"
+    yield "One network made of fragments of trained ones by stitchc:"
     yield ""
     yield f"```\n{render([ChainLine(record['chain'])], width=100).rstrip()}\n```"
     yield ""
@@ -62,10 +62,16 @@ def _input(spec: Mapping[str, Any]) -> str:
 
 
 def _costs(record: Mapping[str, Any]) -> Iterator[str]:
-    networks = [*record["models"], {"name": "**hybrid**", **record["cost"], "accuracy": (record["accuracy"] or {}).get("top1")}]
+    networks = [
+        *record["models"],
+        {"name": "**hybrid**", **record["cost"], "accuracy": (record["accuracy"] or {}).get("top1")},
+    ]
     yield "| network | params | MACs | FLOPs | weights | top-1 |\n|---|---|---|---|---|---|"
     for network in networks:
-        costs = [show(network[key]) for key, show in (("params", count), ("macs", count), ("flops", count), ("size_bytes", size))]
+        costs = [
+            show(network[key])
+            for key, show in (("params", count), ("macs", count), ("flops", count), ("size_bytes", size))
+        ]
         yield f"| {' | '.join([network['name'], *costs, percent(network['accuracy'])])} |"
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
     found = record["accuracy"]
@@ -78,7 +84,9 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:
     for model in record["models"]:
         licence = model["licence"] or "no licence stated: ask its authors before you pass this on"
-        yield f"- `{model['source'] or model['name']}`: {licence}" + (f" (weights SHA-256 `{model['sha256']}`)" if model["sha256"] else "")
+        yield f"- `{model['source'] or model['name']}`: {licence}" + (
+            f" (weights SHA-256 `{model['sha256']}`)" if model["sha256"] else ""
+        )
     yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
 
 

@@ -15,8 +15,8 @@ SCHEMA = 1
 #: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
-    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "rank", "similarity", "front", "back",
-    "probe_images", "onnx", "opset", "top", "seed", "device", "arch",
+    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "rank", "min_share", "similarity", "front", "back",
+    "probe_images", "onnx", "opset", "seed", "device", "arch",
 )  # fmt: skip
 
 _HEAD = """\
@@ -46,7 +46,7 @@ def loads(text: str, where: str = "the recipe") -> dict[str, Any]:
     try:
         options = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where} is no TOML: {error}", "A recipe holds lines such as: metric = \"flops\"") from error
+        raise InputError(f"{where} is no TOML: {error}", 'A recipe holds lines such as: metric = "flops"') from error
     schema = options.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
@@ -64,7 +64,9 @@ def read(path: Path | str) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"the recipe {path} cannot be read: {reason}", "Every artifact holds a recipe.toml.") from error
+        raise InputError(
+            f"the recipe {path} cannot be read: {reason}", "Every artifact holds a recipe.toml."
+        ) from error
     return loads(text, f"the recipe {path}")
 
 
@@ -87,4 +89,6 @@ def _toml(value: Any) -> str:
         return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Sequence):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    raise InputError(f"a recipe cannot hold a {type(value).__name__}", "Name models and images by words, not by objects.")
+    raise InputError(
+        f"a recipe cannot hold a {type(value).__name__}", "Name models and images by words, not by objects."
+    )

@@ -27,6 +27,12 @@ def model_of(subject: str | Path | Model, *, trust_pickle: bool = False, arch: s
     return load(str(subject), trust_pickle=trust_pickle, arch=arch)
 
 
+def arch_for(words: str | Path | Model, arch: str | None) -> str | None:
+    """Of an architecture that is given for a pair of models: the one of `words` if that is a checkpoint, else None."""
+    bare = str(words).split("?")[0].lower() if isinstance(words, str | Path) else ""
+    return arch if bare.endswith((".pt", ".pth", ".safetensors")) else None
+
+
 def images_of(data: str | Images | None, why: str) -> Images:
     """The images that DATA words name. `why` ends the sentence "no images are named ...".
 

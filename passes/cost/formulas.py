@@ -37,6 +37,9 @@ _MACS: dict[Any, Callable[..., int]] = {
 }
 
 # Free by the convention, though neither element-wise nor a view nor a reduction by torch's own tags.
+_ELEMENT_WISE = """
+    hardswish glu _prelu_kernel log_sigmoid_forward rrelu_with_noise
+"""
 _NORMALISATION = """
     native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm miopen_batch_norm
     _batch_norm_no_update _batch_norm_with_update batch_norm_with_update native_layer_norm native_group_norm
@@ -50,22 +53,28 @@ _POOLING_AND_RESIZING = """
     _upsample_bilinear2d_aa upsample_bicubic2d _upsample_bicubic2d_aa
 """
 _REDUCTIONS = """
-    sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all logsumexp aminmax cumsum sort topk
+    sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all logsumexp aminmax cumsum sort
+    topk median
 """
 _MOVING_NUMBERS = """
-    _to_copy _unsafe_view _reshape_copy cat stack clone copy contiguous set resize detach alias unsafe_split unsafe_chunk
-    lift lift_fresh lift_fresh_copy index index_put _unsafe_index _unsafe_index_put index_select index_add gather
-    scatter scatter_add select_scatter slice_scatter masked_fill masked_select embedding where nonzero is_nonzero
-    roll flip repeat tile repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d pad
-    im2col unfold pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle triu tril native_dropout
-    _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset _assert_async _assert_tensor_metadata
+    _to_copy _unsafe_view _reshape_copy cat stack clone copy contiguous set resize detach alias unsafe_split
+    unsafe_chunk lift lift_fresh lift_fresh_copy index index_put _unsafe_index _unsafe_index_put index_select
+    index_add gather scatter scatter_add select_scatter slice_scatter masked_fill masked_select embedding where
+    nonzero is_nonzero roll flip repeat tile repeat_interleave constant_pad_nd reflection_pad1d reflection_pad2d
+    replication_pad2d pad im2col col2im unfold pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
+    triu tril native_dropout _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset _assert_async
+    _assert_tensor_metadata
 """
 _MAKING_NUMBERS = """
     arange linspace full full_like zeros zeros_like ones ones_like empty empty_like empty_strided new_empty
     new_empty_strided new_zeros new_ones new_full fill zero eye one_hot bincount scalar_tensor tril_indices triu_indices
     rand randn rand_like randn_like randint randperm bernoulli uniform normal
 """
-_FREE = frozenset((_NORMALISATION + _POOLING_AND_RESIZING + _REDUCTIONS + _MOVING_NUMBERS + _MAKING_NUMBERS).split())
+_FREE = frozenset(
+    " ".join(
+        (_ELEMENT_WISE, _NORMALISATION, _POOLING_AND_RESIZING, _REDUCTIONS, _MOVING_NUMBERS, _MAKING_NUMBERS)
+    ).split()
+)
 _FREE_TAGS = {
     getattr(torch.Tag, name)
     for name in ("pointwise", "reduction", "view_copy", "inplace_view")

@@ -98,14 +98,13 @@ class _Rows:
 
 def _adapter_amounts(front: Sequence[Value], back: Sequence[Value], adapters: Sequence[str]) -> np.ndarray:
     """[3, front cuts, back cuts, adapters]: params, macs and bytes of the adapter, -1 where it cannot join the two."""
-    fronts, backs = list(dict.fromkeys(front)), list(dict.fromkeys(back))
+    fronts, backs = ({value: i for i, value in enumerate(dict.fromkeys(side))} for side in (front, back))
     distinct = np.full((3, len(fronts), len(backs), len(adapters)), -1, dtype=np.int64)
-    for (i, x), (j, y), (k, name) in product(enumerate(fronts), enumerate(backs), enumerate(adapters)):
+    for (x, i), (y, j), (k, name) in product(fronts.items(), backs.items(), enumerate(adapters)):
         price = registry.get(name).price(x, y)
         if isinstance(price, Price):
             distinct[:, i, j, k] = price.params, price.macs, price.size_bytes
-    where = np.ix_([fronts.index(v) for v in front], [backs.index(v) for v in back])
-    return distinct[(slice(None), *where)]
+    return distinct[np.ix_(range(3), [fronts[v] for v in front], [backs[v] for v in back], range(len(adapters)))]
 
 
 def _amounts(prices: Iterable[Price | None]) -> np.ndarray:

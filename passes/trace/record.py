@@ -278,7 +278,7 @@ class _Recorder(TorchFunctionMode):
         out = function(*args, **kwargs)
         if self.inside_leaf:
             return out
-        name = getattr(function, "__name__", str(function))
+        name = "__pow__" if function is Tensor.__pow__ else getattr(function, "__name__", str(function))
         if name == "__get__":
             return self.property(function, args, out)
         writes = name in ("__setitem__", "setitem") or (name.endswith("_") and not name.endswith("__"))
@@ -376,9 +376,12 @@ class _Recorder(TorchFunctionMode):
 
 
 def _is_method(function: Any, name: str) -> bool:
-    return type(function).__name__ in ("method_descriptor", "wrapper_descriptor") or (
-        getattr(Tensor, name, None) is function
-    )
+    if (
+        type(function).__name__ in ("method_descriptor", "wrapper_descriptor")
+        or getattr(Tensor, name, None) is function
+    ):
+        return True
+    return getattr(function, "__module__", "") == "torch._tensor" and hasattr(Tensor, name)
 
 
 def _holds_tensor(value: Any) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import CHOICE, IMAGES, arch, budget, data, pair_arguments, parsed_budget, probe_images, ranking
+from .options import CHOICE, IMAGES, arch, budget, data, pair_arguments, probe_images, ranking, read_budget
 from .parts import option
 from .run import Outcome, Run, verb
 
@@ -18,11 +19,13 @@ from .run import Outcome, Run, verb
 @budget
 @ranking
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
-@option("--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file.")
+@option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file."
+)
 @arch
-def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: object) -> Outcome:
-    """How alike the cuts of two models are, and the candidates, best first."""
-    limits = parsed_budget(given)
+def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any) -> Outcome:
+    """How alike the cuts of two models are; candidates, ranked."""
+    limits = read_budget(given)
     import stitchc
 
     plan = stitchc.compare(a, b, budget=limits, **given, **run.loading)

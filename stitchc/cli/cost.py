@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from .options import arch, model_argument
-from .parts import Name, option
+from .options import Metric, arch, model_argument
+from .parts import option
 from .run import Outcome, Run, verb
 
 
 @verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs")
 @model_argument
-@option("--metric", type=Name("params", "macs", "flops", "size"), multiple=True, help="Only this one; repeatable.")
+@option("--metric", type=Metric(), multiple=True, help="Only this one; repeatable.")
 @arch
 def command(run: Run, model: str, metric: tuple[str, ...], arch: str | None) -> Outcome:
-    """What a model or an artifact takes: params, MACs, FLOPs (2 x MACs), bytes of weights."""
+    """What a model or an artifact takes, in every metric.
+
+    An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
     import stitchc
 
     plan = stitchc.cost(model, arch=arch, **run.loading)

@@ -13,7 +13,7 @@ from .run import Outcome, Run, verb
 @data
 @arch
 def command(run: Run, model: str, data: str | None, arch: str | None) -> Outcome:
-    """Top-1 and top-5 accuracy of a model or an artifact on labelled images."""
+    """Top-1 and top-5 accuracy on labelled images."""
     import stitchc
 
     found = stitchc.evaluate(

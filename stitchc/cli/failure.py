@@ -23,7 +23,10 @@ def report_failure(error: BaseException, arguments: Sequence[str], *, interrupte
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if interrupted or isinstance(error, KeyboardInterrupt | click.Abort):
-        record, status = {"code": "interrupted", "message": "interrupted; nothing was left behind", "hint": ""}, INTERRUPTED
+        record, status = (
+            {"code": "interrupted", "message": "interrupted; nothing was left behind", "hint": ""},
+            INTERRUPTED,
+        )
     else:
         record, status = describe(error)
     own = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
@@ -72,7 +75,9 @@ def _usage_hint(error: click.UsageError) -> str:
     hints = [getattr(error, "hint", "")]
     if context is not None:
         if isinstance(error, click.NoSuchOption):
-            hints.append(did_you_mean(error.option_name, [n for p in context.command.get_params(context) for n in p.opts]))
+            hints.append(
+                did_you_mean(error.option_name, [n for p in context.command.get_params(context) for n in p.opts])
+            )
             if isinstance(context.command, click.Group):
                 hints.append("Options come after the verb.")
         hints.append(f"`{context.command_path} --help` lists what there is.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from .options import arch, model_argument
 from .parts import Name, option
 from .run import Outcome, Run, verb
@@ -15,7 +13,7 @@ from .run import Outcome, Run, verb
 @option("--why", is_flag=True, help="List the values that are no cut too, with the reason.")
 @arch
 def command(run: Run, model: str, rule: str, why: bool, arch: str | None) -> Outcome:
-    """The cuts of one model: their shapes, and the cost before and after each."""
+    """The cuts of one model, and the cost before and after each."""
     import stitchc
 
     plan = stitchc.inspect(model, rule=rule, arch=arch, **run.loading)

@@ -59,12 +59,13 @@ class Verb(click.Command):
 class Verbs(click.Group):
     """A group whose verbs live one in a module and are imported when they are named.
 
-    verbs: title -> names, in the order of the help page. A verb `x` is `command` in the module `<package>.<x>`.
+    verbs: title -> names, in the order of the help page. modules: where a verb's `command` is, as "stitchc.cli.{}".
     """
 
-    def __init__(self, *args: Any, package: str, verbs: dict[str, Sequence[str]], **kwargs: Any):
-        super().__init__(*args, no_args_is_help=False, invoke_without_command=True, **kwargs)
-        self.package = package
+    def __init__(self, *args: Any, modules: str, verbs: dict[str, Sequence[str]], **kwargs: Any):
+        kwargs |= {"no_args_is_help": False, "invoke_without_command": True, "subcommand_metavar": "VERB ..."}
+        super().__init__(*args, **kwargs)
+        self.modules = modules
         self.verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,7 +74,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(ctx):
             return None
-        return import_module(f"{self.package}.{name}").command
+        return import_module(self.modules.format(name)).command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.list_commands(ctx):

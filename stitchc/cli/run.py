@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..passes.errors import StitchError
+from ..passes.errors import InputError, StitchError
 from .failure import silence_stdout
 from .parts import COMMON, Name, Verb, option
 from .streams import results_only
@@ -45,7 +45,13 @@ class Run:
 
     @property
     def loading(self) -> dict[str, Any]:
-        """The common options of everything that loads models and runs passes, by the names of the public API."""
+        """The common options of everything that loads models and runs passes, by the names of the public API.
+
+        Raises:
+            InputError: a device other than the processor, on which the passes do not run.
+        """
+        if self.device not in ("auto", "cpu"):
+            raise InputError(f"this verb computes on the processor only, not on {self.device}", "Leave --device out.")
         return {"seed": self.seed, "trust_pickle": self.trust_pickle, "progress": self.progress}
 
 
@@ -62,7 +68,9 @@ _COMMON = [
     option("-q", "--quiet", is_flag=True, group=COMMON, help="Show no progress."),
     option("-v", "--verbose", is_flag=True, group=COMMON, help="Show what happens, and tracebacks."),
     option("--no-progress", is_flag=True, group=COMMON, help="Draw no progress bars."),
-    option("--seed", type=click.IntRange(min=0), default=0, metavar="N", group=COMMON, help="Of every random choice [0]."),
+    option(
+        "--seed", type=click.IntRange(min=0), default=0, metavar="N", group=COMMON, help="Of every random choice [0]."
+    ),
     option("--device", type=Name("auto", "cpu", "cuda", "mps"), default="auto", group=COMMON, help="Where to compute."),
     option("--trust-pickle", is_flag=True, group=COMMON, help="Load pickled modules. This runs code in the file."),
     option("--force", is_flag=True, group=COMMON, help="Replace an earlier result of stitchc."),
@@ -113,7 +121,9 @@ def _print(run: Run, outcome: Outcome) -> None:
 
 def _quieten(verbose: bool) -> None:
     """Without -v, libraries keep their warnings to themselves."""
-    logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", level=logging.INFO if verbose else logging.ERROR)
+    logging.basicConfig(
+        stream=sys.stderr, format="%(name)s: %(message)s", level=logging.INFO if verbose else logging.ERROR
+    )
     if not verbose:
         logging.getLogger("stitchc").setLevel(logging.WARNING)
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ _TITLES = {
 }
 
 
-@click.group(cls=Verbs, package="stitchc.cli", verbs=_TITLES)
+@click.group(cls=Verbs, modules="stitchc.cli.{}", verbs=_TITLES)
 @click.version_option(__version__, message="stitchc %(version)s")
 def stitchc() -> None:
     """Stitch the front of one trained vision network to the back of another, within a budget.

@@ -9,10 +9,10 @@ from .run import Outcome, Run, verb
 @verb("verify", example="stitchc verify hybrid/")
 @argument("folder", metavar="DIR", text="The folder of an artifact.")
 def command(run: Run, folder: str) -> Outcome:
-    """Check an artifact again: hashes of its files, its module against ONNX Runtime."""
+    """Check an artifact again: hashes, module against ONNX."""
     import stitchc
 
-    found = stitchc.verify(folder, seed=run.seed)
+    found = stitchc.verify(folder, seed=run.seed, progress=run.progress)
     from ..documents import verified_record, verify_document
     from ..report.stitch import Checks
 

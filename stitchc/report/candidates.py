@@ -11,6 +11,7 @@ from rich.text import Text
 from ..documents import ranked
 from ..passes.candidates import Candidate
 from ..passes.plan import Plan
+from .names import short
 from .numbers import Unit, score
 from .table import table
 
@@ -35,7 +36,11 @@ class CandidateTable:
         ends = ("front", "back")
         if one_way and len(both) > 1:
             ends = tuple(f"{end}: {self._name(getattr(shown[0], end)[0])}" for end in ends)  # type: ignore[assignment]
-        units = [Unit(c.price.params for c in shown), Unit(c.price.macs for c in shown), Unit(c.price.flops for c in shown)]
+        units = [
+            Unit(c.price.params for c in shown),
+            Unit(c.price.macs for c in shown),
+            Unit(c.price.flops for c in shown),
+        ]
         rows.add_column("#", justify="right", no_wrap=True)
         for end in ends:
             rows.add_column(end, overflow="fold", ratio=1)
@@ -65,4 +70,4 @@ class CandidateTable:
         return where if one_way else f"{self._name(end[0])} {where}"
 
     def _name(self, model: int) -> str:
-        return self.plan.models[model].name
+        return short([m.name for m in self.plan.models])[model]

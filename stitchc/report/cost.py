@@ -46,7 +46,9 @@ class CostTable:
             key, unit, what = _METRICS[metric]
             value = values[key]
             if value is not None or metric in self.metrics:
-                rows.add_row(metric, _short(value, unit), _exact(value), unit, what if value is not None else "not computed")
+                rows.add_row(
+                    metric, _short(value, unit), _exact(value), unit, what if value is not None else "not computed"
+                )
         yield rows
         if self.uncounted:
             listed = ", ".join(f"{name} ({times})" for name, times in sorted(self.uncounted.items()))
@@ -56,7 +58,7 @@ class CostTable:
 def _short(value: float | None, unit: str) -> str:
     if value is None:
         return NONE
-    return {"bytes": size, "ms": significant}.get(unit, count)(value)
+    return size(value) if unit == "bytes" else significant(value) if unit == "ms" else count(value)
 
 
 def _exact(value: float | None) -> str:

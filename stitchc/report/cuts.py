@@ -25,14 +25,14 @@ class CutTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         price, found = self.price, len(self.cuts)
-        yield heading(self.model.name, f"input {shape(self.model.input.size)}, {count(price.params)} params, "
-                      f"{count(price.macs)} MACs, {count(price.flops)} FLOPs")  # fmt: skip
+        yield heading(self.model.name, f"input {shape(self.model.input.size)}")
+        yield Text(f"{count(price.params)} params, {count(price.macs)} MACs, {count(price.flops)} FLOPs")
         yield Text(f"{found} cuts by the rule {self.cuts.rule}, {found + 1} fragments\n")
         params, macs = Unit([price.params]), Unit([price.macs])
         rows = table(ascii_only=options.ascii_only)
-        rows.add_column("\ncut", justify="right", no_wrap=True)
-        rows.add_column("\npath", overflow="fold", ratio=1)
-        rows.add_column("\nnode", overflow="fold", ratio=1)
+        rows.add_column("\n#", justify="right", no_wrap=True)
+        rows.add_column("\npath", overflow="fold")
+        rows.add_column("\nnode", overflow="fold")
         rows.add_column("\nlayout", no_wrap=True)
         rows.add_column("\nshape", no_wrap=True)
         for name, unit in (("params", params), ("MACs", macs)):
@@ -42,7 +42,7 @@ class CutTable:
             before, after = cut.before, cut.after
             tokens = f" +{cut.value.tokens}" if cut.value.tokens else ""
             rows.add_row(
-                str(cut.index), cut.path, cut.node, cut.value.layout + tokens, shape(cut.value.shape),
+                str(cut.index), cut.path or "(top)", cut.node, cut.value.layout + tokens, shape(cut.value.shape),
                 params(before and before.params), params(after and after.params),
                 macs(before and before.macs), macs(after and after.macs),
             )  # fmt: skip
@@ -59,7 +59,7 @@ class RejectedTable:
         if not self.rejected:
             yield Text("Every value is a cut.")
             return
-        rows = table(ascii_only=options.ascii_only, title=f"{len(self.rejected)} values that are no cut")
+        rows = table(ascii_only=options.ascii_only, title=f"Not a cut: {len(self.rejected)}")
         rows.add_column("path", overflow="fold", max_width=24)
         rows.add_column("node", overflow="fold", max_width=24)
         rows.add_column("why", overflow="fold")

@@ -21,7 +21,7 @@ class EnvironmentReport:
             if not isinstance(value, Mapping):
                 yield _line(name, value)
         for title, group in self.found.items():
-            if isinstance(group, Mapping):
+            if isinstance(group, Mapping) and group:
                 yield Text(f"\n{title}", style="bold")
                 yield from (_line(name, value) for name, value in group.items())
 

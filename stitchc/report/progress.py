@@ -80,16 +80,16 @@ class _Drawn(_Stages):
     def begin(self, name: str) -> None:
         self._wipe()
         self.stages.append((name, time.monotonic()))
-        self.bars = Bars(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=self.console, transient=True,
-        )  # fmt: skip
+        self.bars = Bars(SpinnerColumn(), TextColumn("{task.description}"), console=self.console, transient=True)
         self.bars.add_task(name, total=None)
         self.bars.start()
 
     def update(self, done: int, total: int) -> None:
-        if self.bars:
-            self.bars.update(self.bars.task_ids[0], completed=done, total=total)
+        if not self.bars:
+            return
+        if len(self.bars.columns) == 2:  # only now is it known that there is something to count
+            self.bars.columns += (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+        self.bars.update(self.bars.task_ids[0], completed=done, total=total)
 
     def end(self) -> None:
         self._wipe()

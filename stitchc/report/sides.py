@@ -9,10 +9,16 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from .names import short
 from .numbers import NONE, count, percent, size
 from .table import table
 
-_ROWS = (("params", "params", count), ("MACs", "macs", count), ("FLOPs", "flops", count), ("weights file", "size_bytes", size))
+_ROWS = (
+    ("params", "params", count),
+    ("MACs", "macs", count),
+    ("FLOPs", "flops", count),
+    ("weights file", "size_bytes", size),
+)
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,12 @@ class Sides:
         parents, hybrid = self.record["models"], self.record["cost"]
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("", no_wrap=True)
-        for parent in parents:
-            rows.add_column(parent["name"], justify="right", overflow="fold")
+        names = short([parent["name"] for parent in parents])
+        for name in names:
+            rows.add_column(name, justify="right", overflow="fold")
         rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
-        for parent in parents:
-            rows.add_column(f"of {parent['name']}", justify="right", overflow="fold")
+        for name in names:
+            rows.add_column(f"of {name}", justify="right", overflow="fold")
         for title, key, show in _ROWS:
             shares = [_share(hybrid[key], parent[key]) for parent in parents]
             rows.add_row(title, *(show(parent[key]) for parent in parents), show(hybrid[key]), *shares)
@@ -45,7 +52,7 @@ class Sides:
         if found:
             yield Text(f"Accuracy on {found['images']} images of {found['data']}.")
         elif any(parent["accuracy"] is not None for parent in parents):
-            yield Text("Accuracy of the parents as their own records state it; the hybrid's was not measured.")
+            yield Text("The parents' accuracy is what their records state; the hybrid's was not measured.")
 
 
 def _share(hybrid: float | None, parent: float | None) -> str:

@@ -125,15 +125,21 @@ class CompileReport:
 def heat_map(plan: Plan) -> HeatMap:
     """The first pair's similarity matrix, with the paths of the cuts."""
     pair = plan.similarity[0]
-    labels = [[cut.path or cut.node for cut in plan.cuts[index].cuts] for index in (pair.a, pair.b)]
-    a, b = (plan.models[index].name for index in (pair.a, pair.b))
-    return HeatMap(pair.matrix, *labels, down=a, across=b, metric=f"{pair.metric}, {pair.images} images")
+    down, across = ([cut.path or cut.node for cut in plan.cuts[index].cuts] for index in (pair.a, pair.b))
+    return HeatMap(
+        pair.matrix,
+        down,
+        across,
+        down=plan.models[pair.a].name,
+        across=plan.models[pair.b].name,
+        metric=f"{pair.metric}, {pair.images} images",
+    )
 
 
 def _adapter_line(adapter: Mapping[str, Any]) -> Text:
     text = f"adapter {adapter['name']}: {count(adapter['params'])} params, {count(adapter['macs'])} MACs"
     if adapter["residual"] is not None:
-        text += f", fitted: leaves {percent(adapter['residual'])} of the variance unexplained"
+        text += f", unexplained variance {percent(adapter['residual'])}"
     return Text(text)
 
 

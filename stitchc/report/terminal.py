@@ -14,7 +14,8 @@ WIDTH = 80  # where the stream has no width of its own
 # What stands in for a character that the stream's encoding lacks. Boxes are rich's own affair.
 _PLAIN = str.maketrans({
     "×": "x", "→": "->", "─": "-", "═": "=", "│": "|", "·": "-", "…": "...", "−": "-", "≤": "<=", "≥": ">=", "✓": "ok",
-    "█": "#", "▓": "#", "▒": "+", "░": ".", "▀": "#", "↑": "^", "↓": "v", "—": "-", "–": "-", "’": "'", "±": "+-", "µ": "u",
+    "█": "#", "▓": "#", "▒": "+", "░": ".", "▀": "#", "↑": "^", "↓": "v", "—": "-", "–": "-",
+    "’": "'", "±": "+-", "µ": "u",
 })  # fmt: skip
 
 
@@ -30,7 +31,9 @@ class _Buffer(StringIO):
         return self._encoding
 
 
-def render(renderables: Sequence[Any], *, width: int = WIDTH, colours: str | None = None, encoding: str = "utf-8") -> str:
+def render(
+    renderables: Sequence[Any], *, width: int = WIDTH, colours: str | None = None, encoding: str = "utf-8"
+) -> str:
     """The text of a report. colours: None, "standard", "256" or "truecolor"."""
     buffer = _Buffer(encoding)
     console = Console(

@@ -89,6 +89,8 @@ def test_a_budget_without_metric_twice_given_or_unpriced_is_refused():
         parse_budget(["latency=5ms"])
     with pytest.raises(QuantityError, match="not available yet"):
         as_limits({"memory": 5e6})
+    with pytest.raises(QuantityError, match="two budgets"):
+        as_limits([Limit("params", 1), Limit("params", 2)])
 
 
 def test_the_forms_of_a_budget_agree():

@@ -1,14 +1,16 @@
 """What networks, fragments and candidates take: exact for what is counted, named for what is not."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import timm
 import torch
 import torchvision
+from nets import Caches, Residual, Small, Tokens, Windows
 from small_nets import CUTS, SIZE, Plain, Shared, graph_of, plan_of
-from stitchc.passes import Cost, Price, adapters
+from stitchc.passes import Cost, Partition, Plan, Price, Stitch, Trace, adapters
 from stitchc.passes.cost.count import NodeCost, count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
@@ -121,6 +123,31 @@ def test_a_fragment_costs_what_the_nodes_that_it_needs_cost(net, cuts):
     prices = fragment_prices(graph, costs, cuts)
     for cut, before, after in zip(cuts, prices.before, prices.after, strict=True):
         assert (before, after) == by_walking(graph, costs, cut)
+
+
+@pytest.mark.parametrize("kind", [Small, Residual, Windows, Tokens, Caches])
+def test_traced_graphs_are_priced_by_the_same_rule(kind):
+    net = kind()
+    channels = 4 if kind is Residual else 3
+    plan = Cost()(Partition()(Trace()(Plan.of(net, images=torch.zeros(2, channels, 8, 8)))))
+    costs = count(plan.graphs[0], (channels, 8, 8))
+    assert len(plan.cuts[0]) >= 1
+    for cut in plan.cuts[0].cuts:
+        assert (cut.before, cut.after) == by_walking(plan.graphs[0], costs, cut.node)
+        assert cut.before.macs + cut.after.macs == plan.prices[0].macs
+    price, _ = total(net.eval(), (channels, 8, 8))
+    assert (plan.prices[0].macs, plan.prices[0].params) == (price.macs, price.params)
+
+
+def test_a_candidate_costs_what_the_stitched_network_costs():
+    plan = Partition()(Trace()(Plan.of(Small(8), Tokens(), images=torch.zeros(2, 3, 8, 8))))
+    plan = Cost(direction="both")(plan)
+    assert len(plan.candidates) > 50
+    for row in range(0, len(plan.candidates), 17):
+        candidate = plan.candidates[row]
+        stitched = Stitch()(replace(plan, choice=(candidate,))).stitched
+        price, _ = total(stitched, SIZE)
+        assert (price.macs, price.params) == (candidate.price.macs, candidate.price.params)
 
 
 def test_before_plus_after_is_the_whole():

@@ -11,7 +11,7 @@ from stitchc.passes.model import InputSpec, Model
 from stitchc.passes.plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
 from stitchc.passes.values import Cut, Cuts, Price, Rejected, Value
 
-MODEL_PY = '''\
+MODEL_PY = """\
 import torch
 from torch import nn
 
@@ -23,7 +23,7 @@ class Stitched(nn.Module):
 
 def load(folder="."):
     return Stitched().eval()
-'''
+"""
 
 
 def price(params: int, macs: int) -> Price:
@@ -40,16 +40,23 @@ def cuts(paths: list[str], params: int, macs: int) -> Cuts:
         channels, side = 16 * (i + 1), 8 // (i + 1)
         value = Value((channels, side, side), "NCHW", grid=(side, side))
         made.append(Cut(i, path.replace(".", "_"), path, value, (path,), before, after))
-    return Cuts("single-tensor", tuple(made), (Rejected("layer1_0_add", "layer1.0", "another value crosses: layer1_0_bn2"),))
+    return Cuts(
+        "single-tensor", tuple(made), (Rejected("layer1_0_add", "layer1.0", "another value crosses: layer1_0_bn2"),)
+    )
 
 
 def make_plan() -> Plan:
     spec = InputSpec((1, 8, 8), (0.5,), (0.25,), "nearest")
     models = (
-        Model("resnet", spec, "digits/resnet", "a" * 64, "MIT", "digits", 10, 0.984),
-        Model("plain", spec, "digits/plain", "b" * 64, "CC BY 4.0", "digits", 10, 0.958),
+        Model(
+            "resnet", spec, "digits/resnet", sha256="a" * 64, licence="MIT", data="digits", classes=10, accuracy=0.984
+        ),
+        Model("plain", spec, "digits/plain", sha256="b" * 64, licence="CC BY 4.0", classes=10, accuracy=0.958),
     )
-    front, back = cuts(["stem", "layer1.0", "layer2.0"], 80_138, 17_400_320), cuts(["features.3", "features.6"], 25_346, 2_113_536)
+    front, back = (
+        cuts(["stem", "layer1.0", "layer2.0"], 80_138, 17_400_320),
+        cuts(["features.3", "features.6"], 25_346, 2_113_536),
+    )
     matrix = np.array([[0.912, 0.431], [0.874, 0.655], [-0.02, 0.934]])
     size = matrix.size
     order = np.argsort(-matrix.ravel(), kind="stable")

@@ -1,0 +1,420 @@
+"""The statements of one `forward`: what is written in place, what gets a name, and which name."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+from torch.fx import Node
+from torch.fx.node import map_arg
+
+from ..graph import target_name
+from .expressions import Access, Expression, Ref, Writer, reads_as_method
+from .names import NAMELESS, fresh, is_name, path_name
+from .program import Memory, writes
+from .regroup import Region, is_inline, needed, path_of
+from .text import Piece, Text
+
+
+@dataclass(eq=False)
+class Loop:
+    """Calls of all children of a container in turn, each on what the one before gave: `for block in self.blocks`."""
+
+    items: tuple[Node | Region, ...]
+    header: str
+    variable: str
+
+
+Item = Node | Region | Loop
+# Beyond these an expression is cut up into statements: a line a person would still write.
+_LONGEST, _DEEPEST = 88, 3
+
+
+@dataclass
+class Statement:
+    """`targets = expression`; without targets, the expression alone. loop: the header of a `for` around it."""
+
+    targets: tuple[Node, ...]
+    expression: Expression
+    reads: tuple[Node, ...] = ()
+    loop: str = ""
+    returns: bool = False
+
+
+@dataclass
+class Body:
+    """The forward of a region: names of its parameters, how many values it returns, and lines (indentation, text)."""
+
+    parameters: list[str]
+    outputs: int
+    lines: list[tuple[int, Piece]] = field(default_factory=list)
+
+
+def write_body(
+    region: Region,
+    items: list[Item],
+    access: Access,
+    leaves: dict[str, nn.Module],
+    memory: Memory,
+    skipped: frozenset[str] = frozenset(),
+) -> Body:
+    """`items` are the region's, with loops in them. `access` names layers and tensors.
+
+    Whatever is moved into the expression that uses it, memory is read and written in the graph's own order.
+    skipped: paths of modules that are taken to return what they are given.
+    """
+    aliases: dict[Node, Node] = {}
+    for item in items:
+        if not isinstance(item, Loop) and path_of(item) in skipped:
+            (given,) = mentions(item)
+            aliases[_outputs(item)[0]] = aliases.get(given, given)
+    kept = [item for item in items if isinstance(item, Loop) or path_of(item) not in skipped]
+    return _BodyWriter(region, kept, access, leaves, memory, aliases).write()
+
+
+class _BodyWriter:
+    def __init__(
+        self,
+        region: Region,
+        items: list[Item],
+        access: Access,
+        leaves: dict[str, nn.Module],
+        memory: Memory,
+        aliases: dict[Node, Node],
+    ):
+        self.region, self.access, self.leaves, self.memory, self.aliases = region, access, leaves, memory, aliases
+        self.outputs = [aliases.get(n, n) for n in region.outputs]
+        self.items = [item for item in items if self.matters(item)]
+        self.inside = {n for item in self.items for n in _nodes(item)}
+        self.home = {n: i for i, item in enumerate(self.items) for n in _nodes(item)}
+        self.uses = self.count_uses()
+        self.unpacked = self.find_unpacked()
+        self.inline = self.find_inline()
+        self.expressions: dict[int, Expression] = {}
+        self.statements: dict[int, Statement] = {}
+        self.write_node = Writer(self.operand, access, leaves, _attends(self.inside))
+
+    def mentions(self, item: Item) -> Iterator[Node]:
+        return (self.aliases.get(value, value) for value in mentions(item))
+
+    def matters(self, item: Item) -> bool:
+        """Whether anyone uses the item's value, or it writes to memory."""
+        used = any(n.users for n in _outputs(item)) if not isinstance(item, Region) else bool(item.outputs)
+        return used or any(writes(n, self.leaves) for n in _nodes(item))
+
+    # -- what may be written in place ------------------------------------------------------------------------
+
+    def count_uses(self) -> dict[Node, int]:
+        """How often each value is named, the return statement included."""
+        uses = dict.fromkeys([*self.region.inputs, *self.inside], 0)
+        for item in self.items:
+            for value in self.mentions(item):
+                uses[value] = uses.get(value, 0) + 1
+        for value in self.outputs:
+            uses[value] += 1
+        return uses
+
+    def find_unpacked(self) -> dict[int, tuple[Node, ...]]:
+        """Items that give a tuple which is taken apart completely: `q, k, v = qkv.unbind(0)`."""
+        found: dict[int, tuple[Node, ...]] = {}
+        for i, item in enumerate(self.items):
+            if not isinstance(item, Node):
+                continue
+            length = _tuple_length(item) or _parts(item)
+            parts = {u.args[1]: u for u in item.users if u.target is operator.getitem and u in self.inside}
+            if length and len(item.users) == len(parts) == length and set(parts) == set(range(length)):
+                found[i] = tuple(parts[k] for k in range(length))
+        return found
+
+    def find_inline(self) -> set[int]:
+        """Items whose value is named once, by another item, and may as well be computed there."""
+        taken_apart = {n for parts in self.unpacked.values() for n in parts}
+        consumer = self.consumers()
+        inline: set[int] = set()
+        for i in reversed(range(len(self.items))):
+            item = self.items[i]
+            outputs = _outputs(item)
+            if i in self.unpacked or item in taken_apart or isinstance(item, Loop) or len(outputs) != 1:
+                continue
+            if self.uses[outputs[0]] != 1 or outputs[0] not in consumer:
+                continue
+            path = [consumer[outputs[0]]]  # the expressions it would stand in, up to the one that is a statement
+            while path[-1] in inline:
+                path.append(consumer[_outputs(self.items[path[-1]])[0]])
+            passed = [self.items[j] for j in range(i + 1, path[-1]) if j not in path]
+            if not isinstance(self.items[path[0]], Loop) and not any(self.conflict(item, other) for other in passed):
+                inline.add(i)
+        return inline
+
+    def consumers(self) -> dict[Node, int]:
+        found: dict[Node, int] = {}
+        for i, item in enumerate(self.items):
+            for value in self.mentions(item):
+                found[value] = i
+        return found
+
+    def conflict(self, a: Item, b: Item) -> bool:
+        """Whether `a` and `b` may not change places: one writes to memory that the other reads or writes."""
+        roots = self.memory.root
+        touched = [{roots[v] for n in _nodes(x) for v in (n, *needed(n)) if v in roots} for x in (a, b)]
+        written = [{roots[n] for n in _nodes(x) if writes(n, self.leaves)} for x in (a, b)]
+        return bool(written[0] & touched[1] or written[1] & touched[0])
+
+    # -- statements ------------------------------------------------------------------------------------------
+
+    def write(self) -> Body:
+        for i, item in enumerate(self.items):
+            if any(item in parts for parts in self.unpacked.values()):
+                continue
+            expression = self.express(i, item)
+            if i in self.inline:
+                self.expressions[i] = expression
+            else:
+                self.state(i, expression)
+        ordered = [self.statements[i] for i in sorted(self.statements)]
+        return self.name(self.finish(ordered))
+
+    def express(self, i: int, item: Item) -> Expression:
+        """The item's expression; operands that make it too long or too deep are given names instead."""
+        while True:
+            expression = self.write_node(item) if isinstance(item, Node) else self.call(item)
+            if i in self.unpacked and _tuple_length(item) is None:  # type: ignore[arg-type]
+                expression = self.write_node.on(expression, "unbind", [0], {})
+            operands = [j for j in map(self.home.get, self.mentions(item)) if j is not None and j in self.inline]
+            operands = [j for j in operands if j in self.expressions]
+            long = [j for j in operands if self.expressions[j].links > 1 and not self.goes_on(item, j)]
+            if _is_stage(item):
+                long = [j for j in operands if self.expressions[j].depth]
+                expression = replace(expression, depth=_DEEPEST)
+            if not operands or (len(expression) <= _LONGEST and expression.depth <= _DEEPEST and not long):
+                return expression
+            largest = max(long or operands, key=lambda j: (self.expressions[j].depth, len(self.expressions[j])))
+            self.inline.discard(largest)
+            self.state(largest, self.expressions.pop(largest))
+
+    def goes_on(self, item: Item, j: int) -> bool:
+        """Whether the item is one more link of the chain of methods that its operand ends in."""
+        return isinstance(item, Node) and item.args[:1] == _outputs(self.items[j]) and reads_as_method(item)
+
+    def state(self, i: int, expression: Expression) -> None:
+        item = self.items[i]
+        outputs = self.unpacked.get(i) or tuple(n for n in _outputs(item) if self.uses.get(n, 0))
+        self.statements[i] = Statement(outputs, expression, tuple(_read(expression)))
+        if isinstance(item, Loop):
+            self.statements[i].loop = item.header
+
+    def operand(self, node: Node) -> Expression:
+        node = self.aliases.get(node, node)
+        if node.op == "get_attr" and node not in self.region.inputs:
+            return Expression((self.access(str(node.target)),))
+        if is_inline(node) and node.op != "get_attr":
+            return self.write_node(node)
+        i = self.home.get(node)
+        if i is not None and i in self.inline and i in self.expressions and node in _outputs(self.items[i]):
+            return self.expressions[i]
+        return Expression((Ref(node),))
+
+    def call(self, item: Region | Loop) -> Expression:
+        if isinstance(item, Loop):
+            return self.write_node.call(item.variable, list(self.mentions(item)), {}, "")
+        return self.write_node.call(self.access(item.path), list(self.mentions(item)), {}, "")
+
+    def finish(self, statements: list[Statement]) -> list[Statement]:
+        """The last statement returns what it computes, where that is what the region gives."""
+        outputs = tuple(self.outputs)
+        last = statements[-1] if statements else None
+        if outputs and last and last.targets == outputs and not last.loop and all(self.uses[n] == 1 for n in outputs):
+            statements[-1] = replace(last, returns=True)
+        elif outputs:
+            names = Expression(tuple(part for n in outputs for part in (", ", Ref(n)))[1:])
+            statements.append(Statement((), names, outputs, returns=True))
+        return statements
+
+    # -- names -----------------------------------------------------------------------------------------------
+
+    def name(self, statements: list[Statement]) -> Body:
+        last: dict[Node, int] = {}
+        for s, statement in enumerate(statements):
+            for node in (*statement.reads, *statement.targets):
+                last[node] = s
+        names: dict[Node, str] = {}
+        for k, node in enumerate(self.region.inputs):
+            wish = path_name(str(node.target)) if node.op == "get_attr" else "x" if k == 0 else _hint(node)
+            names[node] = fresh(wish, set(names.values()))
+        body = Body([names[n] for n in self.region.inputs], len(self.region.outputs))
+        for s, statement in enumerate(statements):
+            self.name_targets(statement, s, last, names)
+            body.lines += _lines(statement, names)
+        return body
+
+    def name_targets(self, statement: Statement, s: int, last: dict[Node, int], names: dict[Node, str]) -> None:
+        if statement.returns:
+            return
+        dying = [n for n in statement.reads if last[n] == s and n in names and n.op != "get_attr"]
+        alive = {name for n, name in names.items() if last.get(n, -1) > s}
+        if len(statement.targets) == 1:
+            (target,) = statement.targets
+            reused = next((names[n] for n in dying if names[n] not in alive), None)
+            goes_on = any(p == Ref(n) for p in statement.expression.parts[:1] for n in dying if names[n] == reused)
+            names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(self.wish(target, statement, s, last), alive)
+            return
+        wishes = ["q", "k", "v"] if len(statement.targets) == 3 and self.is_attention(statement) else None
+        for k, target in enumerate(statement.targets):
+            names[target] = fresh(wishes[k] if wishes else f"x{k + 1}", alive)
+            alive = alive | {names[target]}
+
+    def wish(self, target: Node, statement: Statement, s: int, last: dict[Node, int]) -> str:
+        """A name that says what the value is, where it is kept for a while; else one of the nameless."""
+        if not statement.reads:
+            named = [p for p in statement.expression.parts if isinstance(p, str) and "self." in p]
+            word = named[0].rpartition(".")[2].strip("[(") if named else "x"
+            return re.sub(r"_(table|weight|embedding)$", "", word) if is_name(word) else "x"
+        return "x" if self.uses[target] == 1 and last.get(target) == s + 1 else _hint(target)
+
+    def is_attention(self, statement: Statement) -> bool:
+        text = "".join(p for p in statement.expression.parts if isinstance(p, str))
+        return "qkv" in text or "ttention" in self.region.kind or "attn" in self.region.path
+
+
+def _is_stage(item: Item) -> bool:
+    """Whether the item is a call of a module of modules: that has a line of its own."""
+    return isinstance(item, Region) and any(isinstance(inner, Region) for inner in item.items)
+
+
+def _attends(nodes: set[Node]) -> bool:
+    return any(target_name(n) in ("softmax", "scaled_dot_product_attention") for n in nodes)
+
+
+def _lines(statement: Statement, names: dict[Node, str]) -> Iterator[tuple[int, Piece]]:
+    text = tuple(names[p.node] if isinstance(p, Ref) else p for p in statement.expression.parts)
+    if statement.returns:
+        yield 0, Text(("return ", *text))
+        return
+    targets = ", ".join(names[n] for n in statement.targets)
+    assigned = Text((f"{targets} = ", *text)) if targets else Text(text)
+    if statement.loop:
+        source = names[statement.reads[0]]
+        if targets != source:
+            yield 0, Text((f"{targets} = {source}",))
+            assigned = Text(tuple(targets if part == source else part for part in assigned.parts))
+        yield 0, Text((statement.loop + ":",))
+        yield 1, assigned
+    else:
+        yield 0, assigned
+
+
+def _nodes(item: Item) -> Iterator[Node]:
+    if isinstance(item, Region):
+        yield from item.nodes()
+    elif isinstance(item, Loop):
+        for inner in item.items:
+            yield from _nodes(inner)
+    else:
+        yield item
+
+
+def _outputs(item: Item) -> tuple[Node, ...]:
+    if isinstance(item, Region):
+        return tuple(item.outputs)
+    if isinstance(item, Loop):
+        return _outputs(item.items[-1])
+    return () if item.target is operator.setitem else (item,)
+
+
+def mentions(item: Item) -> Iterator[Node]:
+    """Values that the item's expression names, as often as it names them."""
+    if isinstance(item, Region):
+        yield from item.inputs
+    elif isinstance(item, Loop):
+        yield from mentions(item.items[0])
+    else:
+        found: list[Node] = []
+        map_arg((item.args, item.kwargs), lambda value: found.append(value))
+        for value in found:
+            if is_inline(value) and value.op != "get_attr":
+                yield from mentions(value)
+            else:
+                yield value
+
+
+def _read(expression: Expression) -> Iterator[Node]:
+    yield from dict.fromkeys(p.node for p in expression.parts if isinstance(p, Ref))
+
+
+def _tuple_length(node: Node) -> int | None:
+    """Into how many parts a node's value falls, where its arguments tell."""
+    name = target_name(node)
+    source = node.args[0] if node.args and isinstance(node.args[0], Node) else None
+    shape = source.meta.get("shape") if source is not None else None
+    if shape is None or name not in ("unbind", "chunk", "split"):
+        return None
+    axis = node.kwargs.get("dim", (node.args[1:] or (0,))[-1] if name == "unbind" else (node.args[2:] or (0,))[0])
+    if not isinstance(axis, int) or not isinstance(shape[axis], int):
+        return None
+    extent = shape[axis]
+    if name == "unbind":
+        return extent
+    named = (node.kwargs[k] for k in ("chunks", "split_size_or_sections", "split_size") if k in node.kwargs)
+    size = node.args[1] if len(node.args) > 1 else next(named, None)
+    if isinstance(size, tuple | list):
+        return len(size)
+    if not isinstance(size, int):
+        return None
+    step = -(-extent // size) if name == "chunk" else size
+    return -(-extent // step)
+
+
+def _parts(node: Node) -> int | None:
+    """Of a tensor that is only ever indexed by number, how long its first axis is, up to four."""
+    shape = node.meta.get("shape") or ("",)
+    return shape[0] if isinstance(shape[0], int) and 2 <= shape[0] <= 4 else None
+
+
+_SAYS_NOTHING = re.compile(r"(conv|bn|norm|act|activation|relu|fc|linear|ln|layer|block|features|proj|drop|pool|\w)\w?\d*(_\d+)*")
+
+
+def _hint(node: Node) -> str:
+    """What a person would call the value."""
+    if node.op == "call_module":
+        stem = path_name(str(node.target))
+        return "x" if _SAYS_NOTHING.fullmatch(stem) else stem
+    return {"softmax": "weights", "mean": "mean"}.get(target_name(node), "x")
+
+
+def find_loops(items: list[Node | Region], children: Callable[[str], tuple[list[str], str, str] | None]) -> list[Item]:
+    """The items, with each run of calls of all of a container's children in order as one Loop.
+
+    children: for a path, those of all children of the container it lies in, the loop's header and its variable.
+    """
+    found: list[Item] = []
+    i = 0
+    while i < len(items):
+        run = _run_from(items, i, children)
+        if run is None:
+            found.append(items[i])
+            i += 1
+        else:
+            found.append(run)
+            i += len(run.items)
+    return found
+
+
+def _run_from(items: list[Node | Region], i: int, children: Callable[[str], tuple[list[str], str, str] | None]) -> Loop | None:
+    container = children(path_of(items[i]))
+    if container is None:
+        return None
+    paths, header, variable = container
+    run = items[i : i + len(paths)]
+    if len(paths) < 2 or [path_of(item) for item in run] != paths:
+        return None
+    for one, two in zip(run, run[1:], strict=False):
+        (first, *rest), (second, *others) = list(mentions(one)), list(mentions(two))
+        alone = len(_outputs(one)) == 1 and len([u for u in _outputs(one)[0].users if u in set(_nodes(two))]) == len(_outputs(one)[0].users)
+        if not alone or second is not _outputs(one)[0] or rest != others or first in rest or second in others:
+            return None
+    if any(isinstance(item, Node) and (len(item.args) != 1 or item.kwargs) for item in run) or len(_outputs(run[-1])) != 1:
+        return None
+    return Loop(tuple(run), header, variable)

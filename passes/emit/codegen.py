@@ -1,0 +1,63 @@
+"""The pass `codegen`: the stitched graph as a Python file that imports torch alone, and its weights beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from torch.fx import GraphModule
+
+from ..base import Pass
+from ..plan import Plan
+from .batch import localise
+from .classes import make_classes
+from .constants import fold_constants, place_constants
+from .head import describe
+from .program import Program
+from .regroup import regroup
+from .simplify import drop_identities, drop_writes, restore_layers
+from .source import write_source
+from .weights import tied_keys, write_weights
+
+
+@dataclass(frozen=True)
+class Codegen(Pass):
+    """Writes `model.py` and `model.safetensors` into `folder`, which is made if it does not exist.
+
+    `model.py` has a class `Stitched` and a function `load(folder=<its own>)` that returns it in eval mode. The same
+    plan gives the same bytes.
+
+    Raises:
+        TraceError: the graph holds a layer or a function that torch alone cannot make.
+    """
+
+    name: ClassVar[str] = "codegen"
+    requires: ClassVar[tuple[str, ...]] = ("stitched",)
+    adds: ClassVar[tuple[str, ...]] = ("folder",)
+
+    folder: Path
+
+    def __call__(self, plan: Plan) -> Plan:
+        assert plan.stitched is not None
+        folder = Path(self.folder)
+        program = prepare(plan.stitched)
+        classes = make_classes(program, regroup(program))
+        state = program.state_dict()
+        folder.mkdir(parents=True, exist_ok=True)
+        dtypes = write_weights(state, folder / "model.safetensors")
+        text = write_source(describe(plan), classes, dtypes, tied_keys(state))
+        (folder / "model.py").write_text(text, encoding="utf-8")
+        return replace(plan, folder=folder)
+
+
+def prepare(graph_module: GraphModule) -> Program:
+    """The program of a graph, rewritten so that it reads well: what does nothing dropped, layers for their parts."""
+    program = Program.of(graph_module)
+    drop_identities(program)
+    fold_constants(program)
+    restore_layers(program)
+    drop_writes(program)
+    localise(program)
+    place_constants(program)
+    return program

@@ -1,0 +1,62 @@
+"""A generated folder as its user gets it: `model.py` run on its own, `model.onnx` in ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import VerificationError
+
+
+def load_module(folder: Path) -> nn.Module:
+    """Run `folder/model.py` under a name of its own and call its `load()`.
+
+    Raises:
+        VerificationError: the file is missing, is no Python, or does not load its weights.
+    """
+    path = Path(folder).resolve() / "model.py"
+    if not path.is_file():
+        raise VerificationError(f"{path} does not exist", "Compile again; an artifact has its model.py.")
+    name = f"stitched_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+        return module.load()
+    except Exception as error:
+        raise VerificationError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+
+
+def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    """The ONNX file as a function from images to outputs, on the CPU.
+
+    Raises:
+        VerificationError: ONNX Runtime refuses it.
+    """
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors only
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise VerificationError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+
+    def run(images: Tensor) -> Tensor:
+        (result,) = session.run(["output"], {"input": np.ascontiguousarray(images.numpy())})
+        return torch.from_numpy(result)
+
+    return run

@@ -1,0 +1,185 @@
+"""The pass `onnx`: the generated module as `model.onnx`, with a free batch size."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..base import Pass
+from ..errors import ModelError
+from ..plan import Fragment, Plan
+from .head import first_model, used_models
+from .load import load_module, load_onnx
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+# The simplified file must give the same numbers, to rounding, and must not buy fewer nodes with a much larger file.
+_SAME, _LARGEST = 1e-5, 1.2
+
+
+@dataclass(frozen=True)
+class ExportOnnx(Pass):
+    """Writes `model.onnx` into the plan's folder: input `input`, output `output`, batch axis free.
+
+    opset: None for the exporter's own choice. simplify: run onnxsim, and keep its result where it computes the same.
+
+    Raises:
+        ModelError: the exporter has no translation for what the network does.
+    """
+
+    name: ClassVar[str] = "onnx"
+    requires: ClassVar[tuple[str, ...]] = ("folder",)
+
+    opset: int | None = None
+    simplify: bool = True
+
+    def __call__(self, plan: Plan) -> Plan:
+        assert plan.folder is not None
+        path = plan.folder / "model.onnx"
+        images = torch.randn(2, *first_model(plan).input.size, generator=torch.Generator().manual_seed(plan.seed))
+        model = export(load_module(plan.folder), images, self.opset)
+        _describe(model, plan)
+        _write(model, path)
+        if self.simplify:
+            _simplify(model, path, images)
+        return plan
+
+
+def export(module: nn.Module, images: Tensor, opset: int | None = None) -> ModelProto:
+    """The module as ONNX, for any batch size; without a trace of where on this machine its code lies."""
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with _quiet(), _attention_in_four_dimensions(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (images,),
+                input_names=["input"],
+                output_names=["output"],
+                dynamic_shapes=({0: batch},),
+                opset_version=opset,
+                dynamo=True,
+                verbose=False,
+                optimize=True,
+            )
+            assert program is not None
+            model = program.model_proto
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"the network cannot be exported to ONNX: {reason[0]}",
+            "Compile with --no-onnx to get the Python module alone.",
+        ) from error
+    _strip(model)
+    return model
+
+
+def _strip(model: ModelProto) -> None:
+    """Drop what the exporter notes for debugging: stack traces, source files, module paths."""
+    graphs = [model.graph, *model.functions]
+    model.doc_string = ""
+    del model.metadata_props[:]
+    for graph in graphs:
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        values = [*graph.value_info, *getattr(graph, "initializer", ())]
+        if graph is model.graph:
+            values += [*graph.input, *graph.output]
+        for item in [*graph.node, *values]:
+            item.doc_string = ""
+            del item.metadata_props[:]
+
+
+def _describe(model: ModelProto, plan: Plan) -> None:
+    spec = first_model(plan).input
+    cuts = [f"{plan.models[p.model].name}:{p.start or ''}..{p.end or ''}" for p in plan.chain if isinstance(p, Fragment)]
+    facts = {
+        "models": ", ".join(m.name for m in used_models(plan)),
+        "fragments": ", ".join(cuts),
+        "licences": ", ".join(f"{m.name}: {m.licence or 'not stated'}" for m in used_models(plan)),
+        "input_mean": ", ".join(f"{v:g}" for v in spec.mean),
+        "input_std": ", ".join(f"{v:g}" for v in spec.std),
+    }
+    model.producer_name = "stitchc"
+    model.producer_version = ""
+    model.graph.name = "stitched"
+    for key, value in facts.items():
+        if value:
+            model.metadata_props.add(key=key, value=value)
+
+
+def _write(model: ModelProto, path: Path) -> None:
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _simplify(model: ModelProto, path: Path, images: Tensor) -> None:
+    """Replace the file by onnxsim's version, if that is valid, computes the same and is not much larger."""
+    import onnx
+    import onnxsim
+
+    want = load_onnx(path)(images)
+    before = path.read_bytes()
+    try:
+        with _quiet():
+            simpler, fine = onnxsim.simplify(model)
+        onnx.checker.check_model(simpler)
+        _strip(simpler)
+        simpler.producer_name, simpler.producer_version = model.producer_name, model.producer_version
+        for fact in model.metadata_props:
+            simpler.metadata_props.add(key=fact.key, value=fact.value)
+        _write(simpler, path)
+        got = load_onnx(path)(images)
+        same = torch.allclose(got, want, rtol=0, atol=_SAME * float(want.abs().max()))
+        other = load_onnx(path)(images[:1]).shape[0] == 1
+    except Exception:  # whatever goes wrong in an optimiser, the file from before is good
+        fine = same = other = False
+    if not (fine and same and other and path.stat().st_size <= _LARGEST * len(before)):
+        path.write_bytes(before)
+
+
+@contextmanager
+def _attention_in_four_dimensions() -> Iterator[None]:
+    """The exporter translates attention on [batch, heads, tokens, channels] only: fold what is more, add what is less."""
+    attention = F.scaled_dot_product_attention
+
+    def folded(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+        if query.dim() == 4:
+            return attention(query, key, value, attn_mask, *args, **kwargs)
+        lead = query.shape[:-3] if query.dim() > 4 else ()
+        if attn_mask is not None and attn_mask.dim() > 2:
+            attn_mask = _four(attn_mask.expand(*lead, *attn_mask.shape[-3:]) if lead else attn_mask)
+        out = attention(_four(query), _four(key), _four(value), attn_mask, *args, **kwargs)
+        return out.reshape(*query.shape[:-1], value.shape[-1])
+
+    F.scaled_dot_product_attention = folded
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = attention
+
+
+def _four(x: Tensor) -> Tensor:
+    return x.flatten(0, -4) if x.dim() > 4 else x[(None,) * (4 - x.dim())]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints, warns and logs as it goes; none of it is for our user."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
