@@ -350,7 +350,7 @@ class _Recorder(TorchFunctionMode):
     # -- the end ---------------------------------------------------------------------------------------------
 
     def finish(self, result: Any) -> None:
-        logits, note = _logits(result)
+        logits, note = logits_of(result)
         if note:
             self.notes.append(note)
         self.scopes.clear()
@@ -392,7 +392,7 @@ def _holds_tensor(value: Any) -> bool:
     return isinstance(value, tuple | list) and any(_holds_tensor(v) for v in value)
 
 
-def _logits(result: Any) -> tuple[Tensor, str]:
+def logits_of(result: Any) -> tuple[Tensor, str]:
     """The output that a classifier is judged by, and what to tell the user when there were others."""
     if isinstance(result, Tensor):
         return result, ""

@@ -104,6 +104,6 @@ def _module(model: Model) -> nn.Module:
 
 
 def _first_tensor(result: object) -> torch.Tensor:
-    from .record import _logits
+    from .record import logits_of
 
-    return _logits(result)[0]
+    return logits_of(result)[0]

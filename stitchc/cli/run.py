@@ -61,6 +61,7 @@ class Outcome:
 
     document: Mapping[str, Any]
     report: Sequence[Any] = ()  # rich renderables; with --quiet only the last one is shown
+    status: int = 0
 
 
 _COMMON = [
@@ -82,12 +83,13 @@ def verb(name: str, example: str) -> Callable[[Callable[..., Outcome]], click.Co
 
     def make(function: Callable[..., Outcome]) -> click.Command:
         @functools.wraps(function)
-        def invoke(**given: Any) -> None:
+        def invoke(**given: Any) -> int:
             run = Run(**{key: given.pop(key) for key in Run.__dataclass_fields__})
             _quieten(run.verbose)
             with results_only():
                 outcome = _attempt(run, lambda: function(run, **given))
             _print(run, outcome)
+            return outcome.status
 
         command: Any = invoke
         for decorate in reversed(_COMMON):

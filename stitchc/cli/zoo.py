@@ -5,6 +5,6 @@ import click
 from .parts import Verbs
 
 
-@click.group(cls=Verbs, modules="stitchc.cli.zoo_{}", verbs={"Verbs": ["list", "pack"]})
+@click.group(cls=Verbs, modules="stitchc.cli.zoo_{}", verbs={"Verbs": ["list", "pack", "check"]})
 def command() -> None:
     """Models that have names; self-describing checkpoints."""

@@ -1,0 +1,114 @@
+"""A history as a page of Markdown: what passes, what does not and why."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from ..report.numbers import count, duration
+from .record import STEPS, Checked, History
+from .summary import passed_of, summary
+
+_STEPS = """\
+| step | what it means |
+|---|---|
+| load | the library builds the model, with random weights |
+| trace | one of the front-ends turns it into a graph |
+| equal | the graph computes what the model computes, at batch 1 and 2, to 1e-5 of the largest output |
+| cuts | the values where it can be cut, by both rules |
+| cost | parameters and multiply-adds |
+| emit | the whole graph written as `model.py` and `model.safetensors` |
+| run | `model.py`, run on torch alone, computes what the graph computes, at batch 1 and 2, to 1e-4 |
+| onnx | `model.py` exported to ONNX with a free batch size (larger models skip this and the next) |
+| ort | ONNX Runtime computes what the graph computes, at batch 1 and 2, to 1e-4 |"""
+
+_WEIGHTS = """\
+Weights are random, and constant ones (layer scales, zero-initialised branches, biases) are made random too, with the
+statistics of every BatchNorm taken from what reaches it: in a fresh network an operator behind such a weight could be
+wrong and no output would show it."""
+
+
+def page(history: History) -> str:
+    """The page. The order of the models is that of their names, so that a new run changes the lines it must."""
+    models = sorted(history.models.values(), key=lambda m: m.model)
+    failures = [m for m in models if m.failed]
+    parts = [
+        "# Coverage",
+        f"{len(models)} models, {len(models) - len(failures)} pass every step that was tried. Made from\n"
+        "`coverage.jsonl` by `make coverage`, which takes up where it was stopped; `stitchc zoo check` tries any model.",
+        _summary(models),
+        _STEPS,
+        _WEIGHTS,
+        _speed(models),
+        "## Measured",
+        _runs(history),
+        "## Failures",
+        _failures(failures) if failures else "None.",
+        "## Models",
+        "Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC); `no layout`: values\n"
+        "that alone cross, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: all steps, one thread.",
+        *_models(models),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summary(models: Sequence[Checked]) -> str:
+    rows = [
+        [library, str(counts["models"]), str(counts["passed"]), *(passed_of(c) for c in counts["steps"].values())]
+        for library, counts in summary(models).items()
+    ]
+    return _table(["library", "models", "all passed", *STEPS], rows, "l" + "r" * (2 + len(STEPS)))
+
+
+def _speed(models: Iterable[Checked]) -> str:
+    taken = [(m.steps["trace"] + m.steps["cuts"], m) for m in models if m.passed("cuts")]
+    if not taken:
+        return ""
+    slowest, model = max(taken, key=lambda pair: pair[0])
+    largest = max((m for _, m in taken), key=lambda m: m.nodes or 0)
+    seconds = largest.steps["trace"] + largest.steps["cuts"]
+    return (
+        f"Tracing, and finding the cuts by both rules: median {duration(statistics.median(s for s, _ in taken))}, at most\n"
+        f"{duration(slowest)} ({model.model}, {model.nodes} nodes); the largest graph, {largest.model} with "
+        f"{largest.nodes} nodes, {duration(seconds)}."
+    )
+
+
+def _runs(history: History) -> str:
+    """Runs on the same day, machine and versions are one."""
+    found = [
+        (run["date"], run["machine"], ", ".join(f"{k} {v}" for k, v in run["versions"].items())) for run in history.runs
+    ]
+    return _table(["date", "machine", "versions"], [list(run) for run, _ in groupby(found)], "lll")
+
+
+def _failures(failures: Iterable[Checked]) -> str:
+    return _table(["model", "step", "reason"], [[m.model, m.failed or "", _cell(m.reason)] for m in failures], "lll")
+
+
+def _models(models: Iterable[Checked]) -> list[str]:
+    heads = ["model", "params", "MACs", "nodes", "cuts", "StitchNet cuts", "layouts", "no layout", "lines", "seconds"]
+    parts = []
+    for library, members in groupby(models, key=lambda m: m.library):
+        rows = [
+            [
+                m.model.removeprefix(f"{library}/") + (f" (failed: {m.failed})" if m.failed else ""),
+                count(m.params), count(m.macs), *(_cell(n) for n in (m.nodes, m.cuts, m.stitchnet_cuts)),
+                ", ".join(f"{layout} {n}" for layout, n in m.layouts.items()),
+                *(_cell(n) for n in (m.unstitchable, m.lines)),
+                f"{sum(m.steps.values()):.1f}",
+            ]
+            for m in members
+        ]  # fmt: skip
+        parts += [f"### {library}", _table(heads, rows, "lrrrrrlrrr")]
+    return parts
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+    marks = ["---:" if side == "r" else "---" for side in align]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows))

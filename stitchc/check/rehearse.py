@@ -1,0 +1,15 @@
+"""A small network taken through all steps in the process that others are forked from.
+
+Tracing and exporting import and tabulate some five seconds' worth on first use; hundreds of models need not each do it.
+ONNX Runtime is left out: it starts threads, which a fork would lose.
+"""
+
+import tempfile
+from pathlib import Path
+
+from . import steps, warm
+
+with tempfile.TemporaryDirectory(prefix="stitchc-check-") as folder:
+    steps.run(steps.Task("digits/vit?weights=none", Path(folder), until="onnx"), lambda kind, words: None)
+
+__all__ = ["warm"]
