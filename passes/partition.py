@@ -24,7 +24,8 @@ _SAME_NUMBERS = frozenset(
     {"Identity", "Dropout", "Dropout1d", "Dropout2d", "AlphaDropout", "Flatten", "Unflatten"}
     | {"contiguous", "clone", "detach", "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"}
 )
-_CONVOLUTIONS = frozenset({"Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"})
+# Where a call of each has its number of groups; a module has it as an attribute.
+_CONVOLUTIONS = {"conv1d": 6, "conv2d": 6, "conv3d": 6, "convolution": 8, "Conv1d": 6, "Conv2d": 6, "Conv3d": 6}
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,8 @@ def _opens_fragment(node: Node) -> bool:
     if kind in _CONVOLUTIONS:
         if node.op == "call_module":
             return bool(getattr(_module(node), "groups", 1) == 1)
-        return bool((node.args[6] if len(node.args) > 6 else node.kwargs.get("groups", 1)) == 1)
+        place = _CONVOLUTIONS[kind]
+        return bool((node.args[place] if len(node.args) > place else node.kwargs.get("groups", 1)) == 1)
     return kind in ("Linear", "linear") and len(node.args[0].meta["shape"]) == 2
 
 

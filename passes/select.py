@@ -34,6 +34,10 @@ class Select(Pass):
     A candidate has parameters on both sides of the seam: with none before the front's cut, or none after the back's, it
     would be one of the parents behind an adapter. Only a cut that was asked for by name is exempt.
 
+    min_share: of the stitched network's MACs, what each side must have to count as a real mix. Likeness alone prefers
+    the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
+    likeness, and are chosen only when nothing else meets the budget. 0 ranks by likeness alone, as the papers do.
+
     Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
     each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
 
@@ -51,6 +55,7 @@ class Select(Pass):
     adapter: str = "auto"
     front: str | int | None = None
     back: str | int | None = None
+    min_share: float = 0.1
 
     def __call__(self, plan: Plan) -> Plan:
         if self.rank not in RANKS:
@@ -65,9 +70,13 @@ class Select(Pass):
         feasible = np.logical_and.reduce([eligible, *within.values()])
         if not feasible.any():
             raise _infeasible(plan, table, eligible, within, limits)
-        order = _order(table, np.flatnonzero(feasible))
+        nearly_whole = _smaller_share(plan, table) < self.min_share
+        order = _order(table, np.flatnonzero(feasible), nearly_whole)
+        notes = plan.notes
+        if nearly_whole[order[0]] and self.front is None and self.back is None:
+            notes += (f"Within the budget every stitch has less than {self.min_share:.0%} of its MACs from one parent.",)
         table = replace(table, feasible=feasible, order=order)
-        return replace(plan, candidates=table, budget=limits, choice=_choice(table))
+        return replace(plan, candidates=table, budget=limits, choice=_choice(table), notes=notes)
 
     def _similarity(self, plan: Plan, table: Candidates) -> np.ndarray:
         """Of each row; NaN throughout where both cuts are given and nothing was compared."""
@@ -94,11 +103,13 @@ class Select(Pass):
         if not asked.any():
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
-            asked &= _each_row(
-                plan, table.front_model, table.front_cut, lambda cut: not cut.before or cut.before.params
+            asked &= 0 < _of_each_row(
+                plan, table.front_model, table.front_cut, lambda cut: cut.before.params if cut.before else 1
             )
         if self.back is None:
-            asked &= _each_row(plan, table.back_model, table.back_cut, lambda cut: not cut.after or cut.after.params)
+            asked &= 0 < _of_each_row(
+                plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1
+            )
         if not asked.any():
             raise CutError(
                 "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
@@ -107,11 +118,20 @@ class Select(Pass):
         return asked
 
 
-def _order(table: Candidates, rows: np.ndarray) -> np.ndarray:
-    """`rows` from best to worst. The last keys leave no two rows equal, so that the order depends on nothing else."""
+def _smaller_share(plan: Plan, table: Candidates) -> np.ndarray:
+    """Of each row, the share of the whole's MACs that the smaller of its two fragments has."""
+    before = _of_each_row(plan, table.front_model, table.front_cut, lambda cut: cut.before.macs if cut.before else 0)
+    after = _of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.macs if cut.after else 0)
+    return np.minimum(before, after) / np.maximum(table.macs, 1)
+
+
+def _order(table: Candidates, rows: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
+    """`rows` from best to worst, those marked in `last` behind all others. The last keys leave no two rows equal, so
+    that the order depends on nothing else."""
+    first = () if last is None else (last,)
     ties = (table.macs, table.params, table.size_bytes)
     place = (table.front_model, table.front_cut, table.back_model, table.back_cut, table.adapter)
-    keys = [key[rows] for key in (*RANKS[table.rank](table), *ties, *place)]
+    keys = [key[rows] for key in (*first, *RANKS[table.rank](table), *ties, *place)]
     return rows[np.lexsort(keys[::-1])]
 
 
@@ -123,12 +143,12 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
     return tuple(sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.adapter))))
 
 
-def _each_row(plan: Plan, models: np.ndarray, cuts: np.ndarray, holds: Callable[[Cut], object]) -> np.ndarray:
-    """Whether something holds of the cut that each row names: bool [rows]."""
-    flags = np.zeros((len(plan.cuts), max(len(c) for c in plan.cuts)), dtype=bool)
+def _of_each_row(plan: Plan, models: np.ndarray, cuts: np.ndarray, number: Callable[[Cut], int]) -> np.ndarray:
+    """A number of the cut that each row names: int64 [rows]."""
+    numbers = np.zeros((len(plan.cuts), max(len(c) for c in plan.cuts)), dtype=np.int64)
     for model in np.unique(models):
-        flags[model, : len(plan.cuts[model])] = [bool(holds(cut)) for cut in plan.cuts[model].cuts]
-    return flags[models, cuts]
+        numbers[model, : len(plan.cuts[model])] = [number(cut) for cut in plan.cuts[model].cuts]
+    return numbers[models, cuts]
 
 
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:

@@ -37,6 +37,7 @@ def compile(
     direction: str = "slow-to-fast",
     adapter: str = "auto",
     rank: str = "cka",
+    min_share: float = 0.1,
     similarity: str = "cka-unbiased",
     front: str | int | None = None,
     back: str | int | None = None,
@@ -72,7 +73,7 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank,
+        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank, "min_share": min_share,
         "similarity": similarity, "front": front, "back": back, "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
     }  # fmt: skip
@@ -91,6 +92,7 @@ def compile(
                 direction=chosen or direction,
                 adapter=adapter,
                 rank=rank,
+                min_share=min_share,
                 similarity=None if front is not None and back is not None else similarity,
                 front=front,
                 back=back,
@@ -112,6 +114,7 @@ def analysis(
     direction: str,
     adapter: str,
     rank: str,
+    min_share: float,
     similarity: str | None,
     front: str | int | None = None,
     back: str | int | None = None,
@@ -126,7 +129,7 @@ def analysis(
         Partition(rule=rule),
         Cost(adapters=(adapter,), direction=direction),
         *([Similarity(metric=similarity, progress=progress.update)] if similarity else []),
-        Select(budget=tuple(limits), rank=rank, front=front, back=back),
+        Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
     ]
 
 

@@ -66,6 +66,7 @@ def compare(
     direction: str = "slow-to-fast",
     adapter: str = "auto",
     rank: str = "cka",
+    min_share: float = 0.1,
     similarity: str = "cka-unbiased",
     rule: str = "single-tensor",
     probe_images: int = PROBE_IMAGES,
@@ -94,7 +95,8 @@ def compare(
     images = images_of(at_most(words, probe_images), "to compare on")
     plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
     passes = analysis(
-        limits, direction=direction, adapter=adapter, rank=rank, similarity=similarity, rule=rule, progress=watcher
+        limits, direction=direction, adapter=adapter, rank=rank, min_share=min_share, similarity=similarity, rule=rule,
+        progress=watcher,
     )
     return _run(passes, plan, watcher)
 

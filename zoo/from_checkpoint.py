@@ -38,8 +38,8 @@ def load(words: Words, build: Build, *, arch: str | None = None, trust_pickle: b
             "Name it with --arch, for example --arch timm/resnet50 or --arch 'nets.py:make(\"name\")'.",
         )
     choices = _named_by_user(arch) if arch else _named_by_file(checkpoint.arch, path)
-    model = _filled(choices, checkpoint, path, words, build)
-    return _described(model, checkpoint.record, path)
+    model = _described(_filled(choices, checkpoint, path, words, build), checkpoint.record, path)
+    return model if words.options.weights else replace(model, accuracy=None)
 
 
 def _named_by_user(arch: str) -> list[Words]:
@@ -87,8 +87,8 @@ def _fill_one(choice: Words, checkpoint: Checkpoint, path: Path, words: Words, b
     model = build(replace(choice, options=options))
     if not words.options.weights:
         return model
-    classes = classes_of(checkpoint.state)
-    if stated is None and model.classes not in (None, classes) and mismatch(_module(model), checkpoint.state):
+    classes = classes_of(checkpoint.state, _module(model))
+    if stated is None and classes not in (None, model.classes) and mismatch(_module(model), checkpoint.state):
         try:
             again = build(replace(choice, options=replace(options, num_classes=classes)))
         except ModelError:

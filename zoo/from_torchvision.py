@@ -99,7 +99,7 @@ def _state(entry: Any, words: Words) -> dict[str, Tensor]:
         return entry.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except OSError as error:
         raise unavailable(words, str(error)) from error
-    except RuntimeError as error:
+    except Exception as error:  # torch raises errors of many kinds for a broken file
         raise BadCheckpoint(
             f"the downloaded weights in {file} cannot be read: {error}", "Delete that file and try again."
         ) from error

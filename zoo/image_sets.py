@@ -138,6 +138,8 @@ def images(words: str) -> ImageSet:
         body, options = words[: match.start()], _options(words, match[1])
     form, colon, place = body.partition(":")
     source = _source(form, place, bool(colon), options, words)
+    if source.noise:  # as many as were asked for, the same first ones however many
+        return ImageSet(words, source, range(source.count))
     return ImageSet(words, source, order(source.count, source.labels, options.limit, options.seed))
 
 

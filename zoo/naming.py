@@ -15,7 +15,7 @@ FORMS = (
     "timm/NAME, torchvision/NAME, digits/NAME, FILE.pt2, a checkpoint (.pt, .pth, .safetensors), "
     "or FILE.py:FACTORY; `stitchc zoo list` names them"
 )
-_QUERY = re.compile(r"\?(\w+=[^?&]*(?:&\w+=[^?&]*)*)$")
+_QUERY = re.compile(r"\?(\w+=[^?&\"'()]*(?:&\w+=[^?&\"'()]*)*)$")
 _CODE = re.compile(r"^(?P<file>.+?\.py):(?P<call>.+)$", re.DOTALL)
 
 

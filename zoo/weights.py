@@ -46,10 +46,10 @@ def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def classes_of(state: Mapping[str, Tensor]) -> int | None:
-    """The length of the last tensor that has one: of nearly every classifier, the number of its classes."""
-    lengths = [tensor.shape[0] for tensor in state.values() if tensor.ndim]
-    return lengths[-1] if lengths else None
+def classes_of(state: Mapping[str, Tensor], module: nn.Module) -> int | None:
+    """How many classes `state` was trained on: the length of what in it goes into the last layer of `module`."""
+    last = [key for key, tensor in module.state_dict().items() if tensor.ndim][-1:]
+    return state[last[0]].shape[0] if last and last[0] in state else None
 
 
 def mismatch(module: nn.Module, state: Mapping[str, Tensor]) -> str:

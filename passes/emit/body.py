@@ -12,10 +12,10 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 
 from ..graph import target_name
-from .expressions import Access, Expression, Ref, Writer
-from .names import NAMELESS, fresh, path_name
+from .expressions import Access, Expression, Ref, Writer, reads_as_method
+from .names import NAMELESS, fresh, is_name, path_name
 from .program import Memory, writes
-from .regroup import Region, is_inline, needed
+from .regroup import Region, is_inline, needed, path_of
 from .text import Piece, Text
 
 
@@ -53,19 +53,40 @@ class Body:
     lines: list[tuple[int, Piece]] = field(default_factory=list)
 
 
-def write_body(region: Region, items: list[Item], access: Access, leaves: dict[str, nn.Module], memory: Memory) -> Body:
+def write_body(
+    region: Region,
+    items: list[Item],
+    access: Access,
+    leaves: dict[str, nn.Module],
+    memory: Memory,
+    skipped: frozenset[str] = frozenset(),
+) -> Body:
     """`items` are the region's, with loops in them. `access` names layers and tensors.
 
     Whatever is moved into the expression that uses it, memory is read and written in the graph's own order.
+    skipped: paths of modules that are taken to return what they are given.
     """
-    return _BodyWriter(region, items, access, leaves, memory).write()
+    aliases: dict[Node, Node] = {}
+    for item in items:
+        if not isinstance(item, Loop) and path_of(item) in skipped:
+            (given,) = mentions(item)
+            aliases[_outputs(item)[0]] = aliases.get(given, given)
+    kept = [item for item in items if isinstance(item, Loop) or path_of(item) not in skipped]
+    return _BodyWriter(region, kept, access, leaves, memory, aliases).write()
 
 
 class _BodyWriter:
     def __init__(
-        self, region: Region, items: list[Item], access: Access, leaves: dict[str, nn.Module], memory: Memory
+        self,
+        region: Region,
+        items: list[Item],
+        access: Access,
+        leaves: dict[str, nn.Module],
+        memory: Memory,
+        aliases: dict[Node, Node],
     ):
-        self.region, self.access, self.leaves, self.memory = region, access, leaves, memory
+        self.region, self.access, self.leaves, self.memory, self.aliases = region, access, leaves, memory, aliases
+        self.outputs = [aliases.get(n, n) for n in region.outputs]
         self.items = [item for item in items if self.matters(item)]
         self.inside = {n for item in self.items for n in _nodes(item)}
         self.home = {n: i for i, item in enumerate(self.items) for n in _nodes(item)}
@@ -74,7 +95,10 @@ class _BodyWriter:
         self.inline = self.find_inline()
         self.expressions: dict[int, Expression] = {}
         self.statements: dict[int, Statement] = {}
-        self.write_node = Writer(self.operand, access, leaves)
+        self.write_node = Writer(self.operand, access, leaves, _attends(self.inside))
+
+    def mentions(self, item: Item) -> Iterator[Node]:
+        return (self.aliases.get(value, value) for value in mentions(item))
 
     def matters(self, item: Item) -> bool:
         """Whether anyone uses the item's value, or it writes to memory."""
@@ -87,9 +111,9 @@ class _BodyWriter:
         """How often each value is named, the return statement included."""
         uses = dict.fromkeys([*self.region.inputs, *self.inside], 0)
         for item in self.items:
-            for value in _mentions(item):
+            for value in self.mentions(item):
                 uses[value] = uses.get(value, 0) + 1
-        for value in self.region.outputs:
+        for value in self.outputs:
             uses[value] += 1
         return uses
 
@@ -99,7 +123,7 @@ class _BodyWriter:
         for i, item in enumerate(self.items):
             if not isinstance(item, Node):
                 continue
-            length = _tuple_length(item)
+            length = _tuple_length(item) or _parts(item)
             parts = {u.args[1]: u for u in item.users if u.target is operator.getitem and u in self.inside}
             if length and len(item.users) == len(parts) == length and set(parts) == set(range(length)):
                 found[i] = tuple(parts[k] for k in range(length))
@@ -128,7 +152,7 @@ class _BodyWriter:
     def consumers(self) -> dict[Node, int]:
         found: dict[Node, int] = {}
         for i, item in enumerate(self.items):
-            for value in _mentions(item):
+            for value in self.mentions(item):
                 found[value] = i
         return found
 
@@ -157,13 +181,23 @@ class _BodyWriter:
         """The item's expression; operands that make it too long or too deep are given names instead."""
         while True:
             expression = self.write_node(item) if isinstance(item, Node) else self.call(item)
-            operands = [j for j in map(self.home.get, _mentions(item)) if j is not None and j in self.inline]
+            if i in self.unpacked and _tuple_length(item) is None:  # type: ignore[arg-type]
+                expression = self.write_node.on(expression, "unbind", [0], {})
+            operands = [j for j in map(self.home.get, self.mentions(item)) if j is not None and j in self.inline]
             operands = [j for j in operands if j in self.expressions]
-            if not operands or (len(expression) <= _LONGEST and expression.depth <= _DEEPEST):
+            long = [j for j in operands if self.expressions[j].links > 1 and not self.goes_on(item, j)]
+            if _is_stage(item):
+                long = [j for j in operands if self.expressions[j].depth]
+                expression = replace(expression, depth=_DEEPEST)
+            if not operands or (len(expression) <= _LONGEST and expression.depth <= _DEEPEST and not long):
                 return expression
-            largest = max(operands, key=lambda j: (self.expressions[j].depth, len(self.expressions[j])))
+            largest = max(long or operands, key=lambda j: (self.expressions[j].depth, len(self.expressions[j])))
             self.inline.discard(largest)
             self.state(largest, self.expressions.pop(largest))
+
+    def goes_on(self, item: Item, j: int) -> bool:
+        """Whether the item is one more link of the chain of methods that its operand ends in."""
+        return isinstance(item, Node) and item.args[:1] == _outputs(self.items[j]) and reads_as_method(item)
 
     def state(self, i: int, expression: Expression) -> None:
         item = self.items[i]
@@ -173,6 +207,7 @@ class _BodyWriter:
             self.statements[i].loop = item.header
 
     def operand(self, node: Node) -> Expression:
+        node = self.aliases.get(node, node)
         if node.op == "get_attr" and node not in self.region.inputs:
             return Expression((self.access(str(node.target)),))
         if is_inline(node) and node.op != "get_attr":
@@ -184,12 +219,12 @@ class _BodyWriter:
 
     def call(self, item: Region | Loop) -> Expression:
         if isinstance(item, Loop):
-            return self.write_node.call(item.variable, list(_mentions(item)), {}, "")
-        return self.write_node.call(self.access(item.path), list(item.inputs), {}, "")
+            return self.write_node.call(item.variable, list(self.mentions(item)), {}, "")
+        return self.write_node.call(self.access(item.path), list(self.mentions(item)), {}, "")
 
     def finish(self, statements: list[Statement]) -> list[Statement]:
         """The last statement returns what it computes, where that is what the region gives."""
-        outputs = tuple(self.region.outputs)
+        outputs = tuple(self.outputs)
         last = statements[-1] if statements else None
         if outputs and last and last.targets == outputs and not last.loop and all(self.uses[n] == 1 for n in outputs):
             statements[-1] = replace(last, returns=True)
@@ -207,7 +242,7 @@ class _BodyWriter:
                 last[node] = s
         names: dict[Node, str] = {}
         for k, node in enumerate(self.region.inputs):
-            wish = path_name(str(node.target)) if node.op == "get_attr" else "x" if k == 0 else _hint(node, self.access)
+            wish = path_name(str(node.target)) if node.op == "get_attr" else "x" if k == 0 else _hint(node)
             names[node] = fresh(wish, set(names.values()))
         body = Body([names[n] for n in self.region.inputs], len(self.region.outputs))
         for s, statement in enumerate(statements):
@@ -223,16 +258,34 @@ class _BodyWriter:
         if len(statement.targets) == 1:
             (target,) = statement.targets
             reused = next((names[n] for n in dying if names[n] not in alive), None)
-            names[target] = reused if reused in NAMELESS else fresh(_hint(target, self.access), alive)
+            goes_on = any(p == Ref(n) for p in statement.expression.parts[:1] for n in dying if names[n] == reused)
+            names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(self.wish(target, statement, s, last), alive)
             return
         wishes = ["q", "k", "v"] if len(statement.targets) == 3 and self.is_attention(statement) else None
         for k, target in enumerate(statement.targets):
             names[target] = fresh(wishes[k] if wishes else f"x{k + 1}", alive)
             alive = alive | {names[target]}
 
+    def wish(self, target: Node, statement: Statement, s: int, last: dict[Node, int]) -> str:
+        """A name that says what the value is, where it is kept for a while; else one of the nameless."""
+        if not statement.reads:
+            named = [p for p in statement.expression.parts if isinstance(p, str) and "self." in p]
+            word = named[0].rpartition(".")[2].strip("[(") if named else "x"
+            return re.sub(r"_(table|weight|embedding)$", "", word) if is_name(word) else "x"
+        return "x" if self.uses[target] == 1 and last.get(target) == s + 1 else _hint(target)
+
     def is_attention(self, statement: Statement) -> bool:
         text = "".join(p for p in statement.expression.parts if isinstance(p, str))
         return "qkv" in text or "ttention" in self.region.kind or "attn" in self.region.path
+
+
+def _is_stage(item: Item) -> bool:
+    """Whether the item is a call of a module of modules: that has a line of its own."""
+    return isinstance(item, Region) and any(isinstance(inner, Region) for inner in item.items)
+
+
+def _attends(nodes: set[Node]) -> bool:
+    return any(target_name(n) in ("softmax", "scaled_dot_product_attention") for n in nodes)
 
 
 def _lines(statement: Statement, names: dict[Node, str]) -> Iterator[tuple[int, Piece]]:
@@ -271,18 +324,18 @@ def _outputs(item: Item) -> tuple[Node, ...]:
     return () if item.target is operator.setitem else (item,)
 
 
-def _mentions(item: Item) -> Iterator[Node]:
+def mentions(item: Item) -> Iterator[Node]:
     """Values that the item's expression names, as often as it names them."""
     if isinstance(item, Region):
         yield from item.inputs
     elif isinstance(item, Loop):
-        yield from _mentions(item.items[0])
+        yield from mentions(item.items[0])
     else:
         found: list[Node] = []
         map_arg((item.args, item.kwargs), lambda value: found.append(value))
         for value in found:
             if is_inline(value) and value.op != "get_attr":
-                yield from _mentions(value)
+                yield from mentions(value)
             else:
                 yield value
 
@@ -304,7 +357,8 @@ def _tuple_length(node: Node) -> int | None:
     extent = shape[axis]
     if name == "unbind":
         return extent
-    size = node.args[1] if len(node.args) > 1 else next((node.kwargs[k] for k in ("chunks", "split_size_or_sections", "split_size") if k in node.kwargs), None)
+    named = (node.kwargs[k] for k in ("chunks", "split_size_or_sections", "split_size") if k in node.kwargs)
+    size = node.args[1] if len(node.args) > 1 else next(named, None)
     if isinstance(size, tuple | list):
         return len(size)
     if not isinstance(size, int):
@@ -313,13 +367,21 @@ def _tuple_length(node: Node) -> int | None:
     return -(-extent // step)
 
 
-def _hint(node: Node, access: Callable[[str], str]) -> str:
+def _parts(node: Node) -> int | None:
+    """Of a tensor that is only ever indexed by number, how long its first axis is, up to four."""
+    shape = node.meta.get("shape") or ("",)
+    return shape[0] if isinstance(shape[0], int) and 2 <= shape[0] <= 4 else None
+
+
+_SAYS_NOTHING = re.compile(r"(conv|bn|norm|act|activation|relu|fc|linear|ln|layer|block|features|proj|drop|pool|\w)\w?\d*(_\d+)*")
+
+
+def _hint(node: Node) -> str:
     """What a person would call the value."""
     if node.op == "call_module":
         stem = path_name(str(node.target))
-    else:
-        stem = {"softmax": "weights", "mean": "mean"}.get(target_name(node), "y")
-    return "y" if re.fullmatch(r"(conv|bn|norm|act|relu|fc|linear|ln|layer|block|features|\w)\w?\d*(_\d+)*", stem) else stem
+        return "x" if _SAYS_NOTHING.fullmatch(stem) else stem
+    return {"softmax": "weights", "mean": "mean"}.get(target_name(node), "x")
 
 
 def find_loops(items: list[Node | Region], children: Callable[[str], tuple[list[str], str, str] | None]) -> list[Item]:
@@ -341,24 +403,18 @@ def find_loops(items: list[Node | Region], children: Callable[[str], tuple[list[
 
 
 def _run_from(items: list[Node | Region], i: int, children: Callable[[str], tuple[list[str], str, str] | None]) -> Loop | None:
-    container = children(_path(items[i]))
+    container = children(path_of(items[i]))
     if container is None:
         return None
     paths, header, variable = container
     run = items[i : i + len(paths)]
-    if len(paths) < 2 or [_path(item) for item in run] != paths:
+    if len(paths) < 2 or [path_of(item) for item in run] != paths:
         return None
     for one, two in zip(run, run[1:], strict=False):
-        (first, *rest), (second, *others) = list(_mentions(one)), list(_mentions(two))
+        (first, *rest), (second, *others) = list(mentions(one)), list(mentions(two))
         alone = len(_outputs(one)) == 1 and len([u for u in _outputs(one)[0].users if u in set(_nodes(two))]) == len(_outputs(one)[0].users)
         if not alone or second is not _outputs(one)[0] or rest != others or first in rest or second in others:
             return None
     if any(isinstance(item, Node) and (len(item.args) != 1 or item.kwargs) for item in run) or len(_outputs(run[-1])) != 1:
         return None
     return Loop(tuple(run), header, variable)
-
-
-def _path(item: Node | Region) -> str:
-    if isinstance(item, Region):
-        return item.path
-    return str(item.target) if item.op == "call_module" else ""

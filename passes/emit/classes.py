@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .body import Body, find_loops, write_body
+from .alike import Group, Member, absorb_shortened, absorb_unreturned
+from .body import find_loops, write_body
+from .definition import ClassDef, Line, give_names
 from .layers import constructor
 from .names import class_name, is_name
 from .parameters import Parameter, unify
 from .program import Memory, Program
 from .regroup import Region, is_chain
 from .slots import Slot, access, loop_over, slots
-from .text import Call, Hole, Items, Numbered, Piece, Repeat, Text, holes, skeleton
-
-
-@dataclass(frozen=True)
-class Line:
-    """`before piece after`."""
-
-    before: str
-    piece: Piece
-    after: str = ""
-
-
-@dataclass(eq=False)
-class ClassDef:
-    """A class to be written. fills: the text of every hole, those of `setup` first, then those of `body`.
-
-    base: what it derives from; setup: the lines of `__init__`, the call of the base's own included; body: None for a
-    sequence, which needs no forward. paths: where its instances are. stored: parameters that forward reads.
-    """
-
-    kind: str
-    base: str
-    setup: list[Line]
-    body: Body | None
-    paths: list[str]
-    parameters: tuple[Parameter, ...] = ()
-    fills: tuple[str, ...] = ()
-    stored: tuple[str, ...] = ()
-    children: set[str] = field(default_factory=set)
-    name: str = ""
-
-    def __str__(self) -> str:
-        return self.name
+from .text import Call, Hole, Items, Numbered, Piece, Repeat, Text, holes
 
 
 def make_classes(program: Program, root: Region) -> list[ClassDef]:
@@ -67,25 +36,23 @@ class _Maker:
 
     def make(self) -> list[ClassDef]:
         regions = [r for r in self.root.regions() if self.slot_of[r.path].is_class or r is self.root]
-        height: dict[Region, int] = {}
-        for region in regions:  # inner ones come first
-            inner = [height[r] for r in region.regions() if r in height]
-            height[region] = 1 + max(inner, default=0)
+        heights = _heights(regions)
         order = {region: i for i, region in enumerate(regions)}
         made: dict[int, ClassDef] = {}
-        for level in sorted(set(height.values())):
-            groups: dict[Any, list[tuple[Region, ClassDef]]] = {}
-            for region in [r for r in regions if height[r] == level]:
+        for level in sorted(set(heights.values())):
+            alike: dict[Any, Group] = {}
+            for region in [r for r in regions if heights[r] == level]:
                 draft = self.draft(region)
-                groups.setdefault(_skeleton(draft), []).append((region, draft))
-            for group in groups.values():
-                made[order[group[0][0]]] = self.merge(group)
+                alike.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
+            groups = absorb_shortened(list(alike.values()), self.draft)
+            for group in absorb_unreturned(groups):
+                made[min(order[member.region] for member in group)] = self.merge(group)
         classes = [made[i] for i in sorted(made)]
-        _give_names(classes)
+        give_names(classes)
         return classes
 
-    def draft(self, region: Region) -> ClassDef:
-        """The class of one region alone, with a hole for each literal."""
+    def draft(self, region: Region, without: frozenset[str] = frozenset()) -> ClassDef:
+        """The class of one region alone, with a hole for each literal. without: children that are left out of it."""
         slot = self.slot_of[region.path]
         kind = region.kind or "Stitched"
         if region.kind == "Sequential":
@@ -100,9 +67,12 @@ class _Maker:
             assert isinstance(layer, Call)
             base, setup = str(layer.head), [Line("", Call("super().__init__", layer.args))]
             children |= {name for name, _ in slot.leaf.named_parameters()}
-        setup += self.declarations(slot, slot)
+        setup += [line for line in self.declarations(slot, slot) if not line.makes(without)]
         items = find_loops(region.items, lambda path: loop_over(slot, path) if path else None)
-        body = write_body(region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory)
+        skipped = frozenset(slot.children[name].path for name in without)
+        body = write_body(
+            region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory, skipped
+        )
         return ClassDef(kind, base, setup, body, [region.path], children=children)
 
     def access(self, slot: Slot, path: str) -> str:
@@ -153,42 +123,31 @@ class _Maker:
         pairs = Items("OrderedDict([", tuple(pieces), "])", tuple(slot.children))
         return Items(opening, (pairs,), closing)
 
-    def merge(self, group: list[tuple[Region, ClassDef]]) -> ClassDef:
-        """One class for drafts of one skeleton; every region learns how to call it."""
-        drafts = [draft for _, draft in group]
-        first = drafts[0]
-        in_setup = [h for line in first.setup for h in holes(line.piece)]
-        taken = first.children | set(dir(nn.Module)) | set(first.body.parameters if first.body else ())
-        unified = unify([_holes(draft) for draft in drafts], taken)
-        first.paths = [path for draft in drafts for path in draft.paths]
-        first.parameters, first.fills = unified.parameters, unified.fills
-        stored = {name for names in unified.used[len(in_setup) :] for name in names}
-        first.stored = tuple(p.name for p in unified.parameters if p.name in stored)
-        for (region, _), values in zip(group, unified.arguments, strict=True):
+    def merge(self, group: Group) -> ClassDef:
+        """One class for a group; every region learns how to call it."""
+        made = group[0].draft
+        in_setup = sum(1 for line in made.setup for _ in holes(line.piece))
+        taken = made.children | set(dir(nn.Module)) | set(made.body.parameters if made.body else ())
+        unified = unify([member.holes for member in group], taken)
+        flags = tuple(Parameter(flag, False, "bool") for flag in made.flags)
+        made.paths = [member.region.path for member in group]
+        made.parameters, made.fills = (*unified.parameters, *flags), unified.fills
+        stored = {name for names in unified.used[in_setup:] for name in names} | {f for f in made.flags if made.reads(f)}
+        made.stored = tuple(p.name for p in made.parameters if p.name in stored)
+        for member, values in zip(group, unified.arguments, strict=True):
+            given = (*values, *(flag not in member.absent for flag in made.flags))
             args = [
                 ("" if p.default is ... else p.name, Hole(value, p.name, p.default))
-                for p, value in zip(unified.parameters, values, strict=True)
+                for p, value in zip(made.parameters, given, strict=True)
             ]
-            self.calls[region] = Call(first, tuple(args))
-        return first
+            self.calls[member.region] = Call(made, tuple(args))
+        return made
 
 
 def _all(slot: Slot) -> Iterator[Slot]:
     yield slot
     for child in slot.children.values():
         yield from _all(child)
-
-
-def _holes(draft: ClassDef) -> list[Hole]:
-    lines = [line.piece for line in draft.setup] + [piece for _, piece in (draft.body.lines if draft.body else ())]
-    return [hole for piece in lines for hole in holes(piece)]
-
-
-def _skeleton(draft: ClassDef) -> Any:
-    setup = tuple((line.before, skeleton(line.piece), line.after) for line in draft.setup)
-    body = tuple((depth, skeleton(piece)) for depth, piece in draft.body.lines) if draft.body else ()
-    parameters = tuple(draft.body.parameters) if draft.body else ()
-    return draft.kind, draft.base, setup, parameters, body
 
 
 def _tensor(owner: str, name: str, here: str, tensor: Tensor) -> Line:
@@ -223,19 +182,22 @@ def _repeats(pieces: list[Piece]) -> tuple[Piece, ...]:
     return tuple(found)
 
 
-def _give_names(classes: list[ClassDef]) -> None:
-    """The source's class names; those that collide are told apart by the part they are in, or by a number."""
-    taken: dict[str, ClassDef] = {}
-    for made in classes:
-        wish = class_name(made.kind.lstrip("_"))
-        if wish in taken:
-            part = made.paths[0].split(".")[0]
-            other = taken[wish].paths[0].split(".")[0]
-            if part != other and part in ("front", "back", "adapter"):
-                wish = class_name(part) + wish
-        name, count = wish, 2
-        while name in taken:
-            name = f"{wish}{count}"
-            count += 1
-        taken[name] = made
-        made.name = name
+def _heights(regions: list[Region]) -> dict[Region, int]:
+    """How many classes deep each region is; the same for all of one kind, as far as they are not within each other."""
+    within = {region: [r for r in region.regions() if r is not region and r in set(regions)] for region in regions}
+    plain: dict[Region, int] = {}
+    for region in regions:  # inner ones come first
+        plain[region] = 1 + max((plain[r] for r in within[region]), default=0)
+    heights = dict(plain)
+    for _ in range(len(regions)):
+        before = dict(heights)
+        tallest: dict[str, int] = {}
+        for region in regions:
+            heights[region] = max(heights[region], 1 + max((heights[r] for r in within[region]), default=0))
+            tallest[region.kind] = max(tallest.get(region.kind, 0), heights[region])
+        heights = {region: tallest[region.kind] for region in regions}
+        if heights == before:
+            return heights
+        if max(heights.values()) > 2 * len(regions):
+            break
+    return plain

@@ -89,11 +89,12 @@ class Ref:
 
 @dataclass(frozen=True)
 class Expression:
-    """parts: text, holes and names. level: how tightly it binds. depth: calls within calls. base: values it reads."""
+    """parts: text, holes and names. level: how tightly it binds. depth: calls within calls. links: methods in a chain."""
 
     parts: tuple[Any, ...]
     level: int = _ATOM
     depth: int = 0
+    links: int = 0
 
     def __len__(self) -> int:
         return sum(_length(part) for part in self.parts)
@@ -105,7 +106,8 @@ class Expression:
 def _length(part: Any) -> int:
     if isinstance(part, Ref):
         return 2
-    return len(literal(part.value)) if isinstance(part, Hole) else len(part)
+    # Of any literal the same, so that instances that differ in numbers alone are cut up alike.
+    return 3 if isinstance(part, Hole) else len(part)
 
 
 #: Gives the expression of an operand: a name, or the operand's own expression where it is written in place.
@@ -121,6 +123,7 @@ class Writer:
     operand: Operand
     access: Access
     leaves: dict[str, nn.Module]
+    attends: bool = False  # whether this is a module that computes attention: its reshapes split heads
 
     def __call__(self, node: Node) -> Expression:
         if node.op == "call_module":
@@ -150,9 +153,15 @@ class Writer:
         """`receiver.name(args)`."""
         if name in _UNPACKED and len(args) == 1 and isinstance(args[0], tuple | list):
             args = list(args[0])
-        before = self.value(receiver, name)
-        call = self.call(f".{name}", args, _without_defaults(name, kwargs), name)
-        return Expression((*before.at(_ATOM), *call.parts), _ATOM, max(before.depth, call.depth))
+        if name in ("reshape", "view") and len(args) > 3 and self.attends:
+            sizes: list[Any] = ["size"] * len(args)
+            sizes[-2] = "heads"
+            hints = tuple(sizes)
+        else:
+            hints = _POSITIONS.get(name, ())
+        before = receiver if isinstance(receiver, Expression) else self.value(receiver, name)
+        call = self.call(f".{name}", args, _without_defaults(name, kwargs), name, hints)
+        return Expression((*before.at(_ATOM), *call.parts), _ATOM, max(before.depth, call.depth), before.links + 1)
 
     def function(self, node: Node) -> Expression:
         target, args, kwargs = node.target, list(node.args), dict(node.kwargs)
@@ -205,13 +214,16 @@ class Writer:
         name = getattr(target, "__name__", "")
         a, b = self.value(left, name), self.value(right, name)
         # All but ** group from the left.
-        parts = (*a.at(level + (target is operator.pow)), f" {sign} ", *b.at(level + (target is not operator.pow)))
+        tight = target is operator.pow or (target is operator.matmul and "@" not in "".join(map(str, a.parts)))
+        parts = (*a.at(level + tight), f" {sign} ", *b.at(level + (target is not operator.pow)))
         return Expression(parts, level, max(a.depth, b.depth))
 
-    def call(self, head: str, args: list[Any], kwargs: dict[str, Any], name: str) -> Expression:
+    def call(
+        self, head: str, args: list[Any], kwargs: dict[str, Any], name: str, hints: tuple[str, ...] | None = None
+    ) -> Expression:
         parts: list[Any] = []
         depth = 0
-        hints = _POSITIONS.get(name, ())
+        hints = _POSITIONS.get(name, ()) if hints is None else hints
         for i, value in enumerate(args):
             inner = self.value(value, hints[i] if i < len(hints) else name)
             parts += [", ", *inner.parts]
@@ -250,7 +262,18 @@ class Writer:
             return () if value is None else self.value(value, "index").parts
 
         step = () if index.step in (None, 1) else (":", *bound(index.step))
-        return (*bound(index.start), ":", *bound(index.stop), *step)
+        start = () if index.start == 0 and index.stop is None else bound(index.start)
+        return (*start, ":", *bound(index.stop), *step)
+
+
+def reads_as_method(node: Node) -> bool:
+    """Whether the node is written after its first argument: `x.flatten(1)`, `x[0]`, `x.shape[0]`."""
+    name = target_name(node)
+    if node.op == "call_method":
+        return not (name in _SAID_INFIX and len(node.args) == 2 and not node.kwargs)
+    return node.target in (operator.getitem, getattr, axis_size) or (
+        node.op == "call_function" and name in _METHODS and getattr(torch, name, None) is node.target
+    )
 
 
 def _leading(node: Node, names: list[inspect.Parameter]) -> set[str]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .names import fresh
-from .text import Code, Hole, literal
+from .text import ANY, Code, Hole, literal
 
 # Hints of literals that count channels, from torch's own argument names and from ours.
 _INPUT_HINTS = frozenset({"in_channels", "in_features", "in_dim"})
 _OUTPUT_HINTS = frozenset({"out_channels", "out_features", "out_dim"})
 _DIM_HINTS = frozenset({"in_features", "out_features", "normalized_shape", "embed_dim", "dim", "in_dim", "out_dim"})
 _MAP_HINTS = frozenset({"in_channels", "out_channels", "num_features", "num_channels"})
-_CHANNEL_HINTS = _INPUT_HINTS | _OUTPUT_HINTS | _DIM_HINTS | _MAP_HINTS | {"channels", "width", "hidden_dim", "extent"}
+_CHANNEL_HINTS = _INPUT_HINTS | _OUTPUT_HINTS | _DIM_HINTS | _MAP_HINTS | {"channels", "width", "hidden_dim"}
 _SPOKEN = {"num_heads": "heads", "num_groups": "groups", "normalized_shape": "dim"}
 # A quantity that torch's own layers are given; not said in terms of others.
-_INDEPENDENT = frozenset({"stride", "kernel_size", "dilation", "heads", "num_heads", "depth", "eps", "shifts"})
+_INDEPENDENT = frozenset({"stride", "kernel_size", "dilation", "num_heads", "depth", "eps", "shifts"})
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,11 @@ class Parameter:
 
     name: str
     default: Any = ...
+    kind: str = ""
 
     def __str__(self) -> str:
-        return self.name if self.default is ... else f"{self.name}={literal(self.default)}"
+        typed = f"{self.name}: {self.kind}" if self.kind else self.name
+        return typed if self.default is ... else f"{typed} = {literal(self.default)}"
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
 
     `instances` have holes in the same order. `taken`: names that no parameter may have.
     """
-    columns = list(zip(*instances, strict=True))
+    columns = _settle(list(zip(*instances, strict=True)))
     keys = [tuple(_key(h.value) for h in column) for column in columns]
     varying = [key for key in dict.fromkeys(keys) if len(set(key)) > 1]
     groups = {key: [i for i, k in enumerate(keys) if k == key] for key in varying}
+    # Channels first, then sizes: most other numbers can be said in terms of them.
+    groups = dict(sorted(groups.items(), key=lambda group: _rank(group[1], columns)))
     channels = [key for key in keys if key in groups and _is_channels(groups[key], columns)]
     expressions: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
     parameters: list[tuple[Parameter, tuple[Any, ...]]] = []
@@ -63,7 +67,7 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
         name = fresh(wish, taken | {p.name for p, _ in parameters})
         defaults = {_key(columns[i][0].default) for i in places}
         default = columns[places[0]][0].default if len(defaults) == 1 else ...
-        parameters.append((Parameter(name, default), values))
+        parameters.append((Parameter(name, default, _kind(values)), values))
         expressions[key] = (name, (name,))
     fills, used = [], []
     for key, column in zip(keys, columns, strict=True):
@@ -73,6 +77,45 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
     parameters.sort(key=lambda p: p[0].default is not ...)
     arguments = tuple(tuple(values[i] for _, values in parameters) for i in range(len(instances)))
     return Unified(tuple(p for p, _ in parameters), tuple(fills), arguments, tuple(used))
+
+
+def _settle(columns: list[tuple[Hole, ...]]) -> list[tuple[Hole, ...]]:
+    """Fill in what an instance leaves open, like a column that agrees wherever both are said, if there is one."""
+    whole = [column for column in columns if all(h.value is not ANY for h in column)]
+    settled = []
+    for column in columns:
+        if all(h.value is not ANY for h in column):
+            settled.append(column)
+            continue
+        said = next(h for h in column if h.value is not ANY)
+        constant = len({_key(h.value) for h in column if h.value is not ANY}) == 1
+        channels = said.hint in _CHANNEL_HINTS
+        like = [w for w in whole if _agree(column, w) and channels == (w[0].hint in _CHANNEL_HINTS)]
+        like.sort(key=lambda w: w[0].hint != said.hint)
+        if like and (not constant or channels):
+            values = [h.value for h in like[0]]
+        else:
+            values = [said.value if h.value is ANY else h.value for h in column]
+        settled.append(tuple(replace(said, value=value) for value in values))
+    return settled
+
+
+def _agree(column: tuple[Hole, ...], other: tuple[Hole, ...]) -> bool:
+    return all(a.value is ANY or _key(a.value) == _key(b.value) for a, b in zip(column, other, strict=True))
+
+
+def _rank(places: list[int], columns: list[tuple[Hole, ...]]) -> int:
+    if _is_channels(places, columns):
+        return 0
+    return 1 if "size" in _hints(places, columns) else 2
+
+
+def _kind(values: tuple[Any, ...]) -> str:
+    """The annotation that fits all values; none where only a long one would."""
+    kinds = {"nn.Module" if isinstance(v, Code) else type(v).__name__ for v in values}
+    if kinds <= {"tuple", "int"} and "tuple" in kinds:
+        return "int | tuple[int, ...]" if "int" in kinds else "tuple[int, ...]"
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def _key(value: Any) -> Any:
@@ -106,8 +149,14 @@ def _derive(
             if 2 <= factor <= 16 and all(v == factor * g for v, g in zip(values, given, strict=True)):
                 return f"{factor} * {parameter.name}", (parameter.name,)
             divisor = given[0] // values[0] if values[0] else 0
-            if 2 <= divisor <= 64 and all(v == g // divisor and v * divisor == g for v, g in zip(values, given, strict=True)):
+            if (16 if "heads" in hints else 2) <= divisor <= 64 and all(v == g // divisor and v * divisor == g for v, g in zip(values, given, strict=True)):
                 return f"{parameter.name} // {divisor}", (parameter.name,)
+        if hints <= {"size", "extent", "index"} and parameter.name.startswith("size"):
+            factor = values[0] // given[0]
+            if 2 <= factor <= 64 and all(v == factor * g for v, g in zip(values, given, strict=True)):
+                return f"{factor} * {parameter.name}", (parameter.name,)
+            if all(v == g * g for v, g in zip(values, given, strict=True)):
+                return f"{parameter.name}**2", (parameter.name,)
         if hints == {"padding"} and parameter.name.startswith("kernel_size"):
             if all(v == g // 2 for v, g in zip(values, given, strict=True)):
                 return f"{parameter.name} // 2", (parameter.name,)

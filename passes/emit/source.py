@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from .classes import ClassDef
+from collections.abc import Iterator
+
+from .definition import ClassDef
 from .text import Hole, lay_out
 
-_LOAD = '''
+_LOAD = '''{table}
 def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
     """The network with its trained weights, in eval mode."""
     data = bytearray(Path(folder, "model.safetensors").read_bytes())
@@ -38,33 +40,27 @@ def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tie
     imports += ["from pathlib import Path", "", "import torch"]
     imports += ["import torch.nn.functional as F"] if " F." in text or "(F." in text else []
     imports += ["from torch import Tensor, nn"]
-    load = _LOAD.format(dtype=_dtype(dtypes), tied="".join(f'    weights["{a}"] = weights["{b}"]\n' for a, b in tied.items()))
+    alone = next(iter(dtypes.values())) if len(dtypes) == 1 else ""
+    entries = ", ".join(f'"{name}": {dtype}' for name, dtype in sorted(dtypes.items()))
+    load = _LOAD.format(
+        table="" if alone else f"\nDTYPES = {{{entries}}}\n\n",
+        dtype=alone or 'DTYPES[info["dtype"]]',
+        tied="".join(f'    weights["{here}"] = weights["{there}"]\n' for here, there in tied.items()),
+    )
     return f'"""{head}"""\n\n' + "\n".join(imports) + "\n" + text + "\n\n" + load
-
-
-def _dtype(dtypes: dict[str, str]) -> str:
-    if len(dtypes) == 1:
-        return next(iter(dtypes.values()))
-    table = ", ".join(f'"{name}": {dtype}' for name, dtype in sorted(dtypes.items()))
-    return f'{{{table}}}[info["dtype"]]'
 
 
 def _class(made: ClassDef) -> list[str]:
     fills = iter(made.fills)
     lines = [f"class {made.name}({made.base}):"]
-    parameters = ", ".join(["self", *map(str, made.parameters)])
-    lines.append(f"    def __init__({parameters}) -> None:")
-
-    def in_setup(hole: Hole) -> str:
-        return next(fills)
-
-    stored = [f"        self.{name} = {name}" for name in made.stored]
-    for i, line in enumerate(made.setup):
-        lines += lay_out(line.before, line.piece, 8, in_setup, line.after)
-        if i == 0:
-            lines += stored
+    if made.document:
+        lines += [f'    """{made.document}"""', ""]
+    if len(made.setup) > 1 or made.parameters or made.base != "nn.Module":
+        lines += _constructor(made, fills)
     if made.body is None:
         return lines
+    if len(lines) > 1 and lines[-1]:
+        lines.append("")
 
     def in_forward(hole: Hole) -> str:
         text = next(fills)
@@ -73,9 +69,26 @@ def _class(made: ClassDef) -> list[str]:
         return text
 
     arguments = ", ".join(["self", *(f"{name}: Tensor" for name in made.body.parameters)])
-    lines += ["", f"    def forward({arguments}) -> {_returned(made)}:"]
+    lines += [f"    def forward({arguments}) -> {_returned(made)}:"]
     for depth, piece in made.body.lines:
         lines += lay_out("", piece, 8 + 4 * depth, in_forward)
+    return lines
+
+
+def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
+    parameters = ", ".join(["self", *map(str, made.parameters)])
+    lines = [f"    def __init__({parameters}):"]
+
+    def in_setup(hole: Hole) -> str:
+        return next(fills)
+
+    stored = [f"        self.{name} = {name}" for name in made.stored]
+    for i, line in enumerate(made.setup):
+        if line.flag:
+            lines += [f"        {line.before}nn.Identity()", f"        if {line.flag}:"]
+        lines += lay_out(line.before, line.piece, 12 if line.flag else 8, in_setup, line.after)
+        if i == 0:
+            lines += stored
     return lines
 
 

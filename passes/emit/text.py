@@ -16,6 +16,16 @@ class Code(str):
     """A literal that is written as it stands: `nn.ReLU(inplace=True)`."""
 
 
+class _Any:
+    """The value of a hole that an instance leaves open: the line it stands in is not for that instance."""
+
+    def __repr__(self) -> str:
+        return "any"
+
+
+ANY = _Any()
+
+
 @dataclass(frozen=True)
 class Hole:
     """A literal. `hint` is what a parameter for it would be called; `default` what torch takes when it is left out."""
@@ -93,6 +103,18 @@ def holes(piece: Any) -> Iterator[Hole]:
             yield from holes(part)
 
 
+def heads(piece: Any) -> Iterator[Any]:
+    """What the calls in a piece call."""
+    if isinstance(piece, Call):
+        yield piece.head
+        inner: tuple[Any, ...] = tuple(argument for _, argument in piece.args)
+    else:
+        inner = getattr(piece, "items", ()) or (getattr(piece, "item", ""),)
+    for item in inner:
+        if not isinstance(item, str):
+            yield from heads(item)
+
+
 def skeleton(piece: Any) -> Any:
     """What is left of a piece when its literals are taken out: equal skeletons can be one class."""
     if isinstance(piece, Hole):
@@ -116,6 +138,8 @@ def literal(value: Any) -> str:
         return str(value)
     if isinstance(value, float) and (math.isinf(value) or math.isnan(value)):
         return f'float("{value}")'
+    if isinstance(value, float) and (root := _root(value)):
+        return f"{root}**-0.5"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, torch.device):
@@ -129,6 +153,12 @@ def literal(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(literal, value)) + "]"
     return repr(value)
+
+
+def _root(value: float) -> int | None:
+    """n where value is exactly n**-0.5: the scale of an attention with n channels a head."""
+    n = round(value**-2) if 0.03 < value < 0.8 else 0
+    return n if n > 1 and n**-0.5 == value else None
 
 
 # -- layout ----------------------------------------------------------------------------------------------------
@@ -176,7 +206,17 @@ def document(piece: Any, fill: Fill) -> Any:
     if isinstance(piece, Numbered):
         start, stop = fill(piece.start), fill(piece.stop)
         return _around("str(i): ", document(piece.item, fill), f" for i in range({start}, {stop})")
-    return "".join(_flat(document(part, fill)) for part in piece.parts)
+    words = [_flat(document(part, fill)) for part in piece.parts]
+    for i, part in enumerate(piece.parts):
+        if isinstance(part, Hole) and " " in words[i] and not _stands_alone(words, i):
+            words[i] = f"({words[i]})"
+    return "".join(words)
+
+
+def _stands_alone(words: list[str], i: int) -> bool:
+    """Whether `4 * dim` can stand at that place without parentheses."""
+    before, after = "".join(words[:i]), "".join(words[i + 1 :])
+    return before.endswith(("(", "[", ", ", "=")) and after.startswith((")", "]", ","))
 
 
 def _around(before: str, inner: Any, after: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch.fx import GraphModule, Node
 
 from ..values import Value
-from . import move  # noqa: F401  # fills the table of rules
+from . import move  # fills the table of rules
 from .axes import BATCH, Axes, fresh, unknown
 from .call import Call, Items
 from .compute import infer

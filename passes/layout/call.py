@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.fx import Node
 
+from ..graph import target_name
 from .axes import Axes, Extent, unknown
 
 #: Of a node that returns a tuple: the axes of its i-th value, given that value's shape.
@@ -41,8 +42,7 @@ class Call:
         """Class of the module, or name of the function or method without the mark of an in-place one."""
         if self.module is not None:
             return type(self.module).__name__
-        target = self.node.target
-        name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        name = target_name(self.node)
         return name if name.startswith("_") or name.endswith("__") else name.removesuffix("_")
 
     @property

@@ -131,6 +131,14 @@ def narrowed(call: Call) -> Axes:
     return tuple(out)
 
 
+@rule("slice")
+def sliced(call: Call) -> Axes:
+    dim, start, step = call.axis(call.arg(1, "dim", 0)), call.arg(2, "start"), call.arg(4, "step")
+    out = list(call.source)
+    out[dim] = _cut(out[dim], start, None, step, call.shape[dim])
+    return tuple(out)
+
+
 @rule("getitem")
 def indexed(call: Call) -> Axes | Items:
     operand, index = call.node.args
@@ -149,22 +157,32 @@ def indexed(call: Call) -> Axes | Items:
 
 
 def _index(call: Call, items: list[Any]) -> Axes:
-    rank = {
-        i: len(item.meta["shape"]) for i, item in enumerate(items) if isinstance(item, Node) and "shape" in item.meta
-    }
-    if len(rank) > 1 or any(isinstance(item, tuple | list) for item in items):
+    chosen = [i for i, item in enumerate(items) if not isinstance(item, int | slice | None) and _rank(item)]
+    if len(chosen) > 1:
         return unknown(call.shape)  # indices in several axes at once
-    source, shape, out = iter(call.source), call.shape, list[Pieces]()
+    source, shape = iter(call.source), call.shape
+    out: list[Pieces] = []
     for i, item in enumerate(items):
+        pieces = () if item is None else next(source)
         if item is None:
             out.append(())
-            continue
-        pieces = next(source)
-        if isinstance(item, slice):
+        elif isinstance(item, slice):
             out.append(_cut(pieces, item.start, item.stop, item.step, shape[len(out)]))
-        elif i in rank:
-            out += unknown(shape[len(out) : len(out) + rank[i]])
+        elif i in chosen:
+            out += [_picked(pieces, extent) for extent in shape[len(out) : len(out) + _rank(item)]]
     return tuple(out) if len(out) == len(shape) else unknown(shape)
+
+
+def _rank(item: Any) -> int:
+    """Axes of an index given as a tensor or a list; 0 of a number."""
+    if isinstance(item, Node):
+        return len(item.meta.get("shape", ()))
+    return 1 + _rank(item[0]) if isinstance(item, tuple | list) else 0
+
+
+def _picked(pieces: Pieces, extent: Extent) -> Pieces:
+    """An axis of chosen indices: channels are channels in any order, positions are no longer where they were."""
+    return fresh(extent, "C" if kind(pieces) == "C" else "?")
 
 
 def _cut(pieces: Pieces, start: Any, stop: Any, step: Any, extent: Extent) -> Pieces:
@@ -187,13 +205,14 @@ def picked(call: Call) -> Axes | Items:
     dim = call.axis(call.arg(place, "dim", -1))
 
     def item(i: int, shape: tuple[Extent, ...]) -> Axes:
-        return (*source[:dim], fresh(shape[dim], "C" if kind(source[dim]) == "C" else "?"), *source[dim + 1 :])
+        return (*source[:dim], _picked(source[dim], shape[dim]), *source[dim + 1 :])
 
     return item(0, call.shape) if call.given else item
 
 
 def reduced(call: Call) -> Axes | Items:
-    source, dims = call.source, call.arg(1, "dim", call.node.kwargs.get("axis"))
+    source, place = call.source, 2 if "norm" in call.name else 1
+    dims = call.arg(place, "dim", call.node.kwargs.get("axis"))
     if isinstance(dims, Node):
         return elementwise(call)  # max(x, y)
     given = dims if isinstance(dims, tuple | list) and dims else range(len(source)) if dims in (None, ()) else [dims]
@@ -210,7 +229,7 @@ def reduced(call: Call) -> Axes | Items:
 RULES |= dict.fromkeys(
     [
         *("mean", "sum", "amax", "amin", "max", "min", "std", "var", "argmax", "argmin", "any", "all", "logsumexp"),
-        *("prod", "nanmean", "median", "var_mean", "std_mean"),
+        *("prod", "nanmean", "median", "var_mean", "std_mean", "norm", "vector_norm", "linalg_vector_norm"),
     ],
     reduced,
 )

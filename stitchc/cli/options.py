@@ -39,6 +39,22 @@ class Metric(Name):
         return super().convert(value, param, ctx)
 
 
+class Share(click.ParamType):
+    """A share of a whole, `10%` or `0.1`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            raise click.BadParameter(f"'{value}' is no share; write it like 10%", ctx, param)
+        return share
+
+
 def model_argument(command: F) -> F:
     return argument("model", metavar="MODEL", text=f"{_MODEL} Or an artifact's folder.")(command)
 
@@ -64,6 +80,8 @@ def ranking(command: F) -> F:
                help="Which of the two comes first [slow-to-fast]."),
         option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, the better [auto]."),
         option("--rank", metavar="NAME", default="cka", group=CHOICE, help="How candidates are ordered [cka]."),
+        option("--min-share", type=Share(), default=0.1, metavar="Q", group=CHOICE,
+               help="Of the MACs, from each parent; less comes last [10%]."),
         option("--similarity", metavar="NAME", default="cka-unbiased", group=CHOICE,
                help="How likeness is measured [cka-unbiased]."),
     ]):  # fmt: skip

@@ -32,7 +32,7 @@ def rows(plan: Plan) -> list[tuple[str, str, str]]:
 
 
 def test_candidates_are_ranked_by_similarity(priced):
-    plan = Select()(priced)
+    plan = Select(min_share=0)(priced)
     table = plan.candidates
     scores = table.similarity[table.order]
     assert (np.diff(scores) <= 0).all() and len(scores) == table.feasible.sum()
@@ -66,7 +66,7 @@ def test_the_choice_is_the_best_pair_with_every_adapter_within_budget(priced):
     matrix = np.zeros((7, 7))
     matrix[3, 2] = 1  # bn of a is like conv2 of b
     priced = compared(priced, matrix)
-    plan = Select()(priced)
+    plan = Select(min_share=0)(priced)
     assert [c.adapter for c in plan.choice] == ["conv3x3", "linear"]  # the most expensive first
     assert {(c.front, c.back) for c in plan.choice} == {((0, 3), (1, 2))}
     best = plan.candidates[int(plan.candidates.order[0])]
@@ -97,19 +97,41 @@ def test_a_pair_without_parameters_on_one_side_is_no_stitch():
     assert {front for front, _, _ in rows(Select(front="relu0")(plan))} == {"relu0"}
 
 
+def test_what_is_nearly_one_parent_comes_behind_every_real_mix(priced):
+    """Likeness alone may choose cuts where all the work is left to one side."""
+
+    def smaller_share(c):
+        before, after = priced.cuts[0][c.front[1]].before, priced.cuts[1][c.back[1]].after
+        return min(before.macs, after.macs) / c.price.macs
+
+    every = [priced.candidates[row] for row in range(len(priced.candidates))]
+    share = sorted(smaller_share(c) for c in every)[len(every) * 3 // 4]
+    lopsided = min(every, key=smaller_share)
+    matrix = np.zeros((7, 7))
+    matrix[lopsided.front[1], lopsided.back[1]] = 1.0
+    by_likeness = Select(min_share=0)(compared(priced, matrix))
+    mixed = Select(min_share=share)(compared(priced, matrix))
+    assert smaller_share(by_likeness.choice[0]) < share <= smaller_share(mixed.choice[0])
+    shares = [smaller_share(mixed.candidates[int(row)]) >= share for row in mixed.candidates.order]
+    assert shares == sorted(shares, reverse=True) and len(set(shares)) == 2
+    assert set(mixed.candidates.order.tolist()) == set(by_likeness.candidates.order.tolist())
+    assert mixed.notes == ()
+    assert "less than 90%" in Select(min_share=0.9)(compared(priced, matrix)).notes[0]
+
+
 def test_equals_are_ordered_by_what_they_take_and_then_by_place(priced):
-    plan = Select()(compared(priced, np.full((7, 7), 0.5)))
+    plan = Select(min_share=0)(compared(priced, np.full((7, 7), 0.5)))
     table = plan.candidates
     ranked = [(table[int(r)].price.macs, table[int(r)].price.params) for r in table.order]
     assert ranked == sorted(ranked)
     noisy = np.full((7, 7), 0.5) + np.random.default_rng(0).normal(size=(7, 7)) * 1e-9
-    assert rows(Select()(compared(priced, noisy))) == rows(plan)
+    assert rows(Select(min_share=0)(compared(priced, noisy))) == rows(plan)
 
 
 def test_an_undefined_similarity_comes_last(priced):
     matrix = np.arange(49).reshape(7, 7) / 49
     matrix[4, 4] = np.nan
-    ranked = rows(Select()(compared(priced, matrix)))
+    ranked = rows(Select(min_share=0)(compared(priced, matrix)))
     assert {r[:2] for r in ranked[-2:]} == {("relu2", "relu2")}
 
 
@@ -214,4 +236,4 @@ def test_the_choice_survives_json(priced):
 
 
 def test_selecting_twice_selects_the_same(priced):
-    assert Select()(Select(budget={"flops": "60%"})(priced)) == Select()(priced)
+    assert Select(min_share=0)(Select(budget={"flops": "60%"}, min_share=0)(priced)) == Select(min_share=0)(priced)

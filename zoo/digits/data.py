@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: What every network of digits/ is fed: (pixel - MEAN) / STD, the figures of the training split.
+#: What every network of digits/ is fed: (pixel - MEAN) / STD, close to the figures of the training split.
 SIZE = (1, 8, 8)
 MEAN = (0.305,)
 STD = (0.376,)

@@ -1,0 +1,127 @@
+"""Drafts of classes that are nearly alike, made one class with a flag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .definition import ClassDef, Line
+from .regroup import Region
+from .text import ANY, Hole, Text, holes
+
+
+@dataclass(frozen=True)
+class Member:
+    """A region as an instance of a class: its literals in the order of the class's holes, and the flags it lacks."""
+
+    region: Region
+    draft: ClassDef
+    holes: list[Hole]
+    absent: frozenset[str] = frozenset()
+
+
+#: Instances of one class. The first one's draft is the class.
+Group = list[Member]
+
+
+def absorb_shortened(groups: list[Group], draft: Callable[[Region, frozenset[str]], ClassDef]) -> list[Group]:
+    """A block without `downsample` is the block with it, where `downsample` returns what it is given.
+
+    Groups whose class is another one without some of its children join that one; the children become optional.
+    draft: makes the class of a region without some children.
+    """
+    left = sorted(groups, key=lambda g: len(g[0].draft.children))
+    for short in list(left):
+        for long in reversed(left):
+            if short is not long and _join_shortened(short, long, draft):
+                left.remove(short)
+                break
+    return [g for g in groups if any(g is kept for kept in left)]
+
+
+def _join_shortened(short: Group, long: Group, draft: Callable[[Region, frozenset[str]], ClassDef]) -> bool:
+    small, large = short[0].draft, long[0].draft
+    missing = frozenset(large.children - small.children)
+    lines = [line for line in large.setup if line.makes(missing)]
+    if small.kind != large.kind or not missing or small.flags or len(lines) != len(missing):
+        return False
+    if not _pass_through(long[0].region, missing):
+        return False
+    without = draft(long[0].region, missing)
+    first_of_long = Member(long[0].region, large, large.holes())
+    if without.skeleton() != small.skeleton() or _in_body(without) != _in_body(first_of_long.draft):
+        return False
+    for member in short:
+        given = iter(member.holes)
+        aligned: list[Hole] = []
+        for line in large.setup:
+            for hole in holes(line.piece):
+                aligned.append(replace(hole, value=ANY) if line.makes(missing) else next(given))
+        long.append(replace(member, holes=[*aligned, *given], absent=member.absent | missing))
+    large.setup = [_optional(line, missing) for line in large.setup]
+    large.flags = tuple(dict.fromkeys([*large.flags, *(f for f in _in_order(large) if f in missing)]))
+    return True
+
+
+def _pass_through(region: Region, names: frozenset[str]) -> bool:
+    """Whether each of these children is called once, on one value, and gives one value of the same shape or layout."""
+    for name in names:
+        path = f"{region.path}.{name}".lstrip(".")
+        calls = [i for i in region.items if (i.path if isinstance(i, Region) else i.target) == path]
+        if len(calls) != 1:
+            return False
+        call = calls[0]
+        if isinstance(call, Region):
+            if len(call.inputs) != 1 or len(call.outputs) != 1:
+                return False
+        elif len(call.all_input_nodes) != 1 or len(call.args) != 1 or call.kwargs:
+            return False
+    return True
+
+
+def _in_body(draft: ClassDef) -> list[Hole]:
+    return [hole for _, piece in (draft.body.lines if draft.body else ()) for hole in holes(piece)]
+
+
+def _in_order(draft: ClassDef) -> list[str]:
+    return [line.before.removeprefix("self.").removesuffix(" = ") for line in draft.setup]
+
+
+def _optional(line: Line, names: frozenset[str]) -> Line:
+    if not line.makes(names):
+        return line
+    return replace(line, flag=line.before.removeprefix("self.").removesuffix(" = "))
+
+
+def absorb_unreturned(groups: list[Group]) -> list[Group]:
+    """Blocks that differ in whether they add a shortcut as they return become one, with a flag `residual`."""
+    left = list(groups)
+    for plain in groups:
+        for adding in left:
+            if plain is not adding and _join_unreturned(plain, adding):
+                left = [g for g in left if g is not plain]
+                break
+    return left
+
+
+def _join_unreturned(plain: Group, adding: Group) -> bool:
+    a, b = plain[0].draft, adding[0].draft
+    if a.body is None or b.body is None or not a.body.lines or not b.body.lines or a.flags or b.flags:
+        return False
+    (_, end_a), (_, end_b) = a.body.lines[-1], b.body.lines[-1]
+    if not (isinstance(end_a, Text) and isinstance(end_b, Text)) or " + " not in end_b.parts or " + " in end_a.parts:
+        return False
+    rest_a, rest_b = (replace(d, body=replace(d.body, lines=d.body.lines[:-1])) for d in (a, b) if d.body)
+    if rest_a.skeleton() != rest_b.skeleton() or "residual" in b.children:
+        return False
+    count_a, count_b = len(list(holes(end_a))), len(list(holes(end_b)))
+    open_a = [replace(h, value=ANY) for h in holes(end_a)]
+    open_b = [replace(h, value=ANY) for h in holes(end_b)]
+    adding[:] = [replace(m, holes=[*m.holes, *open_a]) for m in adding]
+    for m in plain:
+        known, last = m.holes[: len(m.holes) - count_a], m.holes[len(m.holes) - count_a :]
+        adding.append(replace(m, holes=[*known, *open_b, *last], absent=m.absent | {"residual"}))
+    assert len(adding[0].holes) == len(adding[-1].holes) and count_b == len(open_b)
+    b.body.lines[-1:] = [(0, "if self.residual:"), (1, end_b), (0, end_a)]
+    b.flags = ("residual",)
+    return True

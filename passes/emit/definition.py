@@ -1,0 +1,100 @@
+"""A class of the generated file, before it is text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .body import Body
+from .names import class_name
+from .parameters import Parameter
+from .text import Hole, Piece, heads, holes, skeleton
+
+
+@dataclass(frozen=True)
+class Line:
+    """`before piece after`. flag: the parameter without which the line makes `nn.Identity()` instead."""
+
+    before: str
+    piece: Piece
+    after: str = ""
+    flag: str = ""
+
+    def makes(self, names: frozenset[str]) -> bool:
+        """Whether the line makes one of these children."""
+        return self.before in {f"self.{name} = " for name in names}
+
+
+@dataclass(eq=False)
+class ClassDef:
+    """A class to be written. fills: the text of every hole, those of `setup` first, then those of `body`.
+
+    base: what it derives from; setup: the lines of `__init__`, the call of the base's own included; body: None for a
+    sequence, which needs no forward. paths: where its instances are. stored: parameters that forward reads.
+    flags: parameters that say whether an instance has what not all of them have.
+    """
+
+    kind: str
+    base: str
+    setup: list[Line]
+    body: Body | None
+    paths: list[str]
+    parameters: tuple[Parameter, ...] = ()
+    fills: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    children: set[str] = field(default_factory=set)
+    name: str = ""
+    document: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def inner(self) -> list[ClassDef]:
+        """The classes that it makes instances of."""
+        found: dict[ClassDef, None] = {}
+        for line in self.setup:
+            for head in heads(line.piece):
+                if isinstance(head, ClassDef):
+                    found.setdefault(head)
+        return list(found)
+
+    def holes(self) -> list[Hole]:
+        lines = [line.piece for line in self.setup] + [piece for _, piece in (self.body.lines if self.body else ())]
+        return [hole for piece in lines for hole in holes(piece)]
+
+    def skeleton(self) -> Any:
+        """What two drafts must have in common to be one class."""
+        setup = tuple((line.before, skeleton(line.piece), line.after) for line in self.setup)
+        body = tuple((depth, skeleton(piece)) for depth, piece in self.body.lines) if self.body else ()
+        parameters = tuple(self.body.parameters) if self.body else ()
+        return self.kind, self.base, setup, parameters, body
+
+    def reads(self, name: str) -> bool:
+        """Whether forward asks for a flag by name."""
+        return self.body is not None and any(piece == f"if self.{name}:" for _, piece in self.body.lines)
+
+
+def give_names(classes: list[ClassDef]) -> None:
+    """The source's class names; those that collide are told apart by their part, or by what only one of them has."""
+    taken: dict[str, ClassDef] = {}
+    for made in sorted(classes, key=lambda c: (len(c.children) + len(c.inner()), classes.index(c))):
+        wish = class_name(made.kind.lstrip("_"))
+        if wish in taken:
+            wish = _told_apart(made, taken[wish], wish)
+        name, count = wish, 2
+        while name in taken:
+            name = f"{wish}{count}"
+            count += 1
+        taken[name] = made
+        made.name = name
+
+
+def _told_apart(made: ClassDef, other: ClassDef, wish: str) -> str:
+    parts = [{path.split(".")[0] for path in c.paths} for c in (made, other)]
+    if not parts[0] & parts[1] and len(parts[0]) == 1:
+        return class_name(parts[0].pop()) + wish
+    extra = sorted(made.children - other.children) or sorted(
+        name for a in made.inner() for name in a.children - set().union(*(b.children for b in other.inner()))
+    )
+    return f"{wish}With{class_name(extra[0])}" if extra else wish
