@@ -95,7 +95,13 @@ def compare(
     images = images_of(at_most(words, probe_images), "to compare on")
     plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
     passes = analysis(
-        limits, direction=direction, adapter=adapter, rank=rank, min_share=min_share, similarity=similarity, rule=rule,
+        limits,
+        direction=direction,
+        adapter=adapter,
+        rank=rank,
+        min_share=min_share,
+        similarity=similarity,
+        rule=rule,
         progress=watcher,
     )
     return _run(passes, plan, watcher)

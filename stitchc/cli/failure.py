@@ -77,11 +77,9 @@ def _usage_hint(error: click.UsageError) -> str:
     hints = [getattr(error, "hint", "")]
     if context is not None:
         if isinstance(error, click.NoSuchOption):
-            hints.append(
-                did_you_mean(error.option_name, [n for p in context.command.get_params(context) for n in p.opts])
-            )
-            if isinstance(context.command, click.Group):
-                hints.append("Options come after the verb.")
+            known = [name for parameter in context.command.get_params(context) for name in parameter.opts]
+            is_group = isinstance(context.command, click.Group)
+            hints.append("Options come after the verb." if is_group else did_you_mean(error.option_name, known))
         hints.append(f"`{context.command_path} --help` lists what there is.")
     return " ".join(hint for hint in hints if hint)
 

@@ -36,7 +36,8 @@ class Choice:
             said.append(f"similarity {score(record['similarity'])} ({record['similarity_metric']})")
         if record["candidates"]:
             total, feasible = record["candidates"]["total"], record["candidates"]["feasible"]
-            said.append(f"one of {feasible} feasible of {total} candidates")
+            if feasible > 1:
+                said.append(f"one of {feasible} feasible of {total} candidates")
         if said:
             yield Text("\n" + ", ".join(said))
         for metric, limit in record["budget"].items():
