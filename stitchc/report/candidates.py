@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..documents import ranked
+from ..documents import label, ranked
 from ..passes.candidates import Candidate
 from ..passes.plan import Plan
 from .names import short
@@ -66,7 +66,7 @@ class CandidateTable:
 
     def _cut(self, end: tuple[int, int], one_way: bool) -> str:
         cut = self.plan.cuts[end[0]][end[1]]
-        where = f"{cut.index} {cut.path or cut.node}"
+        where = f"{cut.index} {label(cut)}"
         return where if one_way else f"{self._name(end[0])} {where}"
 
     def _name(self, model: int) -> str:
