@@ -1,4 +1,4 @@
-"""The JSON documents of the verbs, made from plans. Keys and their order are a contract; see the README of the JSON."""
+"""The JSON documents of the verbs, made from plans. Their keys are a contract: add, but change and drop none."""
 
 from __future__ import annotations
 

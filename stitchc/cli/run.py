@@ -65,7 +65,7 @@ class Outcome:
     """What a verb has found: one JSON document, and the same for a reader."""
 
     document: Mapping[str, Any]
-    report: Sequence[Any] = ()  # rich renderables; with --quiet only the last one is shown
+    report: Sequence[Any] = ()  # rich renderables
 
 
 _COMMON = [
