@@ -4,10 +4,9 @@ import pytest
 from torch import nn
 
 from stitchc.device import resolve
-from stitchc.examine import at_most
 from stitchc.passes.errors import InputError
 from stitchc.passes.model import InputSpec, Model
-from stitchc.subjects import arch_for, model_of, probe_words
+from stitchc.subjects import arch_for, model_of, probe, probe_words
 
 SPEC = InputSpec((1, 8, 8), (0.0,), (1.0,))
 
@@ -17,25 +16,37 @@ def models(*data):
 
 
 @pytest.mark.parametrize(
-    ("given", "records", "words", "noted"),
+    ("given", "records", "words"),
     [
-        ("folder:x", ("digits", "digits"), "folder:x", False),
-        (None, ("digits", "digits"), "digits", False),
-        (None, ("digits", "cifar10:x"), "random", True),
-        (None, ("digits", None), "random", True),
-        (None, (None, None), "random", True),
+        ("folder:x", ("digits", "digits"), "folder:x"),
+        (None, ("digits", "digits"), "digits"),
+        (None, ("digits", "cifar10:x"), "random"),
+        (None, ("digits", None), "random"),
+        (None, (None, None), "random"),
     ],
 )
-def test_images_are_given_or_recorded_or_noise_with_a_note(given, records, words, noted):
-    found, notes = probe_words(models(*records), given)
-    assert found == words
-    assert bool(notes) == noted and all("noise" in note for note in notes)
+def test_images_are_given_or_recorded_or_noise(given, records, words):
+    assert probe_words(models(*records), given) == words
 
 
-def test_a_limit_is_added_to_words_that_have_none():
-    assert at_most("digits", 9) == "digits?limit=9"
-    assert at_most("digits?split=test", 9) == "digits?split=test&limit=9"
-    assert at_most("digits?limit=3", 9) == "digits?limit=3"
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("digits", "digits?limit=9"),
+        ("digits?split=test", "digits?split=test&limit=9"),
+        ("digits?limit=3", "digits?limit=3"),
+        (None, "random?limit=9"),
+    ],
+)
+def test_a_limit_is_added_to_words_that_have_none(given, name):
+    images, notes = probe(models(None, None), given, 9)
+    assert images.name == name
+    assert bool(notes) == images.noise
+
+
+def test_noise_that_was_asked_for_is_noted_too():
+    _, (note,) = probe(models("digits", "digits"), "random", 8)
+    assert "'random?limit=8' is noise" in note
 
 
 def test_an_architecture_is_for_checkpoints_only():
