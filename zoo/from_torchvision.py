@@ -32,6 +32,8 @@ def load(words: Words) -> Model:
     name, _, entry_name = words.body.partition("@")
     options = words.options
     known = models.list_models(module=models)
+    if name not in known and name in models.list_models():
+        raise _no_classifier(name)
     if name not in known:
         raise ModelError(
             f"torchvision has no classification model '{name}'",
@@ -53,6 +55,21 @@ def load(words: Words) -> Model:
         accuracy=_accuracy(entry) if trained else None,
         notes=(f"its classifier ({', '.join(fresh)}) is untrained",) if fresh else (),
         module=module,
+    )
+
+
+def _no_classifier(name: str) -> ModelError:
+    """Of torchvision's other networks: what they are, and what can be done with them."""
+    kind = models.get_model_builder(name).__module__.split(".")[2].replace("_", " ")
+    hint = "Classification models can be: `stitchc zoo list torchvision/` names them."
+    if kind == "segmentation":
+        hint += (
+            " A segmentation network comes in by a Python file, FILE.py:FACTORY; of what it returns, 'out' is taken."
+        )
+    return ModelError(
+        f"torchvision/{name} is a network for {kind}, which has no name here: only networks that take images and give "
+        "one tensor, such as class scores, can be stitched",
+        hint,
     )
 
 

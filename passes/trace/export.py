@@ -5,8 +5,11 @@ The graph of a program that was saved by `torch.export.save` comes in the same w
 
 from __future__ import annotations
 
+import io
 import logging
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import sympy
@@ -29,19 +32,27 @@ def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
     if is_exported(model):
         return from_exported(model)  # type: ignore[arg-type]
     images = torch.zeros(2, *size)
-    chatter = logging.getLogger("torch.export")
-    level = chatter.level
-    chatter.setLevel(logging.CRITICAL)
     try:
-        program = torch.export.export(
-            model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
-        ).module()
+        with _quiet():
+            program = torch.export.export(
+                model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
+            ).module()
     except Exception as error:
         text = str(error).strip().splitlines()
         raise TraceError(f"torch.export stopped: {text[0] if text else type(error).__name__}") from error
-    finally:
-        chatter.setLevel(level)
     return from_exported(program)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Before it raises, the exporter prints the graph that it has so far, and logs its own view of the error."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def is_exported(model: nn.Module) -> bool:

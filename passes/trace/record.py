@@ -119,13 +119,13 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
         except TraceError:
             raise
         except Exception as error:
-            raise TraceError(
-                _reason(error), "See the reason; `--frontend export` tries torch.export instead."
-            ) from error
+            raise TraceError(_reason(error)) from error
     return recorder.module(model)
 
 
 def _reason(error: Exception) -> str:
+    if type(error).__name__ in ("GuardOnDataDependentSymNode", "DataDependentOutputException"):
+        return "recording stopped: what it computes next depends on the values of its input, not on shapes alone"
     text = str(error).strip().splitlines()
     return f"recording stopped: {type(error).__name__}: {text[0] if text else 'no message'}"
 

@@ -19,6 +19,11 @@ from .record import record
 
 FRONTENDS = ("auto", "record", "export")
 
+_SUPPORTED = (
+    "What can be traced: networks that take images [batch, channels, height, width] and return one tensor (of several, "
+    "the first is taken; of a dict, 'logits' or 'out'), without branches on the values of pixels. Detectors do not."
+)
+
 
 @dataclass(frozen=True)
 class Trace(Pass):
@@ -56,17 +61,17 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     """
     fronts = {"record": record, "export": export}
     wanted = ["export"] if is_exported(module) else list(fronts) if frontend == "auto" else [frontend]
-    reasons = []
+    reasons, hints = [], []
     for front in wanted:
         try:
             graph = fold_constants(fronts[front](module, size))
         except TraceError as error:
             reasons.append(f"{front}: {error.message}")
-            hint = error.hint
+            hints.append(error.hint)
         else:
             graph.meta["frontend"] = front
             return graph
-    raise TraceError(f"{name} cannot be traced. " + "; ".join(reasons), hint)
+    raise TraceError(f"{name} cannot be traced. " + "; ".join(reasons), next(filter(None, hints), _SUPPORTED))
 
 
 @torch.inference_mode()

@@ -28,6 +28,10 @@ Weights are random, and constant ones (layer scales, zero-initialised branches, 
 statistics of every BatchNorm taken from what reaches it: in a fresh network an operator behind such a weight could be
 wrong and no output would show it."""
 
+_COLUMNS = """\
+Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC). No layout: how many
+values cross alone, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: all steps, on one thread."""
+
 
 def page(history: History) -> str:
     """The page. The order of the models is that of their names, so that a new run changes the lines it must."""
@@ -36,7 +40,7 @@ def page(history: History) -> str:
     parts = [
         "# Coverage",
         f"{len(models)} models, {len(models) - len(failures)} pass every step that was tried. Made from\n"
-        "`coverage.jsonl` by `make coverage`, which takes up where it was stopped; `stitchc zoo check` tries any model.",
+        "`coverage.jsonl` by `make coverage`, which goes on where it was stopped; `stitchc zoo check` tries any model.",
         _summary(models),
         _STEPS,
         _WEIGHTS,
@@ -46,8 +50,7 @@ def page(history: History) -> str:
         "## Failures",
         _failures(failures) if failures else "None.",
         "## Models",
-        "Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC); `no layout`: values\n"
-        "that alone cross, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: all steps, one thread.",
+        _COLUMNS,
         *_models(models),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -69,8 +72,8 @@ def _speed(models: Iterable[Checked]) -> str:
     largest = max((m for _, m in taken), key=lambda m: m.nodes or 0)
     seconds = largest.steps["trace"] + largest.steps["cuts"]
     return (
-        f"Tracing, and finding the cuts by both rules: median {duration(statistics.median(s for s, _ in taken))}, at most\n"
-        f"{duration(slowest)} ({model.model}, {model.nodes} nodes); the largest graph, {largest.model} with "
+        f"Tracing, and finding the cuts by both rules: median {duration(statistics.median(s for s, _ in taken))},\n"
+        f"at most {duration(slowest)} ({model.model}, {model.nodes} nodes); the largest graph, {largest.model} with\n"
         f"{largest.nodes} nodes, {duration(seconds)}."
     )
 

@@ -7,9 +7,10 @@ ONNX Runtime is left out: it starts threads, which a fork would lose.
 import tempfile
 from pathlib import Path
 
-from . import steps, warm
+from . import (
+    steps,
+    warm,  # noqa: F401  # first, for its one thread
+)
 
 with tempfile.TemporaryDirectory(prefix="stitchc-check-") as folder:
     steps.run(steps.Task("digits/vit?weights=none", Path(folder), until="onnx"), lambda kind, words: None)
-
-__all__ = ["warm"]

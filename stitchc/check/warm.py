@@ -2,19 +2,11 @@
 
 import warnings
 from contextlib import suppress
+from importlib import import_module
 
 warnings.simplefilter("ignore")
-
-import onnx
-import onnxruntime
-import onnxscript
-import timm
-import torch
-import torch.onnx._internal.exporter._core
-import torchvision
-
-from . import steps
-
+for _name in ("onnx", "onnxruntime", "onnxscript", "torchvision", "timm", "stitchc.check.steps"):
+    import_module(_name)
 
 with suppress(ImportError):
     from tqdm.std import TqdmDefaultWriteLock
@@ -23,8 +15,9 @@ with suppress(ImportError):
 
 
 def one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)
 
 
 one_thread()
-__all__ = ["onnx", "onnxruntime", "onnxscript", "one_thread", "steps", "timm", "torch", "torchvision"]
