@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,17 +22,23 @@ def family(name: str) -> str:
 
 
 def weight(name: str) -> int:
-    """The number of parameters of an architecture; it is built of tensors that have no memory.
+    """The number of parameters of an architecture; it is built of tensors without memory, where that can be.
 
     Raises:
-        ModelError: `name` is none of a library.
+        ModelError: `name` is none of a library, or the library cannot build it.
     """
     import torch
 
-    words = parse(name)
-    extra = {"init_weights": False} if words.body in ("googlenet", "inception_v3") else {}
-    with torch.device("meta"):
-        module = _builder(name)(**extra)
+    builder = _builder(name)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                with torch.device("meta"):
+                    module = builder()
+            except NotImplementedError:  # it computes its widths with tensors
+                module = builder()
+    except Exception as error:  # whatever a library's own code raises
+        raise ModelError(f"{name} cannot be built: {error}") from error
     return sum(parameter.numel() for parameter in module.parameters())
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..passes.errors import InputError, did_you_mean
+from ..passes.errors import InputError, ModelError, did_you_mean
 from .isolate import Life, isolated
 from .record import STEPS, Checked, append, as_line, read
 
@@ -43,18 +43,18 @@ def choose(
     found = list(dict.fromkeys(name for pattern in patterns for name in _matching(pattern)))
     if not one_per_family and not sample:
         return found
-    from ..zoo.families import family, weight
+    from ..zoo.families import family
 
-    weights: dict[str, int] = {}
+    weigh = _Scales()
     chosen: list[str] = []
     if one_per_family:
         members: dict[str, list[str]] = {}
         for index, name in enumerate(found):
-            weights[name] = weight(name)
             members.setdefault(family(name), []).append(name)
+            weigh(name)
             if told:
                 told(index + 1, len(found))
-        chosen = [min(names, key=lambda name: (weights[name], name)) for names in members.values()]
+        chosen = [min(names, key=lambda name: (weigh(name), name)) for names in members.values()]
     if sample:
         rest = sorted(set(found) - set(chosen))
         random.Random(seed).shuffle(rest)
@@ -62,10 +62,27 @@ def choose(
         for name in rest:
             if len(drawn) == sample:
                 break
-            if (weights.get(name) or weight(name)) <= max_params:
+            if weigh(name) <= max_params:
                 drawn.append(name)
         chosen += sorted(drawn)
     return chosen
+
+
+class _Scales:
+    """The parameters of architectures, each counted once; one that its library cannot build weighs infinitely much."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, float] = {}
+
+    def __call__(self, name: str) -> float:
+        if name not in self.known:
+            from ..zoo.families import weight
+
+            try:
+                self.known[name] = weight(name)
+            except ModelError:
+                self.known[name] = float("inf")
+        return self.known[name]
 
 
 def _matching(pattern: str) -> list[str]:
