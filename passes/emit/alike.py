@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .definition import ClassDef, Line
 from .regroup import Region
-from .text import ANY, Hole, Text, holes
+from .text import ANY, Code, Hole, Items, Text, holes, skeleton
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def absorb_shortened(groups: list[Group], draft: Callable[[Region, frozenset[str
 
 def _join_shortened(short: Group, long: Group, draft: Callable[[Region, frozenset[str]], ClassDef]) -> bool:
     small, large = short[0].draft, long[0].draft
+    if small.body is None and large.body is None:
+        return _join_prefix(short, long)
     missing = frozenset(large.children - small.children)
     lines = [line for line in large.setup if line.makes(missing)]
     if small.kind != large.kind or not missing or small.flags or len(lines) != len(missing):
@@ -60,6 +62,20 @@ def _join_shortened(short: Group, long: Group, draft: Callable[[Region, frozense
         long.append(replace(member, holes=[*aligned, *given], absent=member.absent | missing))
     large.setup = [_optional(line, missing) for line in large.setup]
     large.flags = tuple(dict.fromkeys([*large.flags, *(f for f in _in_order(large) if f in missing)]))
+    return True
+
+
+def _join_prefix(short: Group, long: Group) -> bool:
+    """A sequence that lacks the other's last step, where that is an activation, has `nn.Identity()` there."""
+    (a,), (b,) = ([line.piece for line in group[0].draft.setup] for group in (short, long))
+    if not (isinstance(a, Items) and isinstance(b, Items)) or short[0].draft.kind != long[0].draft.kind:
+        return False
+    if a.keys or b.keys or len(a.items) != len(b.items) - 1 or not isinstance(b.items[-1], Hole):
+        return False
+    if skeleton(a) != skeleton(replace(b, items=b.items[:-1])):
+        return False
+    nothing = replace(b.items[-1], value=Code("nn.Identity()"))
+    long += [replace(member, holes=[*member.holes, nothing]) for member in short]
     return True
 
 

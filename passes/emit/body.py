@@ -124,7 +124,8 @@ class _BodyWriter:
             if not isinstance(item, Node):
                 continue
             length = _tuple_length(item) or _parts(item)
-            parts = {u.args[1]: u for u in item.users if u.target is operator.getitem and u in self.inside}
+            picked = [u for u in item.users if u.target is operator.getitem and u in self.inside]
+            parts = {u.args[1]: u for u in picked if isinstance(u.args[1], int)}
             if length and len(item.users) == len(parts) == length and set(parts) == set(range(length)):
                 found[i] = tuple(parts[k] for k in range(length))
         return found
@@ -189,8 +190,15 @@ class _BodyWriter:
             if _is_stage(item):
                 long = [j for j in operands if self.expressions[j].depth]
                 expression = replace(expression, depth=_DEEPEST)
-            if not operands or (len(expression) <= _LONGEST and expression.depth <= _DEEPEST and not long):
+            longest = _LONGEST if expression.depth > 1 else _LONGEST + 16
+            if not operands or (len(expression) <= longest and expression.depth <= _DEEPEST and not long):
                 return expression
+            if not isinstance(item, Region | Loop) and target_name(item) in ("cat", "stack"):
+                for j in [j for j in operands if self.expressions[j].depth]:  # all or none
+                    self.inline.discard(j)
+                    self.state(j, self.expressions.pop(j))
+                if len(operands) > len([j for j in operands if j in self.expressions]):
+                    continue
             largest = max(long or operands, key=lambda j: (self.expressions[j].depth, len(self.expressions[j])))
             self.inline.discard(largest)
             self.state(largest, self.expressions.pop(largest))
@@ -246,33 +254,41 @@ class _BodyWriter:
             names[node] = fresh(wish, set(names.values()))
         body = Body([names[n] for n in self.region.inputs], len(self.region.outputs))
         for s, statement in enumerate(statements):
-            self.name_targets(statement, s, last, names)
+            joins = s + 1 < len(statements) and len(statements[s + 1].reads) > 2
+            self.name_targets(statement, s, last, names, joins)
             body.lines += _lines(statement, names)
         return body
 
-    def name_targets(self, statement: Statement, s: int, last: dict[Node, int], names: dict[Node, str]) -> None:
+    def name_targets(
+        self, statement: Statement, s: int, last: dict[Node, int], names: dict[Node, str], joins: bool
+    ) -> None:
         if statement.returns:
             return
         dying = [n for n in statement.reads if last[n] == s and n in names and n.op != "get_attr"]
         alive = {name for n, name in names.items() if last.get(n, -1) > s}
         if len(statement.targets) == 1:
             (target,) = statement.targets
-            reused = next((names[n] for n in dying if names[n] not in alive), None)
+            wish = self.wish(target, statement, s, last, joins)
+            reused = next((names[n] for n in dying if names[n] not in alive), None) if not joins or wish == "x" else None
             goes_on = any(p == Ref(n) for p in statement.expression.parts[:1] for n in dying if names[n] == reused)
-            names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(self.wish(target, statement, s, last), alive)
+            names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(wish, alive)
             return
         wishes = ["q", "k", "v"] if len(statement.targets) == 3 and self.is_attention(statement) else None
         for k, target in enumerate(statement.targets):
             names[target] = fresh(wishes[k] if wishes else f"x{k + 1}", alive)
             alive = alive | {names[target]}
 
-    def wish(self, target: Node, statement: Statement, s: int, last: dict[Node, int]) -> str:
+    def wish(self, target: Node, statement: Statement, s: int, last: dict[Node, int], joins: bool) -> str:
         """A name that says what the value is, where it is kept for a while; else one of the nameless."""
         if not statement.reads:
             named = [p for p in statement.expression.parts if isinstance(p, str) and "self." in p]
             word = named[0].rpartition(".")[2].strip("[(") if named else "x"
-            return re.sub(r"_(table|weight|embedding)$", "", word) if is_name(word) else "x"
-        return "x" if self.uses[target] == 1 and last.get(target) == s + 1 else _hint(target)
+            short = re.sub(r"_(table|weight|embedding)$", "", word)
+            return (short if len(short) < 16 else short.rpartition("_")[2]) if is_name(short) else "x"
+        if self.uses[target] == 1 and last.get(target) == s + 1 and not joins:
+            return "x"
+        item = self.items[self.home[target]]
+        return _hint(target, "" if isinstance(item, Loop) else path_of(item))
 
     def is_attention(self, statement: Statement) -> bool:
         text = "".join(p for p in statement.expression.parts if isinstance(p, str))
@@ -376,10 +392,10 @@ def _parts(node: Node) -> int | None:
 _SAYS_NOTHING = re.compile(r"(conv|bn|norm|act|activation|relu|fc|linear|ln|layer|block|features|proj|drop|pool|\w)\w?\d*(_\d+)*")
 
 
-def _hint(node: Node) -> str:
-    """What a person would call the value."""
-    if node.op == "call_module":
-        stem = path_name(str(node.target))
+def _hint(node: Node, called: str = "") -> str:
+    """What a person would call the value. called: the path of the module that gives it."""
+    if called:
+        stem = path_name(called)
         return "x" if _SAYS_NOTHING.fullmatch(stem) else stem
     return {"softmax": "weights", "mean": "mean"}.get(target_name(node), "x")
 

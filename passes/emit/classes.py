@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,10 +110,7 @@ class _Maker:
                 (only,) = pieces
                 return Items("nn.ModuleList(", (Repeat(only.count, only.items, star=False),), ")")
             return Items("nn.ModuleList([", pieces, "])")
-        first, last = next(iter(named)), list(named)[-1]
-        alike = len(set(named.values())) == 1 and len(named) > 1
-        if slot.numbered and alike and [str(i) for i in range(int(first), int(last) + 1)] == list(named):
-            span = Numbered(Hole(int(first), "first"), Hole(int(last) + 1, "last"), named[first])
+        if span := _numbered(named, pairs=False):
             return Items("nn.ModuleDict({", (span,), "})")
         return Items("nn.ModuleDict({", tuple(named.values()), "})", tuple(named))
 
@@ -120,6 +118,8 @@ class _Maker:
         pieces = tuple(self.module(child) for child in slot.children.values())
         if slot.contiguous:
             return Items(opening, _repeats(list(pieces)), closing)
+        if span := _numbered(dict(zip(slot.children, pieces, strict=True)), pairs=True):
+            return Items(opening, (Items("OrderedDict(", (span,), ")"),), closing)
         pairs = Items("OrderedDict([", tuple(pieces), "])", tuple(slot.children))
         return Items(opening, (pairs,), closing)
 
@@ -159,6 +159,21 @@ def _tensor(owner: str, name: str, here: str, tensor: Tensor) -> Line:
     if isinstance(tensor, nn.Parameter):
         return Line(f"{here} = ", Text(("nn.Parameter(", *made, "))")))
     return Line(f'{owner}.register_buffer("{name}", ', Text((*made, ")")), ")")
+
+
+def _numbered(named: dict[str, Piece], pairs: bool) -> Numbered | None:
+    """Equal pieces under names that count up, `layer3`, `layer4` and so on, as one comprehension."""
+    names = [re.fullmatch(r"(.*?)(\d+)", name) for name in named]
+    if len(named) < 2 or len(set(named.values())) > 1 or not all(names):
+        return None
+    prefixes = {match[1] for match in names if match}
+    numbers = [int(match[2]) for match in names if match]
+    prefix = prefixes.pop()
+    span = range(numbers[0], numbers[-1] + 1)
+    if prefixes or [f"{prefix}{i}" for i in span] != list(named):
+        return None
+    first, last = Hole(span.start, "first"), Hole(span.stop, "last")
+    return Numbered(first, last, next(iter(named.values())), prefix, pairs)
 
 
 def _repeats(pieces: list[Piece]) -> tuple[Piece, ...]:

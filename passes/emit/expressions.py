@@ -107,7 +107,7 @@ def _length(part: Any) -> int:
     if isinstance(part, Ref):
         return 2
     # Of any literal the same, so that instances that differ in numbers alone are cut up alike.
-    return 3 if isinstance(part, Hole) else len(part)
+    return 5 if isinstance(part, Hole) else len(part)
 
 
 #: Gives the expression of an operand: a name, or the operand's own expression where it is written in place.
@@ -153,7 +153,8 @@ class Writer:
         """`receiver.name(args)`."""
         if name in _UNPACKED and len(args) == 1 and isinstance(args[0], tuple | list):
             args = list(args[0])
-        if name in ("reshape", "view") and len(args) > 3 and self.attends:
+        rank = len(receiver.meta.get("shape", ())) if isinstance(receiver, Node) else 9
+        if name in ("reshape", "view") and len(args) > max(3, rank) and self.attends:
             sizes: list[Any] = ["size"] * len(args)
             sizes[-2] = "heads"
             hints = tuple(sizes)
@@ -221,6 +222,8 @@ class Writer:
     def call(
         self, head: str, args: list[Any], kwargs: dict[str, Any], name: str, hints: tuple[str, ...] | None = None
     ) -> Expression:
+        if name == "permute" and args and all(isinstance(a, int) for a in args):
+            return Expression((f"{head}(", Hole(tuple(args), "dims", spread=True), ")"), _ATOM, 1)
         parts: list[Any] = []
         depth = 0
         hints = _POSITIONS.get(name, ()) if hints is None else hints

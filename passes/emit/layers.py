@@ -17,6 +17,8 @@ _SKIPPED = frozenset({"device", "dtype", "_weight", "_freeze"})
 _STORED = {
     "num_parameters": lambda m: m.num_parameters,
     "bias": lambda m: _has_bias(m),
+    "kdim": lambda m: None if m.kdim == m.embed_dim else m.kdim,
+    "vdim": lambda m: None if m.vdim == m.embed_dim else m.vdim,
     "add_bias_kv": lambda m: m.bias_k is not None,
 }
 

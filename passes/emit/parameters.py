@@ -107,7 +107,8 @@ def _agree(column: tuple[Hole, ...], other: tuple[Hole, ...]) -> bool:
 def _rank(places: list[int], columns: list[tuple[Hole, ...]]) -> int:
     if _is_channels(places, columns):
         return 0
-    return 1 if "size" in _hints(places, columns) else 2
+    hints = _hints(places, columns)
+    return 1 if "size" in hints and "extent" not in hints else 2
 
 
 def _kind(values: tuple[Any, ...]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .definition import ClassDef
-from .text import Hole, lay_out
+from .text import Hole, Items, lay_out
 
 _LOAD = '''{table}
 def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
@@ -76,8 +77,8 @@ def _class(made: ClassDef) -> list[str]:
 
 
 def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
-    parameters = ", ".join(["self", *map(str, made.parameters)])
-    lines = [f"    def __init__({parameters}):"]
+    parameters = Items("def __init__(", ("self", *map(str, made.parameters)), "):")
+    lines = lay_out("", parameters, 4, lambda hole: "")
 
     def in_setup(hole: Hole) -> str:
         return next(fills)
@@ -93,7 +94,7 @@ def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
 
 
 def _with_self(text: str, name: str) -> str:
-    return " ".join(f"self.{word}" if word == name else word for word in text.split(" "))
+    return re.sub(rf"\b{name}\b", f"self.{name}", text)
 
 
 def _returned(made: ClassDef) -> str:
