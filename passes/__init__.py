@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .select import Select
     from .similarity import Similarity
     from .stitch import Stitch
-    from .trace import Trace
+    from .trace.trace import Trace
     from .values import Cut, Cuts, Price, Rejected, Value
     from .verify import Verify
 
@@ -51,7 +51,7 @@ _HOME = {
     "Similarity": "similarity",
     "Stitch": "stitch",
     "TensorImages": "model",
-    "Trace": "trace",
+    "Trace": "trace.trace",
     "Value": "values",
     "Verified": "plan",
     "Verify": "verify",

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, led by their type hints. Fields marked `metadata={"data": False}` are skipped."""
+"""Frozen dataclasses to JSON and back, led by their type hints. Fields marked `{"data": False}` are skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ def encode(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: encode(getattr(value, f.name)) for f in fields(value) if _is_data(f)}
     if isinstance(value, np.ndarray):
-        return {"dtype": str(value.dtype), "shape": list(value.shape), "data": [encode(x) for x in value.ravel().tolist()]}
+        return {
+            "dtype": str(value.dtype),
+            "shape": list(value.shape),
+            "data": [encode(x) for x in value.ravel().tolist()],
+        }
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

@@ -23,19 +23,26 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 
+from torch._ops import OpOverload
 from torch.fx import Graph, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
 VIEWS = frozenset(
-    "view reshape permute transpose t squeeze unsqueeze expand expand_as flatten unflatten select narrow slice chunk split "
-    "unbind movedim swapaxes view_as detach contiguous to getitem getattr real imag diagonal unfold as_strided".split()
+    {
+        *("view", "view_as", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "expand_as"),
+        *("permute", "transpose", "t", "adjoint", "movedim", "swapaxes", "diagonal", "unfold", "as_strided"),
+        *("select", "narrow", "slice", "chunk", "split", "unbind", "getitem", "getattr", "real", "imag"),
+        *("detach", "contiguous", "to"),
+    }
 )
 
 
 def target_name(node: Node) -> str:
-    """The bare name of what a node calls: "permute", "conv2d", "getitem"; of a call_module node, its path."""
+    """The bare name of what a node calls, of aten operators too: "permute", "conv2d", "getitem"; a leaf's own path."""
     if isinstance(node.target, str):
         return node.target
+    if isinstance(node.target, OpOverload):
+        return node.target._schema.name.rpartition("::")[2]
     return getattr(node.target, "__name__", str(node.target))
 
 
@@ -66,9 +73,11 @@ def dependencies(graph: Graph) -> dict[Node, tuple[Node, ...]]:
     memory: dict[Node, Node] = {}  # the node that allocated the memory a value lies in, as far as views tell
     writers: dict[Node, list[Node]] = {}
     needs: dict[Node, tuple[Node, ...]] = {}
+    position = {node: i for i, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         arguments = node.all_input_nodes
-        written = [w for a in arguments for w in writers.get(memory[a], ()) if w is not a]
+        # What was written before an argument was made has been seen to when that was.
+        written = [w for a in arguments for w in writers.get(memory[a], ()) if position[w] > position[a]]
         needs[node] = tuple(dict.fromkeys([*arguments, *written]))
         shares = arguments and (writes_in_place(node) or target_name(node) in VIEWS)
         memory[node] = memory[arguments[0]] if shares else node

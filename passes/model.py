@@ -33,7 +33,8 @@ class InputSpec:
 class Model:
     """A network, where it came from, what its input must be, its licence.
 
-    source: the words it was named by. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
+    source: the words it was named by. arch: words that build the same architecture without its weights, "" where nobody
+    knows any; what a checkpoint that is packed from the model carries. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
     data: the DATA that its own record names (interface.md), or None.
     classes: length of the output, None when unknown. accuracy: top-1 its own record states, a fraction.
     module: the network, in eval mode. Not part of comparison or of JSON.
@@ -42,6 +43,7 @@ class Model:
     name: str
     input: InputSpec
     source: str = ""
+    arch: str = ""
     sha256: str = ""
     licence: str | None = None
     data: str | None = None
@@ -55,10 +57,12 @@ class Images(Protocol):
     """Images that every model sees in the same order, each through its own input transform.
 
     name: the words they were named by ("digits?split=test"). labels: int64 [images], or None when unlabelled.
+    noise: whether they are no pictures at all, so that a report can say what its figures rest on.
     """
 
     name: str
     labels: Tensor | None
+    noise: bool
 
     def __len__(self) -> int: ...
 
@@ -74,6 +78,7 @@ class TensorImages:
     tensor: Tensor = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)
     name: str = "tensor"
+    noise: bool = False
 
     def __len__(self) -> int:
         return len(self.tensor)

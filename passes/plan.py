@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -112,7 +112,8 @@ class Plan:
     def of(cls, *models: Model | nn.Module, images: Images | Tensor | None = None, seed: int = 0) -> Plan:
         """A plan of plain modules or Models. `images` is a tensor [n, c, h, w] for all, or an `Images`.
 
-        A plain module is named by its class and taken to expect exactly what the tensor holds.
+        A plain module is named by its class, taken to expect exactly what the tensor holds, and put into eval mode,
+        the one that is compiled.
         """
         shown = images if images is None or hasattr(images, "batches") else TensorImages(images)
         return cls(tuple(_as_model(m, shown) for m in models), seed=seed, images=shown)
@@ -142,4 +143,4 @@ def _as_model(given: Model | nn.Module, images: Images | None) -> Model:
         )
     channels, height, width = images.tensor.shape[1:]
     spec = InputSpec((channels, height, width), (0.0,) * channels, (1.0,) * channels, assumed=("mean", "std"))
-    return Model(type(given).__name__, spec, module=given)
+    return Model(type(given).__name__, spec, module=given.eval())

@@ -1,3 +1,55 @@
-"""stitchc stitches trained vision networks into new ones that meet a budget."""
+"""stitchc stitches trained vision networks into new ones that meet a budget.
+
+    import stitchc
+    plan = stitchc.compile("a.pt", "b.pt", budget={"flops": 12e6}, data="digits", out="hybrid/")
+    model = stitchc.load("hybrid/")  # an nn.Module
+
+Names are loaded on first use, so that `import stitchc` and `stitchc --help` do not import torch.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .artifact import load
+    from .compile import compile
+    from .evaluate import evaluate
+    from .examine import compare, cost, inspect
+    from .passes import errors
+    from .recheck import verify
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "compare": "examine",
+    "compile": "compile",
+    "cost": "examine",
+    "errors": "passes.errors",
+    "evaluate": "evaluate",
+    "inspect": "examine",
+    "load": "artifact",
+    "verify": "recheck",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system binds each submodule to its package, and would so hide the function `compile`
+        # behind the module `stitchc.compile` once that is imported.
+        if name in _HOME and isinstance(value, ModuleType):
+            return
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        module = import_module(f"{__name__}.{_HOME[name]}")
+        return getattr(module, name, module)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,122 @@
-"""The second front-end: torch.export, at the level of aten operators. For models that cannot be recorded."""
+"""The second front-end: torch.export, at the level of aten operators, for models that cannot be recorded.
+
+The graph of a program that was saved by `torch.export.save` comes in the same way.
+"""
 
 from __future__ import annotations
 
-from torch import nn
-from torch.fx import GraphModule
+import logging
+import operator
+from typing import Any
+
+import sympy
+import torch
+from torch import fx, nn
+from torch.fx import GraphModule, Node
 
 from ..errors import TraceError
 
+# Checks on sizes that the exporter leaves behind; they compute nothing.
+_CHECKS = ("_assert", "sym_constrain", "_check", "_guards_fn")
+
 
 def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
-    raise TraceError("export: not there yet")
+    """The aten graph of `model` for images [batch, *size]; see `passes/graph.py`. It shares the model's parameters.
+
+    Raises:
+        TraceError: torch.export refuses the model, or fixes the batch size.
+    """
+    if is_exported(model):
+        return from_exported(model)  # type: ignore[arg-type]
+    images = torch.zeros(2, *size)
+    chatter = logging.getLogger("torch.export")
+    level = chatter.level
+    chatter.setLevel(logging.CRITICAL)
+    try:
+        program = torch.export.export(
+            model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
+        ).module()
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise TraceError(f"torch.export stopped: {text[0] if text else type(error).__name__}") from error
+    finally:
+        chatter.setLevel(level)
+    return from_exported(program)  # type: ignore[arg-type]
+
+
+def is_exported(model: nn.Module) -> bool:
+    """Whether a module is what `torch.export` makes: a graph of aten operators already."""
+    return isinstance(model, GraphModule) and any(
+        isinstance(node.target, torch._ops.OpOverload) for node in model.graph.nodes
+    )
+
+
+def from_exported(program: GraphModule) -> GraphModule:
+    """The graph of an exported program's module, with what all passes expect of a graph."""
+    images = [n for n in program.graph.nodes if n.op == "placeholder"]
+    if len(images) != 1:
+        raise TraceError(f"the program takes {len(images)} inputs; only networks of one image can be stitched")
+    graph = fx.Graph()
+    holders: dict[str, Any] = {}
+    made: dict[Node, Node] = {}
+    symbol = _batch_symbol(images[0])
+    last_of_scope: dict[str, Node] = {}
+    for node in program.graph.nodes:
+        if any(check in str(node.target) for check in _CHECKS):
+            continue
+        if node.op == "output":
+            graph.output(made[_logits(node)])
+            continue
+        new = graph.placeholder("input") if node.op == "placeholder" else graph.node_copy(node, made.__getitem__)
+        made[node] = new
+        new.meta = _meta(node, symbol)
+        if node.op == "get_attr":
+            holders[str(node.target)] = operator.attrgetter(str(node.target))(program)
+        for path, _ in new.meta["scopes"]:
+            last_of_scope[path] = new
+    for path, node in sorted(last_of_scope.items(), key=lambda item: -item[0].count(".")):
+        node.meta["outputs_of"] = (*node.meta.get("outputs_of", ()), path)
+    for node in reversed(graph.nodes):
+        if node.op == "get_attr" and not node.users:
+            graph.erase_node(node)
+    result = GraphModule(holders, graph, class_name=program._get_name())
+    result.meta["notes"] = ()
+    return result
+
+
+def _batch_symbol(image: Node) -> sympy.Expr:
+    batch = image.meta["val"].shape[0]
+    if isinstance(batch, int):
+        raise TraceError(
+            f"the program was exported for a batch of exactly {batch}",
+            'Export it with dynamic_shapes=({0: torch.export.Dim("batch")},).',
+        )
+    return batch.node.expr
+
+
+def _logits(output: Node) -> Node:
+    (given,) = output.args
+    return given[0] if isinstance(given, tuple | list) else given  # type: ignore[return-value]
+
+
+def _meta(node: Node, symbol: sympy.Expr) -> dict[str, Any]:
+    value = node.meta.get("val")
+    meta: dict[str, Any] = {"scopes": _scopes(node)}
+    if isinstance(value, torch.Tensor):
+        meta |= {"shape": tuple(_extent(n, symbol) for n in value.shape), "dtype": value.dtype}
+    elif isinstance(value, torch.SymInt):
+        meta["scalar"] = True
+    return meta
+
+
+def _extent(n: int | torch.SymInt, symbol: sympy.Expr) -> int | str:
+    if isinstance(n, int):
+        return n
+    expr = n.node.expr
+    return int(expr) if expr.is_Integer else str(expr.subs(symbol, sympy.Symbol("N", integer=True)))
+
+
+def _scopes(node: Node) -> tuple[tuple[str, str], ...]:
+    stack = node.meta.get("nn_module_stack") or {}
+    pairs = ((path, kind if isinstance(kind, str) else kind.__name__) for path, kind in stack.values())
+    return tuple((path, kind.rpartition(".")[2]) for path, kind in pairs if path and not path.startswith("_"))

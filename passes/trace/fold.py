@@ -12,7 +12,9 @@ from torch.fx.node import map_arg
 from ..graph import dependencies
 
 # What is random is no constant, even when nothing goes in.
-_RANDOM = frozenset({"rand", "randn", "randint", "randperm", "bernoulli", "normal", "rand_like", "randn_like", "multinomial"})
+_RANDOM = frozenset(
+    {"rand", "randn", "randint", "randperm", "bernoulli", "normal", "rand_like", "randn_like", "multinomial"}
+)
 
 
 def fold_constants(graph_module: GraphModule) -> GraphModule:
@@ -56,7 +58,7 @@ def fold_constants(graph_module: GraphModule) -> GraphModule:
 
 def _is_constant(node: Node, needs: dict[Node, tuple[Node, ...]], values: dict[Node, Any]) -> bool:
     name = getattr(node.target, "__name__", node.target)
-    random = name in _RANDOM or str(name).endswith("_like") and "rand" in str(name)
+    random = name in _RANDOM or (str(name).endswith("_like") and "rand" in str(name))
     return not random and all(n in values for n in needs[node])
 
 

@@ -82,7 +82,9 @@ def is_leaf(module: nn.Module) -> bool:
     """Whether a call of the module is one node: a class of `torch.nn` itself, without children that a cut could lie
     between, and without hooks, whose work would be lost."""
     kind = type(module)
-    if getattr(nn, kind.__name__, None) is not kind or isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+    if getattr(nn, kind.__name__, None) is not kind or isinstance(
+        module, nn.Sequential | nn.ModuleList | nn.ModuleDict
+    ):
         return False
     if module._forward_hooks or module._forward_pre_hooks:
         return False
@@ -117,7 +119,9 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
         except TraceError:
             raise
         except Exception as error:
-            raise TraceError(_reason(error), "See the reason; `--frontend export` tries torch.export instead.") from error
+            raise TraceError(
+                _reason(error), "See the reason; `--frontend export` tries torch.export instead."
+            ) from error
     return recorder.module(model)
 
 
@@ -136,8 +140,7 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
             memo[id(tensor)] = mode.from_tensor(tensor, static_shapes=True)
         keep.append(tensor)
         names.setdefault(id(memo[id(tensor)]), name)
-    fake = copy.deepcopy(model, memo).eval()
-    return fake, names
+    return copy.deepcopy(model, memo).eval(), names
 
 
 @contextmanager
@@ -275,7 +278,7 @@ class _Recorder(TorchFunctionMode):
         out = function(*args, **kwargs)
         if self.inside_leaf:
             return out
-        name = getattr(function, "__name__", str(function))
+        name = "__pow__" if function is Tensor.__pow__ else getattr(function, "__name__", str(function))
         if name == "__get__":
             return self.property(function, args, out)
         writes = name in ("__setitem__", "setitem") or (name.endswith("_") and not name.endswith("__"))
@@ -373,9 +376,12 @@ class _Recorder(TorchFunctionMode):
 
 
 def _is_method(function: Any, name: str) -> bool:
-    return type(function).__name__ in ("method_descriptor", "wrapper_descriptor") or (
-        getattr(Tensor, name, None) is function
-    )
+    if (
+        type(function).__name__ in ("method_descriptor", "wrapper_descriptor")
+        or getattr(Tensor, name, None) is function
+    ):
+        return True
+    return getattr(function, "__module__", "") == "torch._tensor" and hasattr(Tensor, name)
 
 
 def _holds_tensor(value: Any) -> bool:

@@ -1,0 +1,24 @@
+"""The command line: it parses, calls the public API, renders, and sets the exit status.
+
+Standard output carries results, standard error everything else. Exit status: 0 done and verified; 1 it ran, but no
+stitch meets the budget, or verification failed; 2 usage or input; 130 interrupted.
+"""
+
+import sys
+
+from .signals import Interruption
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The console script `stitchc`. Returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    with Interruption() as interruption:
+        try:
+            from .verbs import stitchc
+
+            return stitchc.main(given, prog_name="stitchc", standalone_mode=False) or 0
+        except BaseException as error:
+            interruption.over()
+            from .failure import report_failure
+
+            return report_failure(error, given, interrupted=interruption.happened)

@@ -1,0 +1,116 @@
+"""Fragments out of graphs, and one graph out of fragments."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.fx import GraphModule, Node
+
+from .errors import CutError
+from .graph import by_name, dependencies, is_scalar, placeholder, result
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fragment of a graph: from the value of node `start` (None: the input) to that of `end` (None: the output).
+
+    name: what its modules are put under ("front"). title: the class name that its scope gets ("Front").
+    """
+
+    name: str
+    title: str
+    graph: GraphModule
+    start: str | None = None
+    end: str | None = None
+
+
+def compose(parts: Sequence[Part], *, copy_weights: bool = True) -> GraphModule:
+    """One flat graph that runs the parts one after the other; it obeys `passes/graph.py`.
+
+    What a later part needs besides its start (constants, tables made of parameters) is computed again in it; the batch
+    size is read from its start. Weights are copied, so that a change in the whole changes none of its sources; within
+    a part, what was shared stays shared.
+    """
+    graph = fx.Graph()
+    holders: dict[str, Any] = {}
+    value = graph.placeholder("input")
+    value.meta = dict(placeholder(parts[0].graph.graph).meta) if parts[0].start is None else {}
+    for part in parts:
+        value = _append(graph, holders, part, value, copy_weights)
+    graph.output(value)
+    whole = GraphModule(holders, graph, class_name="Stitched")
+    whole.meta["notes"] = ()
+    return whole.eval()
+
+
+def fragment(graph: GraphModule, start: str | None = None, end: str | None = None) -> GraphModule:
+    """A part of a graph on its own, sharing its weights, paths unchanged."""
+    return compose([Part("", "", graph, start, end)], copy_weights=False)
+
+
+def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, copy_weights: bool) -> Node:
+    source = part.graph.graph
+    nodes = by_name(source)
+    start = nodes[part.start] if part.start else placeholder(source)
+    end = nodes[part.end] if part.end else result(source)
+    wanted = _needed(source, start, end, part)
+    memo: dict[int, Any] = {}
+    made: dict[Node, Node] = {start: value}
+    prefix = f"{part.name}." if part.name else ""
+    scope = ((part.name, part.title),) if part.name else ()
+
+    for node in source.nodes:
+        if node not in wanted or node is start:
+            continue
+        if node.op == "placeholder":
+            raise CutError(f"the input itself crosses the cut '{part.start}'")
+        if is_scalar(node) and node.args and node.args[0] is placeholder(source):
+            new = graph.call_method("size", (value, 0))
+        else:
+            new = graph.node_copy(node, made.__getitem__)
+        new.meta = _prefixed(node.meta, prefix, scope)
+        if node.op in ("call_module", "get_attr"):
+            new.target = prefix + str(node.target)
+            if new.target not in holders:
+                held = _held(part.graph, node)
+                holders[new.target] = copy.deepcopy(held, memo) if copy_weights else held
+        made[node] = new
+    return made[end]
+
+
+def _needed(source: fx.Graph, start: Node, end: Node, part: Part) -> set[Node]:
+    """What `end` needs when `start` is given. The batch size is given with it."""
+    needs = dependencies(source)
+    image = placeholder(source)
+    seen, stack = {end}, [end]
+    while stack:
+        node = stack.pop()
+        if node is start or (is_scalar(node) and image in node.all_input_nodes):
+            continue
+        for needed in needs[node]:
+            if needed not in seen:
+                seen.add(needed)
+                stack.append(needed)
+    if start not in seen:
+        raise CutError(f"'{part.end or 'the output'}' does not depend on '{part.start or 'the input'}'")
+    if start is not image and image in seen:
+        raise CutError(f"'{start.name}' is no cut: other values reach '{end.name}' beside it")
+    return seen
+
+
+def _prefixed(meta: dict[str, Any], prefix: str, scope: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    new = {key: meta[key] for key in ("shape", "dtype", "scalar", "inplace") if key in meta}
+    new["scopes"] = scope + tuple((prefix + path, kind) for path, kind in meta.get("scopes", ()))
+    if "outputs_of" in meta:
+        new["outputs_of"] = tuple(prefix + path for path in meta["outputs_of"])
+    return new
+
+
+def _held(graph: GraphModule, node: Node) -> nn.Module | torch.Tensor:
+    return operator.attrgetter(str(node.target))(graph)

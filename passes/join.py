@@ -1,0 +1,46 @@
+"""The stitched graph of one candidate with one adapter. What `stitch` makes first and `fit` makes again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .adapters.base import Adapter
+from .candidates import Candidate
+from .compose import Part, compose
+from .plan import AdapterUse, Fragment, Plan
+from .trace.record import record
+from .values import Price, Value
+
+
+def ends(plan: Plan, candidate: Candidate) -> tuple[Value, Value]:
+    """The value at the front's cut, and the one that the back expects."""
+    (front, front_cut), (back, back_cut) = candidate.front, candidate.back
+    return plan.cuts[front][front_cut].value, plan.cuts[back][back_cut].value
+
+
+def join(
+    plan: Plan, candidate: Candidate, adapter: Adapter, *, residual: float | None = None, ridge: float | None = None
+) -> Plan:
+    """The plan with the candidate's fragments joined by `adapter` in `stitched`, and `chain` and `price` to match."""
+    (front, front_cut), (back, back_cut) = candidate.front, candidate.back
+    leaves = plan.cuts[front][front_cut].node
+    enters = plan.cuts[back][back_cut].node
+    stitched = compose(
+        [
+            Part("front", "Front", plan.graphs[front], end=leaves),
+            Part("adapter", "Adapter", record(adapter, adapter.front.shape)),
+            Part("back", "Back", plan.graphs[back], start=enters),
+        ]
+    )
+    price = adapter.price(*ends(plan, candidate))
+    assert isinstance(price, Price), price
+    return replace(
+        plan,
+        stitched=stitched,
+        chain=(
+            Fragment(front, None, leaves),
+            AdapterUse(adapter.name, price, residual, ridge),
+            Fragment(back, enters, None),
+        ),
+        price=candidate.price,
+    )

@@ -1,0 +1,99 @@
+"""Ridge regression from streamed moments, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Moments:
+    """Sums over rows x [features] and y [channels]: all that least squares needs of the data."""
+
+    count: int
+    x: Tensor
+    y: Tensor
+    xx: Tensor
+    xy: Tensor
+    yy: float
+
+    @classmethod
+    def zeros(cls, features: int, channels: int, device: torch.device | None = None) -> Moments:
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64, device=device)
+
+        return cls(0, zeros(features), zeros(channels), zeros(features, features), zeros(features, channels), 0.0)
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Rows x [n, features] and y [n, channels]."""
+        x, y = x.double(), y.double()
+        self.count += len(x)
+        self.x += x.sum(0)
+        self.y += y.sum(0)
+        self.xx.addmm_(x.T, x)
+        self.xy.addmm_(x.T, y)
+        self.yy += float(y.square().sum())
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count + other.count,
+            self.x + other.x,
+            self.y + other.y,
+            self.xx + other.xx,
+            self.xy + other.xy,
+            self.yy + other.yy,
+        )
+
+    def around(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, float]:
+        """The second moments of (rows - x, rows - y): xx, xy, and the sum of squares of y."""
+        n = self.count
+        xx = self.xx - torch.outer(self.x, x) - torch.outer(x, self.x) + n * torch.outer(x, x)
+        xy = self.xy - torch.outer(self.x, y) - torch.outer(x, self.y) + n * torch.outer(x, y)
+        yy = self.yy - 2 * float(self.y @ y) + n * float(y @ y)
+        return xx, xy, yy
+
+
+@dataclass(frozen=True)
+class Solution:
+    """y ~ weight @ x + bias. weight: [channels, features]; bias: [channels]; ridge: as given to `solve`."""
+
+    weight: Tensor
+    bias: Tensor
+    ridge: float
+
+
+def solve(moments: Moments, ridge: float) -> Solution:
+    """The minimiser of |y - W x - b|^2 + ridge * mean(diag(cov xx)) * count * |W|^2; the bias is not penalised."""
+    mean_x, mean_y = moments.x / moments.count, moments.y / moments.count
+    xx, xy, _ = moments.around(mean_x, mean_y)
+    scale = float(xx.diagonal().mean())
+    penalty = max(ridge * scale, torch.finfo(torch.float64).tiny)
+    xx.diagonal().add_(penalty)
+    factor, failed = torch.linalg.cholesky_ex(xx)
+    if failed:  # rank-deficient beyond what this ridge repairs: the smallest that rounding lets through
+        xx.diagonal().add_(1e-10 * scale + torch.finfo(torch.float64).tiny)
+        factor, failed = torch.linalg.cholesky_ex(xx)
+    weight = torch.cholesky_solve(xy, factor).T if not failed else (torch.linalg.pinv(xx, hermitian=True) @ xy).T
+    return Solution(weight, mean_y - weight @ mean_x, ridge)
+
+
+def residual(solution: Solution, moments: Moments) -> float:
+    """The share of y's variance, around its own mean, that the solution leaves unexplained on these rows."""
+    zero_x, zero_y = torch.zeros_like(moments.x), solution.bias
+    xx, xy, yy = moments.around(zero_x, zero_y)
+    weight = solution.weight
+    error = yy - 2 * float((weight.T * xy).sum()) + float(((weight @ xx) * weight).sum())
+    _, _, spread = moments.around(zero_x, moments.y / moments.count)
+    return max(error, 0.0) / spread if spread > 0 else 0.0
+
+
+def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tuple[float, float]:
+    """The ridge whose solution on `fit` leaves least of `held_out` unexplained, and how much it leaves."""
+    if not held_out.count:  # too few images to hold any out
+        held_out = fit
+    scored = [(residual(solve(fit, ridge), held_out), -ridge) for ridge in ridges]
+    best, minus_ridge = min(scored)
+    return -minus_ridge, best

@@ -1,0 +1,190 @@
+"""Artifacts: the folder that comes out of a compile, written whole or not at all, and read again with its checks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import folder as folders
+from . import recipe
+from .env import versions
+from .passes.errors import OutputError, VerificationError
+from .passes.model import InputSpec, Model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .evaluate import Accuracy
+    from .passes.plan import Plan
+
+PLAN = "plan.json"
+
+#: What each file of an artifact is, in the order in which reports list them.
+FILES = {
+    "model.py": "the network: torch and nothing else",
+    "model.safetensors": "its weights",
+    "model.onnx": "the same in ONNX: input, output, any batch size",
+    PLAN: "what was chosen, what it costs, how it was verified",
+    "recipe.toml": "runs this compile again",
+    "report.html": "this report, for a browser",
+    "README.md": "what it is, from what, under which licences",
+}
+
+
+@contextmanager
+def staging(out: Path | str, force: bool = False) -> Iterator[Path]:
+    """A folder in which to make an artifact that becomes `out` when the block ends well, and vanishes otherwise.
+
+    force: an artifact of stitchc in `out` may be replaced; files in it that stitchc did not write are kept.
+
+    Raises:
+        OutputError: `out` exists and is not empty, and is no artifact or `force` was not given; or cannot be written.
+    """
+    with folders.staging(out, ours=_replaceable(Path(out), force)) as folder:
+        yield folder
+
+
+def write(
+    plan: Plan,
+    folder: Path,
+    *,
+    options: Mapping[str, Any],
+    accuracy: Accuracy | None = None,
+    parents: Sequence[Accuracy | None] = (),
+) -> dict[str, Any]:
+    """Completes an artifact: to the files that the passes wrote into `folder` it adds plan.json, recipe.toml,
+    README.md and report.html. The same plan, options and versions give the same bytes, but for the keys `seconds` and
+    `date` of plan.json. Returns the record that plan.json holds.
+
+    options: of the compile, by their names (see recipe.KEYS). accuracy: of the hybrid, measured; parents: of the models
+    on the same images.
+    """
+    from .documents import plan_document
+    from .readme import readme
+    from .report.html import page
+    from .report.stitch import CompileReport
+
+    shutil.rmtree(
+        folder / "__pycache__", ignore_errors=True
+    )  # left by whoever imported the generated module to check it
+    record = plan_document(plan, accuracy=accuracy, parents=parents)
+    (folder / "recipe.toml").write_text(recipe.dumps(options), encoding="utf-8")
+    (folder / "README.md").write_text(readme(record), encoding="utf-8")
+    title = f"{record['chain'][0]['model']} to {record['chain'][-1]['model']}" if record["chain"] else "a plan"
+    (folder / "report.html").write_text(page(title, CompileReport.of(plan, record).parts()), encoding="utf-8")
+    record |= {
+        "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != PLAN},
+        "versions": versions(),
+        "seconds": {name: round(seconds, 3) for name, seconds in plan.seconds.items()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    (folder / PLAN).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return record
+
+
+def read(folder: Path | str) -> dict[str, Any]:
+    """The record in an artifact's plan.json.
+
+    Raises:
+        OutputError: the folder is no artifact of stitchc.
+    """
+    path = Path(folder) / PLAN
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{folder} is no artifact: it has no {PLAN}", "`stitchc compile A B -o DIR` makes one."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {error}", "Compile the artifact again.") from error
+    if not _is_ours(record):
+        raise OutputError(f"{path} is not a plan of stitchc", "`stitchc compile A B -o DIR` makes an artifact.")
+    return record
+
+
+def check_hashes(folder: Path | str, record: Mapping[str, Any]) -> None:
+    """Holds the files of an artifact against the hashes in its record.
+
+    Raises:
+        VerificationError: a file is missing or is not what was written.
+    """
+    for name, expected in record["files"].items():
+        path = Path(folder) / name
+        if not path.is_file():
+            raise VerificationError(f"{path} is missing", "Compile the artifact again; its recipe.toml says how.")
+        if sha256(path) != expected:
+            raise VerificationError(
+                f"{path} is not the file that stitchc wrote: its SHA-256 differs from the one in {PLAN}",
+                "If you changed it on purpose, measure it yourself; else compile the artifact again.",
+            )
+
+
+def load(folder: Path | str) -> nn.Module:
+    """The network of an artifact, in eval mode: what its own `model.load()` returns. This runs its model.py.
+
+    Raises:
+        OutputError: the folder is no artifact of stitchc. VerificationError: its module cannot be loaded.
+    """
+    read(folder)
+    from .passes.emit.load import load_module
+
+    return load_module(Path(folder)).eval()
+
+
+def as_model(folder: Path | str) -> Model:
+    """An artifact as a Model: with the input that its front wants, named by its folder."""
+    record = read(folder)
+    given = record["input"]
+    spec = InputSpec(
+        size=tuple(given["size"]),
+        mean=tuple(given["mean"]),
+        std=tuple(given["std"]),
+        interpolation=given["interpolation"],
+        crop=given["crop"],
+        assumed=tuple(given["assumed"]),
+    )
+    measured = record.get("accuracy") or {}
+    return Model(
+        Path(folder).resolve().name,
+        spec,
+        source=str(folder),
+        data=measured.get("data"),
+        accuracy=measured.get("top1"),
+        module=load(folder),
+    )
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _replaceable(out: Path, force: bool) -> list[str]:
+    """The files in `out` that may be replaced."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file", "Choose another folder with -o.")
+    if not out.exists() or not any(out.iterdir()):
+        return []
+    if out.resolve() == Path.cwd():
+        raise OutputError(f"{out} is the current folder", "Choose another folder with -o.")
+    try:
+        record = read(out)
+    except OutputError as error:
+        raise OutputError(
+            f"{out} exists, is not empty and was not made by stitchc", "Choose another folder with -o."
+        ) from error
+    if not force:
+        raise OutputError(
+            f"{out} holds an artifact already", "Replace it with --force, or choose another folder with -o."
+        )
+    return [PLAN, *record.get("files", {}), "__pycache__"]
+
+
+def _is_ours(record: Any) -> bool:
+    return isinstance(record, dict) and "schema" in record and "chain" in record and "files" in record

@@ -1,0 +1,42 @@
+"""`stitchc compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import CHOICE, IMAGES, arch, budget, data, pair_arguments, probe_images, ranking, read_budget
+from .parts import option
+from .run import Outcome, Run, verb
+
+
+@verb("compare", example="stitchc compare digits/resnet digits/plain --budget 12M --metric flops")
+@pair_arguments
+@data
+@probe_images
+@budget
+@ranking
+@option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
+@option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file."
+)
+@arch
+def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any) -> Outcome:
+    """How alike the cuts of two models are; candidates, ranked."""
+    limits = read_budget(given)
+    import stitchc
+
+    plan = stitchc.compare(a, b, budget=limits, **given, **run.loading)
+    from ..documents import compare_document
+    from ..report.candidates import CandidateTable
+    from ..report.notes import notes_of
+    from ..report.stitch import heat_map
+
+    report = [*notes_of(plan), heat_map(plan), CandidateTable(plan, top)]
+    if plot:
+        from ..report.html import write_page
+
+        write_page(plot, f"{plan.models[0].name} and {plan.models[1].name}", report, force=run.force)
+    return Outcome(compare_document(plan, top), report)

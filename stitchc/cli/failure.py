@@ -1,0 +1,94 @@
+"""How an error leaves the command line: as a sentence and a hint, or as one JSON document; and with which status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ..passes.errors import StitchError, did_you_mean
+
+INTERRUPTED = 130
+SCHEMA = 1
+
+
+def report_failure(error: BaseException, arguments: Sequence[str], *, interrupted: bool) -> int:
+    """Says on the right stream what went wrong, and returns the exit status."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if interrupted or isinstance(error, KeyboardInterrupt | click.Abort):
+        record, status = (
+            {"code": "interrupted", "message": "interrupted; nothing was left behind", "hint": ""},
+            INTERRUPTED,
+        )
+    else:
+        record, status = describe(error)
+    own = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    try:
+        if "--json" in own:
+            print(json.dumps({"schema": SCHEMA, "error": record}, indent=1), flush=True)
+        else:
+            _say(record)
+    except BrokenPipeError:
+        silence_stdout()
+    return status
+
+
+def describe(error: BaseException) -> tuple[dict[str, Any], int]:
+    """The `error` object of a JSON document, and the exit status."""
+    if isinstance(error, StitchError):
+        return error.as_dict(), error.exit_status
+    if isinstance(error, click.UsageError):
+        return {"code": "usage", "message": _usage_message(error), "hint": _usage_hint(error)}, 2
+    if isinstance(error, click.ClickException):
+        return {"code": "usage", "message": error.format_message(), "hint": ""}, 2
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return {"code": "system", "message": f"{where}{error.strerror}", "hint": ""}, 1
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return {
+        "code": "internal",
+        "message": f"stitchc failed in a way it should not: {said}",
+        "hint": "Please report it, with what `stitchc env` prints and the output of the same command with -v.",
+    }, 1
+
+
+def silence_stdout() -> None:
+    """Whoever read our output has gone (`| head`): let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage_message(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return f"no such option: {error.option_name}"
+    return error.format_message()
+
+
+def _usage_hint(error: click.UsageError) -> str:
+    context = error.ctx
+    hints = [getattr(error, "hint", "")]
+    if context is not None:
+        if isinstance(error, click.NoSuchOption):
+            hints.append(
+                did_you_mean(error.option_name, [n for p in context.command.get_params(context) for n in p.opts])
+            )
+            if isinstance(context.command, click.Group):
+                hints.append("Options come after the verb.")
+        hints.append(f"`{context.command_path} --help` lists what there is.")
+    return " ".join(hint for hint in hints if hint)
+
+
+def _say(record: dict[str, Any]) -> None:
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    head = click.style("error:", fg="red", bold=True) if colour else "error:"
+    lines = [f"{head} {record['message']}", *(f"  {line}" for line in record["hint"].splitlines())]
+    text = "\n".join(lines) + "\n"
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    sys.stderr.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stderr.flush()

@@ -1,0 +1,115 @@
+"""Options and arguments that several verbs share. Their names are those of the public API and of recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .parts import Name, argument, option
+
+if TYPE_CHECKING:
+    from ..passes.budget import Limit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+BUDGET = "Budget"
+CHOICE = "Choice of a stitch"
+IMAGES = "Images"
+MODELS = "Models"
+METRICS = ("params", "macs", "flops", "size")
+
+_MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
+
+
+class Metric(Name):
+    """A metric that candidates are priced in; one that is known but not priced yet is told apart from a typo."""
+
+    name = "metric"
+
+    def __init__(self) -> None:
+        super().__init__(*METRICS)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from ..passes.budget import METRICS as KNOWN
+
+        if value in KNOWN and value not in self.names:
+            raise click.BadParameter(f"{value} is not counted yet", ctx, param)
+        return super().convert(value, param, ctx)
+
+
+class Share(click.ParamType):
+    """A share of a whole, `10%` or `0.1`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            raise click.BadParameter(f"'{value}' is no share; write it like 10%", ctx, param)
+        return share
+
+
+def model_argument(command: F) -> F:
+    return argument("model", metavar="MODEL", text=f"{_MODEL} Or an artifact's folder.")(command)
+
+
+def pair_arguments(command: F) -> F:
+    command = argument("b", metavar="B", text="The other one.")(command)
+    return argument("a", metavar="A", text=_MODEL)(command)
+
+
+def budget(command: F) -> F:
+    command = option(
+        "--metric", type=Metric(), default="flops", group=BUDGET, help="Of a budget that names none [flops]."
+    )(command)
+    return option(
+        "--budget", multiple=True, metavar="[METRIC=]Q", group=BUDGET,
+        help="At most this: 12M, 60% (of the larger model), size=2MiB. Repeatable.",
+    )(command)  # fmt: skip
+
+
+def ranking(command: F) -> F:
+    for decorate in reversed([
+        option("--direction", type=Name("slow-to-fast", "fast-to-slow", "both"), default="slow-to-fast", group=CHOICE,
+               help="Which of the two comes first [slow-to-fast]."),
+        option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, the better [auto]."),
+        option("--rank", metavar="NAME", default="cka", group=CHOICE, help="How candidates are ordered [cka]."),
+        option("--min-share", type=Share(), default=0.1, metavar="Q", group=CHOICE,
+               help="Of the MACs, from each parent; less comes last [10%]."),
+        option("--similarity", metavar="NAME", default="cka-unbiased", group=CHOICE,
+               help="How likeness is measured [cka-unbiased]."),
+    ]):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def data(command: F) -> F:
+    return option(
+        "--data", metavar="DATA", group=IMAGES,
+        help="digits, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, ...; ?split=, ?limit=. "
+        "[what the models' records name]",
+    )(command)  # fmt: skip
+
+
+def probe_images(command: F) -> F:
+    return option(
+        "--probe-images", type=click.IntRange(min=8), default=512, metavar="N", group=IMAGES,
+        help="Images to compare and fit on, at most [512].",
+    )(command)  # fmt: skip
+
+
+def arch(command: F) -> F:
+    return option("--arch", metavar="NAME", group=MODELS, help="Of a checkpoint that does not name its own.")(command)
+
+
+def read_budget(given: dict[str, Any]) -> dict[str, Limit]:
+    """Takes `budget` and `metric` out of a verb's options and reads them, before anything slow begins."""
+    from ..passes.budget import parse_budget
+
+    return parse_budget(given.pop("budget"), given.pop("metric"))

@@ -1,0 +1,135 @@
+"""click's parts as this command line needs them: verbs loaded late, options in groups, names that are nearly right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..passes.errors import did_you_mean
+
+COMMON = "Common options"
+
+
+class Option(click.Option):
+    """An option that says under which title `--help` lists it."""
+
+    def __init__(self, *names: Any, group: str = "Options", **kwargs: Any):
+        super().__init__(*names, **kwargs)
+        self.group = group
+
+
+class Argument(click.Argument):
+    """An argument with a line of help."""
+
+    def __init__(self, *names: Any, text: str = "", **kwargs: Any):
+        super().__init__(*names, **kwargs)
+        self.text = text
+
+
+class Verb(click.Command):
+    """A command whose help has the arguments, the options by group, and an example."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        arguments = [(p.make_metavar(ctx), p.text) for p in self.params if isinstance(p, Argument) and p.text]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl(arguments)
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and not isinstance(parameter, Argument):
+                groups.setdefault(getattr(parameter, "group", COMMON), []).append(record)
+        for title, records in sorted(groups.items(), key=lambda item: item[0] == COMMON):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.example:
+            with formatter.section("Example"):
+                formatter.write(f"  {self.example}\n")
+
+
+class Verbs(click.Group):
+    """A group whose verbs live one in a module and are imported when they are named.
+
+    verbs: title -> names, in the order of the help page. modules: where a verb's `command` is, as "stitchc.cli.{}".
+    """
+
+    def __init__(self, *args: Any, modules: str, verbs: dict[str, Sequence[str]], **kwargs: Any):
+        kwargs |= {"no_args_is_help": False, "invoke_without_command": True, "subcommand_metavar": "VERB ..."}
+        super().__init__(*args, **kwargs)
+        self.modules = modules
+        self.verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for names in self.verbs.values() for name in names]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(ctx):
+            return None
+        return import_module(self.modules.format(name)).command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            raise unknown_verb(ctx, args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not ctx._protected_args and not ctx.args:
+            click.echo(ctx.get_help())
+            return None
+        return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in self.verbs.items():
+            with formatter.section(title):
+                commands = [(name, self.get_command(ctx, name)) for name in names]
+                formatter.write_dl([(name, c.get_short_help_str(66)) for name, c in commands if c])
+
+
+class Name(click.ParamType):
+    """One of a few names; a near miss is answered with the nearest."""
+
+    name = "name"
+
+    def __init__(self, *names: str):
+        self.names = names
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "|".join(self.names)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self.names:
+            return value
+        what = param.opts[-1] if param else "value"
+        raise hinted(ctx, f"{what} takes {_listed(self.names)}, not '{value}'", did_you_mean(str(value), [*self.names]))
+
+
+def unknown_verb(ctx: click.Context, given: str, known: list[str]) -> click.UsageError:
+    return hinted(ctx, f"no such verb: {given}", did_you_mean(given, known))
+
+
+def hinted(ctx: click.Context | None, message: str, hint: str) -> click.UsageError:
+    """A usage error whose hint stands before the pointer to `--help`."""
+    error = click.UsageError(message, ctx=ctx)
+    error.hint = hint  # type: ignore[attr-defined]  # failure.py reads it
+    return error
+
+
+def option(*names: str, group: str = "Options", **kwargs: Any) -> Callable[[Any], Any]:
+    return click.option(*names, cls=Option, group=group, **kwargs)
+
+
+def argument(*names: str, text: str = "", **kwargs: Any) -> Callable[[Any], Any]:
+    return click.argument(*names, cls=Argument, text=text, **kwargs)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

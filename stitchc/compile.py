@@ -1,0 +1,243 @@
+"""The main job: two models in, one verified hybrid out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from .passes.errors import InputError
+from .passes.model import Images, Model
+from .progress import Progress, Silent, stage
+from .subjects import model_of, probe_words
+
+if TYPE_CHECKING:
+    from .evaluate import Accuracy
+    from .passes.base import Pass
+    from .passes.budget import Limit
+    from .passes.plan import Plan
+
+Budget = str | Iterable[str] | Mapping[str, float | str]
+
+#: Images to compare cuts and to fit adapters on, unless said otherwise.
+PROBE_IMAGES = 512
+
+
+def compile(
+    a: str | Path | Model,
+    b: str | Path | Model,
+    *,
+    budget: Budget | None = None,
+    metric: str | None = None,
+    data: str | Images | None = None,
+    evaluate: str | Images | None = None,
+    out: str | Path | None = None,
+    direction: str = "slow-to-fast",
+    adapter: str = "auto",
+    rank: str = "cka",
+    min_share: float = 0.1,
+    similarity: str = "cka-unbiased",
+    front: str | int | None = None,
+    back: str | int | None = None,
+    probe_images: int = PROBE_IMAGES,
+    onnx: bool = True,
+    opset: int | None = None,
+    dry_run: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Stitches the front of one model to the back of another within a budget, and writes the artifact to `out`.
+
+    a, b: models by their words (interface.md), or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
+    `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
+    records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
+    split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
+    either, a is the front and b the back. dry_run: stop once the candidates are ranked, and write nothing.
+    Without `out` everything is done and verified, in a folder that is gone afterwards.
+
+    Raises:
+        InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
+        emitted does not agree with the stitched graph; nothing is left in `out`.
+    """
+    from .artifact import write
+    from .passes import Pipeline, Plan
+
+    watcher = progress or Silent()
+    limits = read_budget(budget, metric)
+    _check_device(device)
+    options = {
+        "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
+        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank, "min_share": min_share,
+        "similarity": similarity, "front": front, "back": back, "probe_images": probe_images, "onnx": onnx,
+        "opset": opset, "seed": seed, "device": device, "arch": arch,
+    }  # fmt: skip
+    with _folder(None if dry_run else out, force) as folder:
+        models = []
+        for given in (a, b):
+            with stage(watcher, f"loading {given.name if isinstance(given, Model) else given}"):
+                models.append(model_of(given, trust_pickle=trust_pickle, arch=arch))
+        words, notes = probe_words(tuple(models), data)
+        images = _probe(words, probe_images)
+        chosen = None if front is None and back is None else "given"
+        plan = Plan(_named_apart(models), seed=seed, images=images, notes=notes)
+        plan = Pipeline(
+            analysis(
+                limits,
+                direction=chosen or direction,
+                adapter=adapter,
+                rank=rank,
+                min_share=min_share,
+                similarity=None if front is not None and back is not None else similarity,
+                front=front,
+                back=back,
+                progress=watcher,
+            ),
+            callback=watcher,
+        )(plan)
+        if dry_run:
+            return plan
+        plan = Pipeline(synthesis(folder, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
+        hybrid, parents = _measure(plan, folder, evaluate or _test_split(words), device, watcher)
+        write(plan, folder, options=options, accuracy=hybrid, parents=parents)
+        return plan
+
+
+def analysis(
+    limits: Iterable[Limit],
+    *,
+    direction: str,
+    adapter: str,
+    rank: str,
+    min_share: float,
+    similarity: str | None,
+    front: str | int | None = None,
+    back: str | int | None = None,
+    rule: str = "single-tensor",
+    progress: Progress,
+) -> list[Pass]:
+    """The passes from models to ranked candidates. similarity: the metric, None to do without."""
+    from .passes import Cost, Partition, Select, Similarity, Trace
+
+    return [
+        Trace(),
+        Partition(rule=rule),
+        Cost(adapters=(adapter,), direction=direction),
+        *([Similarity(metric=similarity, progress=progress.update)] if similarity else []),
+        Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
+    ]
+
+
+def synthesis(folder: Path, *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+    """The passes from the chosen candidate to verified files in `folder`."""
+    from .passes import Codegen, ExportOnnx, Fit, Stitch, Verify
+
+    return [
+        Stitch(),
+        Fit(progress=progress.update),
+        Codegen(folder=folder),
+        *([ExportOnnx(opset=opset)] if onnx else []),
+        Verify(),
+    ]
+
+
+@contextmanager
+def _folder(out: str | Path | None, force: bool) -> Iterator[Path]:
+    """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
+    if out is not None:
+        from .artifact import staging
+
+        with staging(out, force=force) as folder:
+            yield folder
+    else:
+        with TemporaryDirectory(prefix="stitchc-") as scratch:
+            yield Path(scratch)
+
+
+def read_budget(budget: Budget | None, metric: str | None) -> tuple[Limit, ...]:
+    """A budget in any of the forms that `compile` takes, as limits.
+
+    Raises:
+        QuantityError: a quantity, a unit or a metric that means nothing.
+    """
+    from .passes.budget import as_limits, check_metric, parse_budget
+
+    if metric is not None:
+        check_metric(metric)
+    if budget is None:
+        return ()
+    if isinstance(budget, Mapping):
+        return as_limits(budget)
+    return tuple(parse_budget([budget] if isinstance(budget, str) else budget, metric).values())
+
+
+def budget_words(limits: Iterable[Limit]) -> list[str]:
+    """The limits as the words that `--budget` takes."""
+    return [f"{x.metric}={x.value * 100:g}%" if x.relative else f"{x.metric}={x.value:.15g}" for x in limits]
+
+
+def _words(given: Any) -> str | None:
+    """What a recipe can say of an argument: words as they are, things by their names."""
+    if given is None or isinstance(given, str):
+        return given
+    return str(given) if isinstance(given, Path) else getattr(given, "source", "") or given.name
+
+
+def _check_device(device: str) -> None:
+    from .device import resolve
+
+    if device != "auto" and resolve(device).type != "cpu":
+        raise InputError(f"compile computes on the processor only, not on '{device}'", "Leave --device out.")
+
+
+def _probe(words: str | Images, limit: int) -> Images:
+    """The probe images: at most `limit` of what the words name, unless they say how many themselves."""
+    if not isinstance(words, str):
+        return words
+    from .zoo import images
+
+    if "limit=" in words:
+        return images(words)
+    return images(f"{words}{'&' if '?' in words else '?'}limit={limit}")
+
+
+def _test_split(words: str | Images) -> str | None:
+    """Images that were used neither to train the embedded zoo nor to fit."""
+    return "digits?split=test" if isinstance(words, str) and words.split("?")[0] == "digits" else None
+
+
+def _named_apart(models: list[Model]) -> tuple[Model, ...]:
+    """Two models of one name would be one in every report."""
+    from dataclasses import replace
+
+    first, second = models
+    if first.name == second.name and first.module is not second.module:
+        return replace(first, name=f"{first.name} (a)"), replace(second, name=f"{second.name} (b)")
+    return first, second
+
+
+def _measure(
+    plan: Plan, folder: Path, data: str | Images | None, device: str, progress: Progress
+) -> tuple[Accuracy | None, tuple[Accuracy | None, ...]]:
+    """Accuracy of the hybrid and of its parents on the same images."""
+    if data is None:
+        return None, (None,) * len(plan.models)
+    from .evaluate import accuracy
+    from .subjects import images_of
+
+    images = images_of(data, "to measure on")
+    spec = plan.models[plan.choice[0].front[0]].input
+    assert plan.stitched is not None
+    with stage(progress, "measuring the hybrid"):
+        hybrid = accuracy(plan.stitched, spec, images, device=device, progress=progress)
+    parents = []
+    for model in plan.models:
+        with stage(progress, f"measuring {model.name}"):
+            assert model.module is not None
+            parents.append(accuracy(model.module, model.input, images, device=device, progress=progress))
+    return hybrid, tuple(parents)

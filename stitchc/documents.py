@@ -1,0 +1,240 @@
+"""The JSON documents of the verbs, made from plans. Keys and their order are a contract; see the README of the JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .passes.codec import encode
+from .passes.plan import AdapterUse, Fragment
+from .passes.values import Price
+
+if TYPE_CHECKING:
+    from .evaluate import Accuracy
+    from .passes.candidates import Candidate
+    from .passes.model import Model
+    from .passes.plan import Plan, Verified
+    from .passes.values import Cut
+
+SCHEMA = 1
+
+
+def inspect_document(plan: Plan) -> dict[str, Any]:
+    """`stitchc inspect --json`: the cuts of the plan's first model."""
+    (model, *_), (cuts, *_), (price, *_) = plan.models, plan.cuts, plan.prices
+    return {
+        "schema": SCHEMA,
+        "model": {
+            "name": model.name,
+            "source": model.source,
+            "params": price.params,
+            "macs": price.macs,
+            "flops": price.flops,
+            "input": list(model.input.size),
+        },
+        "rule": cuts.rule,
+        "cuts": [_cut(cut) for cut in cuts.cuts],
+        "fragments": len(cuts) + 1,
+        "rejected": [asdict(rejected) for rejected in cuts.rejected],
+        "notes": notes(plan),
+    }
+
+
+def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
+    """`stitchc compare --json`: the similarity matrix and the candidates, best first, at most `top`."""
+    document: dict[str, Any] = {"schema": SCHEMA, "models": [model.name for model in plan.models]}
+    if plan.similarity:
+        pair = plan.similarity[0]
+        document["similarity"] = {
+            "metric": pair.metric,
+            "images": pair.images,
+            "data": plan.images.name if plan.images else None,
+            "rows": [cut.node for cut in plan.cuts[pair.a].cuts],
+            "columns": [cut.node for cut in plan.cuts[pair.b].cuts],
+            "matrix": [[number(x) for x in row] for row in pair.matrix.tolist()],
+        }
+    document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
+    return document | {"notes": notes(plan)}
+
+
+def cost_document(model: Model, price: Price, uncounted: Mapping[str, int]) -> dict[str, Any]:
+    """`stitchc cost --json`."""
+    return {
+        "schema": SCHEMA,
+        "model": {"name": model.name, "source": model.source},
+        "cost": price.as_dict(),
+        "uncounted": dict(uncounted),
+    }
+
+
+def eval_document(model: str, accuracy: Accuracy) -> dict[str, Any]:
+    """`stitchc eval --json`."""
+    return {"schema": SCHEMA, "model": model, **asdict(accuracy)}
+
+
+def verify_document(verified: Verified) -> dict[str, Any]:
+    """`stitchc verify --json`, and the key `verified` of a plan."""
+    return {"schema": SCHEMA, **verified_record(verified)}
+
+
+def plan_document(
+    plan: Plan, *, accuracy: Accuracy | None = None, parents: Sequence[Accuracy | None] = ()
+) -> dict[str, Any]:
+    """`stitchc compile --json` and `plan.json`, but for the files, versions and seconds that an artifact adds.
+
+    accuracy: of the hybrid; parents: of the models, on the same images. Where None, a model's own record speaks.
+    """
+    measured = [*parents, *[None] * len(plan.models)][: len(plan.models)]
+    best = plan.choice[0] if plan.choice else None
+    table = plan.candidates
+    front = plan.models[_front(plan)].input
+    return {
+        "schema": SCHEMA,
+        "models": [_model(plan, index, found) for index, found in enumerate(measured)],
+        "input": encode(front),
+        "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
+        "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
+        "chain": _chain(plan, best),
+        "similarity": number(best.similarity) if best else None,
+        "similarity_metric": plan.similarity[0].metric if plan.similarity else None,
+        "probe": {"data": plan.images.name, "images": plan.similarity[0].images}
+        if plan.images and plan.similarity
+        else None,
+        "rank": table.rank if table is not None else None,
+        "cost": (plan.price or (best.price if best else Price())).as_dict(),
+        "trainable_params": sum(link.price.params for link in plan.chain if isinstance(link, AdapterUse)),
+        "accuracy": asdict(accuracy) if accuracy else None,
+        "verified": verified_record(plan.verified) if plan.verified else None,
+        "seed": plan.seed,
+        "notes": notes(plan),
+    }
+
+
+def verified_record(verified: Verified) -> dict[str, Any]:
+    return {key: number(value) if isinstance(value, float) else value for key, value in asdict(verified).items()} | {
+        "batches": list(verified.batches)
+    }
+
+
+def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
+    return {
+        "front": _end(plan, candidate.front),
+        "back": _end(plan, candidate.back),
+        "adapter": candidate.adapter,
+        "similarity": number(candidate.similarity),
+        "cost": candidate.price.as_dict(),
+        "feasible": candidate.feasible,
+    }
+
+
+def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
+    """The candidates from best to worst, only feasible ones once there is a budget; all when nobody ranked."""
+    table = plan.candidates
+    if table is None:
+        return
+    rows = table.order if len(table.order) or table.rank else range(len(table))
+    for row in rows[:top]:
+        yield table[int(row)]
+
+
+def notes(plan: Plan) -> list[str]:
+    """What a report must say first: the plan's own notes, then each model's, with its name."""
+    return [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+
+
+def number(value: float | None) -> float | None:
+    """JSON has no NaN."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _cut(cut: Cut) -> dict[str, Any]:
+    before, after = cut.before or Price(), cut.after or Price()
+    return {
+        "index": cut.index,
+        "node": cut.node,
+        "path": cut.path,
+        "shape": list(cut.value.shape),
+        "layout": cut.value.layout,
+        "tokens": cut.value.tokens,
+        "params_before": before.params,
+        "params_after": after.params,
+        "macs_before": before.macs,
+        "macs_after": after.macs,
+    }
+
+
+def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
+    model = plan.models[index]
+    price = plan.prices[index] if index < len(plan.prices) else None
+    return {
+        "name": model.name,
+        "source": model.source,
+        "sha256": model.sha256,
+        "licence": model.licence,
+        "params": price.params if price else None,
+        "macs": price.macs if price else None,
+        "flops": price.flops if price else None,
+        "size_bytes": price.size_bytes if price else None,
+        "accuracy": measured.top1 if measured else model.accuracy,
+        "accuracy_on": measured.data if measured else ("its own record" if model.accuracy is not None else None),
+    }
+
+
+def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
+    """The chain, or the one that the best candidate would become: what a dry run shows."""
+    links = plan.chain or (_chain_of(plan, best) if best else ())
+    records = []
+    for index, link in enumerate(links):
+        if isinstance(link, Fragment):
+            start, end = _find(plan, link, link.start), _find(plan, link, link.end)
+            records.append({
+                "model": plan.models[link.model].name, "from": link.start, "to": link.end,
+                "from_path": start and start.path, "to_path": end and end.path,
+            })  # fmt: skip
+            continue
+        before, after = links[index - 1], links[index + 1]
+        assert isinstance(before, Fragment) and isinstance(after, Fragment)
+        given, wanted = _find(plan, before, before.end), _find(plan, after, after.start)
+        price = link.price if plan.chain else None
+        records.append({"adapter": {
+            "name": link.name, "params": price and price.params, "macs": price and price.macs,
+            "residual": number(link.residual), "ridge": number(link.ridge),
+            "from_shape": given and list(given.value.shape), "from_layout": given and given.value.layout,
+            "to_shape": wanted and list(wanted.value.shape), "to_layout": wanted and wanted.value.layout,
+        }})  # fmt: skip
+    return records
+
+
+def _chain_of(plan: Plan, candidate: Candidate) -> tuple[Fragment | AdapterUse, ...]:
+    (front, i), (back, j) = candidate.front, candidate.back
+    return (
+        Fragment(front, None, plan.cuts[front][i].node),
+        AdapterUse(candidate.adapter, Price()),
+        Fragment(back, plan.cuts[back][j].node, None),
+    )
+
+
+def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
+    model, index = end
+    cut = plan.cuts[model][index]
+    return {"model": plan.models[model].name, "cut": cut.node, "path": cut.path, "index": cut.index}
+
+
+def _find(plan: Plan, fragment: Fragment, node: str | None) -> Cut | None:
+    """The cut of a fragment's model at a node; None at the model's own ends."""
+    if node is None or fragment.model >= len(plan.cuts):
+        return None
+    return next((cut for cut in plan.cuts[fragment.model].cuts if cut.node == node), None)
+
+
+def _front(plan: Plan) -> int:
+    """The model that the image enters."""
+    if plan.chain and isinstance(plan.chain[0], Fragment):
+        return plan.chain[0].model
+    return plan.choice[0].front[0] if plan.choice else 0
+
+
+def _whole(value: float) -> float:
+    return int(value) if float(value).is_integer() else value

@@ -1,0 +1,106 @@
+"""Accuracy: top-1 and top-5 of a network on labelled images, in one pass over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .passes.errors import DataError, InputError
+from .progress import Progress, Silent, stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .passes.model import Images, InputSpec, Model
+
+BATCH = 64  # images; the peak of memory, not the result, depends on it
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """data: the words that name the images. images: how many. top1, top5: fractions in [0, 1]."""
+
+    data: str
+    images: int
+    top1: float
+    top5: float
+
+
+def evaluate(
+    subject: str | Path | Model,
+    data: str | Images | None = None,
+    *,
+    device: str = "auto",
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> Accuracy:
+    """Top-1 and top-5 of a model (by its words, or loaded) or of an artifact folder, on labelled images.
+
+    data: DATA words or Images; by default what the model's own record names.
+
+    Raises:
+        DataError: no data is known, the images have no labels, or labels that the network has no output for.
+    """
+    from .subjects import images_of, model_of
+
+    watcher = progress or Silent()
+    with stage(watcher, f"loading {subject if isinstance(subject, str | Path) else subject.name}"):
+        model = model_of(subject, trust_pickle=trust_pickle, arch=arch)
+        images = images_of(data if data is not None else model.data, f"to measure {model.name} on")
+    if model.module is None:
+        raise InputError(f"{model.name} was loaded without its network", "Load it again.")
+    with stage(watcher, f"measuring {model.name}"):
+        return accuracy(model.module, model.input, images, device=device, batch=batch, progress=watcher)
+
+
+def accuracy(
+    network: nn.Module,
+    spec: InputSpec,
+    images: Images,
+    *,
+    device: str = "auto",
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> Accuracy:
+    """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes]."""
+    import torch
+
+    from .device import resolve
+
+    if images.labels is None:
+        raise DataError(
+            f"the images of '{images.name}' have no labels",
+            "Accuracy needs class subfolders, labels=prefix, or labels in the file.",
+        )
+    if len(images) == 0:
+        raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
+    place, watcher = resolve(device), progress or Silent()
+    network = network.eval().to(place)
+    right1 = right5 = done = 0
+    with torch.inference_mode():
+        for x in images.batches(spec, batch):
+            scores = network(x.to(place))
+            labels = images.labels[done : done + len(x)].to(place)
+            _check(scores, labels, images.name)
+            ranks = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
+            right1 += int(ranks[:, 0].sum())
+            right5 += int(ranks.any(dim=1).sum())
+            done += len(x)
+            watcher.update(done, len(images))
+    return Accuracy(images.name, done, right1 / done, right5 / done)
+
+
+def _check(scores: Tensor, labels: Tensor, data: str) -> None:
+    if scores.ndim != 2:
+        raise DataError(
+            f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?"
+        )
+    highest = int(labels.max())
+    if highest >= scores.shape[1]:
+        raise DataError(
+            f"'{data}' has a label {highest}, but the network has {scores.shape[1]} outputs",
+            "Measure it on images of the classes that it was trained on.",
+        )

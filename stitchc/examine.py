@@ -1,0 +1,118 @@
+"""Looking without stitching: the cuts of a model, the likeness of two, the cost of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .progress import Progress, Silent, stage
+from .subjects import arch_for, images_of, model_of, probe_words
+
+if TYPE_CHECKING:
+    from .compile import Budget
+    from .passes.base import Pass
+    from .passes.model import Images, Model
+    from .passes.plan import Plan
+
+#: Images to compare cuts on, unless said otherwise.
+PROBE_IMAGES = 512
+
+
+def inspect(
+    model: str | Path | Model,
+    *,
+    rule: str = "single-tensor",
+    seed: int = 0,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """The cuts of one model under a rule, priced: `plan.cuts[0]`, `plan.prices[0]`, `plan.uncounted[0]`.
+
+    Raises:
+        ModelError: the model cannot be found, loaded or traced. InputError: a rule that does not exist.
+    """
+    watcher = progress or Silent()
+    with stage(watcher, f"loading {_name(model)}"):  # and torch with it, which takes seconds
+        loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
+    from .passes import Cost, Partition, Trace
+    from .passes.plan import Plan
+
+    return _run([Trace(), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
+
+
+def cost(
+    model: str | Path | Model,
+    *,
+    seed: int = 0,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """What a model or an artifact takes: `plan.prices[0]`, and in `plan.uncounted[0]` the operators without a formula.
+
+    An artifact is measured on its generated code, not read from its plan.
+    """
+    return inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, progress=progress)
+
+
+def compare(
+    a: str | Path | Model,
+    b: str | Path | Model,
+    data: str | Images | None = None,
+    *,
+    budget: Budget | None = None,
+    metric: str | None = None,
+    direction: str = "slow-to-fast",
+    adapter: str = "auto",
+    rank: str = "cka",
+    min_share: float = 0.1,
+    similarity: str = "cka-unbiased",
+    rule: str = "single-tensor",
+    probe_images: int = PROBE_IMAGES,
+    seed: int = 0,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
+
+    data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
+
+    Raises:
+        ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
+    """
+    from .compile import analysis, read_budget
+    from .passes.plan import Plan
+
+    watcher = progress or Silent()
+    limits = read_budget(budget, metric)
+    models = []
+    for words in (a, b):
+        with stage(watcher, f"loading {_name(words)}"):
+            models.append(model_of(words, trust_pickle=trust_pickle, arch=arch_for(words, arch)))
+    words, notes = probe_words(tuple(models), data)
+    images = images_of(at_most(words, probe_images), "to compare on")
+    plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
+    passes = analysis(
+        limits, direction=direction, adapter=adapter, rank=rank, min_share=min_share, similarity=similarity, rule=rule,
+        progress=watcher,
+    )
+    return _run(passes, plan, watcher)
+
+
+def at_most(words: str | Images, count: int) -> str | Images:
+    """DATA words that ask for at most so many images; words that state a limit of their own, and Images, keep it."""
+    if not isinstance(words, str) or "limit=" in words:
+        return words
+    return f"{words}{'&' if '?' in words else '?'}limit={count}"
+
+
+def _run(passes: list[Pass], plan: Plan, watcher: Progress) -> Plan:
+    from .passes import Pipeline
+
+    return Pipeline(passes, callback=watcher)(plan)
+
+
+def _name(subject: str | Path | Model) -> str:
+    return str(subject) if isinstance(subject, str | Path) else subject.name

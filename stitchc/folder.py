@@ -1,0 +1,98 @@
+"""A folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .passes.errors import OutputError
+
+
+@contextmanager
+def staging(out: Path | str, *, ours: Iterable[str] = ()) -> Iterator[Path]:
+    """Yields a new folder beside `out`. It becomes `out` when the block ends well, and vanishes when it does not.
+
+    ours: names of files in an existing `out` that may be replaced. Whatever else lies in `out` is kept.
+
+    Raises:
+        OutputError: `out` cannot be written, or a file there that is not ours has the name of a new one.
+    """
+    target = Path(out).resolve()
+    made = _make_parents(target)
+    # `out` is renamed, so the folder must lie on the same file system: beside it. (mkdtemp would make it private.)
+    staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+    try:
+        try:
+            staged.mkdir()
+        except OSError as error:
+            raise OutputError(
+                f"{target} cannot be written: {error.strerror}", "Choose another folder with -o."
+            ) from error
+        yield staged
+        with _undisturbed():
+            _put(staged, target, set(ours))
+    except BaseException:
+        with _undisturbed():
+            shutil.rmtree(staged, ignore_errors=True)
+            for folder in made:
+                _remove_empty(folder)
+        raise
+
+
+def _make_parents(target: Path) -> list[Path]:
+    """Makes the folders above `target` that are missing; returns them, innermost first."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{target.parent} cannot be made: {error.strerror}", "Choose another folder with -o."
+        ) from error
+    return missing
+
+
+def _put(staged: Path, target: Path, ours: set[str]) -> None:
+    if not target.exists():
+        os.replace(staged, target)
+        return
+    others = {path.name for path in target.iterdir()} - ours
+    clash = sorted(others & {path.name for path in staged.iterdir()})
+    if clash:
+        raise OutputError(f"{target} holds a {clash[0]} that stitchc did not write", "Choose another folder with -o.")
+    old = target.with_name(f"{staged.name}.old")
+    os.replace(target, old)
+    os.replace(staged, target)
+    for name in others:
+        os.replace(old / name, target / name)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # somebody has put something there meanwhile
+        return
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Puts off Ctrl-C and termination: a few renames must happen together or not at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    late: list[int] = []
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not None]
+    before = {number: signal.signal(number, lambda n, _: late.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if late:
+            signal.raise_signal(late[0])

@@ -1,0 +1,57 @@
+"""What the product tells whoever watches while it works. The terminal's bars are in report/progress.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .passes.base import Pass
+    from .passes.plan import Plan
+
+
+class Progress(Protocol):
+    """Serves as the callback of a Pipeline, and takes the steps of whatever loop runs inside a pass."""
+
+    def __call__(self, step: Pass, plan: Plan, seconds: float | None) -> None:
+        """A pass is about to run (seconds is None), or has run."""
+        ...
+
+    def update(self, done: int, total: int) -> None:
+        """`done` of `total` steps of what runs now are behind us. What a pass takes as its `progress`."""
+        ...
+
+    def begin(self, name: str) -> None:
+        """Work that is no pass starts: loading, measuring accuracy."""
+        ...
+
+    def end(self) -> None:
+        """What was begun last is over."""
+        ...
+
+
+class Silent:
+    """Nobody watches."""
+
+    def __call__(self, step: Pass, plan: Plan, seconds: float | None) -> None:
+        pass
+
+    def update(self, done: int, total: int) -> None:
+        pass
+
+    def begin(self, name: str) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+@contextmanager
+def stage(progress: Progress, name: str) -> Iterator[None]:
+    """`with stage(progress, "load a.pt"): ...`"""
+    progress.begin(name)
+    try:
+        yield
+    finally:
+        progress.end()

@@ -1,0 +1,105 @@
+"""The README of an artifact: what it is, from what, under which licences, measured and verified how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .report.chain import ChainLine
+from .report.numbers import count, percent, size
+from .report.terminal import render
+
+_USE = """\
+## Use
+
+```python
+from model import load  # model.py, beside this file; it needs torch and nothing else
+
+network = load()  # an nn.Module in eval mode
+scores = network(images)  # float32 [n, {size}]
+```
+"""
+
+_ONNX = "\n`model.onnx` is the same network for ONNX Runtime: input `input`, output `output`, any batch size."
+
+
+def readme(record: Mapping[str, Any]) -> str:
+    """Markdown, from a plan document. It holds no time and no path, so equal plans give equal text."""
+    return "\n".join(_lines(record)) + "\n"
+
+
+def _lines(record: Mapping[str, Any]) -> Iterator[str]:
+    names = [link["model"] for link in record["chain"] if "model" in link]
+    yield f"# {' + '.join(names)}, stitched"
+    yield ""
+    yield "One network made of fragments of trained ones by stitchc:"
+    yield ""
+    yield f"```\n{render([ChainLine(record['chain'])], width=100).rstrip()}\n```"
+    yield ""
+    yield _USE.format(size=", ".join(map(str, record["input"]["size"])))
+    yield _input(record["input"])
+    if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
+        yield _ONNX
+    yield "\n## What it takes\n"
+    yield from _costs(record)
+    yield "\n## From what\n"
+    yield from _parents(record)
+    yield "\n## How it was chosen and checked\n"
+    yield from _checks(record)
+    for note in record["notes"]:
+        yield f"- Note: {note}"
+    yield "\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`."
+
+
+def _input(spec: Mapping[str, Any]) -> str:
+    mean, std = (", ".join(f"{x:g}" for x in spec[key]) for key in ("mean", "std"))
+    crop = "" if spec["crop"] == 1 else f", the centre {percent(spec['crop'], 0)} of it"
+    assumed = f" Assumed, because nobody stated it: {', '.join(spec['assumed'])}." if spec["assumed"] else ""
+    return (
+        f"Images are resized ({spec['interpolation']}{crop}), scaled to [0, 1], then normalised per channel: "
+        f"mean {mean}; standard deviation {std}.{assumed}"
+    )
+
+
+def _costs(record: Mapping[str, Any]) -> Iterator[str]:
+    networks = [
+        *record["models"],
+        {"name": "**hybrid**", **record["cost"], "accuracy": (record["accuracy"] or {}).get("top1")},
+    ]
+    yield "| network | params | MACs | FLOPs | weights | top-1 |\n|---|---|---|---|---|---|"
+    for network in networks:
+        costs = [
+            show(network[key])
+            for key, show in (("params", count), ("macs", count), ("flops", count), ("size_bytes", size))
+        ]
+        yield f"| {' | '.join([network['name'], *costs, percent(network['accuracy'])])} |"
+    yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
+    found = record["accuracy"]
+    if found:
+        yield f"Top-1 was measured on {found['images']} images of `{found['data']}`, the same for all."
+    else:
+        yield "The hybrid's accuracy was not measured; the parents' is what their own records state."
+
+
+def _parents(record: Mapping[str, Any]) -> Iterator[str]:
+    for model in record["models"]:
+        licence = model["licence"] or "no licence stated: ask its authors before you pass this on"
+        yield f"- `{model['source'] or model['name']}`: {licence}" + (
+            f" (weights SHA-256 `{model['sha256']}`)" if model["sha256"] else ""
+        )
+    yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+
+
+def _checks(record: Mapping[str, Any]) -> Iterator[str]:
+    if record["similarity"] is not None:
+        probe = record["probe"] or {}
+        on = f" on {probe['images']} images of `{probe['data']}`" if probe else ""
+        yield f"- Similarity of the two cuts: {record['similarity']:.3f} ({record['similarity_metric']}{on})."
+    found = record["verified"]
+    if found:
+        batches = " and ".join(map(str, found["batches"]))
+        onnx = f", ONNX Runtime {found['onnx_max_abs']:.1e}" if found["onnx_max_abs"] is not None else ""
+        yield (
+            f"- Verified at batch {batches} against the stitched graph: this module differs by at most "
+            f"{found['module_max_abs']:.1e}{onnx}; the classes agree on {percent(found['argmax_agreement'])}."
+        )

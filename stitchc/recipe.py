@@ -1,0 +1,94 @@
+"""Recipes: the options of one compile, as a file that runs it again. Names are those of the flags and of `compile`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .passes.errors import InputError, did_you_mean
+
+SCHEMA = 1
+
+#: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
+#: shown meanwhile, are no part of a recipe.
+KEYS = (
+    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "rank", "min_share", "similarity", "front", "back",
+    "probe_images", "onnx", "opset", "seed", "device", "arch",
+)  # fmt: skip
+
+_HEAD = """\
+# A recipe of stitchc. Run it again with
+#     stitchc compile --recipe recipe.toml -o DIR
+# Options on the command line override what stands here.
+"""
+
+
+def dumps(options: Mapping[str, Any]) -> str:
+    """The text of a recipe: a flat table of text, numbers, booleans and lists of them. None is left out.
+
+    Raises:
+        InputError: a name that is no option of a recipe, or a value that TOML has no words for.
+    """
+    _check_names(options, "the recipe")
+    lines = [f"{key} = {_toml(options[key])}" for key in KEYS if options.get(key) is not None]
+    return "\n".join([_HEAD, f"schema = {SCHEMA}", *lines]) + "\n"
+
+
+def loads(text: str, where: str = "the recipe") -> dict[str, Any]:
+    """The options that a recipe states.
+
+    Raises:
+        InputError: it is no TOML, of another schema, or names an option that does not exist.
+    """
+    try:
+        options = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is no TOML: {error}", 'A recipe holds lines such as: metric = "flops"') from error
+    schema = options.pop("schema", SCHEMA)
+    if schema != SCHEMA:
+        raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
+    _check_names(options, where)
+    return options
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """The options of a recipe file.
+
+    Raises:
+        InputError: the file cannot be read, or as `loads`.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(
+            f"the recipe {path} cannot be read: {reason}", "Every artifact holds a recipe.toml."
+        ) from error
+    return loads(text, f"the recipe {path}")
+
+
+def _check_names(options: Mapping[str, Any], where: str) -> None:
+    for name in options:
+        if name not in KEYS:
+            hint = did_you_mean(name, list(KEYS)) or f"Options are {', '.join(KEYS)}."
+            raise InputError(f"{where} has an option '{name}' that does not exist", hint)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, str | Path):
+        # A TOML basic string is a JSON string, but that TOML wants U+007F escaped too.
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Sequence):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    raise InputError(
+        f"a recipe cannot hold a {type(value).__name__}", "Name models and images by words, not by objects."
+    )

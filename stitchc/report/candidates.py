@@ -1,0 +1,73 @@
+"""The ranked candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from ..documents import ranked
+from ..passes.candidates import Candidate
+from ..passes.plan import Plan
+from .names import short
+from .numbers import Unit, score
+from .table import table
+
+
+@dataclass(frozen=True)
+class CandidateTable:
+    """The best `top` candidates of a plan, each with the cost of the whole stitched network."""
+
+    plan: Plan
+    top: int = 10
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        every = self.plan.candidates
+        if every is None or len(every) == 0:
+            yield Text("No candidates: no two cuts of these models can be joined.")
+            return
+        shown = list(ranked(self.plan, self.top))
+        feasible = f", {int(every.feasible.sum())} within the budget" if self.plan.budget else ""
+        rows = table(ascii_only=options.ascii_only, title=f"Candidates: {len(shown)} of {len(every)}{feasible}")
+        both = {candidate.front[0] for candidate in shown} | {candidate.back[0] for candidate in shown}
+        one_way = len({(c.front[0], c.back[0]) for c in shown}) == 1
+        ends = ("front", "back")
+        if one_way and len(both) > 1:
+            ends = tuple(f"{end}: {self._name(getattr(shown[0], end)[0])}" for end in ends)  # type: ignore[assignment]
+        units = [
+            Unit(c.price.params for c in shown),
+            Unit(c.price.macs for c in shown),
+            Unit(c.price.flops for c in shown),
+        ]
+        rows.add_column("#", justify="right", no_wrap=True)
+        for end in ends:
+            rows.add_column(end, overflow="fold", ratio=1)
+        rows.add_column("alike", justify="right", no_wrap=True)
+        rows.add_column("adapter", no_wrap=True)
+        for name, unit in zip(("params", "MACs", "FLOPs"), units, strict=True):
+            rows.add_column(unit.head(name).strip(), justify="right", no_wrap=True)
+        rows.add_column("fits", no_wrap=True)
+        for rank, candidate in enumerate(shown, 1):
+            price = candidate.price
+            values = (price.params, price.macs, price.flops)
+            rows.add_row(
+                str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
+                score(candidate.similarity), candidate.adapter,
+                *(unit(value) for unit, value in zip(units, values, strict=True)), self._fits(candidate),
+            )  # fmt: skip
+        yield rows
+
+    def _fits(self, candidate: Candidate) -> str:
+        if not self.plan.budget:
+            return "-"
+        return "yes" if candidate.feasible else "no"
+
+    def _cut(self, end: tuple[int, int], one_way: bool) -> str:
+        cut = self.plan.cuts[end[0]][end[1]]
+        where = f"{cut.index} {cut.path or cut.node}"
+        return where if one_way else f"{self._name(end[0])} {where}"
+
+    def _name(self, model: int) -> str:
+        return short([m.name for m in self.plan.models])[model]

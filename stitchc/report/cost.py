@@ -1,0 +1,65 @@
+"""What a network takes, in every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from ..passes.values import Price
+from .notes import heading
+from .numbers import NONE, count, significant, size
+from .table import table
+
+# metric -> its key in a price, its unit, what it counts
+_METRICS = {
+    "params": ("params", "numbers", "trainable, shared ones once"),
+    "macs": ("macs", "MACs", "multiply-adds, one image"),
+    "flops": ("flops", "FLOPs", "two a multiply-add, one image"),
+    "size": ("size_bytes", "bytes", "of the weights file"),
+    "memory": ("memory_bytes", "bytes", "peak activations, one image"),
+    "latency": ("latency_ms", "ms", "one image"),
+}
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """The metrics of a network, and the operators that have no formula. metrics: the ones to show, all by default."""
+
+    name: str
+    price: Price
+    uncounted: Mapping[str, int]
+    metrics: Sequence[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield heading(self.name)
+        values = self.price.as_dict()
+        rows = table(ascii_only=options.ascii_only)
+        rows.add_column("metric", no_wrap=True)
+        rows.add_column("value", justify="right", no_wrap=True)
+        rows.add_column("exactly", justify="right", no_wrap=True)
+        rows.add_column("unit", no_wrap=True)
+        rows.add_column("of what", overflow="fold")
+        for metric in self.metrics or _METRICS:
+            key, unit, what = _METRICS[metric]
+            value = values[key]
+            if value is not None or metric in self.metrics:
+                rows.add_row(
+                    metric, _short(value, unit), _exact(value), unit, what if value is not None else "not computed"
+                )
+        yield rows
+        if self.uncounted:
+            listed = ", ".join(f"{name} ({times})" for name, times in sorted(self.uncounted.items()))
+            yield Text(f"Without a formula, counted as nothing: {listed}")
+
+
+def _short(value: float | None, unit: str) -> str:
+    if value is None:
+        return NONE
+    return size(value) if unit == "bytes" else significant(value) if unit == "ms" else count(value)
+
+
+def _exact(value: float | None) -> str:
+    return NONE if value is None else (f"{value:,}" if isinstance(value, int) else f"{value:.3f}")

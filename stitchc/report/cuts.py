@@ -1,0 +1,72 @@
+"""The cuts of one model, and the values that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from ..passes.model import Model
+from ..passes.values import Cuts, Price, Rejected
+from .notes import heading
+from .numbers import Unit, count, shape
+from .table import table
+
+
+@dataclass(frozen=True)
+class CutTable:
+    """What `stitchc inspect` shows: each cut with its shape and the cost of what lies before and after it."""
+
+    model: Model
+    cuts: Cuts
+    price: Price
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        price, found = self.price, len(self.cuts)
+        yield heading(self.model.name, f"input {shape(self.model.input.size)}")
+        yield Text(f"{count(price.params)} params, {count(price.macs)} MACs, {count(price.flops)} FLOPs")
+        yield Text(f"{found} cuts by the rule {self.cuts.rule}, {found + 1} fragments\n")
+        params, macs = Unit([price.params]), Unit([price.macs])
+        rows = table(ascii_only=options.ascii_only)
+        rows.add_column("\n#", justify="right", no_wrap=True)
+        rows.add_column("\npath", overflow="fold")
+        rows.add_column("\nnode", overflow="fold")
+        rows.add_column("\nlayout", no_wrap=True)
+        rows.add_column("\nshape", no_wrap=True)
+        for name, unit in (("params", params), ("MACs", macs)):
+            rows.add_column(f"{name}\nbefore" + _behind(unit), justify="right", no_wrap=True)
+            rows.add_column(f"{name}\nafter" + _behind(unit), justify="right", no_wrap=True)
+        for cut in self.cuts.cuts:
+            before, after = cut.before, cut.after
+            tokens = f" +{cut.value.tokens}" if cut.value.tokens else ""
+            rows.add_row(
+                str(cut.index), cut.path or "(top)", cut.node, cut.value.layout + tokens, shape(cut.value.shape),
+                params(before and before.params), params(after and after.params),
+                macs(before and before.macs), macs(after and after.macs),
+            )  # fmt: skip
+        yield rows
+
+
+@dataclass(frozen=True)
+class RejectedTable:
+    """What `stitchc inspect --why` adds: each value that is no cut, and the reason."""
+
+    rejected: Sequence[Rejected]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if not self.rejected:
+            yield Text("Every value is a cut.")
+            return
+        rows = table(ascii_only=options.ascii_only, title=f"Not a cut: {len(self.rejected)}")
+        rows.add_column("path", overflow="fold", max_width=24)
+        rows.add_column("node", overflow="fold", max_width=24)
+        rows.add_column("why", overflow="fold")
+        for value in self.rejected:
+            rows.add_row(value.path, value.node, value.reason)
+        yield rows
+
+
+def _behind(unit: Unit) -> str:
+    return f"\n({unit.prefix})" if unit.prefix else ""

@@ -1,0 +1,73 @@
+"""Numbers as a reader wants them: three significant digits and a unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+_DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+NONE = "-"  # what was not computed
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`value` with so many significant digits, never in scientific notation from 0.001 to a million."""
+    if value == 0:
+        return "0"
+    before = math.floor(math.log10(abs(value))) + 1
+    return f"{value:.{max(0, digits - before)}f}" if -3 < before <= 6 else f"{value:.{digits - 1}e}"
+
+
+def count(value: float | None) -> str:
+    """A number of things: `12.3 M`, `4.5 k`, `678`."""
+    if value is None:
+        return NONE
+    factor, prefix = next((pair for pair in _DECIMAL if abs(value) >= pair[0]), _DECIMAL[-1])
+    if factor == 1:
+        return f"{value:.0f}"
+    return f"{significant(value / factor)} {prefix}"
+
+
+def size(value: float | None) -> str:
+    """Bytes: `312 KiB`."""
+    if value is None:
+        return NONE
+    factor, unit = next((pair for pair in _BINARY if abs(value) >= pair[0]), _BINARY[-1])
+    return f"{significant(value / factor) if factor > 1 else f'{value:.0f}'} {unit}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A fraction: `97.4 %`."""
+    return NONE if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """`0.8 s`, `12 s`, `3 min 20 s`."""
+    if seconds < 60:
+        return f"{significant(seconds, 2)} s" if seconds >= 0.1 else "< 0.1 s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def score(value: float | None) -> str:
+    """A similarity: `0.873`."""
+    return NONE if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+class Unit:
+    """One unit for a whole column, so that its figures can be compared at a glance. `prefix` goes into the head."""
+
+    def __init__(self, values: Iterable[float]):
+        top = max((abs(v) for v in values), default=0)
+        self.factor, self.prefix = next((pair for pair in _DECIMAL if top >= pair[0]), _DECIMAL[-1])
+
+    def __call__(self, value: float | None) -> str:
+        if value is None:
+            return NONE
+        return f"{value:.0f}" if self.factor == 1 else f"{value / self.factor:.2f}"
+
+    def head(self, name: str) -> str:
+        return f"{name}\n({self.prefix})" if self.prefix else f"{name}\n"
+
+
+def shape(sizes: Iterable[int]) -> str:
+    return "×".join(str(s) for s in sizes)

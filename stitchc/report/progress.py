@@ -1,0 +1,104 @@
+"""Progress on standard error: bars on a terminal, a line for whatever took long elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import IO, TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from ..progress import Progress, Silent
+from .numbers import duration
+
+if TYPE_CHECKING:
+    from ..passes.base import Pass
+    from ..passes.plan import Plan
+
+LONG = 2.0  # seconds; what is quicker passes without a word
+
+# What a pass does, in words of a user.
+_DOING = {
+    "trace": "tracing the networks",
+    "partition": "finding cuts",
+    "similarity": "comparing representations",
+    "cost": "counting",
+    "select": "ranking",
+    "stitch": "stitching",
+    "fit": "fitting the adapter",
+    "codegen": "writing code and weights",
+    "onnx": "exporting ONNX",
+    "verify": "verifying",
+}
+
+
+def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
+    console = Console(file=stream, stderr=True)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return _Drawn(console, verbose=verbose)
+    return _Told(stream, verbose=verbose)
+
+
+class _Stages(Silent):
+    """Begins and ends stages; passes of a pipeline are stages too."""
+
+    def __call__(self, step: Pass, plan: Plan, seconds: float | None) -> None:
+        if seconds is None:
+            self.begin(_DOING.get(step.name, step.name))
+        else:
+            self.end()
+
+
+class _Told(_Stages):
+    """For a pipe or a log file: one line for each stage that took long (for every one if verbose)."""
+
+    def __init__(self, stream: IO[str], *, verbose: bool):
+        self.stream = stream
+        self.least = 0.0 if verbose else LONG
+        self.stages: list[tuple[str, float]] = []
+
+    def begin(self, name: str) -> None:
+        self.stages.append((name, time.monotonic()))
+
+    def end(self) -> None:
+        name, start = self.stages.pop()
+        seconds = time.monotonic() - start
+        if seconds >= self.least:
+            print(f"{name}: {duration(seconds)}", file=self.stream, flush=True)
+
+
+class _Drawn(_Stages):
+    """A line a stage that lasts, with a bar once its steps are known; what is over and was quick is wiped away."""
+
+    def __init__(self, console: Console, *, verbose: bool):
+        self.least = 0.0 if verbose else LONG
+        self.stages: list[tuple[str, float]] = []
+        self.console = console
+        self.bars: Bars | None = None
+
+    def begin(self, name: str) -> None:
+        self._wipe()
+        self.stages.append((name, time.monotonic()))
+        self.bars = Bars(SpinnerColumn(), TextColumn("{task.description}"), console=self.console, transient=True)
+        self.bars.add_task(name, total=None)
+        self.bars.start()
+
+    def update(self, done: int, total: int) -> None:
+        if not self.bars:
+            return
+        if len(self.bars.columns) == 2:  # only now is it known that there is something to count
+            self.bars.columns += (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+        self.bars.update(self.bars.task_ids[0], completed=done, total=total)
+
+    def end(self) -> None:
+        self._wipe()
+        name, start = self.stages.pop()
+        seconds = time.monotonic() - start
+        if seconds >= self.least:
+            self.console.print(f"  {name}  [dim]{duration(seconds)}[/dim]", highlight=False)
+
+    def _wipe(self) -> None:
+        if self.bars:
+            self.bars.stop()
+            self.bars = None

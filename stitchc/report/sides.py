@@ -1,0 +1,63 @@
+"""Parents and hybrid, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from .names import short
+from .numbers import NONE, count, percent, size
+from .table import table
+
+_ROWS = (
+    ("params", "params", count),
+    ("MACs", "macs", count),
+    ("FLOPs", "flops", count),
+    ("weights file", "size_bytes", size),
+)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent.
+
+    record: a plan document.
+    """
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        parents, hybrid = self.record["models"], self.record["cost"]
+        rows = table(ascii_only=options.ascii_only)
+        rows.add_column("", no_wrap=True)
+        names = short([parent["name"] for parent in parents])
+        for name in names:
+            rows.add_column(name, justify="right", overflow="fold")
+        rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
+        for name in names:
+            rows.add_column(f"of {name}", justify="right", overflow="fold")
+        for title, key, show in _ROWS:
+            shares = [_share(hybrid[key], parent[key]) for parent in parents]
+            rows.add_row(title, *(show(parent[key]) for parent in parents), show(hybrid[key]), *shares)
+        found = self.record["accuracy"]
+        if found or any(parent["accuracy"] is not None for parent in parents):
+            top1 = found["top1"] if found else None
+            gaps = [_gap(top1, parent["accuracy"]) for parent in parents]
+            rows.add_row("top-1 accuracy", *(percent(p["accuracy"]) for p in parents), percent(top1), *gaps)
+        yield rows
+        if found:
+            yield Text(f"Accuracy on {found['images']} images of {found['data']}.")
+        elif any(parent["accuracy"] is not None for parent in parents):
+            yield Text("The parents' accuracy is what their records state; the hybrid's was not measured.")
+
+
+def _share(hybrid: float | None, parent: float | None) -> str:
+    return NONE if hybrid is None or not parent else percent(hybrid / parent, 0)
+
+
+def _gap(hybrid: float | None, parent: float | None) -> str:
+    return NONE if hybrid is None or parent is None else f"{100 * (hybrid - parent):+.1f} points".replace("-", "−")

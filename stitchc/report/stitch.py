@@ -1,0 +1,147 @@
+"""The report of a compile: what was chosen, what it takes, whether it holds, where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from ..documents import plan_document
+from ..passes.budget import format_quantity
+from ..passes.plan import Plan
+from .candidates import CandidateTable
+from .chain import ChainLine
+from .heatmap import HeatMap
+from .notes import Notes
+from .numbers import count, percent, score, size
+from .sides import Sides
+from .table import table
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The budget, and the stitch that was chosen under it, drawn. record: a plan document."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        record = self.record
+        yield ChainLine(record["chain"])
+        said = []
+        if record["similarity"] is not None:
+            said.append(f"similarity {score(record['similarity'])} ({record['similarity_metric']})")
+        if record["candidates"]:
+            total, feasible = record["candidates"]["total"], record["candidates"]["feasible"]
+            said.append(f"one of {feasible} feasible of {total} candidates")
+        if said:
+            yield Text("\n" + ", ".join(said))
+        for metric, limit in record["budget"].items():
+            reached = record["cost"].get({"size": "size_bytes"}.get(metric, metric))
+            now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
+            yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
+        for link in record["chain"]:
+            if "adapter" in link and link["adapter"]["params"] is not None:
+                yield _adapter_line(link["adapter"])
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What verification found. record: the key `verified` of a plan document; against: what all were held against."""
+
+    record: Mapping[str, Any]
+    against: str = "the stitched graph"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        found = self.record
+        batches = " and ".join(str(batch) for batch in found["batches"])
+        yield Text.assemble(("Verified", "bold green"), f" at batch {batches}: largest difference from {self.against}")
+        rows = table(ascii_only=options.ascii_only)
+        for name in ("", "absolute", "relative"):
+            rows.add_column(name, justify="right" if name else "left", no_wrap=True)
+        rows.add_row("generated module", _tiny(found["module_max_abs"]), _tiny(found["module_max_rel"]))
+        if found["onnx_max_abs"] is not None:
+            rows.add_row("ONNX Runtime", _tiny(found["onnx_max_abs"]), _tiny(found["onnx_max_rel"]))
+        yield rows
+        yield Text(f"They agree on the class of {percent(found['argmax_agreement'])} of the images.")
+
+
+@dataclass(frozen=True)
+class Files:
+    """What lies in an artifact's folder, and its size."""
+
+    folder: Path
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from ..artifact import FILES
+
+        rows = table(ascii_only=options.ascii_only, title=f"{self.folder}/")
+        rows.add_column("file", no_wrap=True)
+        rows.add_column("size", justify="right", no_wrap=True)
+        rows.add_column("what it is", overflow="fold")
+        for name, what in FILES.items():
+            path = self.folder / name
+            if path.exists():
+                rows.add_row(name, size(path.stat().st_size), what)
+        yield rows
+
+
+@dataclass(frozen=True)
+class CompileReport:
+    """The parts of the report, in order; `parts` gives them to a terminal or a page."""
+
+    plan: Plan
+    record: Mapping[str, Any]
+    top: int = 10
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, record: Mapping[str, Any] | None = None, **options: Any) -> CompileReport:
+        return cls(plan, record or plan_document(plan), **options)
+
+    def parts(self) -> list[RenderableType]:
+        parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        if self.plan.similarity:
+            parts.append(heat_map(self.plan))
+        if self.plan.candidates is not None:
+            parts.append(CandidateTable(self.plan, self.top))
+        parts += [Choice(self.record), Sides(self.record)]
+        if self.record["verified"]:
+            parts.append(Checks(self.record["verified"]))
+        if self.folder:
+            parts.append(Files(self.folder))
+        return parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        for index, part in enumerate(self.parts()):
+            if index:
+                yield ""
+            yield part
+
+
+def heat_map(plan: Plan) -> HeatMap:
+    """The first pair's similarity matrix, with the paths of the cuts."""
+    pair = plan.similarity[0]
+    down, across = ([cut.path or cut.node for cut in plan.cuts[index].cuts] for index in (pair.a, pair.b))
+    return HeatMap(
+        pair.matrix,
+        down,
+        across,
+        down=plan.models[pair.a].name,
+        across=plan.models[pair.b].name,
+        metric=f"{pair.metric}, {pair.images} images",
+    )
+
+
+def _adapter_line(adapter: Mapping[str, Any]) -> Text:
+    text = f"adapter {adapter['name']}: {count(adapter['params'])} params, {count(adapter['macs'])} MACs"
+    if adapter["residual"] is not None:
+        text += f", unexplained variance {percent(adapter['residual'])}"
+    return Text(text)
+
+
+def _tiny(value: float | None) -> str:
+    return "-" if value is None else ("0" if value == 0 else f"{value:.1e}")

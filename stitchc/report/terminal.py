@@ -1,0 +1,74 @@
+"""From renderables to the characters of a stream: its width, its colours, its encoding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from io import StringIO
+from typing import IO, Any
+
+from rich.console import Console
+
+WIDTH = 80  # where the stream has no width of its own
+
+# What stands in for a character that the stream's encoding lacks. Boxes are rich's own affair.
+_PLAIN = str.maketrans({
+    "×": "x", "→": "->", "─": "-", "═": "=", "│": "|", "·": "-", "…": "...", "−": "-", "≤": "<=", "≥": ">=", "✓": "ok",
+    "█": "#", "▓": "#", "▒": "+", "░": ".", "▀": "#", "↑": "^", "↓": "v", "—": "-", "–": "-",
+    "’": "'", "±": "+-", "µ": "u",
+})  # fmt: skip
+
+
+class _Buffer(StringIO):
+    """A buffer that says to rich which encoding its text will be written in."""
+
+    def __init__(self, encoding: str):
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
+
+
+def render(
+    renderables: Sequence[Any], *, width: int = WIDTH, colours: str | None = None, encoding: str = "utf-8"
+) -> str:
+    """The text of a report. colours: None, "standard", "256" or "truecolor"."""
+    buffer = _Buffer(encoding)
+    console = Console(
+        file=buffer,
+        width=width,
+        color_system=colours,  # type: ignore[arg-type]
+        force_terminal=colours is not None,
+        no_color=colours is None,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    for index, renderable in enumerate(renderables):
+        if index:
+            console.print()
+        console.print(renderable)
+    text = "\n".join(line.rstrip() for line in buffer.getvalue().split("\n"))
+    return text if _can(encoding, text) else text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+
+
+def show(renderables: Sequence[Any], stream: IO[str]) -> None:
+    """Writes a report to a stream as that stream can take it."""
+    probe = Console(file=stream)
+    colours = None
+    if probe.is_terminal and not probe.is_dumb_terminal and not os.environ.get("NO_COLOR"):
+        colours = probe.color_system
+    width = probe.width if probe.is_terminal else int(os.environ.get("COLUMNS") or WIDTH)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(render(renderables, width=width, colours=colours, encoding=encoding))
+
+
+def _can(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,160 @@
+"""A graph computes what its model computes, at any batch size, and runs on torch alone."""
+
+import pytest
+import torch
+from nets import Caches, Residual, Small, Tokens, Windows
+from stitchc.passes import Plan
+from stitchc.passes.errors import TraceError
+from stitchc.passes.graph import dependencies, is_scalar, writes_in_place
+from stitchc.passes.trace.record import is_leaf
+from stitchc.passes.trace.trace import Trace, trace
+from torch import nn
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    for p in module.parameters():
+        nn.init.normal_(p, std=0.3)
+    return module.eval()
+
+
+@pytest.mark.parametrize("kind", [Small, Windows, Tokens, Caches])
+def test_the_graph_is_the_model_at_every_batch_size(kind):
+    model = randomised(kind())
+    graph = trace(model, (3, 8, 8), "record")
+    for batch in (1, 2, 5):
+        x = torch.randn(batch, 3, 8, 8)
+        assert torch.equal(graph(x.clone()), model(x.clone()))
+
+
+@pytest.mark.parametrize("kind", [Small, Windows, Tokens])
+def test_every_leaf_is_a_class_of_torch_nn_and_every_function_is_torchs(kind):
+    graph = trace(randomised(kind()), (3, 8, 8), "record")
+    for node in graph.graph.nodes:
+        if node.op == "call_module":
+            assert is_leaf(graph.get_submodule(node.target))
+        if node.op == "call_function":
+            assert node.target.__module__.split(".")[0] in ("torch", "_operator", "torch._C._nn", "builtins")
+
+
+def test_tracing_leaves_no_mark_on_the_model():
+    model = Caches()
+    before = set(vars(model))
+    trace(model, (3, 8, 8), "record")
+    assert model.cache is None and set(vars(model)) == before
+
+
+def test_shapes_name_the_batch_and_what_is_folded_into_it():
+    graph = trace(randomised(Windows()), (3, 8, 8), "record").graph
+    shapes = [n.meta["shape"] for n in graph.nodes if "shape" in n.meta]
+    assert shapes[0] == ("N", 3, 8, 8)
+    assert ("16*N", 4, 6) in shapes
+
+
+def test_integers_of_the_batch_size_are_marked():
+    graph = trace(randomised(Tokens()), (3, 8, 8), "record").graph
+    scalars = [n for n in graph.nodes if is_scalar(n)]
+    assert [n.target for n in scalars] == ["size"]
+    assert all("shape" not in n.meta for n in scalars)
+
+
+def test_what_is_computed_from_nothing_becomes_a_buffer():
+    graph = trace(randomised(Windows()), (3, 8, 8), "record")
+    assert not any(writes_in_place(n) for n in graph.graph.nodes)
+    mask = dict(graph.named_buffers())["_constant0"]
+    assert mask[0, :4].eq(0).all() and mask[0, 4:].eq(1).all()
+
+
+def test_values_know_the_modules_that_they_leave():
+    graph = trace(randomised(Small()), (3, 8, 8), "record").graph
+    ends = [n.meta["outputs_of"] for n in graph.nodes if len(n.meta.get("outputs_of", ())) > 1]
+    assert ends == [("blocks.0.relu", "blocks.0"), ("blocks.1.relu", "blocks.1", "blocks")]
+    conv = next(n for n in graph.nodes if n.target == "blocks.1.conv1")
+    assert conv.meta["scopes"] == (("blocks", "Sequential"), ("blocks.1", "Residual"))
+
+
+def test_a_reader_depends_on_writes_through_views():
+    graph = torch.fx.Graph()
+    x = graph.placeholder("input")
+    base = graph.call_method("clone", (x,))
+    view = graph.call_method("view", (base, -1))
+    write = graph.call_method("zero_", (view,))
+    read = graph.call_method("sum", (base,))
+    graph.output(read)
+    assert write in dependencies(graph)[read]
+
+
+class Branches(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3)), x
+
+
+class Noisy(nn.Module):
+    def forward(self, x):
+        return (x + torch.rand_like(x)).mean((2, 3))
+
+
+def test_branching_on_values_is_refused_with_the_reason():
+    with pytest.raises(TraceError, match=r"data-dependent|Could not guard"):
+        trace(Branches(), (3, 8, 8), "record")
+
+
+def test_of_several_outputs_the_first_is_taken_and_said():
+    plan = Trace(frontend="record")(Plan.of(Pair(), images=torch.randn(2, 3, 8, 8)))
+    assert any("returns 2 values" in note for note in plan.notes)
+
+
+def test_a_model_that_rolls_dice_is_refused():
+    with pytest.raises(TraceError, match="differs from the model"):
+        Trace(frontend="record")(Plan.of(Noisy(), images=torch.randn(2, 3, 8, 8)))
+
+
+def test_a_hooked_leaf_is_opened():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model[0].register_forward_hook(lambda module, inputs, out: out * 2)
+    graph = trace(model, (3, 8, 8), "record")
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(graph(x), model(x))
+
+
+def test_a_model_given_twice_is_traced_once():
+    model = randomised(Residual(3))
+    plan = Trace(frontend="record")(Plan.of(model, model, images=torch.randn(2, 3, 8, 8)))
+    assert plan.graphs[0] is plan.graphs[1]
+
+
+@pytest.mark.parametrize("kind", [Small, Windows, Tokens])
+def test_the_exported_graph_is_the_model_too(kind):
+    model = randomised(kind())
+    graph = trace(model, (3, 8, 8), "export")
+    assert graph.meta["frontend"] == "export"
+    for batch in (2, 5):
+        x = torch.randn(batch, 3, 8, 8)
+        torch.testing.assert_close(graph(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_an_exported_program_comes_in_as_it_is(tmp_path):
+    model = randomised(Small())
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (torch.zeros(2, 3, 8, 8),), dynamic_shapes=({0: batch},), strict=False)
+    torch.export.save(program, tmp_path / "small.pt2")
+    graph = trace(torch.export.load(tmp_path / "small.pt2").module(), (3, 8, 8))
+    x = torch.randn(3, 3, 8, 8)
+    assert torch.equal(graph(x), model(x))
+    assert any("blocks.0" in n.meta.get("outputs_of", ()) for n in graph.graph.nodes)
+
+
+def test_a_program_for_one_batch_size_is_refused():
+    program = torch.export.export(randomised(Small()), (torch.zeros(2, 3, 8, 8),), strict=False)
+    with pytest.raises(TraceError, match="batch of exactly 2"):
+        trace(program.module(), (3, 8, 8))
+
+
+def test_when_recording_fails_export_is_tried_and_both_reasons_are_given():
+    with pytest.raises(TraceError, match=r"record: .*export: "):
+        trace(Branches(), (3, 8, 8))

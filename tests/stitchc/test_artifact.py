@@ -1,0 +1,167 @@
+"""Artifacts: whole or not at all, equal for equal plans, refused when changed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import stitchc
+from stitchc import artifact
+from stitchc.passes.errors import OutputError, VerificationError
+
+
+def make(plan, options, fill, out: Path, force: bool = False) -> dict:
+    with artifact.staging(out, force) as folder:
+        fill(folder)
+        return artifact.write(plan, folder, options=options)
+
+
+def test_an_artifact_is_complete_and_says_so(plan, options, fill, tmp_path):
+    record = make(plan, options, fill, tmp_path / "out")
+    out = tmp_path / "out"
+    assert {p.name for p in out.iterdir()} == {
+        "model.py", "model.safetensors", "plan.json", "recipe.toml", "report.html", "README.md",
+    }  # fmt: skip
+    assert artifact.read(out) == json.loads((out / "plan.json").read_text()) == record
+    assert set(record["files"]) == {p.name for p in out.iterdir()} - {"plan.json"}
+    artifact.check_hashes(out, record)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_plan_json_keeps_the_contract(plan, options, fill, tmp_path):
+    record = make(plan, options, fill, tmp_path / "out")
+    assert record["schema"] == 1
+    assert set(record["models"][0]) >= {"name", "source", "sha256", "licence", "params", "macs", "accuracy"}
+    assert record["budget"] == {"flops": 10_000_000}
+    assert record["candidates"] == {"total": 6, "feasible": 5}
+    front, adapter, back = record["chain"]
+    assert (front["model"], front["from"], front["to"]) == ("resnet", None, "stem")
+    assert (adapter["adapter"]["name"], adapter["adapter"]["params"], adapter["adapter"]["macs"]) == (
+        "conv3x3",
+        4640,
+        295_936,
+    )
+    assert (back["model"], back["from"], back["to"]) == ("plain", "features_3", None)
+    assert record["similarity"] == pytest.approx(0.912) and record["rank"] == "cka"
+    assert set(record["cost"]) == {"params", "macs", "flops", "size_bytes", "memory_bytes", "latency_ms"}
+    assert record["trainable_params"] == 4640 and record["accuracy"] is None
+    assert record["verified"]["batches"] == [1, 3] and record["verified"]["argmax_agreement"] == 1.0
+    assert record["seconds"] == {"trace": 0.71, "fit": 1.2}
+    assert record["versions"]["stitchc"] == stitchc.__version__
+
+
+def test_the_same_plan_gives_the_same_bytes_elsewhere_and_later(plan, options, fill, tmp_path):
+    first, second = tmp_path / "one", tmp_path / "deeper" / "two"
+    make(plan, options, fill, first)
+    make(plan, options, fill, second)
+    for path in first.iterdir():
+        mine, other = path.read_text(), (second / path.name).read_text()
+        if path.name == "plan.json":
+            mine, other = (re.sub(r'"date": "[^"]*"', "", text) for text in (mine, other))
+        assert mine == other, path.name
+    assert all(str(tmp_path) not in path.read_text() for path in first.iterdir())
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ZeroDivisionError), artifact.staging(tmp_path / "a" / "b" / "out") as folder:
+        (folder / "model.py").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_refused_even_with_force(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years")
+    for force in (False, True):
+        with pytest.raises(OutputError, match="not made by stitchc"), artifact.staging(tmp_path / "out", force):
+            pytest.fail("must not begin")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years"
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="is a file"), artifact.staging(tmp_path / "out", True):
+        pytest.fail("must not begin")
+
+
+def test_an_empty_folder_is_taken(plan, options, fill, tmp_path):
+    (tmp_path / "out").mkdir()
+    make(plan, options, fill, tmp_path / "out")
+    assert (tmp_path / "out" / "plan.json").is_file() and len(list(tmp_path.iterdir())) == 1
+
+
+def test_force_replaces_ours_and_keeps_the_rest(plan, options, fill, tmp_path):
+    out = tmp_path / "out"
+    make(plan, options, fill, out)
+    (out / "notes.txt").write_text("mine")
+    (out / "model.py").write_text("changed")
+    with pytest.raises(OutputError, match="--force"):
+        make(plan, options, fill, out)
+    assert (out / "model.py").read_text() == "changed"
+    make(plan, options, fill, out, force=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert "Stitched" in (out / "model.py").read_text()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_failed_replacement_keeps_the_old_artifact(plan, options, fill, tmp_path):
+    out = tmp_path / "out"
+    make(plan, options, fill, out)
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    with pytest.raises(ZeroDivisionError), artifact.staging(out, True):
+        raise ZeroDivisionError
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+
+
+def test_a_new_file_never_overwrites_one_of_the_user(plan, options, fill, tmp_path):
+    out = tmp_path / "out"
+    make(plan, options, fill, out)
+    (out / "model.onnx").write_text("mine")
+    with (
+        pytest.raises(OutputError, match=r"model\.onnx that stitchc did not write"),
+        artifact.staging(out, True) as folder,
+    ):
+        (folder / "model.onnx").write_text("ours")
+    assert (out / "model.onnx").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_to_a_folder_stays_a_link(plan, options, fill, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    make(plan, options, fill, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "plan.json").is_file()
+
+
+def test_reading_what_is_no_artifact(tmp_path):
+    with pytest.raises(OutputError, match="no artifact"):
+        artifact.read(tmp_path)
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(OutputError, match="cannot be read"):
+        artifact.read(tmp_path)
+    (tmp_path / "plan.json").write_text('{"name": "a web app"}')
+    with pytest.raises(OutputError, match="not a plan of stitchc"):
+        artifact.read(tmp_path)
+
+
+def test_verify_notices_what_was_changed(plan, options, fill, tmp_path):
+    make(plan, options, fill, tmp_path / "out")
+    found = stitchc.verify(tmp_path / "out")
+    assert (found.module_max_abs, found.onnx_max_abs, found.argmax_agreement, found.batches) == (0.0, None, 1.0, (1, 3))
+    weights = tmp_path / "out" / "model.safetensors"
+    weights.write_bytes(b"Weights")
+    with pytest.raises(VerificationError, match="is not the file that stitchc wrote"):
+        stitchc.verify(tmp_path / "out")
+    weights.unlink()
+    with pytest.raises(VerificationError, match="is missing"):
+        stitchc.verify(tmp_path / "out")
+
+
+def test_loading_gives_the_network_and_leaves_no_trace(plan, options, fill, tmp_path):
+    make(plan, options, fill, tmp_path / "out")
+    network = stitchc.load(tmp_path / "out")
+    assert not network.training and network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    assert not (tmp_path / "out" / "__pycache__").exists()
+    model = artifact.as_model(tmp_path / "out")
+    assert model.input == plan.models[0].input and model.name == "out"

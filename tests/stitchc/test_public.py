@@ -1,0 +1,33 @@
+"""The public names: lazy, and functions even where a module has the same name."""
+
+import subprocess
+import sys
+
+import pytest
+
+import stitchc
+
+
+def test_import_is_light():
+    script = "import sys, stitchc; assert not {'torch', 'numpy', 'timm', 'rich', 'click'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["compile", "inspect", "compare", "cost", "evaluate", "load", "verify"])
+def test_names_are_functions_whatever_was_imported_before(name):
+    script = f"""
+import importlib, stitchc
+importlib.import_module("stitchc." + stitchc._HOME[{name!r}])
+import types
+assert isinstance(stitchc.{name}, types.FunctionType), stitchc.{name}
+from stitchc import {name}
+assert isinstance({name}, types.FunctionType)
+"""
+    done = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_errors_are_a_module_and_unknown_names_an_error():
+    assert issubclass(stitchc.errors.Infeasible, stitchc.errors.StitchError)
+    with pytest.raises(AttributeError):
+        stitchc.nonsense  # noqa: B018  # the attribute access is the test

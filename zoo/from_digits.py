@@ -1,0 +1,60 @@
+"""Models named `digits/<name>`: the embedded zoo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stitchc.passes.errors import ModelError, did_you_mean
+from stitchc.passes.model import InputSpec, Model
+
+from .naming import Words, words_of
+from .weights import fill_but_classifier, seeded
+
+FOLDER = Path(__file__).parent / "digits"
+NAMES = ("convnext", "mixer", "plain", "resnet", "vit")
+LICENCE = "MIT"
+
+
+def load(words: Words) -> Model:
+    """A network of the embedded zoo, with the accuracy that its record states.
+
+    Raises:
+        ModelError: there is none of that name.
+    """
+    from safetensors.torch import load_file
+
+    from .digits import data
+    from .digits.nets import NETS
+
+    name, options = words.body, words.options
+    if name not in NETS:
+        raise ModelError(
+            f"there is no network '{name}' in the embedded zoo",
+            f"{did_you_mean(name, list(NETS))} It has {', '.join(f'digits/{known}' for known in NETS)}.".strip(),
+        )
+    if options.input and options.input != data.SIZE:
+        raise ModelError(f"'{words.given}': the embedded networks take 1x8x8 and nothing else", "Leave input= out.")
+    classes = options.num_classes or data.CLASSES
+    with seeded():
+        module = NETS[name](classes)
+    fresh: tuple[str, ...] = ()
+    if options.weights:
+        fresh = fill_but_classifier(module, load_file(FOLDER / f"{name}.safetensors"))
+    trained = options.weights and not fresh
+    return Model(
+        name=words.bare,
+        input=InputSpec(data.SIZE, data.MEAN, data.STD),
+        arch=words.bare if classes == data.CLASSES else words_of(words.bare, classes, options),
+        licence=LICENCE,
+        data="digits",
+        classes=classes,
+        accuracy=record(name)["accuracy"] if trained else None,
+        notes=(f"its classifier ({', '.join(fresh)}) is untrained",) if fresh else (),
+        module=module,
+    )
+
+
+def record(name: str) -> dict:
+    """What was written when the network was trained: accuracy, recipe, versions, date."""
+    return json.loads((FOLDER / f"{name}.json").read_text())

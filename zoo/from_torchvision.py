@@ -1,0 +1,119 @@
+"""Models named `torchvision/<name>[@WEIGHTS]`: torchvision's classification models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from stitchc.passes.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.model import InputSpec, Model
+
+from .inputs import assumed
+from .naming import Words, words_of
+from .network import reachable
+from .weights import fill_but_classifier, seeded
+
+LICENCE = "BSD-3-Clause"
+SWAG_LICENCE = "CC-BY-NC-4.0"  # that of the weights torchvision took over from facebookresearch/SWAG
+
+
+def load(words: Words) -> Model:
+    """A classification model of torchvision with the weights of an entry, by default its DEFAULT.
+
+    Raises:
+        ModelError: no such model or entry. WeightsUnavailable: the weights are neither cached nor reachable.
+    """
+    name, _, entry_name = words.body.partition("@")
+    options = words.options
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ModelError(
+            f"torchvision has no classification model '{name}'",
+            did_you_mean(name, known) or "`stitchc zoo list torchvision/` names them.",
+        )
+    entry = _entry(name, entry_name)
+    state = _state(entry, words) if options.weights else None
+    own_classes = len(entry.meta["categories"])
+    classes = options.num_classes or own_classes
+    module = _build(name, classes, words, entry)
+    fresh = fill_but_classifier(module, state) if state is not None else ()
+    trained = state is not None and not fresh
+    return Model(
+        name=words.bare,
+        input=input_of(entry),
+        arch=words_of(f"torchvision/{name}", classes, options),
+        licence=SWAG_LICENCE if options.weights and "SWAG" in entry.name else LICENCE,
+        classes=classes,
+        accuracy=_accuracy(entry) if trained else None,
+        notes=(f"its classifier ({', '.join(fresh)}) is untrained",) if fresh else (),
+        module=module,
+    )
+
+
+def input_of(entry: Any) -> InputSpec:
+    """The input that the transforms of a weights entry make."""
+    preset = entry.transforms()
+    if not hasattr(preset, "crop_size"):
+        return assumed()
+    (side,), (resized,) = preset.crop_size, preset.resize_size
+    return InputSpec(
+        (3, side, side), tuple(preset.mean), tuple(preset.std), preset.interpolation.value, crop=side / resized
+    )
+
+
+def _entry(name: str, wanted: str) -> Any:
+    weights: Any = models.get_model_weights(name)
+    if not wanted or wanted == "DEFAULT":
+        return weights.DEFAULT
+    if wanted not in weights.__members__:
+        raise ModelError(f"torchvision/{name} has no weights '{wanted}'", f"It has {', '.join(weights.__members__)}.")
+    return weights[wanted]
+
+
+def _build(name: str, classes: int, words: Words, entry: Any) -> nn.Module:
+    extra: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        extra["init_weights"] = True  # their default, which they warn of
+    size = words.options.input
+    if name.startswith("vit_"):
+        height = size[1] if size else input_of(entry).size[1]
+        extra["image_size"] = height
+    try:
+        with seeded():
+            return models.get_model(name, weights=None, num_classes=classes, **extra)
+    except Exception as error:  # whatever torchvision says of arguments that it cannot take
+        raise ModelError(f"torchvision cannot build '{words.given}': {error}", "Leave the options out.") from error
+
+
+def _state(entry: Any, words: Words) -> dict[str, Tensor]:
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(entry.url).path).name
+    if not file.exists() and not reachable(entry.url):
+        raise unavailable(words, f"they are not in {file.parent}, and {urlsplit(entry.url).hostname} cannot be reached")
+    try:
+        return entry.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
+    except OSError as error:
+        raise unavailable(words, str(error)) from error
+    except Exception as error:  # torch raises errors of many kinds for a broken file
+        raise BadCheckpoint(
+            f"the downloaded weights in {file} cannot be read: {error}", "Delete that file and try again."
+        ) from error
+
+
+def unavailable(words: Words, reason: str) -> WeightsUnavailable:
+    """The error for pretrained weights that cannot be had, with the ways out."""
+    return WeightsUnavailable(
+        f"the weights of {words.bare} are not available: {reason}",
+        f"Write '{words.bare}?weights=none' for a seeded random initialisation, or give a local file: "
+        f"path/weights.safetensors with --arch {words.bare.partition('@')[0]}.",
+    )
+
+
+def _accuracy(entry: Any) -> float | None:
+    top1 = entry.meta.get("_metrics", {}).get("ImageNet-1K", {}).get("acc@1")
+    return None if top1 is None else top1 / 100

@@ -1,0 +1,209 @@
+"""Images by name (interface.md, DATA), shown to each model through its own input transform."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stitchc.passes.errors import DataError, did_you_mean
+from stitchc.passes.model import InputSpec
+
+from . import datasets, pictures
+from .pictures import Pictures
+from .sampling import order
+from .transforms import normalised, pixels
+
+#: Transformed images that are kept in memory, all transforms of one set together; beyond, each sweep decodes again.
+CACHED_BYTES = 1 << 30
+_WORKERS = min(8, os.cpu_count() or 1)
+_QUERY = re.compile(r"\?(\w+=[^?&]*(?:&\w+=[^?&]*)*)$")
+_FORMS = (
+    "digits, random, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, cifar100:DIR, imagenette:DIR, pets:DIR, dtd:DIR, "
+    "food101:DIR"
+)
+
+
+@dataclass(frozen=True)
+class _Options:
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    by_prefix: bool = False
+
+
+class ImageSet:
+    """Images in a fixed order, as `stitchc.passes.Images` asks for. Made by `images`.
+
+    name: the words they were named by. labels: int64 [images] or None. classes: how many classes there are, None when
+    unlabelled. noise: whether they are no pictures at all.
+    """
+
+    def __init__(self, name: str, source: Pictures, indices: Sequence[int]):
+        self.name = name
+        self.noise = source.noise
+        self.classes = source.classes
+        self.labels: Tensor | None = None
+        if source.labels is not None:
+            self.labels = torch.tensor([source.labels[index] for index in indices], dtype=torch.int64)
+        source.select(indices)
+        self._source = source
+        self._indices = indices
+        self._caches: dict[tuple, _Cache] = {}
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} images of {self.name}>"
+
+    def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        """Images start..stop in order, as float32 [n <= size, *spec.size], transformed as `spec` says. Re-iterable.
+
+        Raises:
+            DataError: a file that is no picture, or a number of channels that no picture has.
+        """
+        stop = len(self) if stop is None else min(stop, len(self))
+        spans = [range(first, min(first + size, stop)) for first in range(start, stop, size)]
+        cache = self._cache(spec)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            ahead: list[list[Future[np.ndarray] | np.ndarray]] = [
+                self._begin(span, spec, cache, pool) for span in spans[:1]
+            ]
+            for number, span in enumerate(spans):
+                current = ahead.pop()
+                if number + 1 < len(spans):  # the next batch is decoded while the model looks at this one
+                    ahead.append(self._begin(spans[number + 1], spec, cache, pool))
+                arrays = [item.result() if isinstance(item, Future) else item for item in current]
+                if cache is not None:
+                    cache.put(span, arrays)
+                yield normalised(torch.from_numpy(np.stack(arrays)), spec)
+
+    def _begin(
+        self, span: range, spec: InputSpec, cache: _Cache | None, pool: ThreadPoolExecutor
+    ) -> list[Future[np.ndarray] | np.ndarray]:
+        """Each image of `span`, or the promise of it."""
+
+        def decode(position: int) -> np.ndarray:
+            return pixels(self._source.read(self._indices[position]), spec)
+
+        if cache is None:
+            return [pool.submit(decode, position) for position in span]
+        return [
+            cache.images[position] if cache.filled[position] else pool.submit(decode, position) for position in span
+        ]
+
+    def _cache(self, spec: InputSpec) -> _Cache | None:
+        key = (spec.size, spec.interpolation, spec.crop)
+        if key not in self._caches:
+            needed = len(self) * int(np.prod(spec.size))
+            if needed + sum(cache.images.nbytes for cache in self._caches.values()) > CACHED_BYTES:
+                return None
+            self._caches[key] = _Cache(np.empty((len(self), *spec.size), np.uint8), np.zeros(len(self), bool))
+        return self._caches[key]
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """Transformed images of one transform, uint8 [images, channels, height, width], and which of them are there."""
+
+    images: np.ndarray
+    filled: np.ndarray
+
+    def put(self, span: range, arrays: list[np.ndarray]) -> None:
+        for position, array in zip(span, arrays, strict=True):
+            self.images[position] = array
+            self.filled[position] = True
+
+
+def images(words: str) -> ImageSet:
+    """The images that `words` name, as `digits?split=test&limit=100` or `folder:photos?seed=1`.
+
+    The same words give the same images in the same order, shuffled by `seed` (0): they go round the classes one of each
+    in turn, so that every prefix, and every `limit`, is balanced. Without `split` a set that has splits gives its
+    training images, as the images are mostly wanted for probing; `?split=test` gives the others.
+
+    Raises:
+        DataError: words that mean nothing, files that are missing or hold no pictures.
+    """
+    body, options = words, _Options()
+    if match := _QUERY.search(words):
+        body, options = words[: match.start()], _options(words, match[1])
+    form, colon, place = body.partition(":")
+    source = _source(form, place, bool(colon), options, words)
+    if source.noise:  # as many as were asked for, the same first ones however many
+        return ImageSet(words, source, range(source.count))
+    return ImageSet(words, source, order(source.count, source.labels, options.limit, options.seed))
+
+
+def _source(form: str, place: str, colon: bool, options: _Options, words: str) -> Pictures:
+    folders: dict[str, Callable[[Path, str | None], Pictures]] = {
+        "cifar10": datasets.cifar10,
+        "cifar100": datasets.cifar100,
+        "imagenette": datasets.imagenette,
+        "pets": datasets.pets,
+        "dtd": datasets.dtd,
+        "food101": datasets.food101,
+    }
+    alone, placed = ("digits", "random"), ("folder", "tar", "npz", *folders)
+    if form not in (*alone, *placed):
+        near = did_you_mean(form, [*alone, *placed])
+        if not near and Path(words).expanduser().exists():
+            near = f"Write '{'folder' if Path(words).expanduser().is_dir() else 'tar'}:{words}'."
+        raise DataError(
+            f"'{words}' names no images: there is no form '{form}'", f"{near} The forms are {_FORMS}.".strip()
+        )
+    if form in alone and colon:
+        raise DataError(f"'{words}': {form} takes no path", f"Write '{form}' alone.")
+    if form in placed and not place:
+        raise DataError(f"'{words}' does not say where the images are", f"Write it as {form}:PATH.")
+    if options.by_prefix and form not in ("folder", "tar"):
+        raise DataError(f"'{words}': labels=prefix is for folders and tars", "Leave labels= out.")
+    if options.split and form in ("npz", "random"):
+        raise DataError(f"'{words}': {form} has no splits", "Leave split= out.")
+    path = Path(place).expanduser()
+    if form == "digits":
+        return datasets.digits(options.split)
+    if form == "random":
+        return datasets.noise(options.limit, options.seed)
+    if form == "folder":
+        return pictures.from_folder(path, options.split, options.by_prefix)
+    if form == "tar":
+        return pictures.from_tar(path, options.split, options.by_prefix)
+    if form == "npz":
+        return datasets.arrays(path)
+    return folders[form](path, options.split)
+
+
+def _options(words: str, query: str) -> _Options:
+    given = dict(pair.split("=", 1) for pair in query.split("&"))
+    known = ("split", "limit", "seed", "labels")
+    for key, text in given.items():
+        if key not in known:
+            raise DataError(
+                f"'{words}': there is no option '{key}'",
+                f"{did_you_mean(key, list(known))} The options are {', '.join(known)}.".strip(),
+            )
+        if not text:
+            raise DataError(f"'{words}': {key} has no value", f"Write {key}=... or leave it out.")
+    if given.get("labels", "prefix") != "prefix":
+        raise DataError(f"'{words}': labels can only be read by 'prefix'", "Write labels=prefix, or leave it out.")
+    return _Options(
+        split=given.get("split"),
+        limit=_whole(words, "limit", given["limit"], least=1) if "limit" in given else None,
+        seed=_whole(words, "seed", given["seed"], least=0) if "seed" in given else 0,
+        by_prefix="labels" in given,
+    )
+
+
+def _whole(words: str, key: str, text: str, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise DataError(f"'{words}': {key} is '{text}'", f"It must be a whole number, at least {least}.")
+    return int(text)

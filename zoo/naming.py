@@ -1,0 +1,198 @@
+"""What the words that name a model say: which form they are, and the options after the question mark."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+from stitchc.passes.errors import ModelError, did_you_mean
+
+CHECKPOINTS = (".pt", ".pth", ".safetensors")
+FORMS = (
+    "timm/NAME, torchvision/NAME, digits/NAME, FILE.pt2, a checkpoint (.pt, .pth, .safetensors), "
+    "or FILE.py:FACTORY; `stitchc zoo list` names them"
+)
+_QUERY = re.compile(r"\?(\w+=[^?&\"'()]*(?:&\w+=[^?&\"'()]*)*)$")
+_CODE = re.compile(r"^(?P<file>.+?\.py):(?P<call>.+)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may follow any name: `?weights=none&num_classes=10&input=3x32x32&mean=0.5&std=0.5,0.5,0.5&name=mine`."""
+
+    weights: bool = True
+    num_classes: int | None = None
+    input: tuple[int, int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """A model's name taken apart.
+
+    form: "timm", "torchvision", "digits", "exported" (.pt2), "checkpoint" or "code" (.py:factory).
+    body: what follows the form's prefix: "resnet50.a1_in1k", "resnet50@IMAGENET1K_V2", "a.pt", "nets.py:make('x')".
+    given: all of it, as it was written.
+    """
+
+    form: str
+    body: str
+    options: Options = field(default_factory=Options)
+    given: str = ""
+
+    @property
+    def bare(self) -> str:
+        """The words without their options."""
+        return f"{self.form}/{self.body}" if self.form in ("timm", "torchvision", "digits") else self.body
+
+    @property
+    def code(self) -> tuple[Path, str]:
+        """Of form "code": the file and the call in it."""
+        match = _CODE.match(self.body)
+        assert match is not None
+        return Path(match["file"]).expanduser(), match["call"].strip()
+
+
+def parse(given: str) -> Words:
+    """Takes the words that name a model apart (interface.md, MODEL).
+
+    Raises:
+        ModelError: no such form, no such option, or an option with a value that means nothing.
+    """
+    body, options = given, Options()
+    if (match := _QUERY.search(given)) and not Path(given).exists():
+        body = given[: match.start()]
+        options = _options(given, match[1])
+    if code := _CODE.match(body):
+        return Words("code", body, options, given) if code["call"].strip() else _refuse(given)
+    prefix, slash, rest = body.partition("/")
+    if slash and rest and prefix in ("timm", "torchvision", "digits"):
+        return Words(prefix, rest, options, given)
+    suffix = Path(body).suffix.lower()
+    if suffix == ".pt2":
+        return Words("exported", body, options, given)
+    if suffix in CHECKPOINTS:
+        return Words("checkpoint", body, options, given)
+    return _refuse(given)
+
+
+def _refuse(given: str) -> Words:
+    bare = given.split("?")[0]
+    if bare.endswith(".py"):
+        raise ModelError(
+            f"'{given}' names a Python file, but not what in it makes the model",
+            f"Write '{bare}:factory', or '{bare}:make(\"name\")', after a function in that file.",
+        )
+    same = [name for name in names() if name.split("/", 1)[1] == bare]
+    if same:
+        raise ModelError(f"'{given}' does not say whose model it is", f"Write {' or '.join(map(repr, same))}.")
+    raise ModelError(f"'{given}' names no model: it has none of the known forms", _hint(bare))
+
+
+def _hint(bare: str) -> str:
+    near = did_you_mean(bare, names(), cutoff=0.75)
+    return f"{near} The forms are {FORMS}.".strip()
+
+
+def _options(given: str, query: str) -> Options:
+    values: dict[str, object] = {}
+    for pair in query.split("&"):
+        key, _, text = pair.partition("=")
+        if key not in _READ:
+            raise ModelError(
+                f"'{given}': there is no option '{key}'",
+                f"{did_you_mean(key, list(_READ))} The options are {', '.join(_READ)}.".strip(),
+            )
+        read, example = _READ[key]
+        try:
+            values[key] = read(text)
+        except ValueError:
+            raise ModelError(f"'{given}': '{text}' is no value for '{key}'", f"Write it as {key}={example}.") from None
+    return Options(**values)  # type: ignore[arg-type] # keys and types are those of _READ
+
+
+def _read_weights(text: str) -> bool:
+    if text != "none":
+        raise ValueError(text)
+    return False
+
+
+def _read_size(text: str) -> tuple[int, int, int]:
+    channels, height, width = (_positive(part) for part in text.split("x"))
+    return channels, height, width
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def _read_floats(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _read_deviations(text: str) -> tuple[float, ...]:
+    deviations = _read_floats(text)
+    if not all(d > 0 for d in deviations):
+        raise ValueError(text)
+    return deviations
+
+
+def _read_name(text: str) -> str:
+    if not text:
+        raise ValueError(text)
+    return text
+
+
+_READ = {
+    "weights": (_read_weights, "none"),
+    "num_classes": (_positive, "10"),
+    "input": (_read_size, "3x224x224"),
+    "mean": (_read_floats, "0.485,0.456,0.406"),
+    "std": (_read_deviations, "0.229,0.224,0.225"),
+    "name": (_read_name, "mine"),
+}
+
+
+@cache
+def _all_names() -> tuple[str, ...]:
+    import timm
+    from torchvision import models
+
+    from .from_digits import NAMES
+
+    digits = [f"digits/{name}" for name in NAMES]
+    torchvision = [f"torchvision/{name}" for name in models.list_models(module=models)]
+    return (*digits, *torchvision, *(f"timm/{name}" for name in timm.list_models()))
+
+
+def names(pattern: str | None = None) -> list[str]:
+    """Every name that `load` knows without a file: the embedded zoo, torchvision's classification models, timm's.
+
+    pattern: as of a shell ("timm/resnet*"); without * ? or [, all names that contain it. timm's pretrained tags are
+    named too where the pattern holds a dot ("timm/resnet50.*").
+    """
+    found = _all_names()
+    if pattern is None:
+        return list(found)
+    if "." in pattern:
+        import timm
+
+        found = (*found, *(f"timm/{name}" for name in timm.list_pretrained()))
+    if not any(mark in pattern for mark in "*?["):
+        pattern = f"*{pattern}*"
+    return [name for name in found if fnmatch(name, pattern)]
+
+
+def words_of(bare: str, classes: int | None, options: Options) -> str:
+    """The words that build an architecture with this many classes, for the input that the options ask for."""
+    query = [f"num_classes={classes}"] if classes is not None else []
+    if options.input:
+        query.append("input=" + "x".join(map(str, options.input)))
+    return bare + ("?" + "&".join(query) if query else "")
