@@ -41,7 +41,7 @@ def localise(program: Program) -> None:
 def _sizes(node: Node, known: dict[Node, tuple[int, ...]]) -> tuple[int, ...]:
     """The scalar's value at a few batch sizes: enough to tell any two of them apart."""
     if node.op == "call_method" and node.target == "size":
-        return _extent(node.args[0].meta["shape"][node.args[1]])  # type: ignore[union-attr, index]
+        return _extent(node.args[0].meta["shape"][node.args[1]])  # type: ignore[union-attr]
     parts = [known[a] if isinstance(a, Node) else (a,) * len(_SIZES) for a in node.args]
     return tuple(node.target(*values) for values in zip(*parts, strict=True))  # type: ignore[operator]
 

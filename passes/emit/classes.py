@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from .alike import Group, Member, absorb_shortened, absorb_unreturned
-from .body import find_loops, write_body
+from .body import write_body
 from .definition import ClassDef, Line, give_names
+from .items import find_loops
 from .layers import constructor
 from .names import class_name, is_name
 from .parameters import Parameter, unify
@@ -19,6 +20,7 @@ from .program import Memory, Program
 from .regroup import Region, is_chain
 from .slots import Slot, access, loop_over, slots
 from .text import Call, Hole, Items, Numbered, Piece, Repeat, Text, holes
+from .weights import tied_keys
 
 
 def make_classes(program: Program, root: Region) -> list[ClassDef]:
@@ -60,8 +62,9 @@ class _Maker:
             kind = class_name(region.path.split(".")[-1])
         children = set(slot.children)
         if is_chain(region) and slot.numbered:
-            base = self.sequence(slot, "super().__init__(", ")")
-            return ClassDef(kind, "nn.Sequential", [Line("", base)], None, [region.path], children=children)
+            steps = self.sequence(slot, "super().__init__(", ")")
+            setup = [Line("", steps), *(self.ties() if region is self.root else ())]
+            return ClassDef(kind, "nn.Sequential", setup, None, [region.path], children=children)
         base, setup = "nn.Module", [Line("super().__init__()", "")]
         if slot.leaf is not None:
             layer = constructor(slot.leaf, slot.path)
@@ -69,12 +72,22 @@ class _Maker:
             base, setup = str(layer.head), [Line("", Call("super().__init__", layer.args))]
             children |= {name for name, _ in slot.leaf.named_parameters()}
         setup += [line for line in self.declarations(slot, slot) if not line.makes(without)]
+        setup += self.ties() if region is self.root else ()
         items = find_loops(region.items, lambda path: loop_over(slot, path) if path else None)
         skipped = frozenset(slot.children[name].path for name in without)
         body = write_body(
             region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory, skipped
         )
         return ClassDef(kind, base, setup, body, [region.path], children=children)
+
+    def ties(self) -> list[Line]:
+        """The lines that make parameters of several names one, at the end of the whole program's `__init__`."""
+
+        def said(key: str) -> str:
+            path, _, name = key.rpartition(".")
+            return f"{access(self.top, path) if path else 'self'}.{name}"
+
+        return [Line(f"{said(a)} = ", said(b)) for a, b in tied_keys(self.program.state_dict()).items()]
 
     def access(self, slot: Slot, path: str) -> str:
         return "super().forward" if path == slot.path else access(slot, path)
@@ -84,7 +97,8 @@ class _Maker:
         for name, child in slot.children.items():
             here = access(owner, child.path)
             if child.tensor is not None:
-                yield _tensor(access(owner, slot.path) if slot is not owner else "self", name, here, child.tensor)
+                holder = "self" if slot is owner else access(owner, slot.path)
+                yield _tensor(holder, name, here, child.tensor)
                 continue
             if slot is owner:
                 module = self.module(child)
@@ -106,8 +120,8 @@ class _Maker:
             return "nn.Module()"
         if slot.numbered and slot.contiguous:
             pieces = _repeats(list(named.values()))
-            if len(pieces) == 1 and isinstance(pieces[0], Repeat):
-                (only,) = pieces
+            only = pieces[0]
+            if len(pieces) == 1 and isinstance(only, Repeat):
                 return Items("nn.ModuleList(", (Repeat(only.count, only.items, star=False),), ")")
             return Items("nn.ModuleList([", pieces, "])")
         if span := _numbered(named, pairs=False):
@@ -132,7 +146,9 @@ class _Maker:
         flags = tuple(Parameter(flag, False, "bool") for flag in made.flags)
         made.paths = [member.region.path for member in group]
         made.parameters, made.fills = (*unified.parameters, *flags), unified.fills
-        stored = {name for names in unified.used[in_setup:] for name in names} | {f for f in made.flags if made.reads(f)}
+        stored = {name for names in unified.used[in_setup:] for name in names} | {
+            f for f in made.flags if made.reads(f)
+        }
         made.stored = tuple(p.name for p in made.parameters if p.name in stored)
         for member, values in zip(group, unified.arguments, strict=True):
             given = (*values, *(flag not in member.absent for flag in made.flags))

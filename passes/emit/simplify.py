@@ -109,7 +109,7 @@ def nest_concatenations(program: Program) -> None:
 def _concatenated(node: Node) -> list[Node] | None:
     if node.target is not torch.cat or not node.args or not isinstance(node.args[0], list | tuple):
         return None
-    return list(node.args[0])  # type: ignore[arg-type]
+    return list(node.args[0])
 
 
 def _hoist(node: Node) -> None:
@@ -174,7 +174,7 @@ def _as_layer(node: Node, path: str, program: Program) -> nn.Module | None:
     if given is None or not isinstance(node.args[0], Node):
         return None
     tensors = {}
-    for name in _TENSORS[node.target]:  # type: ignore[index]
+    for name in _TENSORS[node.target]:
         value = given.pop(name, None)
         if value is None:
             continue

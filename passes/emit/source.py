@@ -34,8 +34,6 @@ def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tie
     body: list[str] = []
     for made in classes:
         body += ["", "", *_class(made)]
-    if tied:
-        body += [f"        self.{here} = self.{there}" for here, there in tied.items()]
     text = "\n".join(body)
     imports = ["import json", *(["from collections import OrderedDict"] if "OrderedDict(" in text else [])]
     imports += ["from pathlib import Path", "", "import torch"]

@@ -269,10 +269,9 @@ def _lines(doc: Any, indent: int) -> list[str]:
     flat = _flat(doc)
     if indent + len(flat) <= WIDTH or not isinstance(doc, Group) or not doc.items:
         return [" " * indent + flat]
-    if len(doc.items) == 1 and isinstance(doc.items[0], Group):  # hug: nn.Sequential(OrderedDict([ ... ]))
-        inner = doc.items[0]
-        if not inner.opening.startswith("*"):
-            return _lines(Group(doc.opening + inner.opening, inner.items, inner.closing + doc.closing), indent)
+    only = doc.items[0] if len(doc.items) == 1 else None
+    if isinstance(only, Group) and not only.opening.startswith("*"):  # hug: nn.Sequential(OrderedDict([ ... ]))
+        return _lines(Group(doc.opening + only.opening, only.items, only.closing + doc.closing), indent)
     lines = [" " * indent + doc.opening]
     for item in doc.items:
         inner = _lines(item, indent + 4)
