@@ -49,19 +49,35 @@ def write_body(
     leaves: dict[str, nn.Module],
     memory: Memory,
     skipped: frozenset[str] = frozenset(),
+    unadded: bool = False,
 ) -> Body:
     """`items` are the region's, with loops in them. `access` names layers and tensors.
 
     Whatever is moved into the expression that uses it, memory is read and written in the graph's own order.
-    skipped: paths of modules that are taken to return what they are given.
+    skipped: paths of modules that are taken to return what they are given. unadded: leave out the addition of an input
+    that the region ends in.
     """
     aliases: dict[Node, Node] = {}
+    if unadded and (addition := shortcut_added(region)):
+        aliases[addition[0]] = addition[1]
+        items = [item for item in items if item is not addition[0]]
     for item in items:
         if not isinstance(item, Loop) and path_of(item) in skipped:
             (given,) = mentions(item)
             aliases[outputs_of(item)[0]] = aliases.get(given, given)
     kept = [item for item in items if isinstance(item, Loop) or path_of(item) not in skipped]
     return _BodyWriter(region, kept, access, leaves, memory, aliases).write()
+
+
+def shortcut_added(region: Region) -> tuple[Node, Node] | None:
+    """Where a region ends in adding its input to something: the addition, and the something."""
+    last = region.items[-1] if region.items else None
+    if not isinstance(last, Node) or region.outputs != [last] or len(region.inputs) != 1:
+        return None
+    if target_name(last) != "add" or last.kwargs or len(last.args) != 2 or region.inputs[0] not in last.args:
+        return None
+    others = [a for a in last.args if a is not region.inputs[0]]
+    return (last, others[0]) if len(others) == 1 and isinstance(others[0], Node) else None
 
 
 class _BodyWriter:
@@ -264,7 +280,7 @@ class _BodyWriter:
             wish = self.wish(target, statement, s, last, joins)
             free = [names[n] for n in dying if names[n] not in alive]
             reused = free[0] if free and (wish == "x" or not joins) else None
-            goes_on = any(p == Ref(n) for p in statement.expression.parts[:1] for n in dying if names[n] == reused)
+            goes_on = _continues(statement.expression, [n for n in dying if names[n] == reused])
             names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(wish, alive)
             return
         wishes = ["q", "k", "v"] if len(statement.targets) == 3 and self.is_attention(statement) else None
@@ -287,6 +303,12 @@ class _BodyWriter:
     def is_attention(self, statement: Statement) -> bool:
         text = "".join(p for p in statement.expression.parts if isinstance(p, str))
         return "qkv" in text or "ttention" in self.region.kind or "attn" in self.region.path
+
+
+def _continues(expression: Expression, values: list[Node]) -> bool:
+    """Whether the expression is one of the values with methods called on it: it may go on under that name."""
+    first, rest = expression.parts[0], expression.parts[1:2]
+    return not expression.is_formula and any(first == Ref(n) for n in values) and str(*rest).startswith(".")
 
 
 def _is_stage(item: Item) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .alike import Group, Member, absorb_shortened, absorb_unreturned
+from .alike import Group, Member, absorb_shortened, absorb_unadded
 from .body import write_body
 from .definition import ClassDef, Line, give_names
 from .items import find_loops
@@ -48,14 +48,17 @@ class _Maker:
                 draft = self.draft(region)
                 alike.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
             groups = absorb_shortened(list(alike.values()), self.draft)
-            for group in absorb_unreturned(groups):
+            for group in absorb_unadded(groups, self.draft):
                 made[min(order[member.region] for member in group)] = self.merge(group)
         classes = [made[i] for i in sorted(made)]
         give_names(classes)
         return classes
 
-    def draft(self, region: Region, without: frozenset[str] = frozenset()) -> ClassDef:
-        """The class of one region alone, with a hole for each literal. without: children that are left out of it."""
+    def draft(self, region: Region, without: frozenset[str] = frozenset(), unadded: bool = False) -> ClassDef:
+        """The class of one region alone, with a hole for each literal.
+
+        without: children that are left out of it. unadded: leave out the addition of its input that it ends in.
+        """
         slot = self.slot_of[region.path]
         kind = region.kind or "Stitched"
         if region.kind == "Sequential":
@@ -76,7 +79,7 @@ class _Maker:
         items = find_loops(region.items, lambda path: loop_over(slot, path) if path else None)
         skipped = frozenset(slot.children[name].path for name in without)
         body = write_body(
-            region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory, skipped
+            region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory, skipped, unadded
         )
         return ClassDef(kind, base, setup, body, [region.path], children=children)
 

@@ -142,22 +142,9 @@ def test_torchvision_is_exact(name, tmp_path):
     assert largest_difference(plan.stitched, tmp_path, size) == 0
 
 
-TIMM = [
-    "levit_128s",
-    "mobilevit_xxs",
-    "mixer_s32_224",
-    "deit_tiny_distilled_patch16_224",
-    "swin_tiny_patch4_window7_224",
-]
-TIMM += [
-    "convit_tiny",
-    "mvitv2_tiny",
-    "maxvit_nano_rw_256",
-    "coat_tiny",
-    "volo_d1_224",
-    "sequencer2d_s",
-    "hrnet_w18_small",
-]
+TIMM = ["levit_128s", "mobilevit_xxs", "mixer_s32_224", "deit_tiny_distilled_patch16_224", "convit_tiny"]
+TIMM += ["swin_tiny_patch4_window7_224", "mvitv2_tiny", "maxvit_nano_rw_256", "coat_tiny", "volo_d1_224"]
+TIMM += ["sequencer2d_s", "hrnet_w18_small"]
 
 
 @pytest.mark.slow

@@ -143,8 +143,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).reshape(-1, 5, 3, 2, 8).permute(2, 0, 3, 1, 4).unbind(0)
-        x = (q @ k.transpose(-2, -1) * 8**-0.5).softmax(-1) @ v
-        x = x.transpose(1, 2).reshape(-1, 5, 16)
+        x = q @ k.transpose(-2, -1) * 8**-0.5
+        x = (x.softmax(-1) @ v).transpose(1, 2).reshape(-1, 5, 16)
         return self.proj(x)
 
 
