@@ -283,7 +283,7 @@ class _BodyWriter:
             goes_on = _continues(statement.expression, [n for n in dying if names[n] == reused])
             names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(wish, alive)
             return
-        wishes = ["q", "k", "v"] if len(statement.targets) == 3 and self.is_attention(statement) else None
+        wishes = "qkv"[-len(statement.targets) :] if len(statement.targets) < 4 and self.is_attention(statement) else ""
         for k, target in enumerate(statement.targets):
             names[target] = fresh(wishes[k] if wishes else f"x{k + 1}", alive)
             alive = alive | {names[target]}
@@ -302,6 +302,8 @@ class _BodyWriter:
 
     def is_attention(self, statement: Statement) -> bool:
         text = "".join(p for p in statement.expression.parts if isinstance(p, str))
+        if len(statement.targets) == 2:
+            return "kv(" in text
         return "qkv" in text or "ttention" in self.region.kind or "attn" in self.region.path
 
 

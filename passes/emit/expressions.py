@@ -68,9 +68,9 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
     "reshape": ("size",) * 9,
     "view": ("size",) * 9,
     "expand": ("size",) * 9,
-    "unflatten": ("dim", "sizes"),
-    "chunk": ("chunks", "dim"),
-    "split": ("sizes", "dim"),
+    "unflatten": ("axis", "sizes"),
+    "chunk": ("chunks", "axis"),
+    "split": ("sizes", "axis"),
     "getitem": ("index",),
     "mul": ("scale",),
     "truediv": ("scale",),
@@ -161,7 +161,7 @@ class Writer:
         rank = len(receiver.meta.get("shape", ())) if isinstance(receiver, Node) else 9
         if name in ("reshape", "view") and len(args) > max(3, rank) and self.attends:
             sizes: list[Any] = ["size"] * len(args)
-            sizes[-2] = "heads"
+            sizes[-2] = "heads" if args[-2] != args[-1] else "size"  # equal ones are the height and width of a map
             hints = tuple(sizes)
         else:
             hints = _POSITIONS.get(name, ())
@@ -238,7 +238,7 @@ class Writer:
             parts += [", ", *inner.parts]
             depth = max(depth, inner.depth)
         for key, value in kwargs.items():
-            inner = self.value(value, key)
+            inner = self.value(value, "axis" if key == "dim" else key)
             parts += [", ", f"{key}=", *inner.parts]
             depth = max(depth, inner.depth)
         return Expression((f"{head}(", *parts[1:], ")"), _ATOM, depth + 1 if parts else 0)

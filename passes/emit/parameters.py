@@ -54,7 +54,7 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
     groups = {key: [i for i, k in enumerate(keys) if k == key] for key in varying}
     # Channels first, then sizes: most other numbers can be said in terms of them.
     groups = dict(sorted(groups.items(), key=lambda group: _rank(group[1], columns)))
-    channels = [key for key in keys if key in groups and _is_channels(groups[key], columns)]
+    channels = [key for key, column in zip(keys, columns, strict=True) if column[0].hint in _CHANNEL_HINTS]
     expressions: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
     parameters: list[tuple[Parameter, tuple[Any, ...]]] = []
     for key, places in groups.items():
@@ -63,7 +63,7 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
         if derived:
             expressions[key] = derived
             continue
-        wish = _wish(key, places, columns, channels, len({k for k in channels}))
+        wish = _wish(key, places, columns, channels)
         name = fresh(wish, taken | {p.name for p, _ in parameters})
         defaults = {_key(columns[i][0].default) for i in places}
         default = columns[places[0]][0].default if len(defaults) == 1 else ...
@@ -167,7 +167,8 @@ def _in_terms_of(name: str, pairs: list[tuple[int, int]], hints: set[str]) -> st
     return f"{name} // 2" if same_padding else None
 
 
-def _wish(key: Any, places: list[int], columns: list[tuple[Hole, ...]], channels: list[Any], kinds: int) -> str:
+def _wish(key: Any, places: list[int], columns: list[tuple[Hole, ...]], channels: list[Any]) -> str:
+    """What a parameter is called. channels: the values of all holes that count channels, in order."""
     hints = _hints(places, columns)
     if isinstance(columns[places[0]][0].value, Code):
         return hints[0]
@@ -177,7 +178,7 @@ def _wish(key: Any, places: list[int], columns: list[tuple[Hole, ...]], channels
     every = [h.hint for column in columns for h in column[:1]]
     noun = "channels" if any(h in _MAP_HINTS for h in every) else "dim"
     first, last = channels[0] == key, channels[-1] == key
-    if first and (last or kinds == 1):
+    if first and (last or len({k for k in channels if len(set(k)) > 1}) == 1):
         return noun
     if first:
         return f"in_{noun}"
