@@ -78,6 +78,9 @@ def write(
     (folder / "README.md").write_text(readme(record), encoding="utf-8")
     title = f"{record['chain'][0]['model']} to {record['chain'][-1]['model']}" if record["chain"] else "a plan"
     (folder / "report.html").write_text(page(title, CompileReport.of(plan, record).parts()), encoding="utf-8")
+    # Some libraries write for their user's eyes only; an artifact is as readable as any file that its user makes.
+    for path in folder.iterdir():
+        path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
     record |= {
         "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != PLAN},
         "versions": versions(),

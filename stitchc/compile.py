@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .passes.errors import InputError
 from .passes.model import Images, Model
 from .progress import Progress, Silent, stage
-from .subjects import model_of, probe_words
+from .subjects import arch_for, model_of, probe
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
@@ -81,9 +81,8 @@ def compile(
         models = []
         for given in (a, b):
             with stage(watcher, f"loading {given.name if isinstance(given, Model) else given}"):
-                models.append(model_of(given, trust_pickle=trust_pickle, arch=arch))
-        words, notes = probe_words(tuple(models), data)
-        images = _probe(words, probe_images)
+                models.append(model_of(given, trust_pickle=trust_pickle, arch=arch_for(given, arch)))
+        images, notes = probe(models, data, probe_images)
         chosen = None if front is None and back is None else "given"
         plan = Plan(_named_apart(models), seed=seed, images=images, notes=notes)
         plan = Pipeline(
@@ -103,7 +102,7 @@ def compile(
         if dry_run:
             return plan
         plan = Pipeline(synthesis(folder, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
-        hybrid, parents = _measure(plan, folder, evaluate or _test_split(words), device, watcher)
+        hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
 
@@ -195,20 +194,9 @@ def _check_device(device: str) -> None:
         raise InputError(f"compile computes on the processor only, not on '{device}'", "Leave --device out.")
 
 
-def _probe(words: str | Images, limit: int) -> Images:
-    """The probe images: at most `limit` of what the words name, unless they say how many themselves."""
-    if not isinstance(words, str):
-        return words
-    from .zoo import images
-
-    if "limit=" in words:
-        return images(words)
-    return images(f"{words}{'&' if '?' in words else '?'}limit={limit}")
-
-
-def _test_split(words: str | Images) -> str | None:
+def _test_split(probe: Images) -> str | None:
     """Images that were used neither to train the embedded zoo nor to fit."""
-    return "digits?split=test" if isinstance(words, str) and words.split("?")[0] == "digits" else None
+    return "digits?split=test" if probe.name.split("?")[0] == "digits" else None
 
 
 def _named_apart(models: list[Model]) -> tuple[Model, ...]:

@@ -1,4 +1,4 @@
-"""The JSON documents of the verbs, made from plans. Keys and their order are a contract; see the README of the JSON."""
+"""The JSON documents of the verbs, made from plans. Their keys are a contract: add, but change and drop none."""
 
 from __future__ import annotations
 
@@ -144,6 +144,11 @@ def notes(plan: Plan) -> list[str]:
     return [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
 
 
+def label(cut: Cut) -> str:
+    """A cut by the module whose output it is or, within a module, by its node: so it is told apart from others."""
+    return cut.path if cut.path and cut.path in cut.paths else cut.node
+
+
 def number(value: float | None) -> float | None:
     """JSON has no NaN."""
     return None if value is None or math.isnan(value) else float(value)
@@ -192,6 +197,7 @@ def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
             records.append({
                 "model": plan.models[link.model].name, "from": link.start, "to": link.end,
                 "from_path": start and start.path, "to_path": end and end.path,
+                "from_label": start and label(start), "to_label": end and label(end),
             })  # fmt: skip
             continue
         before, after = links[index - 1], links[index + 1]

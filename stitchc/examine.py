@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .progress import Progress, Silent, stage
-from .subjects import arch_for, images_of, model_of, probe_words
+from .subjects import arch_for, model_of, probe
 
 if TYPE_CHECKING:
     from .compile import Budget
@@ -91,21 +91,19 @@ def compare(
     for words in (a, b):
         with stage(watcher, f"loading {_name(words)}"):
             models.append(model_of(words, trust_pickle=trust_pickle, arch=arch_for(words, arch)))
-    words, notes = probe_words(tuple(models), data)
-    images = images_of(at_most(words, probe_images), "to compare on")
+    images, notes = probe(models, data, probe_images)
     plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
     passes = analysis(
-        limits, direction=direction, adapter=adapter, rank=rank, min_share=min_share, similarity=similarity, rule=rule,
+        limits,
+        direction=direction,
+        adapter=adapter,
+        rank=rank,
+        min_share=min_share,
+        similarity=similarity,
+        rule=rule,
         progress=watcher,
     )
     return _run(passes, plan, watcher)
-
-
-def at_most(words: str | Images, count: int) -> str | Images:
-    """DATA words that ask for at most so many images; words that state a limit of their own, and Images, keep it."""
-    if not isinstance(words, str) or "limit=" in words:
-        return words
-    return f"{words}{'&' if '?' in words else '?'}limit={count}"
 
 
 def _run(passes: list[Pass], plan: Plan, watcher: Progress) -> Plan:

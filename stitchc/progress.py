@@ -30,6 +30,10 @@ class Progress(Protocol):
         """What was begun last is over."""
         ...
 
+    def close(self) -> None:
+        """All is over, perhaps by an error in the middle of a pass."""
+        ...
+
 
 class Silent:
     """Nobody watches."""
@@ -44,6 +48,9 @@ class Silent:
         pass
 
     def end(self) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 

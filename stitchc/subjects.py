@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .passes.errors import DataError
@@ -48,14 +49,22 @@ def images_of(data: str | Images | None, why: str) -> Images:
     return images(data)
 
 
-def probe_words(models: tuple[Model, ...], data: str | Images | None) -> tuple[str | Images, tuple[str, ...]]:
-    """The images to compare models on, and what a report must say of that choice.
-
-    Given words win; else what all the models' own records name; else noise, on which similarity says little.
-    """
+def probe_words(models: Sequence[Model], data: str | Images | None) -> str | Images:
+    """The images to compare models on: those given; else what all the models' own records name; else noise."""
     if data is not None:
-        return data, ()
+        return data
     named = {model.data for model in models}
-    if len(named) == 1 and None not in named:
-        return str(named.pop()), ()
-    return NOISE, ("Similarity was taken on noise: no images were named. Give --data to rank candidates on real ones.",)
+    return str(named.pop()) if len(named) == 1 and None not in named else NOISE
+
+
+def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tuple[Images, tuple[str, ...]]:
+    """The images to compare models on, `limit` of them at most unless the words state their own number, and what a
+    report must say of them."""
+    words = probe_words(models, data)
+    if isinstance(words, str) and "limit=" not in words:
+        words = f"{words}{'&' if '?' in words else '?'}limit={limit}"
+    images = images_of(words, "to compare on")
+    if not images.noise:
+        return images, ()
+    cause = "no images were named" if data is None else f"'{images.name}' is noise"
+    return images, (f"Similarity was taken on noise: {cause}. Give --data to rank candidates on real ones.",)

@@ -80,7 +80,7 @@ def convolution(call: Call) -> Axes:
 RULES |= dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "convolution"], convolution)
 
 
-@rule("LSTM", "GRU", "RNN")
+@rule("LSTM", "GRU", "RNN", "lstm", "gru")
 def recurrent(call: Call) -> Items:
     source = call.source
 
@@ -122,6 +122,7 @@ RULES |= dict.fromkeys(
         *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"),
         *("pad", "_pad", "ZeroPad1d", "ZeroPad2d", "ConstantPad2d", "ReflectionPad2d", "ReplicationPad2d"),
         *("interpolate", "upsample", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "grid_sample"),
+        *("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "constant_pad_nd", "reflection_pad2d"),
         *("pixel_shuffle", "pixel_unshuffle", "PixelShuffle", "PixelUnshuffle"),
         *("repeat", "tile", "repeat_interleave"),
         *("fft_rfft", "fft_irfft", "fft_rfft2", "fft_irfft2", "fft_rfftn", "fft_irfftn"),
@@ -130,13 +131,13 @@ RULES |= dict.fromkeys(
 )
 
 
-@rule("Fold", "fold")
+@rule("Fold", "fold", "col2im")
 def folded(call: Call) -> Axes:
     _, c, h, w = call.shape
     return (call.source[0], fresh(c, "C"), fresh(h, "H"), fresh(w, "W"))
 
 
-@rule("unfold", "Unfold")
+@rule("unfold", "Unfold", "im2col")
 def unfolded(call: Call) -> Axes:
     if call.node.op != "call_method":
         return _windows(call)

@@ -27,7 +27,7 @@ class Similarity(Pass):
     else: not on how the images are batched by their loader. progress: called with (blocks done, blocks in all).
 
     `plan.grams` holds a float32 matrix [cuts, length] for each model, one vector of length one for each cut: the dot
-    product of two is their similarity. Cuts whose value is the same for all images get a zero vector, NaN and a note.
+    product of two is their similarity. Cuts whose value is the same for all images, or infinite, get a zero vector, NaN and a note.
 
     Raises:
         InputError: an unknown metric. DataError: fewer than four images. ModelError: values that are not finite.
@@ -78,8 +78,8 @@ class Similarity(Pass):
         units, norms = [], []
         for block in regroup(plan.images.batches(model.input, max(sizes), 0, sum(sizes)), sizes):
             matrices, energies = runner.grams(block.to(device))
-            _check_finite(model.name, nodes, energies)
-            unit, norm = unit_vectors(matrices, energies, metric)
+            finite = _finite(model.name, nodes, energies)
+            unit, norm = unit_vectors(matrices.where(finite[:, None, None], 0.0), energies.where(finite, 0.0), metric)
             units.append(unit)
             norms.append(norm)
             if self.progress:
@@ -87,13 +87,21 @@ class Similarity(Pass):
         return join_blocks(units, norms, metric)
 
 
-def _check_finite(model: str, nodes: list[str], energies: Tensor) -> None:
-    broken = [node for node, finite in zip(nodes, energies.isfinite().tolist(), strict=True) if not finite]
-    if broken:
+def _finite(model: str, nodes: list[str], energies: Tensor) -> Tensor:
+    """Which cuts have finite values: bool [cuts]. Padding with minus infinity before a max-pool is no harm, and its
+    cut is left out; what is not finite at the last cut is.
+
+    Raises:
+        ModelError: the values at the last cut are not finite.
+    """
+    finite = energies.isfinite()
+    if not finite[-1]:
+        broken = nodes[int((~finite).nonzero()[0])]
         raise ModelError(
-            f"{model}: the values at the cut '{broken[0]}' are not finite",
+            f"{model}: the values at the cut '{broken}', and those at the end, are not finite",
             "Check the model's weights, and that its input is normalised as it was in training (?mean=...&std=...).",
         )
+    return finite
 
 
 def _undefined(plan: Plan, index: int, vectors: Tensor) -> list[str]:
@@ -103,4 +111,6 @@ def _undefined(plan: Plan, index: int, vectors: Tensor) -> list[str]:
     if not nodes:
         return []
     cuts = ", ".join(f"'{node}'" for node in nodes)
-    return [f"{plan.models[index].name}: the same values for all images at {cuts}; similarity is undefined there"]
+    return [
+        f"{plan.models[index].name}: at {cuts} the values are the same for all images, or infinite; similarity is undefined there"
+    ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,20 +77,21 @@ def _usage_hint(error: click.UsageError) -> str:
     hints = [getattr(error, "hint", "")]
     if context is not None:
         if isinstance(error, click.NoSuchOption):
-            hints.append(
-                did_you_mean(error.option_name, [n for p in context.command.get_params(context) for n in p.opts])
-            )
-            if isinstance(context.command, click.Group):
-                hints.append("Options come after the verb.")
+            known = [name for parameter in context.command.get_params(context) for name in parameter.opts]
+            is_group = isinstance(context.command, click.Group)
+            hints.append("Options come after the verb." if is_group else did_you_mean(error.option_name, known))
         hints.append(f"`{context.command_path} --help` lists what there is.")
     return " ".join(hint for hint in hints if hint)
 
 
 def _say(record: dict[str, Any]) -> None:
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    head = click.style("error:", fg="red", bold=True) if colour else "error:"
-    lines = [f"{head} {record['message']}", *(f"  {line}" for line in record["hint"].splitlines())]
-    text = "\n".join(lines) + "\n"
+    terminal = sys.stderr.isatty()
+    lines = [f"error: {record['message']}", *(f"  {line}" for line in record["hint"].splitlines())]
+    if terminal:  # which would break lines within words; a pipe gets each sentence whole
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        lines = [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="  ")]
+    if terminal and not os.environ.get("NO_COLOR"):
+        lines[0] = lines[0].replace("error:", click.style("error:", fg="red", bold=True), 1)
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    sys.stderr.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stderr.write("\n".join(lines).encode(encoding, "replace").decode(encoding) + "\n")
     sys.stderr.flush()

@@ -43,6 +43,11 @@ class Run:
 
         return Silent() if self.quiet or self.no_progress else progress_on(sys.stderr, verbose=self.verbose)
 
+    def close(self) -> None:
+        """Takes down what shows progress, if anything does."""
+        if "progress" in vars(self):
+            self.progress.close()
+
     @property
     def loading(self) -> dict[str, Any]:
         """The common options of everything that loads models and runs passes, by the names of the public API.
@@ -60,7 +65,7 @@ class Outcome:
     """What a verb has found: one JSON document, and the same for a reader."""
 
     document: Mapping[str, Any]
-    report: Sequence[Any] = ()  # rich renderables; with --quiet only the last one is shown
+    report: Sequence[Any] = ()  # rich renderables
 
 
 _COMMON = [
@@ -99,7 +104,10 @@ def verb(name: str, example: str) -> Callable[[Callable[..., Outcome]], click.Co
 
 def _attempt(run: Run, work: Callable[[], Outcome]) -> Outcome:
     try:
-        return work()
+        try:
+            return work()
+        finally:
+            run.close()
     except Exception as error:
         if run.verbose and not isinstance(error, StitchError | click.ClickException):
             traceback.print_exception(error, file=sys.stderr)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..documents import ranked
+from ..documents import label, ranked
 from ..passes.candidates import Candidate
 from ..passes.plan import Plan
 from .names import short
@@ -30,20 +30,19 @@ class CandidateTable:
             return
         shown = list(ranked(self.plan, self.top))
         feasible = f", {int(every.feasible.sum())} within the budget" if self.plan.budget else ""
-        rows = table(ascii_only=options.ascii_only, title=f"Candidates: {len(shown)} of {len(every)}{feasible}")
-        both = {candidate.front[0] for candidate in shown} | {candidate.back[0] for candidate in shown}
         one_way = len({(c.front[0], c.back[0]) for c in shown}) == 1
-        ends = ("front", "back")
-        if one_way and len(both) > 1:
-            ends = tuple(f"{end}: {self._name(getattr(shown[0], end)[0])}" for end in ends)  # type: ignore[assignment]
+        yield Text(f"Candidates: {len(shown)} of {len(every)}{feasible}", style="bold")
+        if one_way:
+            yield Text(f"front {self._name(shown[0].front[0])}, back {self._name(shown[0].back[0])}")
+        rows = table(ascii_only=options.ascii_only)
         units = [
             Unit(c.price.params for c in shown),
             Unit(c.price.macs for c in shown),
             Unit(c.price.flops for c in shown),
         ]
         rows.add_column("#", justify="right", no_wrap=True)
-        for end in ends:
-            rows.add_column(end, overflow="fold", ratio=1)
+        for end in ("front cut", "back cut"):
+            rows.add_column(end, overflow="fold")
         rows.add_column("alike", justify="right", no_wrap=True)
         rows.add_column("adapter", no_wrap=True)
         for name, unit in zip(("params", "MACs", "FLOPs"), units, strict=True):
@@ -66,7 +65,7 @@ class CandidateTable:
 
     def _cut(self, end: tuple[int, int], one_way: bool) -> str:
         cut = self.plan.cuts[end[0]][end[1]]
-        where = f"{cut.index} {cut.path or cut.node}"
+        where = f"{cut.index} {label(cut)}"
         return where if one_way else f"{self._name(end[0])} {where}"
 
     def _name(self, model: int) -> str:

@@ -39,8 +39,8 @@ class ChainLine:
     def _part(self, index: int, link: Mapping[str, Any], names: Iterator[str]) -> Text:
         if "adapter" in link:
             return Text(f" {link['adapter']['name']}{_channels(link['adapter'])} ", style="bold magenta")
-        start = link.get("from_path") or link["from"] or "input"
-        end = link.get("to_path") or link["to"] or "output"
+        start = link.get("from_label") or link["from"] or "input"
+        end = link.get("to_label") or link["to"] or "output"
         name = (next(names), "bold cyan" if index == 0 else "bold green")
         last = index == len(self.chain) - 1 and index > 0
         inside = f"[ {start} → {end} ]"

@@ -98,6 +98,10 @@ class _Drawn(_Stages):
         if seconds >= self.least:
             self.console.print(f"  {name}  [dim]{duration(seconds)}[/dim]", highlight=False)
 
+    def close(self) -> None:
+        self._wipe()
+        self.stages.clear()
+
     def _wipe(self) -> None:
         if self.bars:
             self.bars.stop()

@@ -13,6 +13,8 @@ from .names import short
 from .numbers import NONE, count, percent, size
 from .table import table
 
+_WIDE = 12  # characters
+
 _ROWS = (
     ("params", "params", count),
     ("MACs", "macs", count),
@@ -35,6 +37,10 @@ class Sides:
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("", no_wrap=True)
         names = short([parent["name"] for parent in parents])
+        if any(len(name) > _WIDE for name in names):  # than a column: letters stand for them
+            letters = [chr(ord("A") + index) for index in range(len(names))]
+            yield Text("\n".join(f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)) + "\n")
+            names = letters
         for name in names:
             rows.add_column(name, justify="right", overflow="fold")
         rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..documents import plan_document
+from ..documents import label, plan_document
 from ..passes.budget import format_quantity
 from ..passes.plan import Plan
 from .candidates import CandidateTable
@@ -36,7 +36,8 @@ class Choice:
             said.append(f"similarity {score(record['similarity'])} ({record['similarity_metric']})")
         if record["candidates"]:
             total, feasible = record["candidates"]["total"], record["candidates"]["feasible"]
-            said.append(f"one of {feasible} feasible of {total} candidates")
+            if feasible > 1:
+                said.append(f"one of {feasible} feasible of {total} candidates")
         if said:
             yield Text("\n" + ", ".join(said))
         for metric, limit in record["budget"].items():
@@ -125,7 +126,7 @@ class CompileReport:
 def heat_map(plan: Plan) -> HeatMap:
     """The first pair's similarity matrix, with the paths of the cuts."""
     pair = plan.similarity[0]
-    down, across = ([cut.path or cut.node for cut in plan.cuts[index].cuts] for index in (pair.a, pair.b))
+    down, across = ([label(cut) for cut in plan.cuts[index].cuts] for index in (pair.a, pair.b))
     return HeatMap(
         pair.matrix,
         down,

@@ -241,12 +241,33 @@ def test_where_all_images_look_the_same_similarity_is_undefined_and_said(metric)
     plan = Similarity(metric=metric)(odd_plan(0.0))
     matrix = plan.similarity[0].matrix
     assert np.isnan(matrix).tolist() == [[False, True, True], [True, True, True], [True, True, True]]
-    assert "odd: the same values for all images at 'mul', 'add'" in plan.notes[0]
+    assert "odd: at 'mul', 'add' the values are the same for all images, or infinite" in plan.notes[0]
 
 
 def test_values_that_are_not_finite_are_refused_by_naming_the_cut(metric):
-    with pytest.raises(ModelError, match="odd: the values at the cut 'mul' are not finite"):
+    with pytest.raises(ModelError, match="odd: the values at the cut 'mul', and those at the end, are not"):
         Similarity(metric=metric)(odd_plan(float("nan")))
+
+
+class Padded(nn.Module):
+    """Pads with minus infinity before a max-pool, as SAME padding does."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.pad(self.conv(x), (0, 1, 0, 1), value=-float("inf"))
+        return nn.functional.max_pool2d(x, 3, 2)
+
+
+def test_padding_with_infinity_leaves_out_its_own_cut_only(metric):
+    graph = graph_of(Padded())
+    cuts = cuts_of(graph, "conv", "pad", "max_pool2d")
+    images = TensorImages(torch.randn(16, 3, 8, 8))
+    plan = Plan((model("padded"),) * 2, images=images, graphs=(graph, graph), cuts=(cuts, cuts))
+    matrix = Similarity(metric=metric)(plan).similarity[0].matrix
+    assert np.isnan(matrix).tolist() == [[False, True, False], [True, True, True], [False, True, False]]
 
 
 def test_too_few_images_and_unknown_metrics_are_refused():

@@ -125,5 +125,6 @@ def fill():
     def write(folder: Path) -> None:
         (folder / "model.py").write_text(MODEL_PY)
         (folder / "model.safetensors").write_bytes(b"weights")
+        (folder / "model.safetensors").chmod(0o600)
 
     return write

@@ -28,6 +28,7 @@ def test_an_artifact_is_complete_and_says_so(plan, options, fill, tmp_path):
     assert set(record["files"]) == {p.name for p in out.iterdir()} - {"plan.json"}
     artifact.check_hashes(out, record)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert len({p.stat().st_mode for p in out.iterdir()}) == 1  # none for its user's eyes only
 
 
 def test_plan_json_keeps_the_contract(plan, options, fill, tmp_path):

@@ -57,6 +57,7 @@ def test_help_imports_nothing_heavy(arguments):
             "--rule takes single-tensor or stitchnet, not 'stichnet'",
             "'stitchnet'",
         ),
+        (["--verbose", "env"], "no such option: --verbose", "Options come after the verb."),
         (["inspect"], "Missing argument 'MODEL'", "`stitchc inspect --help`"),
         (["compile", "a", "b", "--metric", "flps"], "--metric takes params, macs, flops or size", "'flops'"),
         (["compile", "a", "b", "--metric", "latency"], "latency is not counted yet", "`stitchc compile --help`"),

@@ -114,12 +114,13 @@ def test_the_candidates(plan):
         CandidateTable(plan, 3),
         """
 Candidates: 3 of 6, 5 within the budget
-                                                params  MACs  FLOPs
-#  front: resnet  back: plain   alike  adapter     (k)   (M)    (M)  fits
-─────────────────────────────────────────────────────────────────────────
-1  0 stem         0 features.3  0.912  linear    30.00  3.00   6.00  yes
-2  1 layer1.0     0 features.3  0.874  linear    32.00  4.00   8.00  yes
-3  1 layer1.0     1 features.6  0.655  linear    33.00  4.50   9.00  yes
+front resnet, back plain
+                                             params  MACs  FLOPs
+#  front cut   back cut      alike  adapter     (k)   (M)    (M)  fits
+──────────────────────────────────────────────────────────────────────
+1  0 stem      0 features.3  0.912  linear    30.00  3.00   6.00  yes
+2  1 layer1.0  0 features.3  0.874  linear    32.00  4.00   8.00  yes
+3  1 layer1.0  1 features.6  0.655  linear    33.00  4.50   9.00  yes
 """,
     )
 
@@ -261,3 +262,19 @@ def test_the_readme_of_an_artifact(plan):
         assert needed in text, needed
     unlicensed = replace(plan, models=(replace(plan.models[0], licence=None), plan.models[1]))
     assert "no licence stated" in readme(plan_document(unlicensed))
+
+
+def test_cuts_within_one_module_are_told_apart(plan):
+    inner = replace(plan.cuts[0][0], path="layer1.0", node="layer1_0_relu", paths=("layer1.0.relu",))
+    cuts = (replace(plan.cuts[0], cuts=(inner, *plan.cuts[0].cuts[1:])), plan.cuts[1])
+    chain = (replace(plan.chain[0], end="layer1_0_relu"), *plan.chain[1:])
+    text = shown(CompileReport.of(replace(plan, cuts=cuts, chain=chain)))
+    assert "0 layer1_0_relu" in text and "1 layer1.0" in text and "input → layer1_0_relu ]" in text
+
+
+def test_long_names_of_models_do_not_crowd_the_figures(plan):
+    names = ["mobilenet_v3_large_100.ra_in1k", "convnextv2_tiny.fcmae_ft_in22k_in1k_384"]
+    models = tuple(replace(model, name=name) for model, name in zip(plan.models, names, strict=True))
+    text = shown(Sides(plan_document(replace(plan, models=models))))
+    assert text.startswith(f"A: {names[0]}\nB: {names[1]}\n\n")
+    assert "hybrid  of A   of B\n" in text and "37 %  118 %" in text

@@ -1,0 +1,1 @@
+"""The embedded zoo: handwritten digits, and small networks trained on them."""

@@ -1,0 +1,82 @@
+"""Progress: bars on a terminal, a line for what lasts elsewhere, nothing for what is quick."""
+
+from dataclasses import dataclass
+from io import StringIO
+from typing import ClassVar
+
+import pytest
+
+from stitchc.passes.base import Pass, Pipeline
+from stitchc.passes.plan import Plan
+from stitchc.progress import Silent, stage
+from stitchc.report import progress
+from stitchc.report.progress import progress_on
+
+
+@dataclass(frozen=True)
+class Nap(Pass):
+    name: ClassVar[str] = "similarity"
+
+    def __call__(self, plan: Plan) -> Plan:
+        return plan
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock on which whatever is timed takes three seconds."""
+    ticks = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(ticks))
+
+
+def test_a_log_gets_a_line_for_each_stage_that_lasts(clock):
+    stream = StringIO()
+    Pipeline([Nap()], callback=progress_on(stream))(Plan(()))
+    assert stream.getvalue() == "comparing representations: 3.0 s\n"
+
+
+def test_what_is_quick_passes_without_a_word_unless_asked():
+    for verbose, said in ((False, ""), (True, "loading a.pt: < 0.1 s\n")):
+        stream = StringIO()
+        with stage(progress_on(stream, verbose=verbose), "loading a.pt"):
+            pass
+        assert stream.getvalue() == said
+
+
+def test_a_terminal_gets_a_bar_once_there_is_something_to_count(monkeypatch):
+    for name in ("NO_COLOR", "TERM", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    stream = Terminal()
+    watcher = progress_on(stream)
+    with stage(watcher, "measuring plain"):
+        watcher.update(3, 7)
+        watcher.bars.refresh()
+    assert "measuring plain" in stream.getvalue() and "3/7" in stream.getvalue()
+
+
+def test_a_failure_ends_the_stage():
+    watcher = progress_on(Terminal())
+    with pytest.raises(ZeroDivisionError), stage(watcher, "x"):
+        raise ZeroDivisionError
+    assert watcher.bars is None and watcher.stages == []
+
+
+def test_an_error_within_a_pass_leaves_no_bar_behind():
+    class Broken(Nap):
+        def __call__(self, plan: Plan) -> Plan:
+            raise ZeroDivisionError
+
+    watcher = progress_on(Terminal())
+    with pytest.raises(ZeroDivisionError):
+        Pipeline([Broken()], callback=watcher)(Plan(()))
+    watcher.close()
+    assert watcher.bars is None and watcher.stages == []
+
+
+def test_nobody_watches():
+    Pipeline([Nap()], callback=Silent())(Plan(()))
+    Silent().update(1, 2)
