@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .body import Body
-from .names import class_name
+from .names import class_name, is_name
 from .parameters import Parameter
 from .text import Hole, Piece, heads, holes, skeleton
 
@@ -94,7 +94,10 @@ def _told_apart(made: ClassDef, other: ClassDef, wish: str) -> str:
     parts = [{path.split(".")[0] for path in c.paths} for c in (made, other)]
     if not parts[0] & parts[1] and len(parts[0]) == 1:
         return class_name(parts[0].pop()) + wish
-    extra = sorted(made.children - other.children) or sorted(
-        name for a in made.inner() for name in a.children - set().union(*(b.children for b in other.inner()))
-    )
-    return f"{wish}With{class_name(extra[0])}" if extra else wish
+    kinds = {c.kind for c in other.inner()}
+    words = sorted(made.children - other.children) + [c.kind for c in made.inner() if c.kind not in kinds]
+    for mine in made.inner():
+        words += sorted(mine.children - set().union(*(theirs.children for theirs in other.inner())))
+    stems = {name.rstrip("0123456789") for name in other.children}
+    words = [word for word in words if is_name(word) and word.rstrip("0123456789") not in stems]
+    return f"{wish}With{class_name(words[0])}" if words else wish
