@@ -42,7 +42,7 @@ class Fit(Pass):
     rows: int = 200_000
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what is made here may be trained later
     def __call__(self, plan: Plan) -> Plan:
         candidates = plan.choice
         built = [adapters.get(c.adapter)(*ends(plan, candidates[0])).eval() for c in candidates]

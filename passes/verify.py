@@ -72,7 +72,7 @@ def verify_folder(
     return compare(emitted["model.py"], emitted, inputs, batches, tolerance)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def compare(
     reference: Network, emitted: dict[str, Network], inputs: list[Tensor], batches: tuple[int, ...], tolerance: float
 ) -> Verified:
