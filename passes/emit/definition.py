@@ -78,7 +78,7 @@ class ClassDef:
 def give_names(classes: list[ClassDef]) -> None:
     """The source's class names; those that collide are told apart by their part, or by what only one of them has."""
     taken: dict[str, ClassDef] = {}
-    for made in sorted(classes, key=lambda c: (len(c.children) + len(c.inner()), classes.index(c))):
+    for made in sorted(classes, key=lambda c: (-len(c.paths), len(c.children), classes.index(c))):
         wish = class_name(made.kind.lstrip("_"))
         if wish in taken:
             wish = _told_apart(made, taken[wish], wish)
@@ -100,4 +100,8 @@ def _told_apart(made: ClassDef, other: ClassDef, wish: str) -> str:
         words += sorted(mine.children - set().union(*(theirs.children for theirs in other.inner())))
     stems = {name.rstrip("0123456789") for name in other.children}
     words = [word for word in words if is_name(word) and word.rstrip("0123456789") not in stems]
-    return f"{wish}With{class_name(words[0])}" if words else wish
+    if words:
+        return f"{wish}With{class_name(words[0])}"
+    lacking = [line.before.removeprefix("self.").removesuffix(" = ") for line in other.setup]
+    lacking = [name for name in lacking if name in other.children - made.children and is_name(name)]
+    return f"{wish}Without{class_name(lacking[0])}" if lacking else wish
