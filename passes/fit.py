@@ -38,11 +38,11 @@ class Fit(Pass):
     adds: ClassVar[tuple[str, ...]] = ("stitched", "chain", "price")
 
     batch: int = 64
-    ridges: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    ridges: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     rows: int = 200_000
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what is made here may be trained later
     def __call__(self, plan: Plan) -> Plan:
         candidates = plan.choice
         built = [adapters.get(c.adapter)(*ends(plan, candidates[0])).eval() for c in candidates]

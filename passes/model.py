@@ -33,8 +33,8 @@ class InputSpec:
 class Model:
     """A network, where it came from, what its input must be, its licence.
 
-    source: the words it was named by. arch: words that build the same architecture without its weights, "" where nobody
-    knows any; what a checkpoint that is packed from the model carries. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
+    source: the words it was named by. arch: the words that build the same architecture without its weights, "" where
+    none do. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
     data: the DATA that its own record names (interface.md), or None.
     classes: length of the output, None when unknown. accuracy: top-1 its own record states, a fraction.
     module: the network, in eval mode. Not part of comparison or of JSON.

@@ -91,9 +91,18 @@ def residual(solution: Solution, moments: Moments) -> float:
 
 
 def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tuple[float, float]:
-    """The ridge whose solution on `fit` leaves least of `held_out` unexplained, and how much it leaves."""
+    """The ridge whose solution on `fit` leaves least of `held_out` unexplained, and how much it leaves.
+
+    What is left falls and then rises as the penalty shrinks, so the search goes from the largest down and ends when two
+    in a row were no better than the best before them.
+    """
     if not held_out.count:  # too few images to hold any out
         held_out = fit
-    scored = [(residual(solve(fit, ridge), held_out), -ridge) for ridge in ridges]
-    best, minus_ridge = min(scored)
-    return -minus_ridge, best
+    best, chosen, worse = float("inf"), max(ridges), 0
+    for ridge in sorted(ridges, reverse=True):
+        left = residual(solve(fit, ridge), held_out)
+        if left < best:
+            best, chosen, worse = left, ridge, 0
+        elif (worse := worse + 1) == 2:
+            break
+    return chosen, best

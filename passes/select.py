@@ -74,7 +74,8 @@ class Select(Pass):
         order = _order(table, np.flatnonzero(feasible), nearly_whole)
         notes = plan.notes
         if nearly_whole[order[0]] and self.front is None and self.back is None:
-            notes += (f"Within the budget every stitch has less than {self.min_share:.0%} of its MACs from one parent.",)
+            share = f"{self.min_share:.0%}"
+            notes += (f"Within the budget every stitch has less than {share} of its MACs from one parent.",)
         table = replace(table, feasible=feasible, order=order)
         return replace(plan, candidates=table, budget=limits, choice=_choice(table), notes=notes)
 
@@ -103,12 +104,16 @@ class Select(Pass):
         if not asked.any():
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
-            asked &= 0 < _of_each_row(
-                plan, table.front_model, table.front_cut, lambda cut: cut.before.params if cut.before else 1
+            asked &= (
+                _of_each_row(
+                    plan, table.front_model, table.front_cut, lambda cut: cut.before.params if cut.before else 1
+                )
+                > 0
             )
         if self.back is None:
-            asked &= 0 < _of_each_row(
-                plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1
+            asked &= (
+                _of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1)
+                > 0
             )
         if not asked.any():
             raise CutError(

@@ -80,7 +80,7 @@ def accuracy(
     place, watcher = resolve(device), progress or Silent()
     network = network.eval().to(place)
     right1 = right5 = done = 0
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
             scores = network(x.to(place))
             labels = images.labels[done : done + len(x)].to(place)

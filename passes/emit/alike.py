@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from .body import shortcut_added
 from .definition import ClassDef, Line
 from .regroup import Region
-from .text import ANY, Hole, Text, holes
+from .text import ANY, Code, Hole, Items, Piece, Text, holes, skeleton
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ def absorb_shortened(groups: list[Group], draft: Callable[[Region, frozenset[str
 
 def _join_shortened(short: Group, long: Group, draft: Callable[[Region, frozenset[str]], ClassDef]) -> bool:
     small, large = short[0].draft, long[0].draft
+    if small.body is None and large.body is None:
+        return _join_prefix(short, long)
     missing = frozenset(large.children - small.children)
     lines = [line for line in large.setup if line.makes(missing)]
     if small.kind != large.kind or not missing or small.flags or len(lines) != len(missing):
@@ -60,6 +63,20 @@ def _join_shortened(short: Group, long: Group, draft: Callable[[Region, frozense
         long.append(replace(member, holes=[*aligned, *given], absent=member.absent | missing))
     large.setup = [_optional(line, missing) for line in large.setup]
     large.flags = tuple(dict.fromkeys([*large.flags, *(f for f in _in_order(large) if f in missing)]))
+    return True
+
+
+def _join_prefix(short: Group, long: Group) -> bool:
+    """A sequence that lacks the other's last step, where that is an activation, has `nn.Identity()` there."""
+    a, b = (group[0].draft.setup[0].piece for group in (short, long))
+    if not (isinstance(a, Items) and isinstance(b, Items)) or short[0].draft.kind != long[0].draft.kind:
+        return False
+    if a.keys or b.keys or len(a.items) != len(b.items) - 1 or not isinstance(b.items[-1], Hole):
+        return False
+    if skeleton(a) != skeleton(replace(b, items=b.items[:-1])):
+        return False
+    nothing = replace(b.items[-1], value=Code("nn.Identity()"))
+    long += [replace(member, holes=[*member.holes, nothing]) for member in short]
     return True
 
 
@@ -93,35 +110,48 @@ def _optional(line: Line, names: frozenset[str]) -> Line:
     return replace(line, flag=line.before.removeprefix("self.").removesuffix(" = "))
 
 
-def absorb_unreturned(groups: list[Group]) -> list[Group]:
-    """Blocks that differ in whether they add a shortcut as they return become one, with a flag `residual`."""
+def absorb_unadded(groups: list[Group], draft: Callable[..., ClassDef]) -> list[Group]:
+    """Blocks that differ in whether they add their input to what they return become one, with a flag `residual`.
+
+    draft: makes the class of a region without that addition.
+    """
     left = list(groups)
-    for plain in groups:
-        for adding in left:
-            if plain is not adding and _join_unreturned(plain, adding):
-                left = [g for g in left if g is not plain]
-                break
+    for adding in groups:
+        plain = next((g for g in left if g is not adding and _is_unadded(g, adding, draft)), None)
+        if plain is not None and any(g is adding for g in left):
+            _join_unadded(plain, adding)
+            left = [g for g in left if g is not plain]
     return left
 
 
-def _join_unreturned(plain: Group, adding: Group) -> bool:
+def _is_unadded(plain: Group, adding: Group, draft: Callable[..., ClassDef]) -> bool:
     a, b = plain[0].draft, adding[0].draft
-    if a.body is None or b.body is None or not a.body.lines or not b.body.lines or a.flags or b.flags:
+    if a.body is None or b.body is None or a.flags or b.flags or a.kind != b.kind or "residual" in b.children:
         return False
-    (_, end_a), (_, end_b) = a.body.lines[-1], b.body.lines[-1]
-    if not (isinstance(end_a, Text) and isinstance(end_b, Text)) or " + " not in end_b.parts or " + " in end_a.parts:
+    if shortcut_added(adding[0].region) is None or _without_addition(b.body.lines[-1][1]) is None:
         return False
-    rest_a, rest_b = (replace(d, body=replace(d.body, lines=d.body.lines[:-1])) for d in (a, b) if d.body)
-    if rest_a.skeleton() != rest_b.skeleton() or "residual" in b.children:
-        return False
-    count_a, count_b = len(list(holes(end_a))), len(list(holes(end_b)))
-    open_a = [replace(h, value=ANY) for h in holes(end_a)]
-    open_b = [replace(h, value=ANY) for h in holes(end_b)]
-    adding[:] = [replace(m, holes=[*m.holes, *open_a]) for m in adding]
+    return draft(adding[0].region, frozenset(), True).skeleton() == a.skeleton()
+
+
+def _without_addition(line: Piece) -> Text | None:
+    """`return y` of `return y + x`, or of `return x + y`."""
+    if not isinstance(line, Text) or line.parts[0] != "return ":
+        return None
+    if line.parts[-2:-1] == (" + ",):
+        return Text(line.parts[:-2])
+    return Text((line.parts[0], *line.parts[3:])) if line.parts[2:3] == (" + ",) else None
+
+
+def _join_unadded(plain: Group, adding: Group) -> None:
+    made = adding[0].draft
+    assert made.body is not None
+    depth, added = made.body.lines[-1]
+    alone = _without_addition(added)
+    assert alone is not None
+    count = len(list(holes(alone)))  # its literals stand in both lines now
+    made.body.lines[-1:] = [(depth, "if self.residual:"), (depth + 1, added), (depth, alone)]
+    made.flags = ("residual",)
+    adding[:] = [replace(m, holes=m.holes + m.holes[len(m.holes) - count :]) for m in adding]
     for m in plain:
-        known, last = m.holes[: len(m.holes) - count_a], m.holes[len(m.holes) - count_a :]
-        adding.append(replace(m, holes=[*known, *open_b, *last], absent=m.absent | {"residual"}))
-    assert len(adding[0].holes) == len(adding[-1].holes) and count_b == len(open_b)
-    b.body.lines[-1:] = [(0, "if self.residual:"), (1, end_b), (0, end_a)]
-    b.flags = ("residual",)
-    return True
+        doubled = m.holes + m.holes[len(m.holes) - count :]
+        adding.append(replace(m, holes=doubled, absent=m.absent | {"residual"}))

@@ -41,7 +41,7 @@ def localise(program: Program) -> None:
 def _sizes(node: Node, known: dict[Node, tuple[int, ...]]) -> tuple[int, ...]:
     """The scalar's value at a few batch sizes: enough to tell any two of them apart."""
     if node.op == "call_method" and node.target == "size":
-        return _extent(node.args[0].meta["shape"][node.args[1]])  # type: ignore[union-attr, index]
+        return _extent(node.args[0].meta["shape"][node.args[1]])  # type: ignore[union-attr]
     parts = [known[a] if isinstance(a, Node) else (a,) * len(_SIZES) for a in node.args]
     return tuple(node.target(*values) for values in zip(*parts, strict=True))  # type: ignore[operator]
 
@@ -81,7 +81,7 @@ def _insert(program: Program, user: Node, target: Any, args: Any) -> Node:
 
 
 def _nearby(user: Node) -> Iterator[Node]:
-    """Tensors that `user` could ask: its operands, then what was computed last in its scope, then anything."""
+    """Tensors that `user` could ask: its operands, then what its scope saw last, then anything."""
     operands = [n for n in user.all_input_nodes if "shape" in n.meta]
     yield from operands
     before = []
@@ -90,5 +90,5 @@ def _nearby(user: Node) -> Iterator[Node]:
         if "shape" in node.meta and node.op != "get_attr":
             before.append(node)
         node = node.prev
-    yield from (n for n in before if scopes(n) == scopes(user))
+    yield from (n for n in before if scopes(user) in (scopes(n), *map(scopes, n.users)))
     yield from before

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from torch import nn
 from torch.fx import Node
-from torch.fx.node import map_arg
 
 from ..graph import target_name
 from .expressions import Access, Expression, Ref, Writer, reads_as_method
+from .items import Item, Loop, mentions, nodes_of, outputs_of, parts_of, tuple_length
 from .names import NAMELESS, fresh, is_name, path_name
 from .program import Memory, writes
 from .regroup import Region, is_inline, needed, path_of
 from .text import Piece, Text
 
-
-@dataclass(eq=False)
-class Loop:
-    """Calls of all children of a container in turn, each on what the one before gave: `for block in self.blocks`."""
-
-    items: tuple[Node | Region, ...]
-    header: str
-    variable: str
-
-
-Item = Node | Region | Loop
 # Beyond these an expression is cut up into statements: a line a person would still write.
 _LONGEST, _DEEPEST = 88, 3
 
@@ -60,19 +49,35 @@ def write_body(
     leaves: dict[str, nn.Module],
     memory: Memory,
     skipped: frozenset[str] = frozenset(),
+    unadded: bool = False,
 ) -> Body:
     """`items` are the region's, with loops in them. `access` names layers and tensors.
 
     Whatever is moved into the expression that uses it, memory is read and written in the graph's own order.
-    skipped: paths of modules that are taken to return what they are given.
+    skipped: paths of modules that are taken to return what they are given. unadded: leave out the addition of an input
+    that the region ends in.
     """
     aliases: dict[Node, Node] = {}
+    if unadded and (addition := shortcut_added(region)):
+        aliases[addition[0]] = addition[1]
+        items = [item for item in items if item is not addition[0]]
     for item in items:
         if not isinstance(item, Loop) and path_of(item) in skipped:
             (given,) = mentions(item)
-            aliases[_outputs(item)[0]] = aliases.get(given, given)
+            aliases[outputs_of(item)[0]] = aliases.get(given, given)
     kept = [item for item in items if isinstance(item, Loop) or path_of(item) not in skipped]
     return _BodyWriter(region, kept, access, leaves, memory, aliases).write()
+
+
+def shortcut_added(region: Region) -> tuple[Node, Node] | None:
+    """Where a region ends in adding its input to something: the addition, and the something."""
+    last = region.items[-1] if region.items else None
+    if not isinstance(last, Node) or region.outputs != [last] or len(region.inputs) != 1:
+        return None
+    if target_name(last) != "add" or last.kwargs or len(last.args) != 2 or region.inputs[0] not in last.args:
+        return None
+    others = [a for a in last.args if a is not region.inputs[0]]
+    return (last, others[0]) if len(others) == 1 and isinstance(others[0], Node) else None
 
 
 class _BodyWriter:
@@ -88,8 +93,8 @@ class _BodyWriter:
         self.region, self.access, self.leaves, self.memory, self.aliases = region, access, leaves, memory, aliases
         self.outputs = [aliases.get(n, n) for n in region.outputs]
         self.items = [item for item in items if self.matters(item)]
-        self.inside = {n for item in self.items for n in _nodes(item)}
-        self.home = {n: i for i, item in enumerate(self.items) for n in _nodes(item)}
+        self.inside = {n for item in self.items for n in nodes_of(item)}
+        self.home = {n: i for i, item in enumerate(self.items) for n in nodes_of(item)}
         self.uses = self.count_uses()
         self.unpacked = self.find_unpacked()
         self.inline = self.find_inline()
@@ -102,8 +107,8 @@ class _BodyWriter:
 
     def matters(self, item: Item) -> bool:
         """Whether anyone uses the item's value, or it writes to memory."""
-        used = any(n.users for n in _outputs(item)) if not isinstance(item, Region) else bool(item.outputs)
-        return used or any(writes(n, self.leaves) for n in _nodes(item))
+        used = any(n.users for n in outputs_of(item)) if not isinstance(item, Region) else bool(item.outputs)
+        return used or any(writes(n, self.leaves) for n in nodes_of(item))
 
     # -- what may be written in place ------------------------------------------------------------------------
 
@@ -123,8 +128,9 @@ class _BodyWriter:
         for i, item in enumerate(self.items):
             if not isinstance(item, Node):
                 continue
-            length = _tuple_length(item) or _parts(item)
-            parts = {u.args[1]: u for u in item.users if u.target is operator.getitem and u in self.inside}
+            length = tuple_length(item) or parts_of(item)
+            picked = [u for u in item.users if u.target is operator.getitem and u in self.inside]
+            parts = {u.args[1]: u for u in picked if isinstance(u.args[1], int)}
             if length and len(item.users) == len(parts) == length and set(parts) == set(range(length)):
                 found[i] = tuple(parts[k] for k in range(length))
         return found
@@ -136,14 +142,14 @@ class _BodyWriter:
         inline: set[int] = set()
         for i in reversed(range(len(self.items))):
             item = self.items[i]
-            outputs = _outputs(item)
+            outputs = outputs_of(item)
             if i in self.unpacked or item in taken_apart or isinstance(item, Loop) or len(outputs) != 1:
                 continue
             if self.uses[outputs[0]] != 1 or outputs[0] not in consumer:
                 continue
             path = [consumer[outputs[0]]]  # the expressions it would stand in, up to the one that is a statement
             while path[-1] in inline:
-                path.append(consumer[_outputs(self.items[path[-1]])[0]])
+                path.append(consumer[outputs_of(self.items[path[-1]])[0]])
             passed = [self.items[j] for j in range(i + 1, path[-1]) if j not in path]
             if not isinstance(self.items[path[0]], Loop) and not any(self.conflict(item, other) for other in passed):
                 inline.add(i)
@@ -159,8 +165,8 @@ class _BodyWriter:
     def conflict(self, a: Item, b: Item) -> bool:
         """Whether `a` and `b` may not change places: one writes to memory that the other reads or writes."""
         roots = self.memory.root
-        touched = [{roots[v] for n in _nodes(x) for v in (n, *needed(n)) if v in roots} for x in (a, b)]
-        written = [{roots[n] for n in _nodes(x) if writes(n, self.leaves)} for x in (a, b)]
+        touched = [{roots[v] for n in nodes_of(x) for v in (n, *needed(n)) if v in roots} for x in (a, b)]
+        written = [{roots[n] for n in nodes_of(x) if writes(n, self.leaves)} for x in (a, b)]
         return bool(written[0] & touched[1] or written[1] & touched[0])
 
     # -- statements ------------------------------------------------------------------------------------------
@@ -181,27 +187,38 @@ class _BodyWriter:
         """The item's expression; operands that make it too long or too deep are given names instead."""
         while True:
             expression = self.write_node(item) if isinstance(item, Node) else self.call(item)
-            if i in self.unpacked and _tuple_length(item) is None:  # type: ignore[arg-type]
+            if i in self.unpacked and tuple_length(item) is None:  # type: ignore[arg-type]
                 expression = self.write_node.on(expression, "unbind", [0], {})
             operands = [j for j in map(self.home.get, self.mentions(item)) if j is not None and j in self.inline]
             operands = [j for j in operands if j in self.expressions]
-            long = [j for j in operands if self.expressions[j].links > 1 and not self.goes_on(item, j)]
+            long = [j for j in operands if self.reads_badly(item, j)]
             if _is_stage(item):
                 long = [j for j in operands if self.expressions[j].depth]
                 expression = replace(expression, depth=_DEEPEST)
-            if not operands or (len(expression) <= _LONGEST and expression.depth <= _DEEPEST and not long):
+            longest = _LONGEST if expression.depth > 1 else _LONGEST + 16
+            if not operands or (len(expression) <= longest and expression.depth <= _DEEPEST and not long):
                 return expression
+            if not isinstance(item, Region | Loop) and target_name(item) in ("cat", "stack"):
+                called = [j for j in operands if self.expressions[j].depth]
+                for j in called:  # all or none
+                    self.inline.discard(j)
+                    self.state(j, self.expressions.pop(j))
+                if called:
+                    continue
             largest = max(long or operands, key=lambda j: (self.expressions[j].depth, len(self.expressions[j])))
             self.inline.discard(largest)
             self.state(largest, self.expressions.pop(largest))
 
-    def goes_on(self, item: Item, j: int) -> bool:
-        """Whether the item is one more link of the chain of methods that its operand ends in."""
-        return isinstance(item, Node) and item.args[:1] == _outputs(self.items[j]) and reads_as_method(item)
+    def reads_badly(self, item: Item, j: int) -> bool:
+        """Whether an operand is a chain of methods in the midst of a call, or a formula that a method is called on."""
+        expression = self.expressions[j]
+        if isinstance(item, Node) and item.args[:1] == outputs_of(self.items[j]) and reads_as_method(item):
+            return expression.is_formula and len(expression) > _LONGEST // 3
+        return expression.links > 1
 
     def state(self, i: int, expression: Expression) -> None:
         item = self.items[i]
-        outputs = self.unpacked.get(i) or tuple(n for n in _outputs(item) if self.uses.get(n, 0))
+        outputs = self.unpacked.get(i) or tuple(n for n in outputs_of(item) if self.uses.get(n, 0))
         self.statements[i] = Statement(outputs, expression, tuple(_read(expression)))
         if isinstance(item, Loop):
             self.statements[i].loop = item.header
@@ -213,7 +230,7 @@ class _BodyWriter:
         if is_inline(node) and node.op != "get_attr":
             return self.write_node(node)
         i = self.home.get(node)
-        if i is not None and i in self.inline and i in self.expressions and node in _outputs(self.items[i]):
+        if i is not None and i in self.inline and i in self.expressions and node in outputs_of(self.items[i]):
             return self.expressions[i]
         return Expression((Ref(node),))
 
@@ -246,37 +263,54 @@ class _BodyWriter:
             names[node] = fresh(wish, set(names.values()))
         body = Body([names[n] for n in self.region.inputs], len(self.region.outputs))
         for s, statement in enumerate(statements):
-            self.name_targets(statement, s, last, names)
+            joins = s + 1 < len(statements) and len(statements[s + 1].reads) > 2
+            self.name_targets(statement, s, last, names, joins)
             body.lines += _lines(statement, names)
         return body
 
-    def name_targets(self, statement: Statement, s: int, last: dict[Node, int], names: dict[Node, str]) -> None:
+    def name_targets(
+        self, statement: Statement, s: int, last: dict[Node, int], names: dict[Node, str], joins: bool
+    ) -> None:
         if statement.returns:
             return
         dying = [n for n in statement.reads if last[n] == s and n in names and n.op != "get_attr"]
         alive = {name for n, name in names.items() if last.get(n, -1) > s}
         if len(statement.targets) == 1:
             (target,) = statement.targets
-            reused = next((names[n] for n in dying if names[n] not in alive), None)
-            goes_on = any(p == Ref(n) for p in statement.expression.parts[:1] for n in dying if names[n] == reused)
-            names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(self.wish(target, statement, s, last), alive)
+            wish = self.wish(target, statement, s, last, joins)
+            free = [names[n] for n in dying if names[n] not in alive]
+            reused = free[0] if free and (wish == "x" or not joins) else None
+            goes_on = _continues(statement.expression, [n for n in dying if names[n] == reused])
+            names[target] = reused if reused and (reused in NAMELESS or goes_on) else fresh(wish, alive)
             return
-        wishes = ["q", "k", "v"] if len(statement.targets) == 3 and self.is_attention(statement) else None
+        wishes = "qkv"[-len(statement.targets) :] if len(statement.targets) < 4 and self.is_attention(statement) else ""
         for k, target in enumerate(statement.targets):
             names[target] = fresh(wishes[k] if wishes else f"x{k + 1}", alive)
             alive = alive | {names[target]}
 
-    def wish(self, target: Node, statement: Statement, s: int, last: dict[Node, int]) -> str:
+    def wish(self, target: Node, statement: Statement, s: int, last: dict[Node, int], joins: bool) -> str:
         """A name that says what the value is, where it is kept for a while; else one of the nameless."""
         if not statement.reads:
             named = [p for p in statement.expression.parts if isinstance(p, str) and "self." in p]
             word = named[0].rpartition(".")[2].strip("[(") if named else "x"
-            return re.sub(r"_(table|weight|embedding)$", "", word) if is_name(word) else "x"
-        return "x" if self.uses[target] == 1 and last.get(target) == s + 1 else _hint(target)
+            short = re.sub(r"_(table|weight|embedding)$", "", word)
+            return (short if len(short) < 16 else short.rpartition("_")[2]) if is_name(short) else "x"
+        if self.uses[target] == 1 and last.get(target) == s + 1 and not joins:
+            return "x"
+        item = self.items[self.home[target]]
+        return _hint(target, "" if isinstance(item, Loop) else path_of(item))
 
     def is_attention(self, statement: Statement) -> bool:
         text = "".join(p for p in statement.expression.parts if isinstance(p, str))
+        if len(statement.targets) == 2:
+            return "kv(" in text
         return "qkv" in text or "ttention" in self.region.kind or "attn" in self.region.path
+
+
+def _continues(expression: Expression, values: list[Node]) -> bool:
+    """Whether the expression is one of the values with methods called on it: it may go on under that name."""
+    first, rest = expression.parts[0], expression.parts[1:2]
+    return not expression.is_formula and any(first == Ref(n) for n in values) and str(*rest).startswith(".")
 
 
 def _is_stage(item: Item) -> bool:
@@ -306,115 +340,18 @@ def _lines(statement: Statement, names: dict[Node, str]) -> Iterator[tuple[int, 
         yield 0, assigned
 
 
-def _nodes(item: Item) -> Iterator[Node]:
-    if isinstance(item, Region):
-        yield from item.nodes()
-    elif isinstance(item, Loop):
-        for inner in item.items:
-            yield from _nodes(inner)
-    else:
-        yield item
-
-
-def _outputs(item: Item) -> tuple[Node, ...]:
-    if isinstance(item, Region):
-        return tuple(item.outputs)
-    if isinstance(item, Loop):
-        return _outputs(item.items[-1])
-    return () if item.target is operator.setitem else (item,)
-
-
-def mentions(item: Item) -> Iterator[Node]:
-    """Values that the item's expression names, as often as it names them."""
-    if isinstance(item, Region):
-        yield from item.inputs
-    elif isinstance(item, Loop):
-        yield from mentions(item.items[0])
-    else:
-        found: list[Node] = []
-        map_arg((item.args, item.kwargs), lambda value: found.append(value))
-        for value in found:
-            if is_inline(value) and value.op != "get_attr":
-                yield from mentions(value)
-            else:
-                yield value
-
-
 def _read(expression: Expression) -> Iterator[Node]:
     yield from dict.fromkeys(p.node for p in expression.parts if isinstance(p, Ref))
 
 
-def _tuple_length(node: Node) -> int | None:
-    """Into how many parts a node's value falls, where its arguments tell."""
-    name = target_name(node)
-    source = node.args[0] if node.args and isinstance(node.args[0], Node) else None
-    shape = source.meta.get("shape") if source is not None else None
-    if shape is None or name not in ("unbind", "chunk", "split"):
-        return None
-    axis = node.kwargs.get("dim", (node.args[1:] or (0,))[-1] if name == "unbind" else (node.args[2:] or (0,))[0])
-    if not isinstance(axis, int) or not isinstance(shape[axis], int):
-        return None
-    extent = shape[axis]
-    if name == "unbind":
-        return extent
-    named = (node.kwargs[k] for k in ("chunks", "split_size_or_sections", "split_size") if k in node.kwargs)
-    size = node.args[1] if len(node.args) > 1 else next(named, None)
-    if isinstance(size, tuple | list):
-        return len(size)
-    if not isinstance(size, int):
-        return None
-    step = -(-extent // size) if name == "chunk" else size
-    return -(-extent // step)
+_SAYS_NOTHING = re.compile(
+    r"(conv|bn|norm|act|activation|relu|fc|linear|ln|layer|block|features|proj|drop|pool|\w)\w?\d*(_\d+)*"
+)
 
 
-def _parts(node: Node) -> int | None:
-    """Of a tensor that is only ever indexed by number, how long its first axis is, up to four."""
-    shape = node.meta.get("shape") or ("",)
-    return shape[0] if isinstance(shape[0], int) and 2 <= shape[0] <= 4 else None
-
-
-_SAYS_NOTHING = re.compile(r"(conv|bn|norm|act|activation|relu|fc|linear|ln|layer|block|features|proj|drop|pool|\w)\w?\d*(_\d+)*")
-
-
-def _hint(node: Node) -> str:
-    """What a person would call the value."""
-    if node.op == "call_module":
-        stem = path_name(str(node.target))
+def _hint(node: Node, called: str = "") -> str:
+    """What a person would call the value. called: the path of the module that gives it."""
+    if called:
+        stem = path_name(called)
         return "x" if _SAYS_NOTHING.fullmatch(stem) else stem
     return {"softmax": "weights", "mean": "mean"}.get(target_name(node), "x")
-
-
-def find_loops(items: list[Node | Region], children: Callable[[str], tuple[list[str], str, str] | None]) -> list[Item]:
-    """The items, with each run of calls of all of a container's children in order as one Loop.
-
-    children: for a path, those of all children of the container it lies in, the loop's header and its variable.
-    """
-    found: list[Item] = []
-    i = 0
-    while i < len(items):
-        run = _run_from(items, i, children)
-        if run is None:
-            found.append(items[i])
-            i += 1
-        else:
-            found.append(run)
-            i += len(run.items)
-    return found
-
-
-def _run_from(items: list[Node | Region], i: int, children: Callable[[str], tuple[list[str], str, str] | None]) -> Loop | None:
-    container = children(path_of(items[i]))
-    if container is None:
-        return None
-    paths, header, variable = container
-    run = items[i : i + len(paths)]
-    if len(paths) < 2 or [path_of(item) for item in run] != paths:
-        return None
-    for one, two in zip(run, run[1:], strict=False):
-        (first, *rest), (second, *others) = list(mentions(one)), list(mentions(two))
-        alone = len(_outputs(one)) == 1 and len([u for u in _outputs(one)[0].users if u in set(_nodes(two))]) == len(_outputs(one)[0].users)
-        if not alone or second is not _outputs(one)[0] or rest != others or first in rest or second in others:
-            return None
-    if any(isinstance(item, Node) and (len(item.args) != 1 or item.kwargs) for item in run) or len(_outputs(run[-1])) != 1:
-        return None
-    return Loop(tuple(run), header, variable)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .alike import Group, Member, absorb_shortened, absorb_unreturned
-from .body import find_loops, write_body
+from .alike import Group, Member, absorb_shortened, absorb_unadded
+from .body import write_body
 from .definition import ClassDef, Line, give_names
+from .items import find_loops
 from .layers import constructor
 from .names import class_name, is_name
 from .parameters import Parameter, unify
@@ -18,6 +20,7 @@ from .program import Memory, Program
 from .regroup import Region, is_chain
 from .slots import Slot, access, loop_over, slots
 from .text import Call, Hole, Items, Numbered, Piece, Repeat, Text, holes
+from .weights import tied_keys
 
 
 def make_classes(program: Program, root: Region) -> list[ClassDef]:
@@ -45,22 +48,26 @@ class _Maker:
                 draft = self.draft(region)
                 alike.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
             groups = absorb_shortened(list(alike.values()), self.draft)
-            for group in absorb_unreturned(groups):
+            for group in absorb_unadded(groups, self.draft):
                 made[min(order[member.region] for member in group)] = self.merge(group)
         classes = [made[i] for i in sorted(made)]
         give_names(classes)
         return classes
 
-    def draft(self, region: Region, without: frozenset[str] = frozenset()) -> ClassDef:
-        """The class of one region alone, with a hole for each literal. without: children that are left out of it."""
+    def draft(self, region: Region, without: frozenset[str] = frozenset(), unadded: bool = False) -> ClassDef:
+        """The class of one region alone, with a hole for each literal.
+
+        without: children that are left out of it. unadded: leave out the addition of its input that it ends in.
+        """
         slot = self.slot_of[region.path]
         kind = region.kind or "Stitched"
         if region.kind == "Sequential":
             kind = class_name(region.path.split(".")[-1])
         children = set(slot.children)
         if is_chain(region) and slot.numbered:
-            base = self.sequence(slot, "super().__init__(", ")")
-            return ClassDef(kind, "nn.Sequential", [Line("", base)], None, [region.path], children=children)
+            steps = self.sequence(slot, "super().__init__(", ")")
+            setup = [Line("", steps), *(self.ties() if region is self.root else ())]
+            return ClassDef(kind, "nn.Sequential", setup, None, [region.path], children=children)
         base, setup = "nn.Module", [Line("super().__init__()", "")]
         if slot.leaf is not None:
             layer = constructor(slot.leaf, slot.path)
@@ -68,12 +75,22 @@ class _Maker:
             base, setup = str(layer.head), [Line("", Call("super().__init__", layer.args))]
             children |= {name for name, _ in slot.leaf.named_parameters()}
         setup += [line for line in self.declarations(slot, slot) if not line.makes(without)]
+        setup += self.ties() if region is self.root else ()
         items = find_loops(region.items, lambda path: loop_over(slot, path) if path else None)
         skipped = frozenset(slot.children[name].path for name in without)
         body = write_body(
-            region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory, skipped
+            region, items, lambda path: self.access(slot, path), self.program.leaves, self.memory, skipped, unadded
         )
         return ClassDef(kind, base, setup, body, [region.path], children=children)
+
+    def ties(self) -> list[Line]:
+        """The lines that make parameters of several names one, at the end of the whole program's `__init__`."""
+
+        def said(key: str) -> str:
+            path, _, name = key.rpartition(".")
+            return f"{access(self.top, path) if path else 'self'}.{name}"
+
+        return [Line(f"{said(a)} = ", said(b)) for a, b in tied_keys(self.program.state_dict()).items()]
 
     def access(self, slot: Slot, path: str) -> str:
         return "super().forward" if path == slot.path else access(slot, path)
@@ -83,7 +100,8 @@ class _Maker:
         for name, child in slot.children.items():
             here = access(owner, child.path)
             if child.tensor is not None:
-                yield _tensor(access(owner, slot.path) if slot is not owner else "self", name, here, child.tensor)
+                holder = "self" if slot is owner else access(owner, slot.path)
+                yield _tensor(holder, name, here, child.tensor)
                 continue
             if slot is owner:
                 module = self.module(child)
@@ -105,14 +123,11 @@ class _Maker:
             return "nn.Module()"
         if slot.numbered and slot.contiguous:
             pieces = _repeats(list(named.values()))
-            if len(pieces) == 1 and isinstance(pieces[0], Repeat):
-                (only,) = pieces
+            only = pieces[0]
+            if len(pieces) == 1 and isinstance(only, Repeat):
                 return Items("nn.ModuleList(", (Repeat(only.count, only.items, star=False),), ")")
             return Items("nn.ModuleList([", pieces, "])")
-        first, last = next(iter(named)), list(named)[-1]
-        alike = len(set(named.values())) == 1 and len(named) > 1
-        if slot.numbered and alike and [str(i) for i in range(int(first), int(last) + 1)] == list(named):
-            span = Numbered(Hole(int(first), "first"), Hole(int(last) + 1, "last"), named[first])
+        if span := _numbered(named, pairs=False):
             return Items("nn.ModuleDict({", (span,), "})")
         return Items("nn.ModuleDict({", tuple(named.values()), "})", tuple(named))
 
@@ -120,6 +135,8 @@ class _Maker:
         pieces = tuple(self.module(child) for child in slot.children.values())
         if slot.contiguous:
             return Items(opening, _repeats(list(pieces)), closing)
+        if span := _numbered(dict(zip(slot.children, pieces, strict=True)), pairs=True):
+            return Items(opening, (Items("OrderedDict(", (span,), ")"),), closing)
         pairs = Items("OrderedDict([", tuple(pieces), "])", tuple(slot.children))
         return Items(opening, (pairs,), closing)
 
@@ -132,7 +149,9 @@ class _Maker:
         flags = tuple(Parameter(flag, False, "bool") for flag in made.flags)
         made.paths = [member.region.path for member in group]
         made.parameters, made.fills = (*unified.parameters, *flags), unified.fills
-        stored = {name for names in unified.used[in_setup:] for name in names} | {f for f in made.flags if made.reads(f)}
+        stored = {name for names in unified.used[in_setup:] for name in names} | {
+            f for f in made.flags if made.reads(f)
+        }
         made.stored = tuple(p.name for p in made.parameters if p.name in stored)
         for member, values in zip(group, unified.arguments, strict=True):
             given = (*values, *(flag not in member.absent for flag in made.flags))
@@ -159,6 +178,21 @@ def _tensor(owner: str, name: str, here: str, tensor: Tensor) -> Line:
     if isinstance(tensor, nn.Parameter):
         return Line(f"{here} = ", Text(("nn.Parameter(", *made, "))")))
     return Line(f'{owner}.register_buffer("{name}", ', Text((*made, ")")), ")")
+
+
+def _numbered(named: dict[str, Piece], pairs: bool) -> Numbered | None:
+    """Equal pieces under names that count up, `layer3`, `layer4` and so on, as one comprehension."""
+    names = [re.fullmatch(r"(.*?)(\d+)", name) for name in named]
+    if len(named) < 2 or len(set(named.values())) > 1 or not all(names):
+        return None
+    prefixes = {match[1] for match in names if match}
+    numbers = [int(match[2]) for match in names if match]
+    prefix = prefixes.pop()
+    span = range(numbers[0], numbers[-1] + 1)
+    if prefixes or [f"{prefix}{i}" for i in span] != list(named):
+        return None
+    first, last = Hole(span.start, "first"), Hole(span.stop, "last")
+    return Numbered(first, last, next(iter(named.values())), prefix, pairs)
 
 
 def _repeats(pieces: list[Piece]) -> tuple[Piece, ...]:

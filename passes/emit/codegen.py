@@ -13,10 +13,10 @@ from ..plan import Plan
 from .batch import localise
 from .classes import make_classes
 from .constants import fold_constants, place_constants
-from .head import describe
+from .head import describe, parts
 from .program import Program
 from .regroup import regroup
-from .simplify import drop_identities, drop_writes, restore_layers
+from .simplify import drop_identities, drop_writes, nest_concatenations, restore_layers
 from .source import write_source
 from .weights import tied_keys, write_weights
 
@@ -41,8 +41,12 @@ class Codegen(Pass):
     def __call__(self, plan: Plan) -> Plan:
         assert plan.stitched is not None
         folder = Path(self.folder)
+        described = {name: _sentence(name, text) for name, text in parts(plan).items()}
         program = prepare(plan.stitched)
         classes = make_classes(program, regroup(program))
+        for made in classes:
+            if made.paths[0] in described and len(made.paths) == 1:
+                made.document = f"{described[made.paths[0]]}."
         state = program.state_dict()
         folder.mkdir(parents=True, exist_ok=True)
         dtypes = write_weights(state, folder / "model.safetensors")
@@ -51,12 +55,17 @@ class Codegen(Pass):
         return replace(plan, folder=folder)
 
 
+def _sentence(name: str, text: str) -> str:
+    return f"The adapter: {text}" if name.startswith("adapter") else text
+
+
 def prepare(graph_module: GraphModule) -> Program:
     """The program of a graph, rewritten so that it reads well: what does nothing dropped, layers for their parts."""
     program = Program.of(graph_module)
     drop_identities(program)
     fold_constants(program)
     restore_layers(program)
+    nest_concatenations(program)
     drop_writes(program)
     localise(program)
     place_constants(program)

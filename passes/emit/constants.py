@@ -6,7 +6,7 @@ folded here, it turns the twenty lines of a shifted window's mask into one buffe
 
 from __future__ import annotations
 
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from .program import Memory, Program, scopes, writes
 
 # Methods and functions that take from their first argument nothing but dtype, device and sometimes shape.
 _FACTORIES = {"new_zeros": torch.zeros, "new_ones": torch.ones, "new_full": torch.full}
-_LIKE = {"zeros_like": 0, "ones_like": 1, "full_like": None}
+_LIKE = {"zeros_like": 0, "ones_like": 1}
 _RANDOM = ("rand", "normal", "bernoulli", "multinomial", "dropout", "empty")
 # More elements than this stay code: a table that large is no longer a detail of the weights file.
 MOST_ELEMENTS = 1 << 20
@@ -85,9 +85,9 @@ def _read_outside(node: Node, values: dict[Node, Any]) -> bool:
 
 def _is_constant(node: Node, values: dict[Node, Any]) -> bool:
     name = target_name(node)
-    if name.startswith(_RANDOM) or name.endswith("_like") and name not in _LIKE:
+    if name.startswith(_RANDOM) or (name.endswith("_like") and name not in _LIKE):
         return False
-    if name in _LIKE and name != "full_like":
+    if name in _LIKE:
         return all(isinstance(n, int) for n in node.meta.get("shape", ("N",)))
     inputs = node.all_input_nodes[1:] if name in _FACTORIES else node.all_input_nodes
     return all(n in values for n in inputs)
@@ -97,7 +97,7 @@ def _value(node: Node, values: dict[Node, Any], program: Program) -> Any:
     name = target_name(node)
     if node.op == "get_attr":
         return program.tensors[str(node.target)].clone()
-    if name in _LIKE and name != "full_like":
+    if name in _LIKE:
         return torch.full(node.meta["shape"], _LIKE[name], dtype=node.meta["dtype"])
     if name in _FACTORIES:
         size = [int(n) for n in node.meta["shape"]]
@@ -117,9 +117,7 @@ def place_constants(program: Program) -> None:
         if not (_is_made(node) or str(node.target).startswith("_folded.")):
             continue
         tensor = program.tensors[str(node.target)]
-        chains = [[path for path, _ in scopes(user)] for user in node.users]
-        shared = commonprefix(chains)
-        stem = f"{shared[-1]}." if shared else ""
+        stem = "".join(f"{path}." for path in _shared_scopes(node)[-1:])
         path = base = stem + _describe(tensor)
         count = 1
         while path in taken:
@@ -129,6 +127,12 @@ def place_constants(program: Program) -> None:
         program.tensors[path] = tensor if not isinstance(tensor, nn.Parameter) else tensor.detach()
         node.target = path
     program.drop_unused()
+
+
+def _shared_scopes(node: Node) -> list[str]:
+    """Paths of the scopes that all readers of a value are in, outermost first."""
+    steps = zip(*([path for path, _ in scopes(user)] for user in node.users), strict=False)
+    return [paths[0] for paths in takewhile(lambda paths: len(set(paths)) == 1, steps)]
 
 
 def _describe(tensor: Tensor) -> str:

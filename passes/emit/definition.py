@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .body import Body
-from .names import class_name
+from .names import class_name, is_name
 from .parameters import Parameter
 from .text import Hole, Piece, heads, holes, skeleton
 
@@ -78,7 +78,7 @@ class ClassDef:
 def give_names(classes: list[ClassDef]) -> None:
     """The source's class names; those that collide are told apart by their part, or by what only one of them has."""
     taken: dict[str, ClassDef] = {}
-    for made in sorted(classes, key=lambda c: (len(c.children) + len(c.inner()), classes.index(c))):
+    for made in sorted(classes, key=lambda c: (-len(c.paths), len(c.children), classes.index(c))):
         wish = class_name(made.kind.lstrip("_"))
         if wish in taken:
             wish = _told_apart(made, taken[wish], wish)
@@ -94,7 +94,14 @@ def _told_apart(made: ClassDef, other: ClassDef, wish: str) -> str:
     parts = [{path.split(".")[0] for path in c.paths} for c in (made, other)]
     if not parts[0] & parts[1] and len(parts[0]) == 1:
         return class_name(parts[0].pop()) + wish
-    extra = sorted(made.children - other.children) or sorted(
-        name for a in made.inner() for name in a.children - set().union(*(b.children for b in other.inner()))
-    )
-    return f"{wish}With{class_name(extra[0])}" if extra else wish
+    kinds = {c.kind for c in other.inner()}
+    words = sorted(made.children - other.children) + [c.kind for c in made.inner() if c.kind not in kinds]
+    for mine in made.inner():
+        words += sorted(mine.children - set().union(*(theirs.children for theirs in other.inner())))
+    stems = {name.rstrip("0123456789") for name in other.children}
+    words = [word for word in words if is_name(word) and word.rstrip("0123456789") not in stems]
+    if words:
+        return f"{wish}With{class_name(words[0])}"
+    lacking = [line.before.removeprefix("self.").removesuffix(" = ") for line in other.setup]
+    lacking = [name for name in lacking if name in other.children - made.children and is_name(name)]
+    return f"{wish}Without{class_name(lacking[0])}" if lacking else wish

@@ -45,10 +45,9 @@ _SAID_INFIX |= {"matmul": operator.matmul, "true_divide": operator.truediv}
 _PREFIX = {operator.neg: "-", operator.invert: "~"}
 _IN_PLACE = {operator.iadd: "add_", operator.isub: "sub_", operator.imul: "mul_", operator.itruediv: "div_"}
 # torch functions that read better as methods, and do the same.
-_METHODS = frozenset(
-    "permute flatten transpose unsqueeze squeeze mean chunk split unbind reshape roll sum expand unflatten movedim".split()
-)
-_UNPACKED = frozenset("permute reshape view expand repeat".split())
+_METHODS = frozenset({"permute", "flatten", "transpose", "unsqueeze", "squeeze", "mean", "chunk", "split", "unbind"})
+_METHODS |= {"reshape", "roll", "sum", "expand", "unflatten", "movedim"}
+_UNPACKED = frozenset({"permute", "reshape", "view", "expand", "repeat"})
 # What torch takes when these are left out, of functions that have no Python signature.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "scaled_dot_product_attention": {
@@ -69,9 +68,9 @@ _POSITIONS: dict[str, tuple[str, ...]] = {
     "reshape": ("size",) * 9,
     "view": ("size",) * 9,
     "expand": ("size",) * 9,
-    "unflatten": ("dim", "sizes"),
-    "chunk": ("chunks", "dim"),
-    "split": ("sizes", "dim"),
+    "unflatten": ("axis", "sizes"),
+    "chunk": ("chunks", "axis"),
+    "split": ("sizes", "axis"),
     "getitem": ("index",),
     "mul": ("scale",),
     "truediv": ("scale",),
@@ -89,7 +88,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Expression:
-    """parts: text, holes and names. level: how tightly it binds. depth: calls within calls. links: methods in a chain."""
+    """parts: text, holes, names. level: how tightly it binds. depth: calls within calls. links: methods in a chain."""
 
     parts: tuple[Any, ...]
     level: int = _ATOM
@@ -99,6 +98,11 @@ class Expression:
     def __len__(self) -> int:
         return sum(_length(part) for part in self.parts)
 
+    @property
+    def is_formula(self) -> bool:
+        """Whether it is made with an operator, so that it needs parentheses before a dot."""
+        return self.level < _ATOM
+
     def at(self, level: int) -> tuple[Any, ...]:
         return self.parts if self.level >= level else ("(", *self.parts, ")")
 
@@ -107,7 +111,7 @@ def _length(part: Any) -> int:
     if isinstance(part, Ref):
         return 2
     # Of any literal the same, so that instances that differ in numbers alone are cut up alike.
-    return 3 if isinstance(part, Hole) else len(part)
+    return 5 if isinstance(part, Hole) else len(part)
 
 
 #: Gives the expression of an operand: a name, or the operand's own expression where it is written in place.
@@ -134,13 +138,14 @@ class Writer:
 
     def layer(self, node: Node) -> Expression:
         leaf = self.leaves[str(node.target)]
-        names = list(inspect.signature(type(leaf).forward).parameters.values())[1:]
-        args = list(node.args) + [node.kwargs[p.name] for p in names[len(node.args) :] if p.name in _leading(node, names)]
-        kwargs = {k: v for k, v in node.kwargs.items() if k not in _leading(node, names)}
-        defaults = {p.name: p.default for p in names}
-        kwargs = {k: v for k, v in kwargs.items() if defaults.get(k, ...) is not v and defaults.get(k, ...) != v}
-        while args and len(args) <= len(names) and not isinstance(args[-1], Node) and names[len(args) - 1].default == args[-1]:
+        parameters = list(inspect.signature(type(leaf).forward).parameters.values())[1:]
+        tensors = _leading(node, parameters)
+        args = [*node.args, *(node.kwargs[name] for name in tensors)]
+        while args and len(args) <= len(parameters) and _is_default(args[-1], parameters[len(args) - 1]):
             args.pop()
+        defaults = {p.name: p for p in parameters}
+        given = {k: v for k, v in node.kwargs.items() if k not in tensors}
+        kwargs = {k: v for k, v in given.items() if k not in defaults or not _is_default(v, defaults[k])}
         return self.call(self.access(str(node.target)), args, kwargs, str(node.target))
 
     def method(self, name: str, node: Node) -> Expression:
@@ -153,9 +158,10 @@ class Writer:
         """`receiver.name(args)`."""
         if name in _UNPACKED and len(args) == 1 and isinstance(args[0], tuple | list):
             args = list(args[0])
-        if name in ("reshape", "view") and len(args) > 3 and self.attends:
+        rank = len(receiver.meta.get("shape", ())) if isinstance(receiver, Node) else 9
+        if name in ("reshape", "view") and len(args) > max(3, rank) and self.attends:
             sizes: list[Any] = ["size"] * len(args)
-            sizes[-2] = "heads"
+            sizes[-2] = "heads" if args[-2] != args[-1] else "size"  # equal ones are the height and width of a map
             hints = tuple(sizes)
         else:
             hints = _POSITIONS.get(name, ())
@@ -176,7 +182,8 @@ class Writer:
             owner = self.value(args[0])
             return Expression((*owner.at(_ATOM), "[", *self.index(args[1]), "]"), _ATOM, owner.depth)
         if target is operator.setitem:
-            return Expression((*self.value(args[0]).at(_ATOM), "[", *self.index(args[1]), "] = ", *self.value(args[2]).parts))
+            written, value = self.value(args[0]), self.value(args[2])
+            return Expression((*written.at(_ATOM), "[", *self.index(args[1]), "] = ", *value.parts))
         if target in _INFIX and len(args) == 2:
             return self.infix(target, *args)
         if target in _PREFIX:
@@ -221,6 +228,8 @@ class Writer:
     def call(
         self, head: str, args: list[Any], kwargs: dict[str, Any], name: str, hints: tuple[str, ...] | None = None
     ) -> Expression:
+        if name == "permute" and args and all(isinstance(a, int) for a in args):
+            return Expression((f"{head}(", Hole(tuple(args), "dims", spread=True), ")"), _ATOM, 1)
         parts: list[Any] = []
         depth = 0
         hints = _POSITIONS.get(name, ()) if hints is None else hints
@@ -229,7 +238,7 @@ class Writer:
             parts += [", ", *inner.parts]
             depth = max(depth, inner.depth)
         for key, value in kwargs.items():
-            inner = self.value(value, key)
+            inner = self.value(value, "axis" if key == "dim" else key)
             parts += [", ", f"{key}=", *inner.parts]
             depth = max(depth, inner.depth)
         return Expression((f"{head}(", *parts[1:], ")"), _ATOM, depth + 1 if parts else 0)
@@ -276,14 +285,18 @@ def reads_as_method(node: Node) -> bool:
     )
 
 
-def _leading(node: Node, names: list[inspect.Parameter]) -> set[str]:
+def _leading(node: Node, parameters: list[inspect.Parameter]) -> list[str]:
     """Keywords of a layer's call that go on where its positional arguments stop, and are tensors."""
-    found = set()
-    for parameter in names[len(node.args) :]:
+    found = []
+    for parameter in parameters[len(node.args) :]:
         if not isinstance(node.kwargs.get(parameter.name), Node):
             break
-        found.add(parameter.name)
+        found.append(parameter.name)
     return found
+
+
+def _is_default(value: Any, parameter: inspect.Parameter) -> bool:
+    return not isinstance(value, Node) and type(value) is type(parameter.default) and value == parameter.default
 
 
 def _without_defaults(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -303,8 +316,9 @@ def _is_dispatch(target: Any) -> bool:
 def _defaults(target: Any) -> dict[str, Any]:
     try:
         parameters = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):
-        return {name: ... for name in ("input", "weight")} | {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    except (TypeError, ValueError):  # F.linear and F.conv2d, which `arguments` knows too
+        options = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        return {"input": ..., "weight": ...} | options
     return {p.name: ... if p.default is p.empty else p.default for p in parameters}
 
 

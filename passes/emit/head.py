@@ -8,12 +8,20 @@ from ..plan import AdapterUse, Fragment, Plan
 
 def describe(plan: Plan) -> str:
     """What came from where. No date and no path, so that the same plan gives the same text."""
-    lines = [_title(plan), "", *_parts(plan), "", *_input(first_model(plan))]
+    lines = [_title(plan), "", *_rows([*parts(plan).items()])]
+    lines += ["" for _ in plan.chain[:1]]
+    facts = [("input", _input(first_model(plan)))]
+    facts.append(("pixels", _pixels(first_model(plan))))
     if plan.price:
-        lines += [f"Takes:  {plan.price.params:,} parameters, {plan.price.macs:,} multiply-adds an image"]
-    lines += _licences(plan)
-    lines += ["", "The weights lie beside this file, in model.safetensors. Written by stitchc; needs torch alone:", ""]
-    return "\n".join(lines) + "\n    from model import load\n    logits = load()(images)  # [batch, classes]\n"
+        facts.append(("takes", f"{plan.price.params:,} parameters, {plan.price.macs:,} multiply-adds an image"))
+    facts += [("licence", text) for text in _licences(plan)]
+    lines += _rows(facts)
+    lines += ["", "The weights lie in model.safetensors beside this file. Written by stitchc; needs torch alone:", ""]
+    return "\n".join(lines) + "\n    from model import load\n    logits = load()(images)\n"
+
+
+def _rows(rows: list[tuple[str, str]]) -> list[str]:
+    return [f"{name:<8} {text}" for name, text in rows]
 
 
 def _title(plan: Plan) -> str:
@@ -29,45 +37,49 @@ def first_model(plan: Plan) -> Model:
     return used_models(plan)[0]
 
 
-def _parts(plan: Plan) -> list[str]:
-    rows: list[tuple[str, str]] = []
-    for part in plan.chain:
-        if isinstance(part, AdapterUse):
-            rows.append(("adapter", f"{part.name}, {part.price.params:,} parameters"))
-        else:
-            rows.append((_role(plan, part), f"{plan.models[part.model].name}, {_span(part)}"))
-    width = max((len(name) for name, _ in rows), default=0)
-    return [f"{name:<{width}}  {text}" for name, text in rows]
-
-
-def _role(plan: Plan, part: Fragment) -> str:
+def parts(plan: Plan) -> dict[str, str]:
+    """What each part of the chain is, by the name that it has in the stitched graph."""
     fragments = [p for p in plan.chain if isinstance(p, Fragment)]
-    if len(fragments) == 2:
-        return "front" if part is fragments[0] else "back"
-    return f"part{fragments.index(part)}"
+    described = {}
+    for i, part in enumerate(plan.chain):
+        if isinstance(part, AdapterUse):
+            name = "adapter" if len(fragments) == 2 else f"adapter{i // 2}"
+            described[name] = f"{part.name}, {part.price.params:,} parameters"
+        else:
+            name = f"part{i // 2}" if len(fragments) != 2 else "back" if i else "front"
+            described[name] = f"{plan.models[part.model].name}, {_span(plan, part)}"
+    return described
 
 
-def _span(part: Fragment) -> str:
-    if part.start and part.end:
-        return f"what lies after {part.start}, up to {part.end}"
-    if part.end:
-        return f"up to {part.end}"
-    return f"from what lies after {part.start}" if part.start else "whole"
+def _span(plan: Plan, part: Fragment) -> str:
+    start, end = (_cut(plan, part.model, node) for node in (part.start, part.end))
+    if start and end:
+        return f"after {start}, up to {end}"
+    if end:
+        return f"up to {end}"
+    return f"after {start}" if start else "whole"
 
 
-def _input(model: Model) -> list[str]:
-    spec = model.input
-    size = " x ".join(map(str, spec.size))
-    return [
-        f"Input:  float32 [batch, {', '.join(map(str, spec.size))}], that is {size}, batch of any size",
-        f"        (pixel - mean) / std of pixels in [0, 1]; mean {_numbers(spec.mean)}, std {_numbers(spec.std)}",
-    ]
+def _cut(plan: Plan, model: int, node: str | None) -> str | None:
+    """A cut by the path of its module, where the plan knows it."""
+    known = plan.cuts[model].cuts if model < len(plan.cuts) else ()
+    return next((cut.path for cut in known if cut.node == node and cut.path), node)
+
+
+def _input(model: Model) -> str:
+    return f"float32 [batch, {', '.join(map(str, model.input.size))}], a batch of any size"
+
+
+def _pixels(model: Model) -> str:
+    mean, std = _numbers(model.input.mean), _numbers(model.input.std)
+    assumed = " (assumed)" if {"mean", "std"} & set(model.input.assumed) else ""
+    return f"in [0, 1], then (pixel - mean) / std; mean {mean}, std {std}{assumed}"
 
 
 def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{v:g}" for v in values)
+    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)
 
 
 def _licences(plan: Plan) -> list[str]:
     found = {m.name: m.licence or "not stated" for m in used_models(plan)}
-    return [f"Licence of {name}: {licence}" for name, licence in found.items()]
+    return [f"{licence} ({name})" for name, licence in found.items()]

@@ -17,6 +17,8 @@ _SKIPPED = frozenset({"device", "dtype", "_weight", "_freeze"})
 _STORED = {
     "num_parameters": lambda m: m.num_parameters,
     "bias": lambda m: _has_bias(m),
+    "kdim": lambda m: None if m.kdim == m.embed_dim else m.kdim,
+    "vdim": lambda m: None if m.vdim == m.embed_dim else m.vdim,
     "add_bias_kv": lambda m: m.bias_k is not None,
 }
 
@@ -36,7 +38,7 @@ def constructor(layer: nn.Module, path: str) -> Piece:
 
 def _arguments(layer: nn.Module, path: str) -> list[tuple[str, Hole]]:
     found = []
-    for name, default in _parameters(type(layer)):
+    for name, default in _parameters(type(layer)):  # type: ignore[arg-type]  # mypy: a class is hashable
         try:
             value = _plain(_STORED[name](layer) if name in _STORED else getattr(layer, name), name)
         except AttributeError as error:
@@ -54,11 +56,13 @@ def _arguments(layer: nn.Module, path: str) -> list[tuple[str, Hole]]:
 
 @cache
 def _parameters(kind: type) -> tuple[tuple[str, Any], ...]:
-    signature = inspect.signature(kind)
+    # LSTM and GRU take `*args` and hand them on.
+    signature = inspect.signature(nn.RNNBase if issubclass(kind, nn.RNNBase) else kind)
+    skipped = _SKIPPED | {"mode"} if issubclass(kind, nn.RNNBase) else _SKIPPED
     return tuple(
         (p.name, ... if p.default is p.empty else p.default)
         for p in signature.parameters.values()
-        if p.name not in _SKIPPED and p.kind is p.POSITIONAL_OR_KEYWORD
+        if p.name not in skipped and p.kind is p.POSITIONAL_OR_KEYWORD
     )
 
 

@@ -102,7 +102,8 @@ def _strip(model: ModelProto) -> None:
 
 def _describe(model: ModelProto, plan: Plan) -> None:
     spec = first_model(plan).input
-    cuts = [f"{plan.models[p.model].name}:{p.start or ''}..{p.end or ''}" for p in plan.chain if isinstance(p, Fragment)]
+    fragments = [p for p in plan.chain if isinstance(p, Fragment)]
+    cuts = [f"{plan.models[p.model].name}:{p.start or ''}..{p.end or ''}" for p in fragments]
     facts = {
         "models": ", ".join(m.name for m in used_models(plan)),
         "fragments": ", ".join(cuts),
@@ -149,10 +150,12 @@ def _simplify(model: ModelProto, path: Path, images: Tensor) -> None:
 
 @contextmanager
 def _attention_in_four_dimensions() -> Iterator[None]:
-    """The exporter translates attention on [batch, heads, tokens, channels] only: fold what is more, add what is less."""
+    """The exporter translates attention on [batch, heads, tokens, channels] alone: fold or add axes before."""
     attention = F.scaled_dot_product_attention
 
-    def folded(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+    def folded(
+        query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Tensor:
         if query.dim() == 4:
             return attention(query, key, value, attn_mask, *args, **kwargs)
         lead = query.shape[:-3] if query.dim() > 4 else ()

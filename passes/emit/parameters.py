@@ -54,7 +54,7 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
     groups = {key: [i for i, k in enumerate(keys) if k == key] for key in varying}
     # Channels first, then sizes: most other numbers can be said in terms of them.
     groups = dict(sorted(groups.items(), key=lambda group: _rank(group[1], columns)))
-    channels = [key for key in keys if key in groups and _is_channels(groups[key], columns)]
+    channels = [key for key, column in zip(keys, columns, strict=True) if column[0].hint in _CHANNEL_HINTS]
     expressions: dict[tuple[Any, ...], tuple[str, tuple[str, ...]]] = {}
     parameters: list[tuple[Parameter, tuple[Any, ...]]] = []
     for key, places in groups.items():
@@ -63,7 +63,7 @@ def unify(instances: list[list[Hole]], taken: set[str]) -> Unified:
         if derived:
             expressions[key] = derived
             continue
-        wish = _wish(key, places, columns, channels, len({k for k in channels}))
+        wish = _wish(key, places, columns, channels)
         name = fresh(wish, taken | {p.name for p, _ in parameters})
         defaults = {_key(columns[i][0].default) for i in places}
         default = columns[places[0]][0].default if len(defaults) == 1 else ...
@@ -92,7 +92,7 @@ def _settle(columns: list[tuple[Hole, ...]]) -> list[tuple[Hole, ...]]:
         channels = said.hint in _CHANNEL_HINTS
         like = [w for w in whole if _agree(column, w) and channels == (w[0].hint in _CHANNEL_HINTS)]
         like.sort(key=lambda w: w[0].hint != said.hint)
-        if like and (not constant or channels):
+        if like and (not constant or channels or like[0][0].hint == said.hint):
             values = [h.value for h in like[0]]
         else:
             values = [said.value if h.value is ANY else h.value for h in column]
@@ -107,7 +107,8 @@ def _agree(column: tuple[Hole, ...], other: tuple[Hole, ...]) -> bool:
 def _rank(places: list[int], columns: list[tuple[Hole, ...]]) -> int:
     if _is_channels(places, columns):
         return 0
-    return 1 if "size" in _hints(places, columns) else 2
+    hints = _hints(places, columns)
+    return 1 if "size" in hints and "extent" not in hints else 2
 
 
 def _kind(values: tuple[Any, ...]) -> str:
@@ -141,29 +142,33 @@ def _derive(
     if not all(type(v) is int and v >= 0 for v in values) or hints & _INDEPENDENT:
         return None
     for parameter, given in parameters:
-        if not all(type(v) is int and v > 0 for v in given):
-            continue
-        counts = parameter.name in _CHANNEL_HINTS or any(w in parameter.name for w in ("channels", "dim", "width"))
-        if counts and not hints & {"padding", "stride"}:
-            factor = values[0] // given[0]
-            if 2 <= factor <= 16 and all(v == factor * g for v, g in zip(values, given, strict=True)):
-                return f"{factor} * {parameter.name}", (parameter.name,)
-            divisor = given[0] // values[0] if values[0] else 0
-            if (16 if "heads" in hints else 2) <= divisor <= 64 and all(v == g // divisor and v * divisor == g for v, g in zip(values, given, strict=True)):
-                return f"{parameter.name} // {divisor}", (parameter.name,)
-        if hints <= {"size", "extent", "index"} and parameter.name.startswith("size"):
-            factor = values[0] // given[0]
-            if 2 <= factor <= 64 and all(v == factor * g for v, g in zip(values, given, strict=True)):
-                return f"{factor} * {parameter.name}", (parameter.name,)
-            if all(v == g * g for v, g in zip(values, given, strict=True)):
-                return f"{parameter.name}**2", (parameter.name,)
-        if hints == {"padding"} and parameter.name.startswith("kernel_size"):
-            if all(v == g // 2 for v, g in zip(values, given, strict=True)):
-                return f"{parameter.name} // 2", (parameter.name,)
+        if all(type(v) is int and v > 0 for v in given):
+            text = _in_terms_of(parameter.name, list(zip(values, given, strict=True)), hints)
+            if text:
+                return text, (parameter.name,)
     return None
 
 
-def _wish(key: Any, places: list[int], columns: list[tuple[Hole, ...]], channels: list[Any], kinds: int) -> str:
+def _in_terms_of(name: str, pairs: list[tuple[int, int]], hints: set[str]) -> str | None:
+    """How a number is computed from the parameter `name`; pairs: (number, parameter) of every instance."""
+    value, given = pairs[0]
+    factor, divisor = value // given, given // value if value else 0
+    multiple = 2 <= factor <= 64 and all(v == factor * g for v, g in pairs)
+    if any(word in name for word in ("channels", "dim", "width")) and not hints & {"padding", "stride"}:
+        if multiple and factor <= 16:
+            return f"{factor} * {name}"
+        least = 16 if "heads" in hints else 2
+        return f"{name} // {divisor}" if least <= divisor <= 64 and all(v * divisor == g for v, g in pairs) else None
+    if name.startswith("size") and hints <= {"size", "extent", "index"}:
+        if multiple:
+            return f"{factor} * {name}"
+        return f"{name}**2" if all(v == g * g for v, g in pairs) else None
+    same_padding = name.startswith("kernel_size") and hints == {"padding"} and all(v == g // 2 for v, g in pairs)
+    return f"{name} // 2" if same_padding else None
+
+
+def _wish(key: Any, places: list[int], columns: list[tuple[Hole, ...]], channels: list[Any]) -> str:
+    """What a parameter is called. channels: the values of all holes that count channels, in order."""
     hints = _hints(places, columns)
     if isinstance(columns[places[0]][0].value, Code):
         return hints[0]
@@ -173,7 +178,7 @@ def _wish(key: Any, places: list[int], columns: list[tuple[Hole, ...]], channels
     every = [h.hint for column in columns for h in column[:1]]
     noun = "channels" if any(h in _MAP_HINTS for h in every) else "dim"
     first, last = channels[0] == key, channels[-1] == key
-    if first and (last or kinds == 1):
+    if first and (last or len({k for k in channels if len(set(k)) > 1}) == 1):
         return noun
     if first:
         return f"in_{noun}"

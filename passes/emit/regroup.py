@@ -144,9 +144,12 @@ def _owned(value: Node, path: str) -> bool:
 
 
 def _is_needless(region: Region, program: Program) -> bool:
-    """A list that is no chain (its children have numbers for names), or a line or two without layers or parameters."""
+    """A list that is no chain (its children have numbers for names), a line or two without layers or parameters, or a
+    layer's subclass that only calls the layer."""
     if is_chain(region):
         return False
+    if region.path in program.leaves and len(region.items) == 1:
+        return True
     prefix = region.path + "."
     named = [str(n.target) for n in program.graph.nodes if n.op in ("call_module", "get_attr")]
     below = {path.removeprefix(prefix).split(".")[0] for path in named if path.startswith(prefix)}

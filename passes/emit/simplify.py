@@ -60,7 +60,7 @@ def _is_identity(node: Node, program: Program) -> bool:
 
 
 def _untouched(node: Node, program: Program) -> bool:
-    """Padding by nothing makes a copy; without it, a write to the result would be a write to its source."""
+    """Whether nobody writes to the memory of a copy or of its source, so that one may stand for the other."""
     memory = Memory(program)
     return not {memory.root[node], memory.root[node.all_input_nodes[0]]} & set(memory.writers)
 
@@ -76,6 +76,53 @@ def drop_writes(program: Program) -> None:
         types = [n.meta.get("dtype") for n in node.all_input_nodes]
         if allocated and len(set(types)) == 1 and not memory.read_later(node):
             node.op, node.target = "call_function", plain
+
+
+# -- concatenation of everything so far ------------------------------------------------------------------------
+
+
+def nest_concatenations(program: Program) -> None:
+    """`cat([a, b, c])` after `cat([a, b])` becomes `cat([cat([a, b]), c])`: what a dense block means.
+
+    A concatenation that a module makes of its arguments before all else moves to its caller, so that every layer of
+    the block takes one value.
+    """
+    so_far: dict[tuple[Any, ...], Node] = {}
+    for node in list(program.graph.nodes):
+        parts = _concatenated(node)
+        if parts is None:
+            continue
+        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+        if len(parts) == 1 and _untouched(node, program):
+            so_far[(axis, *parts)] = parts[0]
+            node.replace_all_uses_with(parts[0])
+            program.graph.erase_node(node)
+            continue
+        so_far.setdefault((axis, *parts), node)
+        prefix = so_far.get((axis, *parts[:-1]))
+        if prefix is not None and len(parts) > 2 and _untouched(prefix, program):
+            node.args = ([prefix, parts[-1]], axis)
+            node.kwargs = {}
+        _hoist(node)
+
+
+def _concatenated(node: Node) -> list[Node] | None:
+    if node.target is not torch.cat or not node.args or not isinstance(node.args[0], list | tuple):
+        return None
+    return list(node.args[0])
+
+
+def _hoist(node: Node) -> None:
+    """Out of every scope that its operands do not know of."""
+    chain = scopes(node)
+    while chain and not any(chain[-1] in scopes(n) for n in node.all_input_nodes):
+        first = node.prev
+        while first.op == "get_attr":
+            first = first.prev
+        if chain[-1] in scopes(first):
+            break
+        chain = chain[:-1]
+    node.meta["scopes"] = chain
 
 
 # -- layers that were called by their parameters ---------------------------------------------------------------
@@ -127,7 +174,7 @@ def _as_layer(node: Node, path: str, program: Program) -> nn.Module | None:
     if given is None or not isinstance(node.args[0], Node):
         return None
     tensors = {}
-    for name in _TENSORS[node.target]:  # type: ignore[index]
+    for name in _TENSORS[node.target]:
         value = given.pop(name, None)
         if value is None:
             continue

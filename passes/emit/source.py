@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .definition import ClassDef
-from .text import Hole, lay_out
+from .text import Hole, Items, lay_out
 
 _LOAD = '''{table}
 def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
@@ -33,8 +34,6 @@ def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tie
     body: list[str] = []
     for made in classes:
         body += ["", "", *_class(made)]
-    if tied:
-        body += [f"        self.{here} = self.{there}" for here, there in tied.items()]
     text = "\n".join(body)
     imports = ["import json", *(["from collections import OrderedDict"] if "OrderedDict(" in text else [])]
     imports += ["from pathlib import Path", "", "import torch"]
@@ -76,8 +75,8 @@ def _class(made: ClassDef) -> list[str]:
 
 
 def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
-    parameters = ", ".join(["self", *map(str, made.parameters)])
-    lines = [f"    def __init__({parameters}):"]
+    parameters = Items("def __init__(", ("self", *map(str, made.parameters)), "):")
+    lines = lay_out("", parameters, 4, lambda hole: "")
 
     def in_setup(hole: Hole) -> str:
         return next(fills)
@@ -93,7 +92,7 @@ def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
 
 
 def _with_self(text: str, name: str) -> str:
-    return " ".join(f"self.{word}" if word == name else word for word in text.split(" "))
+    return re.sub(rf"\b{name}\b", f"self.{name}", text)
 
 
 def _returned(made: ClassDef) -> str:

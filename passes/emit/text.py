@@ -28,11 +28,15 @@ ANY = _Any()
 
 @dataclass(frozen=True)
 class Hole:
-    """A literal. `hint` is what a parameter for it would be called; `default` what torch takes when it is left out."""
+    """A literal. `hint` is what a parameter for it would be called; `default` what torch takes when it is left out.
+
+    spread: a tuple that is written as its items: `x.permute(0, 2, 3, 1)`.
+    """
 
     value: Any
     hint: str
     default: Any = ...
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Numbered:
-    """`{str(i): a for i in range(start, stop)}`, the inside of a ModuleDict."""
+    """`{f"layer{i}": a for i in range(start, stop)}`, the inside of a ModuleDict; or pairs, of an OrderedDict."""
 
     start: Hole
     stop: Hole
     item: Piece
+    prefix: str = ""
+    pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def skeleton(piece: Any) -> Any:
     if isinstance(piece, Repeat):
         return ("repeat", tuple(map(skeleton, piece.items)), piece.star)
     if isinstance(piece, Numbered):
-        return ("numbered", skeleton(piece.item))
+        return ("numbered", skeleton(piece.item), piece.prefix, piece.pairs)
     if isinstance(piece, Text):
         return ("text", tuple(map(skeleton, piece.parts)))
     return piece
@@ -188,7 +194,8 @@ def document(piece: Any, fill: Fill) -> Any:
     if isinstance(piece, str):
         return piece
     if isinstance(piece, Hole):
-        return fill(piece)
+        text = fill(piece)
+        return text if not piece.spread else text[1:-1].rstrip(",") if text.startswith("(") else f"*{text}"
     if isinstance(piece, Call):
         return Group(f"{piece.head}(", tuple(_arguments(piece, fill)), ")")
     if isinstance(piece, Items):
@@ -205,7 +212,10 @@ def document(piece: Any, fill: Fill) -> Any:
         return Group(f"{star}(layer for _ in range({count}) for layer in (", inner, "))")
     if isinstance(piece, Numbered):
         start, stop = fill(piece.start), fill(piece.stop)
-        return _around("str(i): ", document(piece.item, fill), f" for i in range({start}, {stop})")
+        span = f" for i in range({stop})" if start == "0" else f" for i in range({start}, {stop})"
+        key = f'f"{piece.prefix}{{i}}"' if piece.prefix else "str(i)"
+        inner = document(piece.item, fill)
+        return _around(f"({key}, ", inner, f"){span}") if piece.pairs else _around(f"{key}: ", inner, span)
     words = [_flat(document(part, fill)) for part in piece.parts]
     for i, part in enumerate(piece.parts):
         if isinstance(part, Hole) and " " in words[i] and not _stands_alone(words, i):
@@ -259,15 +269,14 @@ def _lines(doc: Any, indent: int) -> list[str]:
     flat = _flat(doc)
     if indent + len(flat) <= WIDTH or not isinstance(doc, Group) or not doc.items:
         return [" " * indent + flat]
-    if len(doc.items) == 1 and isinstance(doc.items[0], Group):  # hug: nn.Sequential(OrderedDict([ ... ]))
-        inner = doc.items[0]
-        if not inner.opening.startswith("*"):
-            return _lines(Group(doc.opening + inner.opening, inner.items, inner.closing + doc.closing), indent)
+    only = doc.items[0] if len(doc.items) == 1 else None
+    if isinstance(only, Group) and not only.opening.startswith("*"):  # hug: nn.Sequential(OrderedDict([ ... ]))
+        return _lines(Group(doc.opening + only.opening, only.items, only.closing + doc.closing), indent)
     lines = [" " * indent + doc.opening]
     for item in doc.items:
         inner = _lines(item, indent + 4)
         inner[-1] += ","
         lines += inner
-    if len(doc.items) == 1 and _flat(doc.items[0]).startswith("str(i): "):
+    if len(doc.items) == 1 and " for i in range(" in _flat(doc.items[0]).rpartition(")")[0]:
         lines[-1] = lines[-1].removesuffix(",")
     return [*lines, " " * indent + doc.closing]

@@ -40,8 +40,6 @@ def write_weights(state: dict[str, Tensor], path: Path) -> dict[str, str]:
     """Write every tensor once, keys sorted. Returns the dtypes that occur: their names in the file and in torch."""
     names = {dtype: name for name, dtype in DTYPES.items()}
     tied = tied_keys(state)
-    tensors = {
-        key: state[key].detach().to("cpu", copy=True).contiguous() for key in sorted(state) if key not in tied
-    }
+    tensors = {key: state[key].detach().to("cpu", copy=True).contiguous() for key in sorted(state) if key not in tied}
     save_file(tensors, path, metadata={"format": "pt"})
     return {names[dtype]: str(dtype) for dtype in dict.fromkeys(t.dtype for t in tensors.values())}

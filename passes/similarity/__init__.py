@@ -27,7 +27,8 @@ class Similarity(Pass):
     else: not on how the images are batched by their loader. progress: called with (blocks done, blocks in all).
 
     `plan.grams` holds a float32 matrix [cuts, length] for each model, one vector of length one for each cut: the dot
-    product of two is their similarity. Cuts whose value is the same for all images, or infinite, get a zero vector, NaN and a note.
+    product of two is their similarity. Cuts whose value is the same for all images, or infinite, get a zero vector, NaN
+    and a note.
 
     Raises:
         InputError: an unknown metric. DataError: fewer than four images. ModelError: values that are not finite.
@@ -111,6 +112,5 @@ def _undefined(plan: Plan, index: int, vectors: Tensor) -> list[str]:
     if not nodes:
         return []
     cuts = ", ".join(f"'{node}'" for node in nodes)
-    return [
-        f"{plan.models[index].name}: at {cuts} the values are the same for all images, or infinite; similarity is undefined there"
-    ]
+    name = plan.models[index].name
+    return [f"{name}: at {cuts} the values are the same for all images, or infinite; similarity is undefined there"]

@@ -74,7 +74,7 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     raise TraceError(f"{name} cannot be traced. " + "; ".join(reasons), next(filter(None, hints), _SUPPORTED))
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a model may keep what it computes here
 def check(graph: GraphModule, module: nn.Module, model: Model, batches: tuple[int, ...], seed: int) -> None:
     """Compare graph and module on random images.
 

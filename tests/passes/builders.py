@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from stitchc.passes.trace.record import record
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
+
+from stitchc.passes.trace.record import record
 
 
 class Net(nn.Module):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from stitchc.passes import Cut, Cuts, InputSpec, Model, Plan, Value
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
+
+from stitchc.passes import Cut, Cuts, InputSpec, Model, Plan, Value
 
 SIZE = (3, 8, 8)
 

@@ -4,11 +4,12 @@ import itertools
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from stitchc.passes import Value, adapters
 from stitchc.passes.adapters.base import Adapter
 from stitchc.passes.errors import CutError
 from stitchc.passes.trace.record import record
-from torch.utils.flop_counter import FlopCounterMode
 
 MAPS = Value((6, 8, 8), "NCHW", grid=(8, 8))
 SMALL_MAPS = Value((4, 4, 4), "NCHW", grid=(4, 4))

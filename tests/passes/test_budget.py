@@ -1,6 +1,7 @@
 """Budgets mean one thing, and what means nothing is refused with what to try."""
 
 import pytest
+
 from stitchc.passes.budget import Limit, amount, as_limits, format_quantity, parse_budget, parse_quantity
 from stitchc.passes.errors import QuantityError
 from stitchc.passes.values import Price

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from nets import Small, Tokens, Windows
+from test_trace import randomised
+
 from stitchc.passes.compose import Part, compose, fragment
 from stitchc.passes.errors import CutError
 from stitchc.passes.trace.trace import trace
-from test_trace import randomised
 
 
 def cut_after(graph, path):

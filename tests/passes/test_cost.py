@@ -10,13 +10,14 @@ import torch
 import torchvision
 from nets import Caches, Residual, Small, Tokens, Windows
 from small_nets import CUTS, SIZE, Plain, Shared, graph_of, plan_of
+from torch import nn
+
 from stitchc.passes import Cost, Partition, Plan, Price, Stitch, Trace, adapters
 from stitchc.passes.cost.count import NodeCost, count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
 from stitchc.passes.errors import CutError, InputError
 from stitchc.passes.graph import by_name, dependencies, output, reachable
-from torch import nn
 
 
 def test_a_node_costs_its_products_and_its_parameters():

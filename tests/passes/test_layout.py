@@ -6,12 +6,13 @@ import torch
 import torch.nn.functional as F
 from builders import graph_of, node_of
 from nets import Tokens, Windows
+from torch import Tensor, nn
+
 from stitchc.passes.graph import result
 from stitchc.passes.layout import layouts
 from stitchc.passes.partition import partition
 from stitchc.passes.trace.record import record
 from stitchc.passes.values import Cuts, Value
-from torch import Tensor, nn
 
 
 def last(forward, size=(3, 8, 8), **parts) -> Value | str:

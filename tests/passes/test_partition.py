@@ -7,14 +7,15 @@ import pytest
 import torch
 from builders import graph_of
 from nets import Small, Tokens, Windows
+from torch import nn
+from torch.fx import Graph, GraphModule
+from torchvision import models
+
 from stitchc.passes import Partition, Pipeline, Plan, Trace
 from stitchc.passes.errors import CutError
 from stitchc.passes.graph import by_name, dependencies, output, placeholder, reads_input, result
 from stitchc.passes.partition import partition
 from stitchc.passes.trace.record import record
-from torch import nn
-from torch.fx import Graph, GraphModule
-from torchvision import models
 
 
 def dominators(graph: Graph) -> set[str]:

@@ -10,8 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import stitchc.passes
 import torch
+from torch import nn
+
+import stitchc.passes
 from stitchc.passes import (
     AdapterUse,
     Candidate,
@@ -31,7 +33,6 @@ from stitchc.passes import (
     Verified,
 )
 from stitchc.passes.errors import InputError, PipelineError, StitchError
-from torch import nn
 
 ROOT = Path(__file__).parents[2]
 

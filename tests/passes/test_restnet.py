@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import pytest
 import torch
-from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Stitch, Trace
 from torch import Tensor, nn
+
+from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Stitch, Trace
 
 
 class Vgg(nn.Module):

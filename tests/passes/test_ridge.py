@@ -1,6 +1,7 @@
 """Streamed ridge regression equals the dense solution."""
 
 import torch
+
 from stitchc.passes.ridge import Moments, choose_ridge, residual, solve
 
 

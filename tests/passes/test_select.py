@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from small_nets import Plain, plan_of
+
 from stitchc.passes import Cost, PairSimilarity, Plan, Select
 from stitchc.passes.budget import Limit
 from stitchc.passes.errors import CutError, Infeasible, InputError, PipelineError, QuantityError

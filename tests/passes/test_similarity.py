@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from small_nets import CUTS, Plain, cuts_of, graph_of, model, plan_of
+from torch import Tensor, nn
+
 from stitchc.passes import Plan, Similarity
 from stitchc.passes.errors import DataError, InputError, ModelError
 from stitchc.passes.model import TensorImages
 from stitchc.passes.similarity.gram import GramRunner, gram
 from stitchc.passes.similarity.metrics import METRICS, block_sizes, join_blocks, similarity, unit_vectors
-from torch import Tensor, nn
 
 
 def textbook(x: Tensor, y: Tensor, name: str) -> float:

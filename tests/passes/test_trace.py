@@ -3,12 +3,13 @@
 import pytest
 import torch
 from nets import Caches, Residual, Small, Tokens, Windows
+from torch import nn
+
 from stitchc.passes import Plan
 from stitchc.passes.errors import TraceError
 from stitchc.passes.graph import dependencies, is_scalar, writes_in_place
 from stitchc.passes.trace.record import is_leaf
 from stitchc.passes.trace.trace import Trace, trace
-from torch import nn
 
 
 def randomised(module: nn.Module) -> nn.Module:

@@ -1,0 +1,90 @@
+"""Fitting joins networks as well as their values allow, in any direction, and changes nothing but the adapter."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from nets import Small, Tokens
+from test_trace import randomised
+
+from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace
+
+IMAGES = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def stitched(front, back, leaves, enters, adapter="auto", *, fit=True, images=IMAGES):
+    passes = [
+        Trace(frontend="record"),
+        Partition(),
+        Cost(adapters=(adapter,), direction="given"),
+        Select(front=leaves, back=enters, adapter=adapter),
+        Stitch(),
+        *([Fit()] if fit else []),
+    ]
+    return Pipeline(passes)(Plan.of(front, back, images=images))
+
+
+@pytest.mark.parametrize("adapter", ["linear", "conv3x3"])
+def test_a_model_stitched_to_itself_is_itself(adapter):
+    """The values on both sides are the same, so the fit finds the identity."""
+    model = randomised(Small())
+    plan = stitched(model, model, "stem", "stem", adapter)
+    use = plan.chain[1]
+    assert use.name == adapter and use.residual < 1e-6
+    x = IMAGES[:7]
+    torch.testing.assert_close(plan.stitched(x), model(x), rtol=1e-3, atol=1e-3)
+
+
+def test_auto_keeps_what_leaves_less_unexplained_on_held_out_images():
+    """One convolution sees the neighbours that the 1x1 does not."""
+    front, back = randomised(Small(4)), randomised(Small(6))
+    left = {
+        name: stitched(front, back, "stem", "blocks_0_relu_1", name).chain[1].residual for name in ("linear", "conv3x3")
+    }
+    use = stitched(front, back, "stem", "blocks_0_relu_1").chain[1]
+    assert use.name == min(left, key=left.get) and use.residual == pytest.approx(min(left.values()))
+
+
+def test_fitting_changes_the_adapter_only_and_the_parents_not_at_all():
+    front, back = randomised(Small(4)), randomised(Small(6))
+    before = [{k: v.clone() for k, v in m.state_dict().items()} for m in (front, back)]
+    rough = stitched(front, back, "blocks.0", "blocks.1", "linear", fit=False).stitched.state_dict()
+    fitted = stitched(front, back, "blocks.0", "blocks.1", "linear").stitched.state_dict()
+    assert rough.keys() == fitted.keys()
+    changed = {k for k in rough if not torch.equal(rough[k], fitted[k])}
+    assert changed == {"adapter.project.weight", "adapter.project.bias"}
+    for module, state in zip((front, back), before, strict=True):
+        assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize(("leaves", "enters"), [("stem", "add"), ("blocks.1", "add_1")])
+def test_maps_become_tokens_with_their_class_token(leaves, enters):
+    plan = stitched(randomised(Small()), randomised(Tokens()), leaves, enters)
+    assert plan.cuts[1][plan.choice[0].back[1]].value.layout == "NLC"
+    for batch in (1, 3):
+        assert plan.stitched(IMAGES[:batch]).shape == (batch, 5)
+
+
+def test_tokens_become_maps():
+    plan = stitched(randomised(Tokens()), randomised(Small()), "add_1", "blocks.0")
+    assert plan.stitched(IMAGES[:2]).shape == (2, 5)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    models = randomised(Small(4)), randomised(Small(6))
+    first, again = (stitched(*models, "blocks.0", "blocks.1") for _ in range(2))
+    assert first.chain == again.chain
+    one, two = first.stitched.state_dict(), again.stitched.state_dict()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_fewer_images_than_are_needed_to_hold_any_out():
+    plan = stitched(randomised(Small(4)), randomised(Small(6)), "blocks.0", "blocks.1", images=IMAGES[:3])
+    assert plan.stitched(IMAGES[:2]).isfinite().all()
+
+
+def test_an_unfitted_stitch_is_fitted_later():
+    models = randomised(Small(4)), randomised(Small(6))
+    rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
+    later = Fit()(replace(rough, stitched=rough.stitched))
+    assert rough.chain[1].residual is None and later.chain[1].residual is not None
