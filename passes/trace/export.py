@@ -14,10 +14,12 @@ from typing import Any
 
 import sympy
 import torch
+import torch.utils._pytree as pytree
 from torch import fx, nn
 from torch.fx import GraphModule, Node
 
 from ..errors import TraceError
+from .logits import logits_of
 
 # Checks on sizes that the exporter leaves behind; they compute nothing.
 _CHECKS = ("_assert", "sym_constrain", "_check", "_guards_fn")
@@ -72,11 +74,12 @@ def from_exported(program: GraphModule) -> GraphModule:
     made: dict[Node, Node] = {}
     symbol = _batch_symbol(images[0])
     last_of_scope: dict[str, Node] = {}
+    wanted, note = _logits(program)
     for node in program.graph.nodes:
         if any(check in str(node.target) for check in _CHECKS):
             continue
         if node.op == "output":
-            graph.output(made[_logits(node)])
+            graph.output(made[wanted])
             continue
         new = graph.placeholder("input") if node.op == "placeholder" else graph.node_copy(node, made.__getitem__)
         made[node] = new
@@ -91,7 +94,7 @@ def from_exported(program: GraphModule) -> GraphModule:
         if node.op == "get_attr" and not node.users:
             graph.erase_node(node)
     result = GraphModule(holders, graph, class_name=program._get_name())
-    result.meta["notes"] = ()
+    result.meta["notes"] = (note,) if note else ()
     return result
 
 
@@ -105,9 +108,17 @@ def _batch_symbol(image: Node) -> sympy.Expr:
     return batch.node.expr
 
 
-def _logits(output: Node) -> Node:
-    (given,) = output.args
-    return given[0] if isinstance(given, tuple | list) else given  # type: ignore[return-value]
+def _logits(program: GraphModule) -> tuple[Node, str]:
+    """The node whose value the network is judged by, and what to tell the user when there are others."""
+    (given,) = next(n for n in program.graph.nodes if n.op == "output").args
+    nodes = [n for n in given if isinstance(n, Node)] if isinstance(given, tuple | list) else [given]
+    values = {id(n.meta.get("val")): n for n in nodes}
+    shape = getattr(getattr(program.graph._codegen, "pytree_info", None), "out_spec", None)
+    flat = [
+        n.meta.get("val") if isinstance(n, Node) else n for n in (given if isinstance(given, tuple | list) else [given])
+    ]
+    chosen, note = logits_of(pytree.tree_unflatten(flat, shape) if shape else flat[0])
+    return values[id(chosen)], note
 
 
 def _meta(node: Node, symbol: sympy.Expr) -> dict[str, Any]:

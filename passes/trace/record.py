@@ -23,6 +23,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from torch.overrides import TorchFunctionMode
 
 from ..errors import TraceError
+from .logits import logits_of
 
 # The batch size that control flow sees while recording: equal to no usual grid, window, head or channel count.
 BATCH = 11
@@ -390,23 +391,3 @@ def _holds_tensor(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_holds_tensor(v) for v in value.values())
     return isinstance(value, tuple | list) and any(_holds_tensor(v) for v in value)
-
-
-def logits_of(result: Any) -> tuple[Tensor, str]:
-    """The output that a classifier is judged by, and what to tell the user when there were others."""
-    if isinstance(result, Tensor):
-        return result, ""
-    if isinstance(result, dict):
-        keys = [k for k, v in result.items() if isinstance(v, Tensor)]
-        key = next((k for k in ("logits", "out", "output", "x_norm_clstoken") if k in keys), keys[0] if keys else None)
-        if key is not None:
-            return result[key], f"the model returns {', '.join(map(str, result))}; '{key}' is taken"
-    if isinstance(result, tuple | list):
-        found = [r for r in result if isinstance(r, Tensor)]
-        if found and found[0].dim() >= 2:
-            return found[0], f"the model returns {len(result)} values; the first is taken"
-    raise TraceError(
-        f"the model returns a {type(result).__name__} in which no tensor stands for class scores",
-        "Only networks that return one tensor (a classifier's logits or a feature) can be stitched; "
-        "wrap the model so that it returns that tensor.",
-    )

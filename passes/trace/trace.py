@@ -15,6 +15,7 @@ from ..model import Model
 from ..plan import Plan
 from .export import export, is_exported
 from .fold import fold_constants
+from .logits import logits_of
 from .record import record
 
 FRONTENDS = ("auto", "record", "export")
@@ -109,6 +110,4 @@ def _module(model: Model) -> nn.Module:
 
 
 def _first_tensor(result: object) -> torch.Tensor:
-    from .record import logits_of
-
     return logits_of(result)[0]

@@ -85,7 +85,7 @@ def read(path: Path) -> History:
                 runs.append(found["run"])
             else:
                 models[found["model"]] = Checked(**{k: v for k, v in found.items() if k in known})
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             if number == len(lines):  # no newline at its end: whoever wrote it was stopped
                 continue
             raise InputError(

@@ -22,7 +22,7 @@ from ..passes.layout import layouts
 from ..passes.model import Model
 from ..passes.partition import partition
 from ..passes.plan import Fragment, Plan
-from ..passes.trace.record import logits_of
+from ..passes.trace.logits import logits_of
 from ..passes.trace.trace import trace
 from ..passes.values import Cuts, Value
 from .liven import liven
