@@ -41,7 +41,7 @@ def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
         raise TraceError(f"torch.export stopped: {text[0] if text else type(error).__name__}") from error
     finally:
         chatter.setLevel(level)
-    return from_exported(program)  # type: ignore[arg-type]
+    return from_exported(program)
 
 
 def is_exported(model: nn.Module) -> bool:
