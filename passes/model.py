@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,6 +53,7 @@ class Model:
     module: nn.Module | None = field(default=None, compare=False, repr=False)
 
 
+@runtime_checkable
 class Images(Protocol):
     """Images that every model sees in the same order, each through its own input transform.
 
@@ -60,9 +61,14 @@ class Images(Protocol):
     noise: whether they are no pictures at all, so that a report can say what its figures rest on.
     """
 
-    name: str
-    labels: Tensor | None
-    noise: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> Tensor | None: ...
+
+    @property
+    def noise(self) -> bool: ...
 
     def __len__(self) -> int: ...
 

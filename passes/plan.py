@@ -115,7 +115,7 @@ class Plan:
         A plain module is named by its class, taken to expect exactly what the tensor holds, and put into eval mode,
         the one that is compiled.
         """
-        shown = images if images is None or hasattr(images, "batches") else TensorImages(images)
+        shown: Images | None = images if images is None or isinstance(images, Images) else TensorImages(images)
         return cls(tuple(_as_model(m, shown) for m in models), seed=seed, images=shown)
 
     def has(self, name: str) -> bool:

@@ -190,7 +190,7 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
 def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
     """The chain, or the one that the best candidate would become: what a dry run shows."""
     links = plan.chain or (_chain_of(plan, best) if best else ())
-    records = []
+    records: list[dict[str, Any]] = []
     for index, link in enumerate(links):
         if isinstance(link, Fragment):
             start, end = _find(plan, link, link.start), _find(plan, link, link.end)
@@ -205,7 +205,7 @@ def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
         given, wanted = _find(plan, before, before.end), _find(plan, after, after.start)
         price = link.price if plan.chain else None
         records.append({"adapter": {
-            "name": link.name, "params": price and price.params, "macs": price and price.macs,
+            "name": link.name, "params": price.params if price else None, "macs": price.macs if price else None,
             "residual": number(link.residual), "ridge": number(link.ridge),
             "from_shape": given and list(given.value.shape), "from_layout": given and given.value.layout,
             "to_shape": wanted and list(wanted.value.shape), "to_layout": wanted and wanted.value.layout,

@@ -42,7 +42,7 @@ def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
     except Exception as error:
         text = str(error).strip().splitlines()
         raise TraceError(f"torch.export stopped: {text[0] if text else type(error).__name__}") from error
-    return from_exported(program)  # type: ignore[arg-type]
+    return from_exported(program)
 
 
 @contextmanager

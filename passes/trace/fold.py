@@ -67,7 +67,8 @@ def _run(node: Node, values: dict[Node, Any]) -> Any:
     kwargs = map_arg(node.kwargs, values.__getitem__)
     with torch.no_grad():
         if node.op == "call_method":
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        assert callable(node.target)
         return node.target(*args, **kwargs)
 
 

@@ -181,7 +181,9 @@ class _Recorder(TorchFunctionMode):
         self.alive: list[Any] = []  # identities are only unique among the living
         self.scopes: list[tuple[str, str]] = []
         self.inside_leaf = False
-        self.symbol = image.shape[0].node.expr
+        batch = image.shape[0]
+        assert isinstance(batch, torch.SymInt)
+        self.symbol: sympy.Expr = batch.node.expr
         node = self.graph.placeholder("input")
         self.bind(image, node)
         self.batch = self.graph.call_method("size", (node, 0))
@@ -344,8 +346,9 @@ class _Recorder(TorchFunctionMode):
             node = self.emit("call_module", path, self.argument(tuple(args)), self.argument(dict(kwargs)))
             node.meta["inplace"] = bool(getattr(module, "inplace", False))
             self.bind_result(out, node)
-        if path and isinstance(out, Tensor) and (node := self.nodes.get(id(out))) is not None:
-            node.meta["outputs_of"] = (*node.meta.get("outputs_of", ()), path)
+        if path and isinstance(out, Tensor) and id(out) in self.nodes:
+            meta = self.nodes[id(out)].meta
+            meta["outputs_of"] = (*meta.get("outputs_of", ()), path)
         return out
 
     # -- the end ---------------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ class CutTable:
             tokens = f" +{cut.value.tokens}" if cut.value.tokens else ""
             rows.add_row(
                 str(cut.index), cut.path or "(top)", cut.node, cut.value.layout + tokens, shape(cut.value.shape),
-                params(before and before.params), params(after and after.params),
-                macs(before and before.macs), macs(after and after.macs),
+                params(before.params if before else None), params(after.params if after else None),
+                macs(before.macs if before else None), macs(after.macs if after else None),
             )  # fmt: skip
         yield rows
 
