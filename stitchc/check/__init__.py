@@ -8,6 +8,6 @@ Importing this package imports no torch: the models are loaded in processes of t
 """
 
 from .record import STEPS, Checked, History, read
-from .run import check, choose
+from .run import check, choose, pending
 
-__all__ = ["STEPS", "Checked", "History", "check", "choose", "read"]
+__all__ = ["STEPS", "Checked", "History", "check", "choose", "pending", "read"]

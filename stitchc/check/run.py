@@ -19,7 +19,7 @@ from .record import STEPS, Checked, append, as_line, read
 
 #: The size up to which a model is drawn for a sample, and exported to ONNX.
 MAX_PARAMS = 120e6
-TIMEOUT, MEMORY = 600.0, 8 * 2**30
+TIMEOUT, MEMORY = 1200.0, 8 * 2**30
 
 
 def choose(
@@ -114,16 +114,15 @@ def check(
 ) -> Iterator[Checked]:
     """Takes each model, without its trained weights, through `record.STEPS` in a process of its own.
 
-    Yields in the order in which they end. out: a file of JSON lines that each is added to at once; models that have a
-    line there are passed over, unless `again`. timeout: seconds a model. memory: bytes that it may allocate.
-    until: the last step to take. max_params: larger models are not exported to ONNX.
+    Yields in the order in which they end. out: a file of JSON lines that each is added to at once; models whose line
+    there says all that is asked for are passed over, unless `again`. timeout: seconds a model. memory: bytes that it
+    may allocate. until: the last step to take. max_params: larger models are not exported to ONNX.
 
     Raises:
         InputError: `out` is a file of another kind. OutputError: it cannot be written.
     """
     path = Path(out) if out is not None else None
-    known = read(path).models if path else {}
-    wanted = [name for name in models if again or name not in known]
+    wanted = models if again else pending(models, out=out, until=until, max_params=max_params)
     if not wanted:
         return
     from .steps import Task, run
@@ -141,6 +140,28 @@ def check(
             if path:
                 append(path, as_line(checked))
             yield checked
+
+
+def pending(
+    models: Sequence[str],
+    *,
+    out: str | Path | None = None,
+    until: str = STEPS[-1],
+    max_params: float = MAX_PARAMS,
+) -> list[str]:
+    """The models whose line in `out` does not say all that is asked for.
+
+    Raises:
+        InputError: `out` is a file of another kind.
+    """
+    known = read(Path(out)).models if out is not None else {}
+    return [name for name in models if name not in known or not _done(known[name], until, max_params)]
+
+
+def _done(checked: Checked, until: str, max_params: float) -> bool:
+    """Whether an earlier line tells all that is asked for now."""
+    too_large = STEPS.index(until) >= STEPS.index("onnx") and (checked.params or 0) > max_params
+    return checked.failed is not None or checked.passed("run" if too_large else until) is not None
 
 
 def about() -> dict[str, Any]:

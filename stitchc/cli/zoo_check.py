@@ -45,11 +45,11 @@ class Count(click.ParamType):
         help=f"The last step: {', '.join(_STEPS)} [ort].")  # fmt: skip
 @option("--no-onnx", is_flag=True, group=_LIMITS, help="The same as --until run.")
 @option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", group=_LIMITS, help="Models at a time [1].")
-@option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600, metavar="SECONDS", group=_LIMITS,
-        help="For each model [600].")  # fmt: skip
+@option("--timeout", type=click.FloatRange(min=0, min_open=True), default=1200, metavar="SECONDS", group=_LIMITS,
+        help="For each model [1200].")  # fmt: skip
 @option("--memory", type=click.FloatRange(min=0, min_open=True), default=8, metavar="GIB", group=_LIMITS,
         help="That each model may allocate [8].")  # fmt: skip
-@option("--out", metavar="FILE.jsonl", group=_RECORD, help="Add a line a model; pass over those that have one.")
+@option("--out", metavar="FILE.jsonl", group=_RECORD, help="Add a line a model; pass over those that have theirs.")
 @option("--again", is_flag=True, group=_RECORD, help="Check those that have a line too.")
 @option("--table", metavar="FILE.md", group=_RECORD, help="Then write all of --out as a page. [PATTERN] may be absent.")
 @option("--strict", is_flag=True, group=_RECORD, help="Exit status 1 if any model failed.")
@@ -60,35 +60,43 @@ def command(run: Run, pattern: tuple[str, ...], **given: Any) -> Outcome:
     run what was emitted, export to ONNX, run that."""
     if not pattern and not (given["out"] and given["table"]):
         raise hinted(None, "no models are named", "Give a PATTERN such as 'timm/resnet*', or --out with --table.")
-    from ..check import check, choose, read
+    from ..check import check, pending, read
     from ..check.page import page
     from ..check.summary import summary
     from ..report.check import CheckReport
 
-    chosen = choose(
-        pattern, one_per_family=given["one_per_family"], sample=given["sample"] or 0, max_params=given["max_params"],
-        seed=run.seed, told=run.progress.update,
-    ) if pattern else []  # fmt: skip
+    chosen = _choose(run, pattern, given)
     out = Path(given["out"]) if given["out"] else None
-    before = read(out).models if out else {}
-    found = {} if given["again"] else {name: before[name] for name in chosen if name in before}
-    say = _Lines(len(chosen), len(found), quiet=run.quiet)
+    until = "run" if given["no_onnx"] and _STEPS.index(given["until"]) > _STEPS.index("run") else given["until"]
+    left = chosen if given["again"] else pending(chosen, out=out, until=until, max_params=given["max_params"])
+    say = _Lines(len(chosen), len(chosen) - len(left), quiet=run.quiet)
+    found: dict[str, Checked] = {}
     for checked in check(
-        chosen, out=out, jobs=given["jobs"], timeout=given["timeout"], memory=int(given["memory"] * 2**30),
-        until="run" if given["no_onnx"] and _STEPS.index(given["until"]) > _STEPS.index("run") else given["until"],
-        max_params=given["max_params"], again=given["again"], seed=run.seed, verbose=run.verbose,
+        left, out=out, jobs=given["jobs"], timeout=given["timeout"], memory=int(given["memory"] * 2**30), until=until,
+        max_params=given["max_params"], again=True, seed=run.seed, verbose=run.verbose,
     ):  # fmt: skip
         found[checked.model] = checked
         say(checked)
-    if out and given["table"]:
+    if out:
         history = read(out)
-        _write(Path(given["table"]), page(history))
-        if not pattern:
-            found = dict(history.models)
+        found = dict(history.models)
+        if given["table"]:
+            _write(Path(given["table"]), page(history))
     models = [found[name] for name in chosen or found]
     document = {"schema": 1, "models": [_line(m) for m in models], "summary": summary(models)}
     failed = any(m.failed for m in models)
     return Outcome(document, [CheckReport(models)], status=1 if given["strict"] and failed else 0)
+
+
+def _choose(run: Run, patterns: tuple[str, ...], given: dict[str, Any]) -> list[str]:
+    from ..check import choose
+    from ..progress import stage
+
+    with stage(run.progress, "choosing the models"):
+        return choose(
+            patterns, one_per_family=given["one_per_family"], sample=given["sample"] or 0,
+            max_params=given["max_params"], seed=run.seed, told=run.progress.update,
+        )  # fmt: skip
 
 
 class _Lines:

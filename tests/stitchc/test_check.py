@@ -9,12 +9,14 @@ import time
 
 import pytest
 import torch
-from stitchc.check import STEPS, Checked, check, choose, read
+from torch import nn
+
+from stitchc.check import STEPS, Checked, History, check, choose, read
 from stitchc.check.liven import liven
+from stitchc.check.page import page
 from stitchc.check.record import append, as_line
 from stitchc.cli import main
 from stitchc.passes.errors import InputError
-from torch import nn
 
 NETS = """
 import os, signal, time
@@ -81,7 +83,10 @@ def test_whatever_goes_wrong_is_told_with_its_step(nets):
     def ended(name):
         return found[nets(name)].failed, found[nets(name)].reason
 
-    assert ended("boxes")[0] == "trace" and "returns a list in which no tensor stands for class scores" in ended("boxes")[1]
+    assert (
+        ended("boxes")[0] == "trace"
+        and "returns a list in which no tensor stands for class scores" in ended("boxes")[1]
+    )
     assert ended("dies") == ("trace", "the process was ended by SIGSEGV")
     assert ended("silent")[0] == "equal" and "hardly depend on the image" in ended("silent")[1]
     assert ended("large")[0] == "load" and "allocate" in ended("large")[1]
@@ -102,12 +107,13 @@ def test_a_file_is_taken_up_where_it_was_left(tmp_path):
     assert [c.model for c in check(["digits/plain"], out=file, until="cuts")] == ["digits/plain"]
     added = [c.model for c in check(["digits/plain", "digits/mixer"], out=file, until="cuts")]
     assert added == ["digits/mixer"]
-    assert list(check(["digits/mixer"], out=file)) == []
+    assert list(check(["digits/mixer"], out=file, until="trace")) == []
+    assert [c.model for c in check(["digits/mixer"], out=file, until="cost")] == ["digits/mixer"]  # more is asked for
     assert len(list(check(["digits/mixer"], out=file, until="load", again=True))) == 1
     history = read(file)
     assert set(history.models) == {"digits/plain", "digits/mixer"}
     assert list(history.models["digits/mixer"].steps) == ["load"]  # the later line counts
-    assert len(history.runs) == 3 and history.runs[0]["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert len(history.runs) == 4 and history.runs[0]["versions"]["torch"] == torch.__version__.partition("+")[0]
 
 
 def test_an_interruption_ends_every_process_and_keeps_the_lines(nets, tmp_path):
@@ -177,7 +183,9 @@ def test_livening_is_the_same_each_time():
 
 def test_patterns_names_and_words_choose_models():
     assert choose(["digits/plain"]) == ["digits/plain"]
-    assert choose(["digits/*", "digits/vit"]) == [f"digits/{n}" for n in ("convnext", "mixer", "plain", "resnet", "vit")]
+    assert choose(["digits/*", "digits/vit"]) == [
+        f"digits/{n}" for n in ("convnext", "mixer", "plain", "resnet", "vit")
+    ]
     assert choose(["torchvision/resnet18", "nets.py:make?input=3x8x8"]) == [
         "torchvision/resnet18", "nets.py:make?input=3x8x8"
     ]  # fmt: skip
@@ -211,6 +219,74 @@ def test_a_line_that_was_cut_off_is_dropped_and_written_over(tmp_path):
     assert [json.loads(line)["model"] for line in file.read_text().splitlines()] == ["timm/a", "timm/b"]
 
 
+GOLDEN = """\
+# Coverage
+
+3 models, 2 pass every step that was tried. Made from
+`coverage.jsonl` by `make coverage`, which goes on where it was stopped; `stitchc zoo check` tries any model.
+
+| library | models | all passed | load | trace | equal | cuts | cost | emit | run | onnx | ort |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| timm | 2 | 1 | 2 | 1 of 2 | 1 | 1 | 1 |  |  |  |  |
+| torchvision | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 |
+"""
+GOLDEN_END = """\
+Tracing, and finding the cuts by both rules: median 1.5 s,
+at most 2.0 s (timm/a, 40 nodes); the largest graph, torchvision/c with
+80 nodes, 1.0 s.
+
+## Measured
+
+| date | machine | versions |
+| --- | --- | --- |
+| 2026-01-02 | Linux x86_64, 2 cores | torch 2.11.0, timm 1.0.20 |
+
+## Failures
+
+| model | step | reason |
+| --- | --- | --- |
+| timm/b | trace | it returns a \\| b |
+
+## Models
+
+Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC). No layout: how many
+values cross alone, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: all steps, on one thread.
+
+### timm
+
+| model | params | MACs | nodes | cuts | StitchNet cuts | layouts | no layout | lines | seconds |
+| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: |
+| a | 1.50 M | 2.00 G | 40 | 7 | 2 | NLC+1 5, NC 2 | 0 |  | 2.3 |
+| b (failed: trace) | 12 | - |  |  |  |  |  |  | 0.2 |
+
+### torchvision
+
+| model | params | MACs | nodes | cuts | StitchNet cuts | layouts | no layout | lines | seconds |
+| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: |
+| c | 1.00 k | 9.00 k | 80 | 3 | 1 | NCHW 3 | 1 | 99 | 1.7 |
+"""
+
+
+def test_the_page_says_what_passes_what_fails_and_on_what_it_was_measured():
+    steps = {step: 0.1 for step in STEPS}
+    run = {"date": "2026-01-02", "machine": "Linux x86_64, 2 cores", "versions": {"torch": "2.11.0", "timm": "1.0.20"}}
+    models = [
+        Checked(
+            "torchvision/c", 1000, 9000, 3, 1, {"NCHW": 3}, 1, "record", 80, 99, steps={**steps, "trace": 0.9}
+        ),
+        Checked("timm/b", 12, steps={"load": 0.1, "trace": 0.1}, failed="trace", reason="it returns a | b"),
+        Checked(
+            "timm/a", 1_500_000, 2_000_000_000, 7, 2, {"NLC+1": 5, "NC": 2}, 0, "record", 40,
+            steps={"load": 0.1, "trace": 1.9, "equal": 0.1, "cuts": 0.1, "cost": 0.1},
+        ),
+    ]  # fmt: skip
+    text = page(History({m.model: m for m in models}, (run, run)))
+    assert text.startswith(GOLDEN) and text.endswith(GOLDEN_END)
+    middle = text[len(GOLDEN) : -len(GOLDEN_END)]
+    assert all(f"| {step} |" in middle for step in STEPS)
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("|"))
+
+
 @pytest.mark.parametrize("line", ["nonsense", "[1]", '{"madel": 1}'])
 def test_a_file_of_another_kind_is_refused(tmp_path, line):
     file = tmp_path / "lines.jsonl"
@@ -240,7 +316,7 @@ def test_the_verb_prints_one_document_and_writes_the_page(tmp_path, capfd):
 def test_failures_exit_1_only_when_that_is_asked_for(nets, tmp_path, capfd):
     words = ["zoo", "check", nets("boxes"), "--no-onnx", "--out", str(tmp_path / "lines.jsonl")]
     assert main(words) == 0
-    assert main([*words, "--strict"]) == 1
+    assert main([*words, "--strict"]) == 1  # though nothing was left to check
     out, _ = capfd.readouterr()
     assert "Failed: 1" in out and "trace" in out
 
