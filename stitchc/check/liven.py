@@ -47,6 +47,6 @@ def _take_statistics(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
     axes = [axis for axis in range(x.dim()) if axis != 1]
     assert isinstance(norm, _BatchNorm) and norm.running_mean is not None and norm.running_var is not None
     norm.running_mean.copy_(x.mean(axes))
-    variance = x.var(axes, correction=0)
-    # A channel that hardly varies on two images must not become a magnifying glass for rounding.
-    norm.running_var.copy_(variance.clamp_min(0.1 * float(variance.mean()) + 1e-6))
+    # What hardly varies over a few images (a channel, or all of them behind a pooling) is not blown up: that would
+    # magnify rounding too.
+    norm.running_var.copy_(x.var(axes, correction=0).clamp_min(0.1 * float(x.square().mean()) + 1e-6))
