@@ -17,6 +17,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch import fx, nn
 from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
 
 from ..errors import TraceError
 from .logits import logits_of
@@ -81,7 +82,12 @@ def from_exported(program: GraphModule) -> GraphModule:
         if node.op == "output":
             graph.output(made[wanted])
             continue
-        new = graph.placeholder("input") if node.op == "placeholder" else graph.node_copy(node, made.__getitem__)
+        if node.op == "placeholder":
+            new = graph.placeholder("input")
+        elif node.target is torch.ops.aten.sym_size.int:  # a size is asked for in one way, whatever the front-end
+            new = graph.call_method("size", map_arg(node.args, made.__getitem__))
+        else:
+            new = graph.node_copy(node, made.__getitem__)
         made[node] = new
         new.meta = _meta(node, symbol)
         if node.op == "get_attr":

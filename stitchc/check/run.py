@@ -109,6 +109,7 @@ def check(
     until: str = STEPS[-1],
     max_params: float = MAX_PARAMS,
     again: bool = False,
+    frontend: str = "auto",
     seed: int = 0,
     verbose: bool = False,
 ) -> Iterator[Checked]:
@@ -116,7 +117,8 @@ def check(
 
     Yields in the order in which they end. out: a file of JSON lines that each is added to at once; models whose line
     there says all that is asked for are passed over, unless `again`. timeout: seconds a model. memory: bytes that it
-    may allocate. until: the last step to take. max_params: larger models are not exported to ONNX.
+    may allocate. until: the last step to take. max_params: larger models are not exported to ONNX. frontend: as of
+    the pass `trace`.
 
     Raises:
         InputError: `out` is a file of another kind. OutputError: it cannot be written.
@@ -131,7 +133,8 @@ def check(
         append(path, {"run": about()})
     with tempfile.TemporaryDirectory(prefix="stitchc-check-") as scratch:
         tasks = [
-            Task(_untrained(name), Path(scratch) / str(i), seed, until, max_params) for i, name in enumerate(wanted)
+            Task(_untrained(name), Path(scratch) / str(i), seed, until, max_params, frontend)
+            for i, name in enumerate(wanted)
         ]
         names = dict(zip((task.words for task in tasks), wanted, strict=True))
         for life in isolated(tasks, run, jobs=jobs, timeout=timeout, memory=memory, quiet=not verbose):

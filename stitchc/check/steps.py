@@ -37,13 +37,14 @@ _LONGEST_REASON = 300
 @dataclass(frozen=True)
 class Task:
     """A model to check. words: MODEL. folder: where its code may be written. until: the last step.
-    max_params: larger ones skip ONNX."""
+    max_params: larger ones skip ONNX. frontend: as of the pass `trace`."""
 
     words: str
     folder: Path
     seed: int = 0
     until: str = STEPS[-1]
     max_params: float = float("inf")
+    frontend: str = "auto"
 
 
 #: What is told while a model is checked: the step that begins, or what is known more by now.
@@ -101,7 +102,7 @@ class _Examination:
 
     def trace(self) -> dict[str, Any]:
         assert self.model.module is not None
-        graph = trace(self.model.module, self.model.input.size, name=self.model.name)
+        graph = trace(self.model.module, self.model.input.size, self.task.frontend, self.model.name)
         self.plan = replace(self.plan, graphs=(graph,), stitched=graph, chain=(Fragment(0),))
         found = {"frontend": graph.meta["frontend"], "nodes": len(graph.graph.nodes)}
         return found | ({"notes": graph.meta["notes"]} if graph.meta["notes"] else {})

@@ -44,6 +44,8 @@ class Count(click.ParamType):
 @option("--until", type=Name(*_STEPS), default="ort", metavar="STEP", group=_LIMITS,
         help=f"The last step: {', '.join(_STEPS)} [ort].")  # fmt: skip
 @option("--no-onnx", is_flag=True, group=_LIMITS, help="The same as --until run.")
+@option("--frontend", type=Name("auto", "record", "export"), default="auto", group=_LIMITS,
+        help="Trace by this one alone.")  # fmt: skip
 @option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", group=_LIMITS, help="Models at a time [1].")
 @option("--timeout", type=click.FloatRange(min=0, min_open=True), default=1200, metavar="SECONDS", group=_LIMITS,
         help="For each model [1200].")  # fmt: skip
@@ -73,7 +75,7 @@ def command(run: Run, pattern: tuple[str, ...], **given: Any) -> Outcome:
     found: dict[str, Checked] = {}
     for checked in check(
         left, out=out, jobs=given["jobs"], timeout=given["timeout"], memory=int(given["memory"] * 2**30), until=until,
-        max_params=given["max_params"], again=True, seed=run.seed, verbose=run.verbose,
+        max_params=given["max_params"], again=True, frontend=given["frontend"], seed=run.seed, verbose=run.verbose,
     ):  # fmt: skip
         found[checked.model] = checked
         say(checked)

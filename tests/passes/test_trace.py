@@ -52,6 +52,29 @@ def test_shapes_name_the_batch_and_what_is_folded_into_it():
     assert ("16*N", 4, 6) in shapes
 
 
+@pytest.mark.parametrize("frontend", ["record", "export"])
+def test_the_batch_size_is_asked_for_in_one_way(frontend):
+    graph = trace(randomised(Tokens()), (3, 8, 8), frontend).graph
+    asked = [n for n in graph.nodes if is_scalar(n) and n.op != "call_function"]
+    assert [(n.op, n.target, n.args[1]) for n in asked] == [("call_method", "size", 0)]
+    assert not [n for n in graph.nodes if is_scalar(n) and isinstance(n.target, torch._ops.OpOverload)]
+
+
+class Several(Small):
+    def forward(self, x):
+        scores = super().forward(x)
+        return {"aux": scores * 2, "out": scores}
+
+
+@pytest.mark.parametrize("frontend", ["record", "export"])
+def test_of_several_outputs_the_scores_are_taken_and_that_is_said(frontend):
+    model = randomised(Several())
+    graph = trace(model, (3, 8, 8), frontend)
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(graph(x.clone()), model(x.clone())["out"])
+    assert graph.meta["notes"] == ("the model returns aux, out; 'out' is taken",)
+
+
 def test_integers_of_the_batch_size_are_marked():
     graph = trace(randomised(Tokens()), (3, 8, 8), "record").graph
     scalars = [n for n in graph.nodes if is_scalar(n)]

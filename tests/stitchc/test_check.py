@@ -76,6 +76,11 @@ def test_a_model_that_passes_has_all_its_columns():
     assert found.passed("run") is True and found.passed("onnx") is None
 
 
+def test_the_other_front_end_passes_too():
+    (found,) = check(["digits/vit"], until="run", frontend="export")
+    assert (found.failed, found.frontend, found.differences["module"]) == (None, "export", 0.0)
+
+
 def test_whatever_goes_wrong_is_told_with_its_step(nets):
     names = [nets(name) for name in ("boxes", "dies", "silent", "large", "plain")]
     found = {c.model: c for c in check([*names, "digits/nothing"], jobs=2, until="run", memory=2**30)}
