@@ -19,9 +19,10 @@ _STEPS = """\
 | cuts | the values where it can be cut, by both rules |
 | cost | parameters and multiply-adds |
 | emit | the whole graph written as `model.py` and `model.safetensors` |
-| run | `model.py`, run on torch alone, computes what the graph computes, at batch 1 and 2, to 1e-4 |
+| run | `model.py`, run on torch alone, computes what the graph computes, at batch 1 and 2, to 1e-4 (where rounding \
+alone moves the outputs further, ten times that, at most 1e-3) |
 | onnx | `model.py` exported to ONNX with a free batch size (larger models skip this and the next) |
-| ort | ONNX Runtime computes what the graph computes, at batch 1 and 2, to 1e-4 |"""
+| ort | ONNX Runtime computes what the graph computes, as closely |"""
 
 _WEIGHTS = """\
 Weights are random, and constant ones (layer scales, zero-initialised branches, biases) are made random too, with the

@@ -29,8 +29,9 @@ from ..passes.values import Cuts, Value
 from .liven import liven
 from .record import STEPS
 
-#: The sizes of the batches that are compared, and how far outputs may be apart, relative to the largest output.
-BATCHES, EXACT, CLOSE = (1, 2), 1e-5, 1e-4
+#: The sizes of the batches that are compared, and how far outputs may be apart, relative to the largest output; where
+#: rounding alone moves them further, ten times that, up to the last.
+BATCHES, EXACT, CLOSE, LOOSE = (1, 2), 1e-5, 1e-4, 1e-3
 _LONGEST_REASON = 300
 
 
@@ -112,8 +113,9 @@ class _Examination:
         module = self.model.module
         assert module is not None
         generator = torch.Generator().manual_seed(self.task.seed)
-        self.images = [_images(n, self.model.input.size, generator) for n in BATCHES]
-        liven(module, self.images[-1], generator)  # the graph shares its parameters
+        images = _images(max(BATCHES), self.model.input.size, generator)
+        self.images = [images[:n] for n in BATCHES]
+        liven(module, images, generator)  # the graph shares its parameters
         self.wanted = [self.graph(images.clone()) for images in self.images]
         eager = [logits_of(module(images.clone()))[0] for images in self.images]
         _must_tell(eager[-1])
@@ -156,13 +158,19 @@ class _Examination:
     def _agrees(self, name: str, network: Callable[[Tensor], Tensor]) -> dict[str, Any]:
         for images, want in zip(self.images, self.wanted, strict=True):
             difference = _difference(want, network(images.clone()))
-            if not difference <= CLOSE:
+            if not difference <= CLOSE and not difference <= min(LOOSE, 10 * self._rounding(images, want)):
                 raise VerificationError(
                     f"the outputs at batch {len(images)} differ from the graph's by {difference:.2g}, relative to the "
                     "largest output"
                 )
             self._differs(name, max(difference, self.differences.get(name, 0.0)))
         return {"differences": self.differences}
+
+    def _rounding(self, images: Tensor, want: Tensor) -> float:
+        """How far outputs move when every pixel moves by about as much as float32 rounds it."""
+        generator = torch.Generator().manual_seed(self.task.seed)
+        moved = images * (1 + 1e-7 * torch.randn(images.shape, generator=generator))
+        return _difference(want, self.graph(moved))
 
     def _differs(self, name: str, difference: float) -> dict[str, Any]:
         self.differences[name] = float(f"{difference:.2g}")
