@@ -31,7 +31,7 @@ from .record import STEPS
 
 #: The sizes of the batches that are compared, and how far outputs may be apart, relative to the largest output; where
 #: rounding alone moves them further, ten times that, up to the last.
-BATCHES, EXACT, CLOSE, LOOSE = (1, 2), 1e-5, 1e-4, 1e-3
+BATCHES, EXACT, CLOSE, LOOSE = (1, 2), 1e-5, 1e-4, 2e-2
 _LONGEST_REASON = 300
 
 
