@@ -4,7 +4,7 @@
 
 The networks are those of docs/coverage.jsonl up to 30 M parameters: torchvision's, and one of every timm module.
 Without weights and on noise, what is tested is that everything can be joined to everything, emitted and verified,
-ONNX included. Each pair is compiled by the command line in a process of its own; pairs that have a line already are passed over.
+ONNX included. Each pair is compiled by the command line in a process of its own; those with a line are passed over.
 """
 
 import argparse
