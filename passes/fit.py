@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -12,12 +12,17 @@ from torch import Tensor
 from . import adapters
 from .adapters.base import Adapter
 from .base import Pass
+from .candidates import Candidate
 from .compose import fragment
 from .join import ends, join
 from .model import Images
 from .plan import Plan
 from .ridge import Moments, choose_ridge, solve
 
+# Multiply-adds that the normal equations of one adapter may take: half a minute on two cores.
+OPERATIONS = 1e12
+# Of several adapters, those with more features than this are not tried: their systems take gigabytes and minutes.
+FEATURES = 4608
 # The im2col of one slice of images takes at most this much memory.
 SLICE_BYTES = 256 << 20
 
@@ -30,7 +35,8 @@ class Fit(Pass):
     held-out images stays. Every fifth image is held out, to choose the ridge by; the weights are then solved from all.
 
     batch: images a forward pass. ridges: penalties to choose among, relative to the mean variance of a feature.
-    rows: positions to use at most, drawn at random and evenly over the images, never under 32 a feature if there are.
+    rows: positions to use at most, drawn at random and evenly over the images; fewer for adapters of many features,
+    whose normal equations would take more than `OPERATIONS`, but never under 16 a feature if there are so many.
     """
 
     name: ClassVar[str] = "fit"
@@ -44,8 +50,7 @@ class Fit(Pass):
 
     @torch.no_grad()  # not inference_mode: what is made here may be trained later
     def __call__(self, plan: Plan) -> Plan:
-        candidates = plan.choice
-        built = [adapters.get(c.adapter)(*ends(plan, candidates[0])).eval() for c in candidates]
+        candidates, built, notes = self._tried(plan)
         scored = []
         moments = self._moments(plan, built)
         for index, (fitting, held_out) in enumerate(moments):
@@ -55,7 +60,25 @@ class Fit(Pass):
         fitting, held_out = moments[index]
         solution = solve(fitting + held_out, ridge)
         built[index].load(solution.weight.float(), solution.bias.float())
-        return join(plan, candidates[index], built[index], residual=left, ridge=ridge)
+        return join(
+            replace(plan, notes=plan.notes + notes), candidates[index], built[index], residual=left, ridge=ridge
+        )
+
+    def _tried(self, plan: Plan) -> tuple[list[Candidate], list[Adapter], tuple[str, ...]]:
+        """The plan's choice with an adapter built for each, without those too large to be tried beside others."""
+        built = [(c, adapters.get(c.adapter)(*ends(plan, c)).eval()) for c in plan.choice]
+        smallest = min(adapter.features for _, adapter in built)
+        tried = [(c, adapter) for c, adapter in built if adapter.features <= max(FEATURES, smallest)]
+        left_out = [adapter.name for c, adapter in built if (c, adapter) not in tried]
+        notes = tuple(
+            f"{name} was not tried: it has more than {FEATURES:,} inputs here. --adapter {name} takes the time."
+            for name in left_out
+        )
+        return [c for c, _ in tried], [adapter for _, adapter in tried], notes
+
+    def _rows_per_image(self, adapter: Adapter, images: int) -> int:
+        affordable = max(int(OPERATIONS / adapter.features**2), 16 * adapter.features)
+        return -(-min(self.rows, affordable) // images)
 
     def _moments(self, plan: Plan, built: list[Adapter]) -> list[tuple[Moments, Moments]]:
         """For every adapter, the moments over the images to fit on and over those held out."""
@@ -64,7 +87,7 @@ class Fit(Pass):
         for start, x, y in self._values(plan):
             held = (torch.arange(start, start + len(x)) % 5) == 4
             for adapter, (fitting, held_out) in zip(built, sums, strict=True):
-                rows_per_image = -(-max(self.rows, 32 * adapter.features) // len(_images(plan)))
+                rows_per_image = self._rows_per_image(adapter, len(_images(plan)))
                 for part in torch.arange(len(x)).split(_images_per_slice(adapter)):
                     design, target = adapter.design(x[part]), adapter.target(y[part])
                     if rows_per_image < target.shape[1]:

@@ -48,6 +48,7 @@ def compile(
     seed: int = 0,
     device: str = "auto",
     arch: str | None = None,
+    frontend: str = "auto",
     trust_pickle: bool = False,
     force: bool = False,
     progress: Progress | None = None,
@@ -58,7 +59,8 @@ def compile(
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
-    either, a is the front and b the back. dry_run: stop once the candidates are ranked, and write nothing.
+    either, a is the front and b the back. frontend: "record", "export", or "auto" for the first that works. dry_run:
+    stop once the candidates are ranked, and write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
@@ -76,6 +78,7 @@ def compile(
         "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank, "min_share": min_share,
         "similarity": similarity, "front": front, "back": back, "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
+        "frontend": frontend,
     }  # fmt: skip
     with _folder(None if dry_run else out, force) as folder:
         models = []
@@ -92,6 +95,7 @@ def compile(
                 adapter=adapter,
                 rank=rank,
                 min_share=min_share,
+                frontend=frontend,
                 similarity=None if front is not None and back is not None else similarity,
                 front=front,
                 back=back,
@@ -118,13 +122,14 @@ def analysis(
     front: str | int | None = None,
     back: str | int | None = None,
     rule: str = "single-tensor",
+    frontend: str = "auto",
     progress: Progress,
 ) -> list[Pass]:
     """The passes from models to ranked candidates. similarity: the metric, None to do without."""
     from .passes import Cost, Partition, Select, Similarity, Trace
 
     return [
-        Trace(),
+        Trace(frontend=frontend),
         Partition(rule=rule),
         Cost(adapters=(adapter,), direction=direction),
         *([Similarity(metric=similarity, progress=progress.update)] if similarity else []),

@@ -25,6 +25,7 @@ def inspect(
     seed: int = 0,
     trust_pickle: bool = False,
     arch: str | None = None,
+    frontend: str = "auto",
     progress: Progress | None = None,
 ) -> Plan:
     """The cuts of one model under a rule, priced: `plan.cuts[0]`, `plan.prices[0]`, `plan.uncounted[0]`.
@@ -38,7 +39,7 @@ def inspect(
     from .passes import Cost, Partition, Trace
     from .passes.plan import Plan
 
-    return _run([Trace(), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
+    return _run([Trace(frontend=frontend), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
 
 
 def cost(
@@ -47,13 +48,14 @@ def cost(
     seed: int = 0,
     trust_pickle: bool = False,
     arch: str | None = None,
+    frontend: str = "auto",
     progress: Progress | None = None,
 ) -> Plan:
     """What a model or an artifact takes: `plan.prices[0]`, and in `plan.uncounted[0]` the operators without a formula.
 
     An artifact is measured on its generated code, not read from its plan.
     """
-    return inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, progress=progress)
+    return inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, frontend=frontend, progress=progress)
 
 
 def compare(
@@ -73,6 +75,7 @@ def compare(
     seed: int = 0,
     trust_pickle: bool = False,
     arch: str | None = None,
+    frontend: str = "auto",
     progress: Progress | None = None,
 ) -> Plan:
     """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
@@ -101,6 +104,7 @@ def compare(
         min_share=min_share,
         similarity=similarity,
         rule=rule,
+        frontend=frontend,
         progress=watcher,
     )
     return _run(passes, plan, watcher)

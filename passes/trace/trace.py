@@ -10,7 +10,7 @@ from torch import nn
 from torch.fx import GraphModule
 
 from ..base import Pass
-from ..errors import TraceError
+from ..errors import InputError, TraceError
 from ..model import Model
 from ..plan import Plan
 from .export import export, is_exported
@@ -60,6 +60,8 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     Raises:
         TraceError: no front-end can, or the one that was asked for cannot; with the reason of each.
     """
+    if frontend not in FRONTENDS:
+        raise InputError(f"'{frontend}' is no front-end", f"There are {', '.join(FRONTENDS)}.")
     fronts = {"record": record, "export": export}
     wanted = ["export"] if is_exported(module) else list(fronts) if frontend == "auto" else [frontend]
     reasons, hints = [], []

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import CHOICE, IMAGES, arch, budget, data, pair_arguments, probe_images, ranking, read_budget
+from .options import CHOICE, IMAGES, arch, budget, data, frontend, pair_arguments, probe_images, ranking, read_budget
 from .parts import option
 from .run import Outcome, Run, verb
 
@@ -23,6 +23,7 @@ from .run import Outcome, Run, verb
     "--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file."
 )
 @arch
+@frontend
 def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any) -> Outcome:
     """How alike the cuts of two models are; candidates, ranked."""
     limits = read_budget(given)

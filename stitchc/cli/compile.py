@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import CHOICE, IMAGES, arch, budget, data, pair_arguments, probe_images, ranking, read_budget
+from .options import CHOICE, IMAGES, arch, budget, data, frontend, pair_arguments, probe_images, ranking, read_budget
 from .parts import option
 from .run import Outcome, Run, verb
 
@@ -42,6 +42,7 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
     help="Take A, B and options from a recipe.toml.",
 )  # fmt: skip
 @arch
+@frontend
 def command(run: Run, a: str, b: str, out: str | None, dry_run: bool, top: int, **given: Any) -> Outcome:
     """Stitch two models into one hybrid within a budget.
 

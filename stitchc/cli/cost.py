@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .options import Metric, arch, model_argument
+from .options import Metric, arch, frontend, model_argument
 from .parts import option
 from .run import Outcome, Run, verb
 
@@ -11,13 +11,14 @@ from .run import Outcome, Run, verb
 @model_argument
 @option("--metric", type=Metric(), multiple=True, help="Only this one; repeatable.")
 @arch
-def command(run: Run, model: str, metric: tuple[str, ...], arch: str | None) -> Outcome:
+@frontend
+def command(run: Run, model: str, metric: tuple[str, ...], arch: str | None, frontend: str) -> Outcome:
     """What a model or an artifact takes, in every metric.
 
     An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
     import stitchc
 
-    plan = stitchc.cost(model, arch=arch, **run.loading)
+    plan = stitchc.cost(model, arch=arch, frontend=frontend, **run.loading)
     from ..documents import cost_document
     from ..report.cost import CostTable
     from ..report.notes import notes_of

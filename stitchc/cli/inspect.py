@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .options import arch, model_argument
+from .options import arch, frontend, model_argument
 from .parts import Name, option
 from .run import Outcome, Run, verb
 
@@ -12,11 +12,12 @@ from .run import Outcome, Run, verb
 @option("--rule", type=Name("single-tensor", "stitchnet"), default="single-tensor", help="What counts as a cut.")
 @option("--why", is_flag=True, help="List the values that are no cut too, with the reason.")
 @arch
-def command(run: Run, model: str, rule: str, why: bool, arch: str | None) -> Outcome:
+@frontend
+def command(run: Run, model: str, rule: str, why: bool, arch: str | None, frontend: str) -> Outcome:
     """The cuts of one model, and the cost before and after each."""
     import stitchc
 
-    plan = stitchc.inspect(model, rule=rule, arch=arch, **run.loading)
+    plan = stitchc.inspect(model, rule=rule, arch=arch, frontend=frontend, **run.loading)
     from ..documents import inspect_document
     from ..report.cuts import CutTable, RejectedTable
     from ..report.notes import notes_of

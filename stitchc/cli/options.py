@@ -108,6 +108,13 @@ def arch(command: F) -> F:
     return option("--arch", metavar="NAME", group=MODELS, help="Of a checkpoint that does not name its own.")(command)
 
 
+def frontend(command: F) -> F:
+    return option(
+        "--frontend", type=Name("auto", "record", "export"), default="auto", group=MODELS,
+        help="How networks are traced [record, else torch.export].",
+    )(command)  # fmt: skip
+
+
 def read_budget(given: dict[str, Any]) -> dict[str, Limit]:
     """Takes `budget` and `metric` out of a verb's options and reads them, before anything slow begins."""
     from ..passes.budget import parse_budget

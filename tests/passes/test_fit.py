@@ -88,3 +88,20 @@ def test_an_unfitted_stitch_is_fitted_later():
     rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
     later = Fit()(replace(rough, stitched=rough.stitched))
     assert rough.chain[1].residual is None and later.chain[1].residual is not None
+
+
+def test_an_adapter_too_large_to_try_is_left_out_and_said(monkeypatch):
+    monkeypatch.setattr("stitchc.passes.fit.FEATURES", 8)
+    models = randomised(Small(4)), randomised(Small(6))
+    plan = stitched(*models, "blocks.0", "blocks.1")
+    assert plan.chain[1].name == "linear"
+    assert "conv3x3 was not tried" in plan.notes[-1]
+    assert stitched(*models, "blocks.0", "blocks.1", "conv3x3").chain[1].name == "conv3x3"
+
+
+def test_the_fit_takes_fewer_rows_where_there_are_more_than_it_can_afford():
+    models = randomised(Small(4)), randomised(Small(6))
+    rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
+    full = Fit()(rough).chain[1].residual
+    few = Fit(rows=80)(rough).chain[1].residual
+    assert few != full and abs(few - full) < 0.2
