@@ -24,7 +24,7 @@ class Checked:
     cross but have no layout that an adapter could meet. frontend: "record" or "export". nodes: of the graph.
     lines: of the generated `model.py`. differences: the largest ones between outputs, relative to the largest output:
     "graph" from the eager model, "module" and "onnx" from the graph.
-    steps: seconds of each that was run. failed: the step that the model did not pass, or None; reason: why.
+    steps: processor seconds of each that was run. failed: the step that the model did not pass, or None; reason: why.
     """
 
     model: str
