@@ -31,7 +31,7 @@ wrong and no output would show it."""
 
 _COLUMNS = """\
 Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC). No layout: how many
-values cross alone, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: processor time of all steps."""
+values cross alone, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: of all steps together."""
 
 
 def page(history: History) -> str:
@@ -73,10 +73,11 @@ def _speed(models: Iterable[Checked]) -> str:
     slowest, model = max(taken, key=lambda pair: pair[0])
     largest = max((m for _, m in taken), key=lambda m: m.nodes or 0)
     seconds = largest.steps["trace"] + largest.steps["cuts"]
+    median = statistics.median(s for s, _ in taken)
     return (
-        f"Tracing, and finding the cuts by both rules, in processor time: median {duration(statistics.median(s for s, _ in taken))},\n"
-        f"at most {duration(slowest)} ({model.model}, {model.nodes} nodes); the largest graph, {largest.model} with\n"
-        f"{largest.nodes} nodes, {duration(seconds)}."
+        f"Tracing, and finding the cuts by both rules: median {duration(median)}, at most {duration(slowest)}\n"
+        f"({model.model}, {model.nodes} nodes); the largest graph, {largest.model} with {largest.nodes} nodes, "
+        f"{duration(seconds)}.\nAll seconds are processor time, on one thread."
     )
 
 

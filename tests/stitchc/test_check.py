@@ -236,9 +236,9 @@ GOLDEN = """\
 | torchvision | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 |
 """
 GOLDEN_END = """\
-Tracing, and finding the cuts by both rules, in processor time: median 1.5 s,
-at most 2.0 s (timm/a, 40 nodes); the largest graph, torchvision/c with
-80 nodes, 1.0 s.
+Tracing, and finding the cuts by both rules: median 1.5 s, at most 2.0 s
+(timm/a, 40 nodes); the largest graph, torchvision/c with 80 nodes, 1.0 s.
+All seconds are processor time, on one thread.
 
 ## Measured
 
@@ -255,7 +255,7 @@ at most 2.0 s (timm/a, 40 nodes); the largest graph, torchvision/c with
 ## Models
 
 Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC). No layout: how many
-values cross alone, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: processor time of all steps.
+values cross alone, but in a form that no adapter can meet. Lines: of `model.py`. Seconds: of all steps together.
 
 ### timm
 
