@@ -25,9 +25,9 @@ alone moves the outputs of these random weights further, ten times that, at most
 | ort | ONNX Runtime computes what the graph computes, as closely |"""
 
 _WEIGHTS = """\
-Weights are random, and constant ones (layer scales, zero-initialised branches, biases) are made random too, with the
-statistics of every BatchNorm taken from what reaches it: in a fresh network an operator behind such a weight could be
-wrong and no output would show it."""
+Weights are random. Constant ones (zero-initialised branches, biases) are made random too, faint ones (layer scales)
+raised, and the statistics of every BatchNorm taken from what reaches it: in a fresh network an operator behind such a
+weight could be wrong and no output would show it."""
 
 _COLUMNS = """\
 Layouts: how many cuts hold maps (NCHW, NHWC), tokens (NLC, + prefix tokens) and vectors (NC). No layout: how many
