@@ -203,9 +203,8 @@ def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
         before, after = links[index - 1], links[index + 1]
         assert isinstance(before, Fragment) and isinstance(after, Fragment)
         given, wanted = _find(plan, before, before.end), _find(plan, after, after.start)
-        price = link.price if plan.chain else None
         records.append({"adapter": {
-            "name": link.name, "params": price.params if price else None, "macs": price.macs if price else None,
+            "name": link.name, "params": link.price.params, "macs": link.price.macs,
             "residual": number(link.residual), "ridge": number(link.ridge),
             "from_shape": given and list(given.value.shape), "from_layout": given and given.value.layout,
             "to_shape": wanted and list(wanted.value.shape), "to_layout": wanted and wanted.value.layout,
@@ -215,10 +214,13 @@ def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
 
 def _chain_of(plan: Plan, candidate: Candidate) -> tuple[Fragment | AdapterUse, ...]:
     (front, i), (back, j) = candidate.front, candidate.back
+    leaves, enters = plan.cuts[front][i], plan.cuts[back][j]
+    before, after, whole = leaves.before or Price(), enters.after or Price(), candidate.price
+    adapter = Price(whole.params - before.params - after.params, whole.macs - before.macs - after.macs)
     return (
-        Fragment(front, None, plan.cuts[front][i].node),
-        AdapterUse(candidate.adapter, Price()),
-        Fragment(back, plan.cuts[back][j].node, None),
+        Fragment(front, None, leaves.node),
+        AdapterUse(candidate.adapter, adapter),
+        Fragment(back, enters.node, None),
     )
 
 

@@ -20,13 +20,21 @@ from .run import Outcome, Run, verb
 @ranking
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
 @option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES, help="Write the heat map to an HTML file."
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    group=IMAGES,
+    help="Write the heat map: .png, .svg, .pdf or .html.",
 )
 @arch
 @frontend
 def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any) -> Outcome:
     """How alike the cuts of two models are; candidates, ranked."""
     limits = read_budget(given)
+    from ..report.plot import check_plot
+
+    if plot:
+        check_plot(plot, force=run.force)
     import stitchc
 
     plan = stitchc.compare(a, b, budget=limits, **given, **run.loading)
@@ -36,7 +44,11 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any)
     from ..report.stitch import heat_map
 
     report = [*notes_of(plan), heat_map(plan), CandidateTable(plan, top)]
-    if plot:
+    if plot and plot.suffix.lower() != ".html":
+        from ..report.plot import write_plot
+
+        write_plot(plot, plan)
+    elif plot:
         from ..report.html import write_page
 
         write_page(plot, f"{plan.models[0].name} and {plan.models[1].name}", report, force=run.force)

@@ -264,3 +264,19 @@ def interrupt(process: subprocess.Popen, started: Path, number: int) -> None:
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(number)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("map.png", b"\x89PNG"), ("map.svg", b"<?xml"), ("map.pdf", b"%PDF")])
+def test_compare_draws_the_matrix_the_same_each_time(monkeypatch, capfd, plan, tmp_path, name, begins):
+    answer(monkeypatch, "compare", plan)
+    picture = tmp_path / name
+    assert main(["compare", "a", "b", "--plot", str(picture)]) == 0
+    first = picture.read_bytes()
+    assert first.startswith(begins)
+    assert main(["compare", "a", "b", "--plot", str(picture), "--force"]) == 0
+    assert picture.read_bytes() == first and list(tmp_path.iterdir()) == [picture]
+
+
+def test_a_plot_of_no_known_format_is_refused_before_anything_runs(capfd, tmp_path):
+    assert main(["compare", "a", "b", "--plot", str(tmp_path / "map.gif")]) == 2
+    assert "End its name in one of .png" in capfd.readouterr().err

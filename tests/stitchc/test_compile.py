@@ -105,8 +105,9 @@ def test_chosen_cuts_are_priced_without_images():
     (chosen,) = plan.choice
     assert plan.models[chosen.front[0]].name == "digits/plain" and plan.similarity == ()
     assert plan.cuts[0][chosen.front[1]].path == "features.1.0" and chosen.back == (1, 5)
-    link = plan_document(plan)["chain"][0]
+    link, joint, _ = plan_document(plan)["chain"]
     assert link["to_path"] == "features.1.0" and link["from"] is None
+    assert joint["adapter"]["params"] == 24 * 32 + 32  # priced, though nothing was built
 
 
 @pytest.mark.slow

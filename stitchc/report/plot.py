@@ -1,0 +1,66 @@
+"""The similarity matrix as a picture for a paper or a page."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..passes.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from ..passes.plan import Plan
+
+PICTURES = (".png", ".svg", ".pdf")
+_LABELS = 40  # of an axis, at most
+
+
+def check_plot(path: Path, *, force: bool = False) -> None:
+    """Before anything slow begins.
+
+    Raises:
+        InputError: no format that can be written. OutputError: the file is there already and `force` was not given.
+    """
+    formats = (*PICTURES, ".html")
+    if path.suffix.lower() not in formats:
+        raise InputError(f"'{path}' has no format that can be written", f"End its name in one of {', '.join(formats)}.")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already", "Replace it with --force, or name another file.")
+
+
+def write_plot(path: Path, plan: Plan) -> None:
+    """The heat map of the plan's two models as .png, .svg or .pdf, whole or not at all. The same plan, the same bytes.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pair = plan.similarity[0]
+    rows, columns = pair.matrix.shape
+    with matplotlib.rc_context({"svg.hashsalt": "stitchc", "font.size": 8}):
+        size = (2.5 + min(columns, _LABELS) * 0.16, 2.0 + min(rows, _LABELS) * 0.16)
+        figure, axes = pyplot.subplots(figsize=size, layout="constrained")
+        image = axes.imshow(pair.matrix, cmap="viridis", vmin=min(0.0, float(pair.matrix.min())), vmax=1, aspect="auto")
+        for axis, model, count in ((axes.yaxis, pair.a, rows), (axes.xaxis, pair.b, columns)):
+            step = -(-count // _LABELS)
+            cuts = plan.cuts[model].cuts[::step]
+            axis.set_ticks(range(0, count, step), labels=[f"{cut.index} {cut.path or cut.node}" for cut in cuts])
+            axis.set_label_text(plan.models[model].name)
+        axes.tick_params(axis="x", labelrotation=90)
+        axes.set_title(f"{pair.metric}, {pair.images} images")
+        figure.colorbar(image, ax=axes, label="similarity")
+        staged = path.with_name(f".{secrets.token_hex(4)}{path.suffix}")
+        try:
+            dateless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+            figure.savefig(staged, dpi=150, metadata=dateless[path.suffix.lower()])
+            os.replace(staged, path)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
+        finally:
+            pyplot.close(figure)
+            staged.unlink(missing_ok=True)
