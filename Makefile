@@ -14,7 +14,7 @@ test: $(VENV)/installed
 test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto -m ''
 
-# Every pass on every kind of model: some hours on two cores. Goes on where it was stopped.
+# Every pass on every kind of model: about an hour and a half on two cores. Goes on where it was stopped.
 coverage: $(VENV)/installed
 	$(BIN)/stitchc zoo check 'torchvision/*' --jobs 2 --out docs/coverage.jsonl
 	$(BIN)/stitchc zoo check 'timm/*' --one-per-family --sample 150 --jobs 2 --out docs/coverage.jsonl \
