@@ -86,7 +86,9 @@ def _runs(history: History) -> str:
     found = [
         (run["date"], run["machine"], ", ".join(f"{k} {v}" for k, v in run["versions"].items())) for run in history.runs
     ]
-    return _table(["date", "machine", "versions"], [list(run) for run, _ in groupby(found)], "lll")
+    notes = [run["note"] for run in history.runs if "note" in run]  # written in by hand, where a run needs a word
+    rows = [list(run) for run, _ in groupby(found)]
+    return "\n\n".join([_table(["date", "machine", "versions"], rows, "lll"), *notes])
 
 
 def _failures(failures: Iterable[Checked]) -> str:
