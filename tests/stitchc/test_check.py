@@ -100,11 +100,13 @@ def test_whatever_goes_wrong_is_told_with_its_step(nets):
 
 
 def test_a_model_that_takes_too_long_is_ended(nets):
+    (warm,) = check([nets("plain")], until="trace")  # so that the limit is spent on the model alone
+    assert warm.failed is None
     start = time.monotonic()
     (found,) = check([nets("sleeps")], timeout=8)
-    assert time.monotonic() - start < 50
-    assert (found.failed, found.reason) == ("trace", "it took longer than 8 s")
-    assert found.params == 137  # what was known before stays
+    assert 8 <= time.monotonic() - start < 40  # it sleeps for 60
+    assert found.reason == "it took longer than 8 s"
+    assert found.failed == "load" or (found.failed == "trace" and found.params == 137)  # what was known before stays
 
 
 def test_a_file_is_taken_up_where_it_was_left(tmp_path):
