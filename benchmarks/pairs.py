@@ -4,7 +4,8 @@
 
 The networks are those of docs/coverage.jsonl up to 30 M parameters: torchvision's, and one of every timm module.
 Without weights and on noise, what is tested is that everything can be joined to everything, emitted and verified,
-ONNX included. Each pair is compiled by the command line in a process of its own; those with a line are passed over.
+ONNX included. Each pair is compiled by the command line in a process of its own; those with a line are passed over. The
+record's first line names the networks that pairs are drawn from.
 """
 
 import argparse
@@ -23,9 +24,8 @@ SEEN = ROOT / "docs" / "coverage.jsonl"
 DIRECTIONS = ("slow-to-fast", "fast-to-slow")
 
 
-def drawn(count: int, seed: int, largest: float) -> list[tuple[str, str, str]]:
-    """(A, B, direction), the same for the same seed."""
-    names = networks(largest)
+def drawn(names: list[str], count: int, seed: int) -> list[tuple[str, str, str]]:
+    """(A, B, direction), the same for the same networks and seed."""
     generator = random.Random(seed)
     return [(*generator.sample(names, 2), generator.choice(DIRECTIONS)) for _ in range(count)]
 
@@ -119,9 +119,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
     parser.add_argument("--table", type=Path)
     given = parser.parse_args()
-    records = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    if not given.out.exists():
+        given.out.write_text(json.dumps({"networks": networks(given.largest)}) + "\n")
+    head, *records = [json.loads(line) for line in given.out.read_text().splitlines()]
     known = {(r["a"], r["b"], r["direction"]): r for r in records}
-    wanted = drawn(given.pairs, given.seed, given.largest)
+    wanted = drawn(head["networks"], given.pairs, given.seed)
     for pair in wanted:
         if pair in known:
             continue
