@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .passes.errors import InputError
 from .passes.model import Images, Model
 from .progress import Progress, Silent, stage
-from .subjects import arch_for, model_of, probe
+from .subjects import PROBE_IMAGES, arch_for, model_of, probe
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from .passes.plan import Plan
 
 Budget = str | Iterable[str] | Mapping[str, float | str]
-
-#: Images to compare cuts and to fit adapters on, unless said otherwise.
-PROBE_IMAGES = 512
 
 
 def compile(

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .progress import Progress, Silent, stage
-from .subjects import arch_for, model_of, probe
+from .subjects import PROBE_IMAGES, arch_for, model_of, probe
 
 if TYPE_CHECKING:
     from .compile import Budget
     from .passes.base import Pass
     from .passes.model import Images, Model
     from .passes.plan import Plan
-
-#: Images to compare cuts on, unless said otherwise.
-PROBE_IMAGES = 512
 
 
 def inspect(

@@ -8,6 +8,8 @@ from pathlib import Path
 from .passes.errors import DataError
 from .passes.model import Images, Model
 
+#: Images to compare cuts and to fit adapters on, unless said otherwise.
+PROBE_IMAGES = 512
 NOISE = "random"  # the DATA that needs nothing
 
 

@@ -88,15 +88,17 @@ def check(graph: GraphModule, module: nn.Module, model: Model, batches: tuple[in
     for batch in batches:
         images = torch.randn(batch, *model.input.size, generator=generator)
         try:
-            want = _first_tensor(module(images.clone()))
+            want, _ = logits_of(module(images.clone()))
             got = graph(images)
         except Exception as error:
             raise TraceError(
                 f"{model.name}: running it on {batch} images of {model.input.size} fails: {error}"
             ) from error
+        if got.shape != want.shape:
+            raise TraceError(f"{model.name}: the graph returns {tuple(got.shape)}, the model {tuple(want.shape)}")
         scale = want.abs().max().clamp_min(1e-12)
         difference = ((got - want).abs().max() / scale).item()
-        if got.shape != want.shape or not difference <= 1e-5:
+        if not difference <= 1e-5:
             raise TraceError(
                 f"{model.name}: the graph differs from the model by {difference:.2g} (relative) on {batch} images",
                 "The model does something at random or depends on its own state; it cannot be compiled.",
@@ -109,7 +111,3 @@ def _module(model: Model) -> nn.Module:
             f"{model.name} was read from a record and has no module", "Load the model again by its source."
         )
     return model.module
-
-
-def _first_tensor(result: object) -> torch.Tensor:
-    return logits_of(result)[0]
