@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.fx import GraphModule, Node
 
 from .errors import CutError
-from .graph import by_name, dependencies, is_scalar, placeholder, result
+from .graph import by_name, dependencies, is_scalar, placeholder, reachable, result
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,25 @@ def compose(parts: Sequence[Part], *, copy_weights: bool = True) -> GraphModule:
 def fragment(graph: GraphModule, start: str | None = None, end: str | None = None) -> GraphModule:
     """A part of a graph on its own, sharing its weights, paths unchanged."""
     return compose([Part("", "", graph, start, end)], copy_weights=False)
+
+
+def values_at(graph: GraphModule, nodes: Sequence[str]) -> GraphModule:
+    """The graph up to the last of `nodes`, which returns the values at all of them as a tuple, sharing its weights.
+
+    Each value is a copy, since what follows may write over it.
+    """
+    source = by_name(graph.graph)
+    needs = dependencies(graph.graph)
+    wanted = set[Node]().union(*(reachable(source[name], needs) for name in nodes))
+    head, made = fx.Graph(), dict[Node, Node]()
+    taken = {}
+    for node in graph.graph.nodes:
+        if node in wanted or node.op == "placeholder":
+            made[node] = head.node_copy(node, made.__getitem__)
+        if node.name in nodes:
+            taken[node.name] = head.call_method("clone", (made[node],))
+    head.output(tuple(taken[name] for name in nodes))
+    return GraphModule(graph, head).eval()
 
 
 def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, copy_weights: bool) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar
 
 import torch
@@ -45,6 +46,11 @@ class Adapter(nn.Module):
             return reason
         params, macs = cls.cost(front, back)
         return Price(params, macs, size_bytes=4 * params)
+
+    @property
+    def reading(self) -> Hashable:
+        """What `design` depends on besides its argument: adapters that read the same need one set of moments."""
+        return type(self), self.front, self.back
 
     @property
     def features(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -35,6 +36,10 @@ class Conv3x3(Adapter):
     def forward(self, x: Tensor) -> Tensor:
         maps = self.project(convert.to_maps(x, self.front))
         return convert.from_maps(convert.resize(maps, self.front, self.back), self.back)
+
+    @property
+    def reading(self) -> Hashable:
+        return type(self), self.front, self.back.grid, self.back.tokens
 
     def design(self, x: Tensor) -> Tensor:
         """im2col: the nine neighbours of each pixel, [images, rows, 9 * channels]. The resize is linear and its weights

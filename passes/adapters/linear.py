@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar
 
 import torch
@@ -81,6 +82,11 @@ class Linear(Adapter):
 
     def _shrinks(self) -> bool:
         return self.back.pixels < self.front.pixels
+
+    @property
+    def reading(self) -> Hashable:
+        back = self.back
+        return type(self), self.front, back.layout == "NC", back.grid, back.tokens
 
     def design(self, x: Tensor) -> Tensor:
         front, back = self.front, self.back
