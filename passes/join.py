@@ -32,7 +32,7 @@ def join(
             Part("back", "Back", plan.graphs[back], start=enters),
         ]
     )
-    price = adapter.price(*ends(plan, candidate))
+    price = adapter.kind.price(*ends(plan, candidate))
     assert isinstance(price, Price), price
     return replace(
         plan,
