@@ -16,6 +16,7 @@ Each node carries in `meta`:
                 of a call_module node, without the leaf itself
     inplace     True of a call_module node whose leaf overwrites its argument (`nn.ReLU(inplace=True)`)
     outputs_of  paths of the modules whose output the value is, innermost first; a leaf's own path included
+    origin      of a node of a composed graph: (name of its part, name of the node in the graph that the part is of)
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ _DOING = {
     "select": "ranking",
     "stitch": "stitching",
     "fit": "fitting the adapter",
+    "heal": "healing",
     "codegen": "writing code and weights",
     "onnx": "exporting ONNX",
     "verify": "verifying",
