@@ -26,6 +26,9 @@ _BUILT_IN = {
     "conv3x3-relu": ".conv:Conv3x3Relu",
     "conv5x5": ".conv:Conv5x5",
     "conv5x5-relu": ".conv:Conv5x5Relu",
+    "bottleneck": ".bottleneck:Bottleneck",
+    "transformer": ".transformer:Transformer",
+    "fused": ".fused:Fused",
 }
 _ADDED: dict[str, type[Kind]] = {}
 

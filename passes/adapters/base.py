@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
@@ -26,15 +27,29 @@ class Kind:
     folds: ClassVar[bool] = False  # whether its projection goes into the back's own weights (see `passes/folding.py`)
 
     def __call__(self, front: Value, back: Value) -> Adapter:
+        """The module that joins the two, or those of a chain."""
+        links = self.links(front, back)
+        if len(links) == 2:
+            return self.build(front, back)
+        from .chain import Chain
+
+        return Chain(self, links)
+
+    def build(self, front: Value, back: Value) -> Adapter:
+        """One module from the front's value to the back's."""
         raise NotImplementedError
 
     def refuses(self, front: Value, back: Value) -> str:
-        """Why this adapter cannot join the two; "" when it can."""
+        """Why one module cannot join the two; "" when it can."""
         raise NotImplementedError
 
     def cost(self, front: Value, back: Value) -> Price:
-        """What it takes to join the two, without building it."""
+        """What one module takes, in closed form, without building it."""
         raise NotImplementedError
+
+    def links(self, front: Value, back: Value) -> tuple[Value, ...]:
+        """The values that modules of this kind lie between: the two, or those of a chain."""
+        return front, back
 
     def simplest(self, front: Value, back: Value) -> Kind:
         """The kind that is the same between these two values in the fewest words."""
@@ -42,7 +57,9 @@ class Kind:
 
     def price(self, front: Value, back: Value) -> Price | str:
         """What it takes to join the two, or why it cannot."""
-        return self.refuses(front, back) or self.cost(front, back)
+        pairs = list(pairwise(self.links(front, back)))
+        reasons = (self.refuses(x, y) for x, y in pairs)
+        return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
 
     @property
     def words(self) -> str:
@@ -100,6 +117,56 @@ class Adapter(nn.Module):
     def load(self, solution: Solution, moments: Moments) -> None:
         """Take a solution: weight [channels, features], bias [channels]; and the moments that it was solved from."""
         raise NotImplementedError
+
+    def pass_on(self) -> None:
+        """Be as near to the identity as the shapes allow: what a link of a chain is before it is trained."""
+
+
+class Carrying(Adapter):
+    """An adapter whose fit is that of a linear map inside it, `carrier`; what else is in it begins as nothing."""
+
+    exact = False
+
+    def carry(self, carrier: Adapter) -> None:
+        """Take over what `fit` asks of the carrier, which is a module of this one already."""
+        self._carrier = (carrier,)  # in a tuple, or it would be registered twice
+        self.features, self.intercept, self.ridge = carrier.features, carrier.intercept, carrier.ridge
+        self.observes = carrier.observes
+
+    @property
+    def carrier(self) -> Adapter:
+        return self._carrier[0]
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the carrier gets of the front's values."""
+        return x
+
+    def leave(self, y: Tensor) -> Tensor:
+        """What the carrier should make, for the back's values y."""
+        return y
+
+    @property
+    def reading(self) -> Hashable:
+        return type(self), self.front, self.carrier.reading
+
+    @property
+    def aim(self) -> Hashable:
+        return self.back, self.carrier.aim
+
+    def observe(self, x: Tensor, y: Tensor) -> None:
+        self.carrier.observe(self.enter(x), self.leave(y))
+
+    def design(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        return self.carrier.design(self.enter(x), keep)
+
+    def target(self, y: Tensor) -> Tensor:
+        return self.carrier.target(self.leave(y))
+
+    def load(self, solution: Solution, moments: Moments) -> None:
+        self.carrier.load(solution, moments)
+
+    def pass_on(self) -> None:
+        self.carrier.pass_on()
 
 
 def picked(rows: Tensor, keep: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..values import Price, Value
 from . import convert, prices, resample, tokens
 from .base import Adapter, Kind, picked
+from .chain import scale_steps
 from .observed import Means, Spread
 from .patches import PLACES, Patches
 
@@ -30,7 +31,7 @@ class Projection(Kind):
     "strided": integrated into the convolution (which needs whole steps down). by: how, for the first three.
     norm: BatchNorm "before", "after" or "both". bias: of the map. rank: through so many channels, None for a full one.
     ridge: the penalty of the fit, None for the best on held-out images. tokens: see `tokens`. position: "learned" adds
-    a parameter at every pixel, for a back whose values have its position embedding in them.
+    a parameter at every pixel, for a back whose values have its position embedding in them. chain: see `chain`.
     """
 
     kernel: ClassVar[int] = 1
@@ -44,8 +45,9 @@ class Projection(Kind):
     ridge: float | None = None
     tokens: str = field(default="auto", metadata={"choices": tokens.RULES})
     position: str = field(default="none", metadata={"choices": POSITIONS})
+    chain: bool = False
 
-    def __call__(self, front: Value, back: Value) -> Adapter:
+    def build(self, front: Value, back: Value) -> Adapter:
         return Projected(self, front, back)
 
     def refuses(self, front: Value, back: Value) -> str:
@@ -112,8 +114,11 @@ class Projection(Kind):
     def simplest(self, front: Value, back: Value) -> Kind:
         if back.layout == "NC" or front.grid == back.grid:
             defaults = type(self)()
-            return replace(self, resize=defaults.resize, by=defaults.by)
-        return self
+            return replace(self, resize=defaults.resize, by=defaults.by, chain=False)
+        return replace(self, chain=self.chain and len(self.links(front, back)) > 2)
+
+    def links(self, front: Value, back: Value) -> tuple[Value, ...]:
+        return scale_steps(front, back) if self.chain else (front, back)
 
     def rule(self, front: Value, back: Value) -> str:
         """What becomes of prefix tokens (see `tokens`)."""
@@ -359,6 +364,18 @@ class Projected(Adapter):
         norm.running_var.copy_(variance.clamp_min(0))
         norm.weight.copy_((norm.running_var + norm.eps).sqrt())
         norm.bias.copy_(mean + bias)
+
+    def pass_on(self) -> None:
+        with torch.no_grad():
+            if self.kind.rank is not None:
+                _to_identity(self.reduce)
+            _to_identity(self.project)
+
+
+def _to_identity(layer: nn.Linear | nn.Conv2d) -> None:
+    nn.init.dirac_(layer.weight) if isinstance(layer, nn.Conv2d) else nn.init.eye_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def _size(value: Value) -> str:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _TRUTH = {"yes": True, "no": False}
 _EXAMPLES = {"bool": "yes or no", "int | None": "a whole number such as 16", "float | None": "a number such as 1e-3"}
+_EXAMPLES["float"] = _EXAMPLES["float | None"]
 
 
 def split(words: str) -> tuple[str, dict[str, str]]:
