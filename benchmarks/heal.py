@@ -173,7 +173,7 @@ def main() -> None:
     known = {"table": PAIRS, "images": CURVE, "pareto": PARETO, "imagenet": IMAGENET}[given.what]
     if given.vit and given.what == "table":
         known += tuple(("cifar10_resnet56", "layer1.8", given.vit, f"blocks.{i}") for i in (1, 3))
-    pairs = [known[i] for i in given.pairs] if given.pairs else list(known)
+    pairs = [known[i] for i in given.pairs] if given.pairs is not None else list(known)
     try:
         for count in COUNTS if given.what == "images" else (given.images,):
             table(bench, pairs, count, given.ways)

@@ -18,7 +18,8 @@ class Heal(Pass):
     has for the same images; docs/healing.md says how.
 
     heal: "back", "adapter", "all" (with the end of the front) or "none". heal_layers: blocks behind the seam, None for
-    all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block. heal_target: what the classifier follows, "back", "front" or "both" parents. The plan's own images decide what
+    all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block. heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes of values kept in
+    memory, None for 2 GiB; the rest goes into files that vanish. The plan's own images decide what
     can be repaired: on noise nothing is, and a note says so. See `healing.Options` for the rest.
 
     Raises:
@@ -33,6 +34,7 @@ class Heal(Pass):
     heal_layers: int | None = None
     heal_sweeps: int = 2
     heal_target: str = "back"
+    max_memory: int | None = None
     options: Options = field(default_factory=Options)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
@@ -45,7 +47,11 @@ class Heal(Pass):
         from .healing import Probe, heal
 
         options = replace(
-            self.options, layers=self.heal_layers, sweeps=self.heal_sweeps, target=self.heal_target
+            self.options,
+            layers=self.heal_layers,
+            sweeps=self.heal_sweeps,
+            target=self.heal_target,
+            max_memory=self.max_memory or self.options.max_memory,
         )
         probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
         front, back = (link.model for link in plan.chain if isinstance(link, Fragment))

@@ -12,6 +12,8 @@ from .passes.plan import AdapterUse, Fragment
 from .passes.values import Price
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .evaluate import Accuracy
     from .passes.candidates import Candidate
     from .passes.healing import Healing
@@ -54,8 +56,11 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             "data": plan.images.name if plan.images else None,
             "rows": [cut.node for cut in plan.cuts[pair.a].cuts],
             "columns": [cut.node for cut in plan.cuts[pair.b].cuts],
-            "matrix": [[number(x) for x in row] for row in pair.matrix.tolist()],
+            "matrix": _rows(pair.matrix),
         }
+        if pair.low is not None and pair.high is not None:
+            interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
+            document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
     return document | {"notes": notes(plan)}
 
@@ -154,6 +159,10 @@ def label(cut: Cut) -> str:
 def number(value: float | None) -> float | None:
     """JSON has no NaN."""
     return None if value is None or math.isnan(value) else float(value)
+
+
+def _rows(matrix: np.ndarray) -> list[list[float | None]]:
+    return [[number(x) for x in row] for row in matrix.tolist()]
 
 
 def _cut(cut: Cut) -> dict[str, Any]:
