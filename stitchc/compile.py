@@ -158,7 +158,9 @@ def analysis(
     ]
 
 
-def synthesis(folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+def synthesis(
+    folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress
+) -> list[Pass]:
     """The passes from the chosen candidate to verified files in `folder`. healing: the options of the pass `heal`."""
     from .passes import Codegen, ExportOnnx, Fit, Heal, Stitch, Verify
 
