@@ -46,9 +46,6 @@ def heal(
     return Healing(len(probe.images), held_out, *before, tuple(done))
 
 
-TOLERANCE = 1.0
-
-
 @dataclass(frozen=True)
 class Step:
     """What is healed before the next look at the held-out images.
@@ -106,7 +103,7 @@ def _taken(
             break
         states.append(_weights(step.block))
         reached.append(judge())
-    best = next(i for i in reversed(range(len(reached))) if reached[i][0] <= before[0] * TOLERANCE)
+    best = next(i for i in reversed(range(len(reached))) if reached[i][0] <= before[0])
     if best < len(reached) - 1:
         for operator, old in zip(step.block.operators, states[best], strict=True):
             for tensor, value in zip(tensors(operator), old, strict=True):
