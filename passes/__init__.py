@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .model import Images, InputSpec, Model, TensorImages
     from .partition import Partition
     from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
+    from .recalibrate import Recalibrate
     from .select import Select
     from .similarity import Similarity
     from .stitch import Stitch
@@ -46,6 +47,7 @@ _HOME = {
     "Pipeline": "base",
     "Plan": "plan",
     "Price": "values",
+    "Recalibrate": "recalibrate",
     "Rejected": "values",
     "Select": "select",
     "Similarity": "similarity",

@@ -33,6 +33,8 @@ def compile(
     out: str | Path | None = None,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
+    chain: bool = False,
+    recalibrate: bool = False,
     rank: str = "cka",
     min_share: float = 0.1,
     similarity: str = "cka-unbiased",
@@ -56,8 +58,10 @@ def compile(
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
-    either, a is the front and b the back. frontend: "record", "export", or "auto" for the first that works. dry_run:
-    stop once the candidates are ranked, and write nothing.
+    either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
+    of them a scale step over a gap of several stages. recalibrate: estimate the back's BatchNorms anew. frontend:
+    "record", "export", or "auto" for the first that works. dry_run: stop once the candidates are ranked, and write
+    nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
@@ -72,7 +76,8 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank, "min_share": min_share,
+        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "chain": chain or None,
+        "recalibrate": recalibrate or None, "rank": rank, "min_share": min_share,
         "similarity": similarity, "front": front, "back": back, "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
@@ -89,7 +94,7 @@ def compile(
             analysis(
                 limits,
                 direction=chosen or direction,
-                adapter=adapter,
+                adapter=_chained(adapter) if chain else adapter,
                 rank=rank,
                 min_share=min_share,
                 frontend=frontend,
@@ -102,7 +107,9 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        plan = Pipeline(synthesis(folder, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
+        plan = Pipeline(
+            synthesis(folder, onnx=onnx, opset=opset, recalibrate=recalibrate, progress=watcher), callback=watcher
+        )(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
@@ -134,17 +141,25 @@ def analysis(
     ]
 
 
-def synthesis(folder: Path, *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+def synthesis(
+    folder: Path, *, onnx: bool, opset: int | None, recalibrate: bool = False, progress: Progress
+) -> list[Pass]:
     """The passes from the chosen candidate to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Fit, Stitch, Verify
+    from .passes import Codegen, ExportOnnx, Fit, Recalibrate, Stitch, Verify
 
     return [
         Stitch(),
         Fit(progress=progress.update),
+        *([Recalibrate(progress=progress.update)] if recalibrate else []),
         Codegen(folder=folder),
         *([ExportOnnx(opset=opset)] if onnx else []),
         Verify(),
     ]
+
+
+def _chained(adapter: str) -> str:
+    """The words of an adapter that joins by a chain."""
+    return adapter if "chain=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}chain=yes"
 
 
 @contextmanager

@@ -15,7 +15,8 @@ SCHEMA = 1
 #: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
-    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "rank", "min_share", "similarity",
+    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "chain", "recalibrate", "rank",
+    "min_share", "similarity",
     "front", "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
 )  # fmt: skip
 

@@ -14,8 +14,9 @@ from .base import Carrying, Kind
 
 def scale_steps(front: Value, back: Value) -> tuple[Value, ...]:
     """The values that the links of a chain lie between: with each step from the front to the back the size is halved
-    and the channels are doubled, up to the back's, and the last value is the back's own. The two values alone where the sizes differ by less
-    than a factor of three, or grow."""
+    and the channels are doubled, up to the back's, and the last value is the back's own. The two values alone where the
+    sizes differ by less than a factor of three, or grow.
+    """
     if front.grid is None or back.grid is None:
         return front, back
     steps = round(log2(max(front.grid[0] / back.grid[0], 1)))
