@@ -9,7 +9,7 @@ _TITLES = {
     "Make": ["compile", "tune", "demo"],
     "Look": ["inspect", "compare", "cost"],
     "Check": ["eval", "verify"],
-    "Around": ["zoo", "env"],
+    "Around": ["zoo", "cache", "env"],
 }
 
 

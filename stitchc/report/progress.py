@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bars
 
 from ..progress import Progress, Silent
-from .numbers import duration
+from .numbers import duration, size
 
 if TYPE_CHECKING:
     from ..passes.base import Pass
@@ -27,6 +27,7 @@ _DOING = {
     "select": "ranking",
     "stitch": "stitching",
     "fit": "fitting the adapter",
+    "heal": "healing",
     "codegen": "writing code and weights",
     "onnx": "exporting ONNX",
     "verify": "verifying",
@@ -40,12 +41,19 @@ def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
     return _Told(stream, verbose=verbose)
 
 
+def _doing(step: Pass, plan: Plan) -> str:
+    """What a pass is about to do, and what memory it will take if it can say."""
+    words = _DOING.get(step.name, step.name)
+    estimate = getattr(step, "estimate", None)
+    return f"{words}, about {size(estimate(plan))} of memory" if estimate else words
+
+
 class _Stages(Silent):
     """Begins and ends stages; passes of a pipeline are stages too."""
 
     def __call__(self, step: Pass, plan: Plan, seconds: float | None) -> None:
         if seconds is None:
-            self.begin(_DOING.get(step.name, step.name))
+            self.begin(_doing(step, plan))
         else:
             self.end()
 
