@@ -35,6 +35,7 @@ def compile(
     adapter: str = "auto",
     heal: str = "back",
     heal_layers: int | None = None,
+    heal_sweeps: int = 2,
     heal_target: str = "back",
     rank: str = "cka",
     min_share: float = 0.1,
@@ -61,9 +62,9 @@ def compile(
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. heal: what is repaired in closed form once the adapter is fitted: "back",
-    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. max_memory: bytes that
-    comparing may take beside the models. frontend: "record", "export", or "auto" for the first that works. dry_run:
-    stop once the candidates are ranked, and write nothing.
+    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_sweeps, heal_target: see the pass. max_memory:
+    bytes that comparing may take beside the models, and that healing keeps in memory. frontend: "record", "export", or
+    "auto" for the first that works. dry_run: stop once the candidates are ranked, and write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
@@ -79,8 +80,8 @@ def compile(
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
         "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "heal": heal,
-        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "min_share": min_share,
-        "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
+        "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target, "rank": rank,
+        "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
@@ -111,7 +112,10 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        healing = {"heal": heal, "heal_layers": heal_layers, "heal_target": heal_target}
+        healing = {
+            "heal": heal, "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
+            "max_memory": max_memory,
+        }  # fmt: skip
         plan = Pipeline(synthesis(folder, healing, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)

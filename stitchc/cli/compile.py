@@ -35,6 +35,8 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
         help="Refit this in closed form toward the parents' values; never on noise [back].")
 @option("--heal-layers", type=click.IntRange(min=1), metavar="N", group=HEALING,
         help="Blocks behind the seam to heal [all].")
+@option("--heal-sweeps", type=click.IntRange(1, 8), default=2, metavar="N", group=HEALING,
+        help="1: closed form; each more: a Gauss-Newton step a block [2].")
 @option("--heal-target", type=Name("back", "front", "both"), default="back", group=HEALING,
         help="Whose logits the classifier follows [back].")  # fmt: skip
 @data
