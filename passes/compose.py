@@ -93,7 +93,7 @@ def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, c
             new = graph.call_method("size", (value, 0))
         else:
             new = graph.node_copy(node, made.__getitem__)
-        new.meta = _prefixed(node.meta, prefix, scope)
+        new.meta = _prefixed(node.meta, prefix, scope) | {"origin": (part.name, node.name)}
         if node.op in ("call_module", "get_attr"):
             new.target = prefix + str(node.target)
             if new.target not in holders:

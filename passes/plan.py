@@ -13,6 +13,7 @@ import numpy as np
 from .candidates import Candidate, Candidates, same
 from .codec import decode, encode
 from .errors import InputError
+from .healing.record import Healing
 from .model import Images, InputSpec, Model, TensorImages
 from .values import Cuts, Price
 
@@ -101,6 +102,7 @@ class Plan:
     choice: tuple[Candidate, ...] = ()  # the chosen pair, once for each adapter that may join it, best guess first
     chain: tuple[Fragment | AdapterUse, ...] = ()
     price: Price | None = None  # of the stitched network
+    healing: Healing | None = None  # what was repaired behind the seam
     verified: Verified | None = None
     notes: tuple[str, ...] = ()  # what a report must tell the user: assumptions, fallbacks
 

@@ -52,6 +52,19 @@ class Moments:
             self.yy + other.yy,
         )
 
+    def target(self, channels: slice) -> Moments:
+        """The moments of some channels of y."""
+        return Moments(self.count, self.x, self.y[channels], self.xx, self.xy[:, channels], self.yy[channels])
+
+    def variation(self) -> Tensor:
+        """The sum of squared distances of each channel of y from its mean."""
+        return (self.yy - self.y.square() / max(self.count, 1)).clamp_min(0)
+
+    def spread(self, weight: Tensor) -> Tensor:
+        """The covariance of weight @ x, [channels, channels], for a weight [channels, features]."""
+        mean = weight @ self.x / self.count
+        return weight @ self.xx @ weight.T / self.count - torch.outer(mean, mean)
+
     def around(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The second moments of (rows - x, rows - y): xx, xy, and the sum of squares of each channel of y."""
         n = self.count
@@ -70,19 +83,32 @@ class Solution:
     ridge: float
 
 
-def solve(moments: Moments, ridge: float) -> Solution:
-    """The minimiser of |y - W x - b|^2 + ridge * mean(diag(cov xx)) * count * |W|^2; the bias is not penalised."""
+def solve(moments: Moments, ridge: float, *, intercept: bool = True) -> Solution:
+    """The minimiser of |y - W x - b|^2 + ridge * mean(diag(cov xx)) * count * |W|^2; the bias is not penalised.
+
+    Without an intercept b is zero. A ridge of zero is the Moore-Penrose pseudoinverse: of all minimisers the smallest.
+    """
     mean_x, mean_y = moments.x / moments.count, moments.y / moments.count
+    if not intercept:
+        mean_x, mean_y = torch.zeros_like(mean_x), torch.zeros_like(mean_y)
     xx, xy, _ = moments.around(mean_x, mean_y)
+    weight = _pseudoinverse(xx, xy) if ridge == 0 else _penalised(xx, xy, ridge)
+    return Solution(weight, mean_y - weight @ mean_x, ridge)
+
+
+def _pseudoinverse(xx: Tensor, xy: Tensor) -> Tensor:
+    # xx holds squares, so half of the digits of float64 are left for its smallest directions.
+    return (torch.linalg.pinv(xx, hermitian=True, rtol=1e-10) @ xy).T
+
+
+def _penalised(xx: Tensor, xy: Tensor, ridge: float) -> Tensor:
     scale = float(xx.diagonal().mean())
-    penalty = max(ridge * scale, torch.finfo(torch.float64).tiny)
-    xx.diagonal().add_(penalty)
+    xx.diagonal().add_(max(ridge * scale, torch.finfo(torch.float64).tiny))
     factor, failed = torch.linalg.cholesky_ex(xx)
     if failed:  # rank-deficient beyond what this ridge repairs: the smallest that rounding lets through
         xx.diagonal().add_(1e-10 * scale + torch.finfo(torch.float64).tiny)
         factor, failed = torch.linalg.cholesky_ex(xx)
-    weight = torch.cholesky_solve(xy, factor).T if not failed else (torch.linalg.pinv(xx, hermitian=True) @ xy).T
-    return Solution(weight, mean_y - weight @ mean_x, ridge)
+    return _pseudoinverse(xx, xy) if failed else torch.cholesky_solve(xy, factor).T
 
 
 def residual(solution: Solution, moments: Moments) -> float:
@@ -96,7 +122,7 @@ def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tu
 
 
 def choose_ridges(
-    fit: Moments, held_out: Moments, ridges: Sequence[float], targets: Sequence[slice]
+    fit: Moments, held_out: Moments, ridges: Sequence[float], targets: Sequence[slice], *, intercept: bool = True
 ) -> list[tuple[float, float]]:
     """As `choose_ridge` for each of several targets, which are slices of y's channels: one factorisation serves all.
 
@@ -107,7 +133,7 @@ def choose_ridges(
         held_out = fit
     left, chosen, worse = [float("inf")] * len(targets), [max(ridges)] * len(targets), [0] * len(targets)
     for ridge in sorted(ridges, reverse=True):
-        errors, spread = _errors(solve(fit, ridge), held_out)
+        errors, spread = _errors(solve(fit, ridge, intercept=intercept), held_out)
         for i, target in enumerate(targets):
             now = _share(errors[target], spread[target])
             if worse[i] < 2 and now < left[i]:
@@ -125,8 +151,7 @@ def _errors(solution: Solution, moments: Moments) -> tuple[Tensor, Tensor]:
     xx, xy, yy = moments.around(zero_x, solution.bias)
     weight = solution.weight
     errors = yy - 2 * (weight.T * xy).sum(0) + ((weight @ xx) * weight).sum(1)
-    _, _, spread = moments.around(zero_x, moments.y / moments.count)
-    return errors.clamp_min(0), spread
+    return errors.clamp_min(0), moments.variation()
 
 
 def _share(errors: Tensor, spread: Tensor) -> float:

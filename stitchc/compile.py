@@ -33,6 +33,9 @@ def compile(
     out: str | Path | None = None,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
+    heal: str = "back",
+    heal_layers: int | None = None,
+    heal_target: str = "back",
     rank: str = "cka",
     min_share: float = 0.1,
     similarity: str = "cka-unbiased",
@@ -57,9 +60,10 @@ def compile(
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
-    either, a is the front and b the back. max_memory: bytes that comparing may take beside the models. frontend:
-    "record", "export", or "auto" for the first that works. dry_run: stop once the candidates are ranked, and write
-    nothing.
+    either, a is the front and b the back. heal: what is repaired in closed form once the adapter is fitted: "back",
+    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. max_memory: bytes that
+    comparing may take beside the models. frontend: "record", "export", or "auto" for the first that works. dry_run:
+    stop once the candidates are ranked, and write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
@@ -74,7 +78,8 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank, "min_share": min_share,
+        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "heal": heal,
+        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "min_share": min_share,
         "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
@@ -106,7 +111,8 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        plan = Pipeline(synthesis(folder, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
+        healing = {"heal": heal, "heal_layers": heal_layers, "heal_target": heal_target}
+        plan = Pipeline(synthesis(folder, healing, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
@@ -148,13 +154,14 @@ def analysis(
     ]
 
 
-def synthesis(folder: Path, *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
-    """The passes from the chosen candidate to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Fit, Stitch, Verify
+def synthesis(folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+    """The passes from the chosen candidate to verified files in `folder`. healing: the options of the pass `heal`."""
+    from .passes import Codegen, ExportOnnx, Fit, Heal, Stitch, Verify
 
     return [
         Stitch(),
         Fit(progress=progress.update),
+        Heal(**healing, progress=progress.update),
         Codegen(folder=folder),
         *([ExportOnnx(opset=opset)] if onnx else []),
         Verify(),

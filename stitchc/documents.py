@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .evaluate import Accuracy
     from .passes.candidates import Candidate
+    from .passes.healing import Healing
     from .passes.model import Model
     from .passes.plan import Plan, Verified
     from .passes.values import Cut
@@ -111,6 +112,7 @@ def plan_document(
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
         "trainable_params": sum(link.price.params for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
+        "healing": _healing(plan.healing) if plan.healing else None,
         "verified": verified_record(plan.verified) if plan.verified else None,
         "seed": plan.seed,
         "notes": notes(plan),
@@ -251,6 +253,19 @@ def _front(plan: Plan) -> int:
     if plan.chain and isinstance(plan.chain[0], Fragment):
         return plan.chain[0].model
     return plan.choice[0].front[0] if plan.choice else 0
+
+
+def _healing(healing: Healing) -> dict[str, Any]:
+    """Before, after, and what each block changed; shares and nats on the probe images that were held out."""
+    return {
+        "images": healing.images,
+        "held_out": healing.held_out,
+        "agreement_before": healing.agreement,
+        "agreement": healing.healed_agreement,
+        "divergence_before": number(healing.divergence),
+        "divergence": number(healing.healed_divergence),
+        "blocks": [encode(block) for block in healing.blocks],
+    }
 
 
 def _whole(value: float) -> float:

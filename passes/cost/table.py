@@ -13,6 +13,8 @@ from ..candidates import Candidates
 from ..errors import InputError, did_you_mean
 from ..values import Cuts, Price, Value
 
+_NONE = np.iinfo(np.int64).min
+
 DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
 
 
@@ -46,7 +48,8 @@ def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[in
 def candidates(cuts: Sequence[Cuts], pairs: Sequence[tuple[int, int]], adapters: Sequence[str]) -> Candidates:
     """The table of all (front cut, back cut, adapter), pair of models after pair; the cuts must be priced.
 
-    Where an adapter cannot join two values there is no row. An adapter is asked once for each pair of distinct values.
+    Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
+    An adapter is asked once for each pair of distinct values.
     """
     parts = [_Rows.of(pair, cuts, adapters) for pair in pairs] or [_Rows.empty()]
     indices = np.concatenate([part.indices for part in parts], axis=1).astype(np.int32)
@@ -88,7 +91,7 @@ class _Rows:
         joint = _adapter_amounts([c.value for c in front], [c.value for c in back], adapters)
         before = _amounts(c.before for c in front)[:, :, None, None]
         after = _amounts(c.after for c in back)[:, None, :, None]
-        rows = np.nonzero(joint[0] >= 0)  # front cut, back cut, adapter
+        rows = np.nonzero(joint[0] != _NONE)  # front cut, back cut, adapter
         front_model, back_model = (np.full(len(rows[0]), model) for model in pair)
         return cls(
             indices=np.stack([front_model, rows[0], back_model, rows[1], rows[2]]),
@@ -97,12 +100,15 @@ class _Rows:
 
 
 def _adapter_amounts(front: Sequence[Value], back: Sequence[Value], adapters: Sequence[str]) -> np.ndarray:
-    """[3, front cuts, back cuts, adapters]: params, macs and bytes of the adapter, -1 where it cannot join the two."""
+    """[3, front cuts, back cuts, adapters]: params, macs and bytes of the adapter, `_NONE` where it cannot join them.
+    One that is folded into the back may take less than nothing."""
     fronts, backs = ({value: i for i, value in enumerate(dict.fromkeys(side))} for side in (front, back))
-    distinct = np.full((3, len(fronts), len(backs), len(adapters)), -1, dtype=np.int64)
+    distinct = np.full((3, len(fronts), len(backs), len(adapters)), _NONE, dtype=np.int64)
     for (x, i), (y, j), (k, name) in product(fronts.items(), backs.items(), enumerate(adapters)):
-        price = registry.get(name).price(x, y)
-        if isinstance(price, Price):
+        kind = registry.get(name)
+        price = kind.price(x, y)
+        simplest = kind.simplest(x, y).words
+        if isinstance(price, Price) and (simplest == name or simplest not in adapters):
             distinct[:, i, j, k] = price.params, price.macs, price.size_bytes
     return distinct[np.ix_(range(3), [fronts[v] for v in front], [backs[v] for v in back], range(len(adapters)))]
 

@@ -27,6 +27,7 @@ _DOING = {
     "select": "ranking",
     "stitch": "stitching",
     "fit": "fitting the adapter",
+    "heal": "healing",
     "codegen": "writing code and weights",
     "onnx": "exporting ONNX",
     "verify": "verifying",
@@ -68,6 +69,9 @@ class _Told(_Stages):
     def begin(self, name: str) -> None:
         self.stages.append((name, time.monotonic()))
 
+    def tell(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
+
     def end(self) -> None:
         name, start = self.stages.pop()
         seconds = time.monotonic() - start
@@ -91,12 +95,17 @@ class _Drawn(_Stages):
         self.bars.add_task(name, total=None)
         self.bars.start()
 
-    def update(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int, said: str = "") -> None:
         if not self.bars:
             return
         if len(self.bars.columns) == 2:  # only now is it known that there is something to count
             self.bars.columns += (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
         self.bars.update(self.bars.task_ids[0], completed=done, total=total)
+        if said:
+            self.bars.update(self.bars.task_ids[0], description=said)
+
+    def tell(self, line: str) -> None:
+        self.console.print(f"  {line}", highlight=False)
 
     def end(self) -> None:
         self._wipe()

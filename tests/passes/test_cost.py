@@ -197,6 +197,11 @@ class Pixels:
     """A stand-in for an adapter: joins maps of any width, and costs a number for each channel."""
 
     asked = 0
+    words = ""
+
+    @classmethod
+    def simplest(cls, front, back):
+        return cls
 
     @classmethod
     def price(cls, front, back):
