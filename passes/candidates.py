@@ -63,14 +63,15 @@ class Candidates:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Candidates):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def metric(self, name: str) -> np.ndarray:
         """The column of a metric by its name in a budget: params, macs, flops or size."""
         return {"params": self.params, "macs": self.macs, "flops": 2 * self.macs, "size": self.size_bytes}[name]
 
 
-def _same(a: object, b: object) -> bool:
+def same(a: object, b: object) -> bool:
+    """Equality of columns and of what is none; NaN equals NaN."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     return a == b

@@ -13,6 +13,7 @@ from ..plan import Plan
 from .batch import localise
 from .classes import make_classes
 from .constants import fold_constants, place_constants
+from .drops import restore_drops
 from .head import describe, parts
 from .program import Program
 from .regroup import regroup
@@ -62,6 +63,7 @@ def _sentence(name: str, text: str) -> str:
 def prepare(graph_module: GraphModule) -> Program:
     """The program of a graph, rewritten so that it reads well: what does nothing dropped, layers for their parts."""
     program = Program.of(graph_module)
+    restore_drops(program)
     drop_identities(program)
     fold_constants(program)
     restore_layers(program)
