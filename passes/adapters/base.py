@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..values import Price, Value
+from ..weights_file import Entry, file_bytes
 from . import convert
 
 
@@ -38,13 +39,30 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     @classmethod
+    def entries(cls, front: Value, back: Value) -> tuple[Entry, ...]:
+        """What it puts into the weights file: keys within it, shapes, dtypes. A closed form where there is one, for
+        it is asked a thousand times; else read off an adapter without memory."""
+        with torch.device("meta"):
+            state = cls(front, back).state_dict()
+        return tuple(Entry(key, tuple(t.shape), "F32" if t.is_floating_point() else "I64") for key, t in state.items())
+
+    @classmethod
+    def memory(cls, front: Value, back: Value) -> int:
+        """Bytes that it allocates at most at one moment for one image in float32: with its output, without its input.
+        A closed form where there is one; else by running it on tensors without memory."""
+        from ..cost.operators import peak_bytes
+
+        return peak_bytes(cls(front, back), front.shape)
+
+    @classmethod
     def price(cls, front: Value, back: Value) -> Price | str:
         """What it takes to join the two, or why it cannot."""
         reason = cls.refuses(front, back)
         if reason:
             return reason
         params, macs = cls.cost(front, back)
-        return Price(params, macs, size_bytes=4 * params)
+        size_bytes = file_bytes(cls.entries(front, back))
+        return Price(params, macs, size_bytes, cls.memory(front, back))
 
     @property
     def features(self) -> int:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..values import Value
+from ..weights_file import Entry
 from . import convert
 from .base import Adapter
 
@@ -31,6 +32,19 @@ class Conv3x3(Adapter):
     def cost(cls, front: Value, back: Value) -> tuple[int, int]:
         weights = 9 * front.channels * back.channels
         return weights + back.channels, weights * front.pixels
+
+    @classmethod
+    def entries(cls, front: Value, back: Value) -> tuple[Entry, ...]:
+        shape = (back.channels, front.channels, 3, 3)
+        return Entry("project.weight", shape), Entry("project.bias", shape[:1])
+
+    @classmethod
+    def memory(cls, front: Value, back: Value) -> int:
+        projected = back.channels * front.pixels
+        resized = back.channels * back.pixels if front.grid != back.grid else 0
+        last = resized or projected
+        given = convert.maps_numbers(front)
+        return 4 * max(given + projected, projected + resized, last + convert.from_maps_numbers(back))
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.project(convert.to_maps(x, self.front))

@@ -41,6 +41,20 @@ def from_maps(x_NCHW: Tensor, value: Value) -> Tensor:
     return with_prefix(x_NCHW.flatten(2).transpose(1, 2), value.tokens)
 
 
+def maps_numbers(value: Value) -> int:
+    """How many numbers `to_maps` copies: none where the pixels lie as maps already."""
+    moved = value.layout != "NCHW" and value.channels > 1 and value.pixels > 1
+    return value.channels * value.pixels if moved else 0
+
+
+def from_maps_numbers(value: Value, channels_last: bool = False) -> int:
+    """How many numbers `from_maps` makes. channels_last: maps whose channels lie side by side in memory already."""
+    if value.tokens:
+        return value.channels * (1 + value.tokens + value.pixels)
+    moved = value.layout != "NCHW" and not channels_last and value.channels > 1 and value.pixels > 1
+    return value.channels * value.pixels if moved else 0
+
+
 def with_prefix(pixels_NLC: Tensor, tokens: int) -> Tensor:
     if not tokens:
         return pixels_NLC.contiguous()

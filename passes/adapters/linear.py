@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..values import Value
+from ..weights_file import Entry
 from . import convert
 from .base import Adapter
 
@@ -23,7 +25,7 @@ class Linear(Adapter):
 
     def __init__(self, front: Value, back: Value):
         super().__init__(front, back)
-        maps = "NCHW" in (front.layout, back.layout) and back.layout != "NC"
+        maps = _on_maps(front, back)
         self.project = nn.Conv2d(front.channels, back.channels, 1) if maps else nn.Linear(front.channels, back.channels)
 
     @classmethod
@@ -39,6 +41,35 @@ class Linear(Adapter):
             carried = back.tokens if _carries_prefix(front, back) else 0
             positions = min(front.pixels, back.pixels) + carried
         return weights + back.channels, weights * positions
+
+    @classmethod
+    def entries(cls, front: Value, back: Value) -> tuple[Entry, ...]:
+        shape = (back.channels, front.channels, *((1, 1) if _on_maps(front, back) else ()))
+        return Entry("project.weight", shape), Entry("project.bias", shape[:1])
+
+    @classmethod
+    def memory(cls, front: Value, back: Value) -> int:
+        if back.layout == "NC":
+            return 4 * (back.channels + (0 if front.layout == "NC" else front.channels))
+        whole = prod(back.shape)
+        if front.grid == back.grid and not _on_maps(front, back):
+            prefixed = back.tokens and front.tokens != back.tokens
+            return 4 * (whole + back.channels * (1 + back.pixels) if prefixed else whole)
+        shrinks = back.pixels < front.pixels
+        given = convert.maps_numbers(front)
+        small = front.channels * back.pixels if shrinks else 0
+        large = 0 if shrinks or front.grid == back.grid else back.channels * back.pixels
+        positions = back.pixels if shrinks else front.pixels
+        if _carries_prefix(front, back):
+            tokens, projected = (side.channels * (front.tokens + positions) for side in (front, back))
+            ends = 0 if shrinks else projected + large + whole
+            return 4 * max(given + small, (small or given) + tokens, tokens + projected, ends)
+        projected = back.channels * positions
+        on_maps = _on_maps(front, back)
+        # Where channels do not lie side by side torch adds the bias afterwards, in a tensor of its own.
+        summed = 0 if on_maps or front.channels == 1 or positions == 1 else projected
+        last = (large or projected) + convert.from_maps_numbers(back, channels_last=not on_maps)
+        return 4 * max(given + small, (small or given) + projected + summed, projected + large, last)
 
     def forward(self, x: Tensor) -> Tensor:
         front, back = self.front, self.back
@@ -92,6 +123,10 @@ class Linear(Adapter):
         if _carries_prefix(front, back):
             return torch.cat([x[:, : front.tokens], pixels], dim=1)
         return convert.with_prefix(pixels, back.tokens)
+
+
+def _on_maps(front: Value, back: Value) -> bool:
+    return "NCHW" in (front.layout, back.layout) and back.layout != "NC"
 
 
 def _carries_prefix(front: Value, back: Value) -> bool:

@@ -1,6 +1,7 @@
 """Adapters turn any value into any other that they accept, cost what they say, and are linear in their weights."""
 
 import itertools
+from math import prod
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stitchc.passes import Value, adapters
 from stitchc.passes.adapters.base import Adapter
+from stitchc.passes.cost.count import count
+from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.errors import CutError
 from stitchc.passes.trace.record import record
 
@@ -41,6 +44,17 @@ def test_every_accepted_pair_is_joined_at_the_price_that_was_said(name, front, b
     with FlopCounterMode(display=False) as counter:
         adapter(x[:1])
     assert 2 * macs == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(("name", "front", "back"), PAIRS)
+def test_what_was_said_of_memory_and_weights_is_what_the_graph_has(name, front, back):
+    kind = adapters.get(name)
+    adapter = kind(front, back).eval()
+    counted = count(record(adapter, front.shape), front.shape)
+    found = fragment_prices(counted, []).whole
+    assert kind.price(front, back).size_bytes == found.size_bytes
+    assert kind.memory(front, back) == found.memory_bytes - 4 * prod(front.shape)
+    assert kind.entries(front, back) == super(kind, kind).entries(front, back)
 
 
 @pytest.mark.parametrize(("name", "front", "back"), PAIRS)
