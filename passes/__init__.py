@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .emit.codegen import Codegen
     from .emit.onnx import ExportOnnx
     from .fit import Fit
+    from .heal import Heal
+    from .healing.record import HealedBlock, Healing
     from .model import Images, InputSpec, Model, TensorImages
     from .partition import Partition
     from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
@@ -37,6 +39,9 @@ _HOME = {
     "ExportOnnx": "emit.onnx",
     "Fit": "fit",
     "Fragment": "plan",
+    "Heal": "heal",
+    "HealedBlock": "healing.record",
+    "Healing": "healing.record",
     "Images": "model",
     "InputSpec": "model",
     "Model": "model",

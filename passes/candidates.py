@@ -78,7 +78,7 @@ class Candidates:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Candidates):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def metric(self, name: str) -> np.ndarray:
         """The column of a metric by its name in a budget, or of `similarity`."""
@@ -87,7 +87,8 @@ class Candidates:
         return getattr(self, {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(name, name))
 
 
-def _same(a: object, b: object) -> bool:
+def same(a: object, b: object) -> bool:
+    """Equality of columns and of what is none; NaN equals NaN."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     return a == b

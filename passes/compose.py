@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.fx import GraphModule, Node
 
 from .errors import CutError
-from .graph import by_name, dependencies, is_scalar, placeholder, result
+from .graph import by_name, dependencies, is_scalar, placeholder, reachable, result
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,25 @@ def fragment(graph: GraphModule, start: str | None = None, end: str | None = Non
     return compose([Part("", "", graph, start, end)], copy_weights=False)
 
 
+def values_at(graph: GraphModule, nodes: Sequence[str]) -> GraphModule:
+    """The graph up to the last of `nodes`, which returns the values at all of them as a tuple, sharing its weights.
+
+    Each value is a copy, since what follows may write over it.
+    """
+    source = by_name(graph.graph)
+    needs = dependencies(graph.graph)
+    wanted = set[Node]().union(*(reachable(source[name], needs) for name in nodes))
+    head, made = fx.Graph(), dict[Node, Node]()
+    taken = {}
+    for node in graph.graph.nodes:
+        if node in wanted or node.op == "placeholder":
+            made[node] = head.node_copy(node, made.__getitem__)
+        if node.name in nodes:
+            taken[node.name] = head.call_method("clone", (made[node],))
+    head.output(tuple(taken[name] for name in nodes))
+    return GraphModule(graph, head).eval()
+
+
 def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, copy_weights: bool) -> Node:
     source = part.graph.graph
     nodes = by_name(source)
@@ -74,7 +93,7 @@ def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, c
             new = graph.call_method("size", (value, 0))
         else:
             new = graph.node_copy(node, made.__getitem__)
-        new.meta = _prefixed(node.meta, prefix, scope)
+        new.meta = _prefixed(node.meta, prefix, scope) | {"origin": (part.name, node.name)}
         if node.op in ("call_module", "get_attr"):
             new.target = prefix + str(node.target)
             if new.target not in holders:

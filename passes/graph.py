@@ -16,6 +16,7 @@ Each node carries in `meta`:
                 of a call_module node, without the leaf itself
     inplace     True of a call_module node whose leaf overwrites its argument (`nn.ReLU(inplace=True)`)
     outputs_of  paths of the modules whose output the value is, innermost first; a leaf's own path included
+    origin      of a node of a composed graph: (name of its part, name of the node in the graph that the part is of)
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import operator
 from collections.abc import Iterator
 
 from torch._ops import OpOverload
-from torch.fx import Graph, Node
+from torch.fx import Graph, GraphModule, Node
 
 # Methods and functions that return a tensor on the same memory: a write to it is a write to their first argument.
 VIEWS = frozenset(
@@ -126,3 +127,12 @@ def by_name(graph: Graph) -> dict[str, Node]:
 
 def tensors(graph: Graph) -> Iterator[Node]:
     return (n for n in graph.nodes if is_tensor(n))
+
+
+def preactivation(graph: GraphModule, name: str) -> str:
+    """The node whose value the ReLU at node `name` reads; `name` itself where it is no ReLU."""
+    node = by_name(graph.graph)[name]
+    kind = type(graph.get_submodule(str(node.target))).__name__ if node.op == "call_module" else target_name(node)
+    if kind in ("ReLU", "relu", "relu_") and isinstance(node.args[0], Node):
+        return node.args[0].name
+    return name

@@ -7,6 +7,7 @@ from dataclasses import replace
 from .adapters.base import Adapter
 from .candidates import Candidate
 from .compose import Part, compose
+from .folding import fold
 from .plan import AdapterUse, Fragment, Plan
 from .trace.record import record
 from .values import Price, Value
@@ -25,14 +26,17 @@ def join(
     (front, front_cut), (back, back_cut) = candidate.front, candidate.back
     leaves = plan.cuts[front][front_cut].node
     enters = plan.cuts[back][back_cut].node
+    behind = plan.graphs[back]
+    if adapter.kind.folds:
+        behind = fold(behind, enters, adapter.matrix)
     stitched = compose(
         [
             Part("front", "Front", plan.graphs[front], end=leaves),
             Part("adapter", "Adapter", record(adapter, adapter.front.shape)),
-            Part("back", "Back", plan.graphs[back], start=enters),
+            Part("back", "Back", behind, start=enters),
         ]
     )
-    price = adapter.price(*ends(plan, candidate))
+    price = adapter.kind.price(*ends(plan, candidate))
     assert isinstance(price, Price), price
     return replace(
         plan,

@@ -10,6 +10,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from .base import Pass
 from .errors import CutError, did_you_mean
+from .folding import widens
 from .graph import dependencies, is_scalar, is_tensor, output, placeholder, reachable, reads_input, result, target_name
 from .layout import layouts
 from .plan import Plan
@@ -77,6 +78,7 @@ def partition(graph_module: GraphModule, rule: str = "single-tensor") -> Cuts:
             continue
         found = refused.get(node) or _kind_refused(node) or shown[node]
         if isinstance(found, Value):
+            found = replace(found, widens=widens(graph_module, node))
             cuts.append(Cut(len(cuts), node.name, _path(node, classes), found, tuple(node.meta.get("outputs_of", ()))))
         else:
             rejected.append(Rejected(node.name, _path(node, classes), found))

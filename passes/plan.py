@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .candidates import Candidate, Candidates
+from .candidates import Candidate, Candidates, same
 from .codec import decode, encode
 from .errors import InputError
+from .healing.record import Healing
 from .model import Images, InputSpec, Model, TensorImages
 from .values import Cuts, Price
 
@@ -28,6 +29,7 @@ class PairSimilarity:
     """How alike every cut of model `a` is to every cut of model `b` (indices into the plan).
 
     metric: its name. images: how many were compared. matrix: float64 [cuts of a, cuts of b], in [0, 1] for biased CKA.
+    low, high: the ends of an interval of that confidence around each, or None.
     """
 
     a: int
@@ -35,12 +37,14 @@ class PairSimilarity:
     metric: str
     images: int
     matrix: np.ndarray
+    confidence: float | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PairSimilarity):
             return NotImplemented
-        mine, theirs = (self.a, self.b, self.metric, self.images), (other.a, other.b, other.metric, other.images)
-        return mine == theirs and np.array_equal(self.matrix, other.matrix, equal_nan=True)
+        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Plan:
     choice: tuple[Candidate, ...] = ()  # the chosen pair, once for each adapter that may join it, best guess first
     chain: tuple[Fragment | AdapterUse, ...] = ()
     price: Price | None = None  # of the stitched network
+    healing: Healing | None = None  # what was repaired behind the seam
     verified: Verified | None = None
     notes: tuple[str, ...] = ()  # what a report must tell the user: assumptions, fallbacks
 

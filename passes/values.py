@@ -13,12 +13,15 @@ class Value:
     shape: without batch. layout: "NCHW" (maps), "NHWC" (maps, channels last), "NLC" (tokens), "NC" (a vector).
     tokens: how many prefix tokens (class, distillation, registers) stand before the pixels of an NLC value.
     grid: (height, width) of the pixels; None for NC, and for tokens that are laid out on no grid.
+    widens: (params, MACs) that one channel more would add to what reads the value, None where that is more than
+    convolutions without groups and Linear layers.
     """
 
     shape: tuple[int, ...]
     layout: str
     tokens: int = 0
     grid: tuple[int, int] | None = None
+    widens: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:

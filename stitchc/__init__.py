@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .examine import compare, cost, inspect
     from .passes import errors
     from .recheck import verify
+    from .tuning import tune
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ _HOME = {
     "evaluate": "evaluate",
     "inspect": "examine",
     "load": "artifact",
+    "tune": "tuning",
     "verify": "recheck",
 }
 

@@ -38,15 +38,16 @@ FILES = {
 
 
 @contextmanager
-def staging(out: Path | str, force: bool = False) -> Iterator[Path]:
+def staging(out: Path | str, force: bool = False, keep: Path | None = None) -> Iterator[Path]:
     """A folder in which to make an artifact that becomes `out` when the block ends well, and vanishes otherwise.
 
     force: an artifact of stitchc in `out` may be replaced; files in it that stitchc did not write are kept.
+    keep: where the replaced artifact goes; it is removed without.
 
     Raises:
         OutputError: `out` exists and is not empty, and is no artifact or `force` was not given; or cannot be written.
     """
-    with folders.staging(out, ours=_replaceable(Path(out), force)) as folder:
+    with folders.staging(out, ours=replaceable(Path(out), force), keep=keep) as folder:
         yield folder
 
 
@@ -168,8 +169,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _replaceable(out: Path, force: bool) -> list[str]:
-    """The files in `out` that may be replaced."""
+def replaceable(out: Path, force: bool) -> list[str]:
+    """The files in `out` that may be replaced.
+
+    Raises:
+        OutputError: as `staging`.
+    """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file", "Choose another folder with -o.")
     if not out.exists() or not any(out.iterdir()):

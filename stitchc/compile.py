@@ -33,9 +33,13 @@ def compile(
     out: str | Path | None = None,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
+    heal: str = "back",
+    heal_layers: int | None = None,
+    heal_target: str = "back",
     rank: str = "cka",
     min_share: float = 0.1,
     similarity: str = "cka-unbiased",
+    max_memory: int | None = None,
     front: str | int | None = None,
     back: str | int | None = None,
     probe_images: int = PROBE_IMAGES,
@@ -56,7 +60,9 @@ def compile(
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
-    either, a is the front and b the back. frontend: "record", "export", or "auto" for the first that works. dry_run:
+    either, a is the front and b the back. heal: what is repaired in closed form once the adapter is fitted: "back",
+    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. max_memory: bytes that
+    comparing may take beside the models. frontend: "record", "export", or "auto" for the first that works. dry_run:
     stop once the candidates are ranked, and write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
@@ -72,8 +78,10 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "rank": rank, "min_share": min_share,
-        "similarity": similarity, "front": front, "back": back, "probe_images": probe_images, "onnx": onnx,
+        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "heal": heal,
+        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "min_share": min_share,
+        "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
+        "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
     }  # fmt: skip
@@ -94,6 +102,7 @@ def compile(
                 min_share=min_share,
                 frontend=frontend,
                 similarity=None if front is not None and back is not None else similarity,
+                max_memory=max_memory,
                 front=front,
                 back=back,
                 progress=watcher,
@@ -102,7 +111,8 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        plan = Pipeline(synthesis(folder, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
+        healing = {"heal": heal, "heal_layers": heal_layers, "heal_target": heal_target}
+        plan = Pipeline(synthesis(folder, healing, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
@@ -116,6 +126,8 @@ def analysis(
     rank: str,
     min_share: float,
     similarity: str | None,
+    max_memory: int | None = None,
+    confidence: float | None = None,
     front: str | int | None = None,
     back: str | int | None = None,
     rule: str = "single-tensor",
@@ -123,24 +135,33 @@ def analysis(
     progress: Progress,
 ) -> list[Pass]:
     """The passes from models to ranked candidates. similarity: the metric, None to do without."""
+    from .cache import Store
     from .passes import Cost, Partition, Select, Similarity, Trace
 
+    compare = Similarity(
+        metric=similarity or "",
+        max_memory=max_memory,
+        confidence=confidence,
+        store=Store("similarity"),
+        progress=progress.update,
+    )
     return [
         Trace(frontend=frontend),
         Partition(rule=rule),
         Cost(adapters=(adapter,), direction=direction),
-        *([Similarity(metric=similarity, progress=progress.update)] if similarity else []),
+        *([compare] if similarity else []),
         Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
     ]
 
 
-def synthesis(folder: Path, *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
-    """The passes from the chosen candidate to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Fit, Stitch, Verify
+def synthesis(folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+    """The passes from the chosen candidate to verified files in `folder`. healing: the options of the pass `heal`."""
+    from .passes import Codegen, ExportOnnx, Fit, Heal, Stitch, Verify
 
     return [
         Stitch(),
         Fit(progress=progress.update),
+        Heal(**healing, progress=progress.update),
         Codegen(folder=folder),
         *([ExportOnnx(opset=opset)] if onnx else []),
         Verify(),

@@ -12,8 +12,11 @@ from .passes.plan import AdapterUse, Fragment
 from .passes.values import Price
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .evaluate import Accuracy
     from .passes.candidates import Candidate
+    from .passes.healing import Healing
     from .passes.model import Model
     from .passes.plan import Plan, Verified
     from .passes.values import Cut
@@ -53,8 +56,11 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             "data": plan.images.name if plan.images else None,
             "rows": [cut.node for cut in plan.cuts[pair.a].cuts],
             "columns": [cut.node for cut in plan.cuts[pair.b].cuts],
-            "matrix": [[number(x) for x in row] for row in pair.matrix.tolist()],
+            "matrix": _rows(pair.matrix),
         }
+        if pair.low is not None and pair.high is not None:
+            interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
+            document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
     return document | {"notes": notes(plan)}
 
@@ -106,6 +112,7 @@ def plan_document(
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
         "trainable_params": sum(link.price.params for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
+        "healing": _healing(plan.healing) if plan.healing else None,
         "verified": verified_record(plan.verified) if plan.verified else None,
         "seed": plan.seed,
         "notes": notes(plan),
@@ -152,6 +159,10 @@ def label(cut: Cut) -> str:
 def number(value: float | None) -> float | None:
     """JSON has no NaN."""
     return None if value is None or math.isnan(value) else float(value)
+
+
+def _rows(matrix: np.ndarray) -> list[list[float | None]]:
+    return [[number(x) for x in row] for row in matrix.tolist()]
 
 
 def _cut(cut: Cut) -> dict[str, Any]:
@@ -242,6 +253,19 @@ def _front(plan: Plan) -> int:
     if plan.chain and isinstance(plan.chain[0], Fragment):
         return plan.chain[0].model
     return plan.choice[0].front[0] if plan.choice else 0
+
+
+def _healing(healing: Healing) -> dict[str, Any]:
+    """Before, after, and what each block changed; shares and nats on the probe images that were held out."""
+    return {
+        "images": healing.images,
+        "held_out": healing.held_out,
+        "agreement_before": healing.agreement,
+        "agreement": healing.healed_agreement,
+        "divergence_before": number(healing.divergence),
+        "divergence": number(healing.healed_divergence),
+        "blocks": [encode(block) for block in healing.blocks],
+    }
 
 
 def _whole(value: float) -> float:

@@ -67,6 +67,8 @@ def compare(
     rank: str = "cka",
     min_share: float = 0.1,
     similarity: str = "cka-unbiased",
+    max_memory: int | None = None,
+    confidence: float | None = None,
     rule: str = "single-tensor",
     probe_images: int = PROBE_IMAGES,
     seed: int = 0,
@@ -78,6 +80,8 @@ def compare(
     """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
     data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
+    max_memory: bytes that comparing may take beside the models. confidence: of an interval around each similarity,
+    0.95 for one; None for none.
 
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
@@ -100,6 +104,8 @@ def compare(
         rank=rank,
         min_share=min_share,
         similarity=similarity,
+        max_memory=max_memory,
+        confidence=confidence,
         rule=rule,
         frontend=frontend,
         progress=watcher,

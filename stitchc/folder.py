@@ -15,10 +15,11 @@ from .passes.errors import OutputError
 
 
 @contextmanager
-def staging(out: Path | str, *, ours: Iterable[str] = ()) -> Iterator[Path]:
+def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = None) -> Iterator[Path]:
     """Yields a new folder beside `out`. It becomes `out` when the block ends well, and vanishes when it does not.
 
     ours: names of files in an existing `out` that may be replaced. Whatever else lies in `out` is kept.
+    keep: where the replaced files go; they are removed without.
 
     Raises:
         OutputError: `out` cannot be written, or a file there that is not ours has the name of a new one.
@@ -36,7 +37,7 @@ def staging(out: Path | str, *, ours: Iterable[str] = ()) -> Iterator[Path]:
             ) from error
         yield staged
         with _undisturbed():
-            _put(staged, target, set(ours))
+            _put(staged, target, set(ours), keep)
     except BaseException:
         with _undisturbed():
             shutil.rmtree(staged, ignore_errors=True)
@@ -57,7 +58,7 @@ def _make_parents(target: Path) -> list[Path]:
     return missing
 
 
-def _put(staged: Path, target: Path, ours: set[str]) -> None:
+def _put(staged: Path, target: Path, ours: set[str], keep: Path | None) -> None:
     if not target.exists():
         os.replace(staged, target)
         return
@@ -65,12 +66,13 @@ def _put(staged: Path, target: Path, ours: set[str]) -> None:
     clash = sorted(others & {path.name for path in staged.iterdir()})
     if clash:
         raise OutputError(f"{target} holds a {clash[0]} that stitchc did not write", "Choose another folder with -o.")
-    old = target.with_name(f"{staged.name}.old")
+    old = keep or target.with_name(f"{staged.name}.old")
     os.replace(target, old)
     os.replace(staged, target)
     for name in others:
         os.replace(old / name, target / name)
-    shutil.rmtree(old, ignore_errors=True)
+    if keep is None:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -18,8 +18,13 @@ class Progress(Protocol):
         """A pass is about to run (seconds is None), or has run."""
         ...
 
-    def update(self, done: int, total: int) -> None:
-        """`done` of `total` steps of what runs now are behind us. What a pass takes as its `progress`."""
+    def update(self, done: int, total: int, said: str = "") -> None:
+        """`done` of `total` steps of what runs now are behind us. What a pass takes as its `progress`. said: how it is
+        going, in a few words."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """Something that stays to be read, such as the figures of an epoch."""
         ...
 
     def begin(self, name: str) -> None:
@@ -41,7 +46,10 @@ class Silent:
     def __call__(self, step: Pass, plan: Plan, seconds: float | None) -> None:
         pass
 
-    def update(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int, said: str = "") -> None:
+        pass
+
+    def tell(self, line: str) -> None:
         pass
 
     def begin(self, name: str) -> None:

@@ -46,9 +46,12 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield from _parents(record)
     yield "\n## How it was chosen and checked\n"
     yield from _checks(record)
+    for training in record.get("tuned", []):
+        yield _training(training)
     for note in record["notes"]:
         yield f"- Note: {note}"
-    yield "\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`."
+    again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
+    yield f"\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`{again}."
 
 
 def _input(spec: Mapping[str, Any]) -> str:
@@ -103,3 +106,16 @@ def _checks(record: Mapping[str, Any]) -> Iterator[str]:
             f"- Verified at batch {batches} against the stitched graph: this module differs by at most "
             f"{found['module_max_abs']:.1e}{onnx}; the classes agree on {percent(found['argmax_agreement'])}."
         )
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    """One item of the key `tuned`, in a line."""
+    what = {"adapter": "the adapter", "all": "the whole"}.get(training["train"], f"adapter and {training['train']}")
+    found = training["accuracy"]
+    reached = ""
+    if found["after"] is not None:
+        reached = f": top-1 {percent(found['before'])} before, {percent(found['after'])} after"
+    return (
+        f"- Trained {what} ({count(training['trained_params'])} params) for {training['epochs']} epochs on "
+        f"{training['images']} images of `{training['data']}`{reached}."
+    )

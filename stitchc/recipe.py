@@ -15,8 +15,9 @@ SCHEMA = 1
 #: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
-    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "rank", "min_share", "similarity",
-    "front", "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
+    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "heal", "heal_layers", "heal_target",
+    "rank", "min_share", "similarity", "max_memory", "front", "back", "probe_images", "onnx", "opset", "seed",
+    "device", "arch", "frontend",
 )  # fmt: skip
 
 _HEAD = """\
@@ -50,8 +51,26 @@ def loads(text: str, where: str = "the recipe") -> dict[str, Any]:
     schema = options.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
+    options.pop("tune", None)  # what `stitchc tune` reads: see `trainings`
     _check_names(options, where)
     return options
+
+
+def with_tuning(text: str, options: Mapping[str, Any]) -> str:
+    """The text of a recipe with one training more: a table [[tune]] for each, in the order in which they ran."""
+    said = "" if "[[tune]]" in text else "\n# Then: stitchc tune DIR --recipe recipe.toml\n"
+    lines = [f"{key} = {_toml(value)}" for key, value in options.items() if value is not None]
+    return text + said + "\n".join(["\n[[tune]]", *lines]) + "\n"
+
+
+def trainings(path: Path | str) -> list[dict[str, Any]]:
+    """The options of the trainings that a recipe file states, in order.
+
+    Raises:
+        InputError: the file cannot be read, or is no recipe.
+    """
+    read(path)
+    return tomllib.loads(Path(path).read_text(encoding="utf-8")).get("tune", [])
 
 
 def read(path: Path | str) -> dict[str, Any]:

@@ -86,6 +86,25 @@ class ImageSet:
                     cache.put(span, arrays)
                 yield normalised(torch.from_numpy(np.stack(arrays)), spec)
 
+    def pixels(self, positions: Sequence[int], spec: InputSpec) -> Tensor:
+        """The images at these positions, as uint8 [n, *spec.size] of the size that `spec` says, not normalised.
+
+        Raises:
+            DataError: as `batches`.
+        """
+        cache = self._cache(spec)
+        missing = [p for p in dict.fromkeys(positions) if cache is None or not cache.filled[p]]
+        made: dict[int, np.ndarray] = {}
+        if missing:
+            with ThreadPoolExecutor(_WORKERS) as pool:
+                arrays = pool.map(lambda p: pixels(self._source.read(self._indices[p]), spec), missing)
+                made = dict(zip(missing, arrays, strict=True))
+        if cache is None:
+            return torch.from_numpy(np.stack([made[position] for position in positions]))
+        for position, array in made.items():
+            cache.put(range(position, position + 1), [array])
+        return torch.from_numpy(cache.images[list(positions)])
+
     def _begin(
         self, span: range, spec: InputSpec, cache: _Cache | None, pool: ThreadPoolExecutor
     ) -> list[Future[np.ndarray] | np.ndarray]:

@@ -6,42 +6,69 @@ A third party adds one with `register`; `names()` lists them. Importing this pac
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CutError, did_you_mean
+from . import words as language
 
 if TYPE_CHECKING:
-    from .base import Adapter
+    from .base import Adapter, Kind
 
-_BUILT_IN = {"linear": ".linear:Linear", "conv3x3": ".conv:Conv3x3"}
-_ADDED: dict[str, type[Adapter]] = {}
+K = TypeVar("K", bound="type[Kind]")
 
-#: What `auto` chooses among, cheapest first.
-AUTO = ("linear", "conv3x3")
+_BUILT_IN = {
+    "identity": ".identity:Identity",
+    "linear": ".linear:Linear",
+    "linear-relu": ".linear:LinearRelu",
+    "conv3x3": ".conv:Conv3x3",
+    "conv3x3-relu": ".conv:Conv3x3Relu",
+    "conv5x5": ".conv:Conv5x5",
+    "conv5x5-relu": ".conv:Conv5x5Relu",
+    "bottleneck": ".bottleneck:Bottleneck",
+    "transformer": ".transformer:Transformer",
+    "fused": ".fused:Fused",
+}
+_ADDED: dict[str, type[Kind]] = {}
+
+#: What `auto` chooses among.
+AUTO = ("linear", "conv3x3", "conv3x3?resize=before")
 
 
 def names() -> list[str]:
     return [*_BUILT_IN, *_ADDED]
 
 
-def register(name: str) -> Callable[[type[Adapter]], type[Adapter]]:
-    """Class decorator: make an `Adapter` known by `name`."""
+def register(name: str) -> Callable[[K], K]:
+    """Class decorator: make a `Kind`, a frozen dataclass whose fields are its options, known by `name`."""
 
-    def add(kind: type[Adapter]) -> type[Adapter]:
+    def add(kind: K) -> K:
         kind.name = name
         _ADDED[name] = kind
+        get.cache_clear()
         return kind
 
     return add
 
 
-def get(name: str) -> type[Adapter]:
-    """The adapter class of that name.
+@cache
+def get(words: str) -> Kind:
+    """The adapter that words name: `linear`, `conv3x3?resize=strided&norm=before`.
 
     Raises:
-        CutError: there is none.
+        CutError: there is none of that name. InputError: it has no such option, or the value means nothing.
     """
+    name, options = language.split(words)
+    return language.read(_class(name), name, options)
+
+
+def expand(words: str) -> tuple[str, ...]:
+    """The adapters that words stand for, in their canonical words: `auto` for several, others for themselves."""
+    return AUTO if words == "auto" else (get(words).words,)
+
+
+def _class(name: str) -> type[Kind]:
     if name in _ADDED:
         return _ADDED[name]
     if name not in _BUILT_IN:
@@ -51,6 +78,7 @@ def get(name: str) -> type[Adapter]:
     return getattr(import_module(module, __name__), kind)
 
 
-def expand(name: str) -> tuple[str, ...]:
-    """The adapters that a word stands for: `auto` for several, a name for itself."""
-    return AUTO if name == "auto" else (get(name).name,)
+def __getattr__(name: str) -> Any:
+    if name in ("Adapter", "Kind"):
+        return getattr(import_module(".base", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,85 +1,181 @@
-"""What an adapter is."""
+"""What an adapter is: a kind with its options, which is data, and the module that it builds for two values."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from ..values import Price, Value
-from ..weights_file import Entry, file_bytes
-from . import convert
+from . import convert, words
+
+if TYPE_CHECKING:
+    from .footprint import Footprint
+    from ..ridge import Moments, Solution
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of adapter. Its fields are its options (`name?option=value`), and each has a default.
+
+    Called with the value at a front's cut and the one that a back expects, it builds the module that joins the two.
+    """
+
+    name: ClassVar[str] = ""
+    folds: ClassVar[bool] = False  # whether its projection goes into the back's own weights (see `passes/folding.py`)
+
+    def __call__(self, front: Value, back: Value) -> Adapter:
+        """The module that joins the two, or those of a chain."""
+        links = self.links(front, back)
+        if len(links) == 2:
+            return self.build(front, back)
+        from .chain import Chain
+
+        return Chain(self, links)
+
+    def build(self, front: Value, back: Value) -> Adapter:
+        """One module from the front's value to the back's."""
+        raise NotImplementedError
+
+    def refuses(self, front: Value, back: Value) -> str:
+        """Why one module cannot join the two; "" when it can."""
+        raise NotImplementedError
+
+    def cost(self, front: Value, back: Value) -> Price:
+        """What one module takes, in closed form, without building it."""
+        raise NotImplementedError
+
+    def links(self, front: Value, back: Value) -> tuple[Value, ...]:
+        """The values that modules of this kind lie between: the two, or those of a chain."""
+        return front, back
+
+    def simplest(self, front: Value, back: Value) -> Kind:
+        """The kind that is the same between these two values in the fewest words."""
+        return self
+
+    def price(self, front: Value, back: Value) -> Price | str:
+        """What it takes to join the two, or why it cannot."""
+        pairs = list(pairwise(self.links(front, back)))
+        reasons = (self.refuses(x, y) for x, y in pairs)
+        return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
+
+    def footprint(self, front: Value, back: Value) -> Footprint | None:
+        """What `footprint.footprint` says, in closed form; None where there is none."""
+        return None
+
+    @property
+    def words(self) -> str:
+        """What it is named by in plans, recipes and reports."""
+        return words.write(self.name, self)
 
 
 class Adapter(nn.Module):
     """From the value at a front's cut, [batch, *front.shape], to what the back expects, [batch, *back.shape].
 
     The conversions of layout, tokens and size are part of `forward`, so they are part of the stitched graph. One that
-    is linear in its weights also says what `fit` needs: `design` and `target`, row by row, such that
-    `target ~ design @ weight.T + bias`, and `load`, which takes the solution.
+    has a linear map in it says what `fit` needs: `design` and `target`, row by row, such that
+    `target ~ design @ weight.T + bias`, and `load`, which takes the solution. One without has 0 `features`.
     """
 
-    name: ClassVar[str] = ""
+    features: int = 0  # length of a row of `design`
+    intercept: bool = True  # whether the linear map has a bias
+    ridge: float | None = None  # the penalty to fit with; None for the best on held-out images; 0 for the pseudoinverse
+    preactivation: bool = False  # whether to aim at what the ReLU that makes the back's value reads, where one does
+    exact: bool = True  # whether, once loaded, `forward` is the linear map and nothing else
+    observes: bool = False  # whether `observe` must see the images before `design` can be asked
 
-    project: nn.Linear | nn.Conv2d  # what holds the weights that `fit` sets
-
-    def __init__(self, front: Value, back: Value):
+    def __init__(self, kind: Kind, front: Value, back: Value):
         super().__init__()
-        self.front, self.back = front, back
-
-    @classmethod
-    def refuses(cls, front: Value, back: Value) -> str:
-        """Why this adapter cannot join the two; "" when it can."""
-        raise NotImplementedError
-
-    @classmethod
-    def cost(cls, front: Value, back: Value) -> tuple[int, int]:
-        """(params, MACs for one image) of an adapter that joins the two, without building it."""
-        raise NotImplementedError
-
-    @classmethod
-    def entries(cls, front: Value, back: Value) -> tuple[Entry, ...]:
-        """What it puts into the weights file: keys within it, shapes, dtypes. A closed form where there is one, for
-        it is asked a thousand times; else read off an adapter without memory."""
-        with torch.device("meta"):
-            state = cls(front, back).state_dict()
-        return tuple(Entry(key, tuple(t.shape), "F32" if t.is_floating_point() else "I64") for key, t in state.items())
-
-    @classmethod
-    def memory(cls, front: Value, back: Value) -> int:
-        """Bytes that it allocates at most at one moment for one image in float32: with its output, without its input.
-        A closed form where there is one; else by running it on tensors without memory."""
-        from ..cost.operators import peak_bytes
-
-        return peak_bytes(cls(front, back), front.shape)
-
-    @classmethod
-    def price(cls, front: Value, back: Value) -> Price | str:
-        """What it takes to join the two, or why it cannot."""
-        reason = cls.refuses(front, back)
-        if reason:
-            return reason
-        params, macs = cls.cost(front, back)
-        size_bytes = file_bytes(cls.entries(front, back))
-        return Price(params, macs, size_bytes, cls.memory(front, back))
+        self.kind, self.front, self.back = kind, front, back
 
     @property
-    def features(self) -> int:
-        """Length of a row of `design`."""
-        return self.project.weight[0].numel()
+    def name(self) -> str:
+        return self.kind.words
 
-    def design(self, x: Tensor) -> Tensor:
-        """What the weights multiply: [images, rows, features], for the front's values x [images, *front.shape]."""
+    @property
+    def reading(self) -> Hashable:
+        """What `design` depends on besides its argument: adapters that read the same need one set of moments."""
+        return self.kind, self.front, self.back
+
+    @property
+    def aim(self) -> Hashable:
+        """What `target` depends on besides its argument."""
+        return self.back
+
+    def observe(self, x: Tensor, y: Tensor) -> None:
+        """The values of some images, for what must be known before the fit: means and variances."""
+
+    def design(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """What the weights multiply: [images, rows, features], for the front's values x [images, *front.shape].
+
+        keep: the rows that are wanted, int64 [images, rows]; None for all.
+        """
         raise NotImplementedError
 
     def target(self, y: Tensor) -> Tensor:
-        """The values of the same rows: [images, rows, channels], for the back's own values y [images, *back.shape]."""
+        """The values of all rows: [images, rows, channels], for the back's own values y [images, *back.shape]."""
         return convert.rows(y, self.back)
 
-    def load(self, weight: Tensor, bias: Tensor) -> None:
-        """Take a solution: weight [channels, features], bias [channels]."""
-        assert self.project.bias is not None
-        with torch.no_grad():
-            self.project.weight.copy_(weight.reshape(self.project.weight.shape))
-            self.project.bias.copy_(bias)
+    def load(self, solution: Solution, moments: Moments) -> None:
+        """Take a solution: weight [channels, features], bias [channels]; and the moments that it was solved from."""
+        raise NotImplementedError
+
+    def pass_on(self) -> None:
+        """Be as near to the identity as the shapes allow: what a link of a chain is before it is trained."""
+
+
+class Carrying(Adapter):
+    """An adapter whose fit is that of a linear map inside it, `carrier`; what else is in it begins as nothing."""
+
+    exact = False
+
+    def carry(self, carrier: Adapter) -> None:
+        """Take over what `fit` asks of the carrier, which is a module of this one already."""
+        self._carrier = (carrier,)  # in a tuple, or it would be registered twice
+        self.features, self.intercept, self.ridge = carrier.features, carrier.intercept, carrier.ridge
+        self.observes = carrier.observes
+
+    @property
+    def carrier(self) -> Adapter:
+        return self._carrier[0]
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the carrier gets of the front's values."""
+        return x
+
+    def leave(self, y: Tensor) -> Tensor:
+        """What the carrier should make, for the back's values y."""
+        return y
+
+    @property
+    def reading(self) -> Hashable:
+        return type(self), self.front, self.carrier.reading
+
+    @property
+    def aim(self) -> Hashable:
+        return self.back, self.carrier.aim
+
+    def observe(self, x: Tensor, y: Tensor) -> None:
+        self.carrier.observe(self.enter(x), self.leave(y))
+
+    def design(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        return self.carrier.design(self.enter(x), keep)
+
+    def target(self, y: Tensor) -> Tensor:
+        return self.carrier.target(self.leave(y))
+
+    def load(self, solution: Solution, moments: Moments) -> None:
+        self.carrier.load(solution, moments)
+
+    def pass_on(self) -> None:
+        self.carrier.pass_on()
+
+
+def picked(rows: Tensor, keep: Tensor | None) -> Tensor:
+    """Of rows [images, rows, ...] those that `keep` [images, kept] names."""
+    if keep is None:
+        return rows
+    return rows.gather(1, keep[:, :, None].expand(-1, -1, rows.shape[2]))

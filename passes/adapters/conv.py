@@ -1,59 +1,44 @@
-"""`conv3x3`: ReStNet's adapter (arXiv 2506.09066): a 3x3 convolution at the front's resolution, then a resize."""
+"""`conv3x3`, ReStNet's adapter (arXiv 2506.09066), and its kin."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from ..values import Value
-from ..weights_file import Entry
-from . import convert
-from .base import Adapter
+from .patches import PLACES
+from .projection import Projection
 
 
-class Conv3x3(Adapter):
-    """A 3x3 convolution with bias and padding 1 on the front's maps, then a bilinear resize where the grids differ."""
+@dataclass(frozen=True)
+class Conv3x3(Projection):
+    """A 3x3 convolution with bias and padding 1 at the front's resolution, then a bilinear resize where the grids
+    differ. `resize=before` is Traft and Cheney's order (UniReps 2025), `resize=strided` their integrated one."""
 
     name: ClassVar[str] = "conv3x3"
+    kernel: ClassVar[int] = 3
 
-    def __init__(self, front: Value, back: Value):
-        super().__init__(front, back)
-        self.project = nn.Conv2d(front.channels, back.channels, 3, padding=1)
+    resize: str = field(default="after", metadata={"choices": PLACES})
 
-    @classmethod
-    def refuses(cls, front: Value, back: Value) -> str:
-        if front.grid is None or back.grid is None:
-            return "a 3x3 convolution needs pixels on both sides"
-        return convert.refuses(front, back)
 
-    @classmethod
-    def cost(cls, front: Value, back: Value) -> tuple[int, int]:
-        weights = 9 * front.channels * back.channels
-        return weights + back.channels, weights * front.pixels
+@dataclass(frozen=True)
+class Conv3x3Relu(Conv3x3):
+    """`conv3x3` and a ReLU. Its fit aims at what the back's own ReLU reads, where one makes the value at the cut."""
 
-    @classmethod
-    def entries(cls, front: Value, back: Value) -> tuple[Entry, ...]:
-        shape = (back.channels, front.channels, 3, 3)
-        return Entry("project.weight", shape), Entry("project.bias", shape[:1])
+    name: ClassVar[str] = "conv3x3-relu"
+    relu: ClassVar[bool] = True
 
-    @classmethod
-    def memory(cls, front: Value, back: Value) -> int:
-        projected = back.channels * front.pixels
-        resized = back.channels * back.pixels if front.grid != back.grid else 0
-        last = resized or projected
-        given = convert.maps_numbers(front)
-        return 4 * max(given + projected, projected + resized, last + convert.from_maps_numbers(back))
 
-    def forward(self, x: Tensor) -> Tensor:
-        maps = self.project(convert.to_maps(x, self.front))
-        return convert.from_maps(convert.resize(maps, self.front, self.back), self.back)
+@dataclass(frozen=True)
+class Conv5x5(Conv3x3):
+    """The same with a 5x5 kernel and padding 2."""
 
-    def design(self, x: Tensor) -> Tensor:
-        """im2col: the nine neighbours of each pixel, [images, rows, 9 * channels]. The resize is linear and its weights
-        add up to one, so it passes through the convolution and its bias onto the columns."""
-        maps = convert.to_maps(x, self.front)
-        columns = F.unfold(maps, 3, padding=1).reshape(len(x), -1, *maps.shape[2:])
-        pixels = convert.resize(columns, self.front, self.back).flatten(2).transpose(1, 2)
-        return convert.with_prefix(pixels, self.back.tokens)
+    name: ClassVar[str] = "conv5x5"
+    kernel: ClassVar[int] = 5
+
+
+@dataclass(frozen=True)
+class Conv5x5Relu(Conv5x5):
+    """`conv5x5` and a ReLU."""
+
+    name: ClassVar[str] = "conv5x5-relu"
+    relu: ClassVar[bool] = True

@@ -5,8 +5,6 @@ Legend: N batch, C channels, H W pixels, L tokens (prefix tokens, then pixels ro
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..values import Value
@@ -20,53 +18,34 @@ def to_maps(x: Tensor, value: Value) -> Tensor:
     if value.layout == "NHWC":
         return x.permute(0, 3, 1, 2).contiguous()
     assert value.grid is not None
-    pixels_NLC = x[:, value.tokens :] if value.tokens else x
-    return pixels_NLC.transpose(1, 2).reshape(-1, value.channels, *value.grid).contiguous()
+    return pixels(x, value).transpose(1, 2).reshape(-1, value.channels, *value.grid).contiguous()
 
 
-def to_tokens(x: Tensor, value: Value) -> Tensor:
-    """Channels last and positions in one axis, [N, L, C]; prefix tokens are kept."""
+def pixels(x: Tensor, value: Value) -> Tensor:
+    """Channels last and the pixels in one axis, [N, L, C], without prefix tokens."""
     if value.layout == "NCHW":
         return x.flatten(2).transpose(1, 2)
-    return x.flatten(1, 2) if value.layout == "NHWC" else x
+    if value.layout == "NHWC":
+        return x.flatten(1, 2)
+    return x[:, value.tokens :] if value.tokens else x
+
+
+def from_pixels(pixels_NLC: Tensor, value: Value) -> Tensor:
+    """Pixels in one axis in the layout of `value`, prefix tokens aside."""
+    if value.layout == "NLC":
+        return pixels_NLC
+    assert value.grid is not None
+    maps_NHWC = pixels_NLC.reshape(-1, *value.grid, value.channels)
+    return maps_NHWC if value.layout == "NHWC" else maps_NHWC.permute(0, 3, 1, 2).contiguous()
 
 
 def from_maps(x_NCHW: Tensor, value: Value) -> Tensor:
-    """Maps of the right size and channels in the layout of `value`; each prefix token is the mean of the pixels
-    (Traft and Cheney 2025 for the class token)."""
+    """Maps of the right size and channels in the layout of `value`, prefix tokens aside."""
     if value.layout == "NCHW":
         return x_NCHW
     if value.layout == "NHWC":
         return x_NCHW.permute(0, 2, 3, 1).contiguous()
-    return with_prefix(x_NCHW.flatten(2).transpose(1, 2), value.tokens)
-
-
-def maps_numbers(value: Value) -> int:
-    """How many numbers `to_maps` copies: none where the pixels lie as maps already."""
-    moved = value.layout != "NCHW" and value.channels > 1 and value.pixels > 1
-    return value.channels * value.pixels if moved else 0
-
-
-def from_maps_numbers(value: Value, channels_last: bool = False) -> int:
-    """How many numbers `from_maps` makes. channels_last: maps whose channels lie side by side in memory already."""
-    if value.tokens:
-        return value.channels * (1 + value.tokens + value.pixels)
-    moved = value.layout != "NCHW" and not channels_last and value.channels > 1 and value.pixels > 1
-    return value.channels * value.pixels if moved else 0
-
-
-def with_prefix(pixels_NLC: Tensor, tokens: int) -> Tensor:
-    if not tokens:
-        return pixels_NLC.contiguous()
-    prefix = pixels_NLC.mean(1, keepdim=True)
-    return torch.cat([prefix] * tokens + [pixels_NLC], dim=1)
-
-
-def resize(x_NCHW: Tensor, source: Value, target: Value) -> Tensor:
-    """Bilinear, without parameters; nothing when the grids agree."""
-    if source.grid == target.grid:
-        return x_NCHW
-    return F.interpolate(x_NCHW, size=target.grid, mode="bilinear")
+    return x_NCHW.flatten(2).transpose(1, 2).contiguous()
 
 
 def pool(x: Tensor, value: Value) -> Tensor:
@@ -77,8 +56,10 @@ def pool(x: Tensor, value: Value) -> Tensor:
 
 
 def rows(x: Tensor, value: Value) -> Tensor:
-    """Every position a row: [N, positions, C]."""
-    return x.unsqueeze(1) if value.layout == "NC" else to_tokens(x, value)
+    """Every position a row: [N, positions, C], prefix tokens first."""
+    if value.layout == "NC":
+        return x.unsqueeze(1)
+    return x if value.layout == "NLC" else pixels(x, value)
 
 
 def refuses(front: Value, back: Value) -> str:

@@ -30,7 +30,8 @@ class FragmentPrices:
     """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
     value that it starts from. uncounted: operators without formula in the whole.
 
-    peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection a cut.
+    peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection for
+    each cut.
     """
 
     whole: Price

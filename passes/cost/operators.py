@@ -1,4 +1,4 @@
-"""What the operators that run inside a block take, on fake or meta tensors: no weights are read, no real memory used."""
+"""What the operators that run inside a block take, on fake or meta tensors: neither weights nor memory are needed."""
 
 from __future__ import annotations
 

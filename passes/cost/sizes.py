@@ -51,7 +51,7 @@ class Part:
         above = int(self.ends.max()) + 1
         selection = np.repeat(np.arange(len(self.counts)), self.counts)
         stacked = self.ends + above * selection
-        for power in _POWERS[_POWERS <= offset.max() + above]:
+        for power in _POWERS[offset.max() + above >= _POWERS]:
             lower = np.clip(power - offset, 0, above)
             # Those of the selection that end below the power; the lists before it are all below.
             below = np.searchsorted(stacked, above * which + lower) - self.starts[which]

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import adapters as registry
+from ..adapters.base import Kind
+from ..adapters.footprint import footprint
 from ..candidates import Candidates
 from ..errors import InputError, did_you_mean
 from ..values import Cuts, Price, Value
 from ..weights_file import Entry
 from .fragments import FragmentPrices
 from .sizes import Side, file_sizes
+
+# Where an adapter cannot join two values; one that is folded into the back may take less than nothing.
+_NONE = np.iinfo(np.int64).min
 
 DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
 
@@ -51,7 +57,8 @@ def candidates(
 ) -> Candidates:
     """The table of all (front cut, back cut, adapter), pair of models after pair. parts: prices around the cuts.
 
-    Where an adapter cannot join two values there is no row. An adapter is asked once for each pair of distinct values.
+    Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
+    An adapter is asked once for each pair of distinct values.
     """
     ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]
@@ -78,25 +85,35 @@ def candidates(
 
 
 class Adapters:
-    """What adapters say of pairs of values, each pair asked once."""
+    """What adapters say of pairs of values, each pair asked once. entries: lists of what they put into the file."""
 
     def __init__(self, names: Sequence[str]):
+        self.names = tuple(names)
         self.kinds = [registry.get(name) for name in names]
-        self.said: dict[tuple[int, Value, Value], tuple[int, int, int, int]] = {}
+        self.said: dict[tuple[int, Value, Value], tuple[int, ...]] = {}
         self.entries: dict[tuple[Entry, ...], int] = {}
 
-    def __call__(self, kind: int, front: Value, back: Value) -> tuple[int, int, int, int]:
-        """(params, macs, bytes of memory, index of its list in `entries`), or -1 four times where it refuses."""
+    def __call__(self, kind: int, front: Value, back: Value) -> tuple[int, ...]:
+        """(params, macs, bytes of memory, index of its `entries`, bytes that the back's file has more by it, bytes of the
+        value that the back is given), or `_NONE` six times where it cannot join the two or repeats another."""
         key = (kind, front, back)
         if key not in self.said:
-            price = self.kinds[kind].price(front, back)
-            if isinstance(price, Price):
-                entries = tuple(e._replace(name=f"adapter.{e.name}") for e in self.kinds[kind].entries(front, back))
-                index = self.entries.setdefault(entries, len(self.entries))
-                self.said[key] = price.params, price.macs, price.memory_bytes or 0, index
-            else:
-                self.said[key] = -1, -1, -1, -1
+            self.said[key] = self._ask(self.kinds[kind], front, back)
         return self.said[key]
+
+    def _ask(self, kind: Kind, front: Value, back: Value) -> tuple[int, ...]:
+        price = kind.price(front, back)
+        simplest = kind.simplest(front, back).words
+        if not isinstance(price, Price) or (simplest != kind.words and simplest in self.names):
+            return (_NONE,) * 6
+        found = footprint(kind, front, back)
+        entries = tuple(e._replace(name=f"adapter.{e.name}") for e in found.entries)
+        index = self.entries.setdefault(entries, len(self.entries))
+        given = 4 * prod(back.shape)
+        if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
+            given = given // back.channels * front.channels
+        more = price.size_bytes if kind.folds else 0
+        return price.params, price.macs, found.memory_bytes, index, more, given
 
 
 class _Rows(NamedTuple):
@@ -110,29 +127,30 @@ class _Rows(NamedTuple):
 def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentPrices], ask: Adapters) -> _Rows:
     (a, b), (front, back) = pair, (parts[model] for model in pair)
     joint = _joints([c.value for c in cuts[a].cuts], [c.value for c in cuts[b].cuts], ask)
-    rows = i, j, k = np.nonzero(joint[0] >= 0)  # front cut, back cut, adapter
-    params, macs, memory, which = joint[(slice(None), *rows)]
+    rows = i, j, k = np.nonzero(joint[0] != _NONE)  # front cut, back cut, adapter
+    params, macs, memory, which, more, given = joint[(slice(None), *rows)]
     used, which = np.unique(which, return_inverse=True)
     lists = list(ask.entries)
     between = Side.each([lists[index] for index in used])
     image = front.peaks.image
-    behind = np.array([price.memory_bytes for price in back.after], dtype=np.int64)
     amounts = [
         _column(front.before, "params")[i] + params + _column(back.after, "params")[j],
         _column(front.before, "macs")[i] + macs + _column(back.after, "macs")[j],
-        file_sizes((between, which), (back.back, j), (front.front, i)),
-        np.maximum.reduce([front.peaks.before[i], image + front.peaks.held[i] + memory, image + behind[j]]),
+        file_sizes((between, which), (back.back, j), (front.front, i)) + more,
+        np.maximum.reduce(
+            [front.peaks.before[i], image + front.peaks.held[i] + memory, image + given + back.peaks.after[j]]
+        ),
     ]
     return _Rows(np.stack([np.full(len(i), a), i, np.full(len(i), b), j, k]), np.stack(amounts))
 
 
 def _joints(front: Sequence[Value], back: Sequence[Value], ask: Adapters) -> np.ndarray:
-    """int64 [4, front cuts, back cuts, adapters]: what the adapters say."""
+    """int64 [6, front cuts, back cuts, adapters]: what the adapters say."""
     fronts, backs = ({value: i for i, value in enumerate(dict.fromkeys(side))} for side in (front, back))
-    distinct = np.full((4, len(fronts), len(backs), len(ask.kinds)), -1, dtype=np.int64)
+    distinct = np.full((6, len(fronts), len(backs), len(ask.kinds)), _NONE, dtype=np.int64)
     for (x, i), (y, j), k in product(fronts.items(), backs.items(), range(len(ask.kinds))):
         distinct[:, i, j, k] = ask(k, x, y)
-    return distinct[np.ix_(range(4), [fronts[v] for v in front], [backs[v] for v in back], range(len(ask.kinds)))]
+    return distinct[np.ix_(range(6), [fronts[v] for v in front], [backs[v] for v in back], range(len(ask.kinds)))]
 
 
 def _column(prices: Sequence[Price], name: str) -> np.ndarray:

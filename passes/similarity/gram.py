@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,46 +15,82 @@ from torch.fx import GraphModule, Interpreter, Node
 _MEAN_DOMINATES = 1e-3
 
 
-class GramRunner(Interpreter):
-    """Runs a graph and takes the Gram matrix at each of `nodes`; a value is freed when its last user has run."""
+class Gram(NamedTuple):
+    """scale^2 * matrix is the linear Gram matrix [n, n] of a batch of values; scale^2 * energy is the trace that it has
+    without any centring. All stay on the device of the values, so that nobody waits for it."""
 
-    def __init__(self, graph: GraphModule, nodes: Sequence[str]):
+    matrix: Tensor
+    energy: Tensor
+    scale: Tensor
+
+
+class GramRunner(Interpreter):
+    """Runs a graph and takes the Gram matrix at each of `nodes`; a value is freed when its last user has run.
+
+    pools: for some of the nodes, what takes the value to the features to compare; all features where there is none.
+    """
+
+    def __init__(
+        self, graph: GraphModule, nodes: Sequence[str], pools: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+    ):
         super().__init__(graph, garbage_collect_values=True)
         self.nodes = tuple(nodes)
-        self._taken: dict[str, tuple[Tensor, float]] = dict.fromkeys(nodes, (torch.empty(0), 0.0))
+        self._pools = pools or {}
+        self._taken: dict[str, Gram | None] = dict.fromkeys(nodes)
 
-    def grams(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """For images [n, channels, height, width]: the Gram matrices at all nodes, float64 [nodes, n, n], and the
-        traces they would have without any centring, float64 [nodes]. NaN or infinite where the values are."""
+    def grams(self, images: Tensor) -> Gram:
+        """For images [n, channels, height, width], all nodes stacked: matrices [nodes, n, n], energies and scales
+        [nodes]. Not finite where the values are not. On an accelerator it is still under way when this returns."""
         with torch.inference_mode():
             self.run(images)
-        taken = [self._taken[name] for name in self.nodes]
-        energies = torch.tensor([energy for _, energy in taken], dtype=torch.float64)
-        return torch.stack([matrix for matrix, _ in taken]), energies
+            taken = [self._taken[name] for name in self.nodes]
+            return Gram(*(torch.stack(parts) for parts in zip(*taken, strict=True)))
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
         if n.name in self._taken:  # now: an in-place ReLU may overwrite the value next
-            self._taken[n.name] = gram(value)
+            pool = self._pools.get(n.name)
+            self._taken[n.name] = gram(pool(value) if pool else value)
         return value
 
 
-def gram(value: Tensor) -> tuple[Tensor, float]:
-    """The linear Gram matrix of a batch of values [n, ...], float64 [n, n] on the CPU, and its trace before centring.
+def gram(value: Tensor) -> Gram:
+    """The linear Gram matrix of a batch of values [n, ...].
 
-    All features count, flattened. Their mean over the batch is taken away first where it dominates: every metric here
-    centres anyway, and after a float32 product it is too late.
+    All features count, flattened. The product is taken in float32; every metric here centres, and after the product it
+    is too late to: so their mean over the batch goes first, on a CPU only where it dominates.
     """
     features = _flat(value)
-    matrix = (features @ features.T).double()
-    energy = matrix.trace().item()
-    if not math.isfinite(energy) and features.dtype != torch.float64:
-        return gram(value.double())  # squares may overflow float32 where the values do not
-    spread = energy - matrix.sum().item() / len(features)
+    return _gram_here(features) if features.device.type == "cpu" else _gram_there(features)
+
+
+def whole(taken: Gram) -> tuple[Tensor, Tensor]:
+    """Matrices and energies in float64 on the CPU: [nodes, n, n] and [nodes]. Waits for the device."""
+    squares = taken.scale.cpu().double().square()
+    return taken.matrix.cpu().double() * squares[..., None, None], taken.energy.cpu().double() * squares
+
+
+def _gram_here(features: Tensor) -> Gram:
+    matrix = features @ features.T
+    energy = matrix.diagonal().sum(dtype=torch.float64)
+    spread = energy - matrix.sum(dtype=torch.float64) / len(features)
+    if not math.isfinite(spread):  # squares may overflow float32 where the values do not
+        if features.dtype == torch.float64:
+            return Gram(matrix, energy, torch.ones(()))
+        return _gram_here(features.double())
     if spread < _MEAN_DOMINATES * energy:
         features = features - features.mean(dim=0)
-        matrix = (features @ features.T).double()
-    return matrix.cpu(), energy
+        matrix = features @ features.T
+    return Gram(matrix.double(), energy, torch.ones(()))
+
+
+def _gram_there(features: Tensor) -> Gram:
+    """Without a look at any figure, which would make the CPU wait: scaled and centred always."""
+    scale = features.abs().amax().clamp_min(torch.finfo(features.dtype).tiny)
+    features = features / scale
+    energy = features.square().sum()
+    features = features - features.mean(dim=0)
+    return Gram(features @ features.T, energy, scale)
 
 
 def regroup(batches: Iterable[Tensor], sizes: Sequence[int]) -> Iterator[Tensor]:

@@ -7,7 +7,19 @@ from typing import Any
 
 import click
 
-from .options import CHOICE, IMAGES, arch, budget, data, frontend, pair_arguments, probe_images, ranking, read_budget
+from .options import (
+    CHOICE,
+    IMAGES,
+    Share,
+    arch,
+    budget,
+    data,
+    frontend,
+    pair_arguments,
+    probe_images,
+    ranking,
+    read_budget,
+)
 from .parts import option
 from .run import Outcome, Run, verb
 
@@ -19,6 +31,7 @@ from .run import Outcome, Run, verb
 @budget
 @ranking
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
+@option("--confidence", type=Share(), metavar="Q", group=CHOICE, help="Draw intervals around similarities: 95%.")
 @option(
     "--plot",
     type=click.Path(path_type=Path),

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from .options import CHOICE, IMAGES, arch, budget, data, frontend, pair_arguments, probe_images, ranking, read_budget
-from .parts import option
+from .parts import Name, option
 from .run import Outcome, Run, verb
 
+HEALING = "Healing"
 OUTPUT = "Output"
 DEFAULT_OUT = "hybrid"
 
@@ -30,6 +31,12 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
 @option("--front", metavar="CUT", group=CHOICE, help="A's cut: node, path or index, as `inspect` shows.")
 @option("--back", metavar="CUT", group=CHOICE, help="B's cut. With either, A is the front and B the back.")
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
+@option("--heal", type=Name("none", "adapter", "back", "all"), default="back", group=HEALING,
+        help="Refit this in closed form toward the parents' values; never on noise [back].")
+@option("--heal-layers", type=click.IntRange(min=1), metavar="N", group=HEALING,
+        help="Blocks behind the seam to heal [all].")
+@option("--heal-target", type=Name("back", "front", "both"), default="back", group=HEALING,
+        help="Whose logits the classifier follows [back].")  # fmt: skip
 @data
 @probe_images
 @option("--evaluate", metavar="DATA", group=IMAGES, help="Measure hybrid and parents on these labelled images.")
@@ -47,7 +54,8 @@ def command(run: Run, a: str, b: str, out: str | None, dry_run: bool, top: int, 
     """Stitch two models into one hybrid within a budget.
 
     It is written as verified code, weights and ONNX. The larger model gives the front unless --direction says
-    otherwise. Similarity of the cuts and the adapter's weights come from the probe images; nothing is trained.
+    otherwise. Similarity of the cuts and all weights that change come from the probe images in closed form; nothing is
+    trained.
     """
     limits = read_budget(given)
     import stitchc

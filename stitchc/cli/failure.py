@@ -26,7 +26,7 @@ def report_failure(error: BaseException, arguments: Sequence[str], *, interrupte
         return error.exit_code
     if interrupted or isinstance(error, KeyboardInterrupt | click.Abort):
         record, status = (
-            {"code": "interrupted", "message": "interrupted; nothing was left behind", "hint": ""},
+            _interruption(error),
             INTERRUPTED,
         )
     else:
@@ -40,6 +40,15 @@ def report_failure(error: BaseException, arguments: Sequence[str], *, interrupte
     except BrokenPipeError:
         silence_stdout()
     return status
+
+
+def _interruption(error: BaseException) -> dict[str, Any]:
+    notes = getattr(error, "__notes__", [])  # of whoever keeps something to go on from
+    return {
+        "code": "interrupted",
+        "message": "interrupted" if notes else "interrupted; nothing was left behind",
+        "hint": " ".join(notes),
+    }
 
 
 def describe(error: BaseException) -> tuple[dict[str, Any], int]:

@@ -55,6 +55,20 @@ class Share(click.ParamType):
         return share
 
 
+class Bytes(click.ParamType):
+    """A size in memory, `500MiB` or `2GB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from ..passes.budget import parse_quantity
+
+        limit = parse_quantity(str(value), "memory")
+        if limit.relative:
+            raise click.BadParameter(f"'{value}' is no size; write it like 2GiB", ctx, param)
+        return int(limit.value)
+
+
 def model_argument(command: F) -> F:
     return argument("model", metavar="MODEL", text=f"{_MODEL} Or an artifact's folder.")(command)
 
@@ -82,8 +96,11 @@ def ranking(command: F) -> F:
         option("--rank", metavar="NAME", default="cka", group=CHOICE, help="How candidates are ordered [cka]."),
         option("--min-share", type=Share(), default=0.1, metavar="Q", group=CHOICE,
                help="Of the MACs, from each parent; less comes last [10%]."),
-        option("--similarity", metavar="NAME", default="cka-unbiased", group=CHOICE,
-               help="How likeness is measured [cka-unbiased]."),
+        option("--similarity", type=Name("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes"),
+               metavar="NAME", default="cka-unbiased", group=CHOICE,
+               help="cka, cka-pooled, rbf-cka, procrustes, [cka-unbiased]."),
+        option("--max-memory", type=Bytes(), metavar="Q", group=CHOICE,
+               help="That comparing may take beside the models, like 2GiB [no limit]."),
     ]):  # fmt: skip
         command = decorate(command)
     return command

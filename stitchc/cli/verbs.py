@@ -6,10 +6,10 @@ from .. import __version__
 from .parts import Verbs
 
 _TITLES = {
-    "Make": ["compile", "demo"],
+    "Make": ["compile", "tune", "demo"],
     "Look": ["inspect", "compare", "cost"],
     "Check": ["eval", "verify"],
-    "Around": ["zoo", "env"],
+    "Around": ["zoo", "cache", "env"],
 }
 
 

@@ -53,10 +53,18 @@ class CandidateTable:
             values = (price.params, price.macs, price.flops)
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
-                score(candidate.similarity), candidate.adapter,
+                self._alike(candidate), candidate.adapter,
                 *(unit(value) for unit, value in zip(units, values, strict=True)), self._fits(candidate),
             )  # fmt: skip
         yield rows
+
+    def _alike(self, candidate: Candidate) -> str:
+        """With half the width of its interval, where there is one."""
+        (a, i), (b, j) = sorted((candidate.front, candidate.back))
+        for pair in self.plan.similarity:
+            if (pair.a, pair.b) == (a, b) and pair.low is not None and pair.high is not None:
+                return f"{score(candidate.similarity)}±{score((pair.high[i, j] - pair.low[i, j]) / 2)[1:]}"
+        return score(candidate.similarity)
 
     def _fits(self, candidate: Candidate) -> str:
         if not self.plan.budget:

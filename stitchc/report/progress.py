@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bars
 
 from ..progress import Progress, Silent
-from .numbers import duration
+from .numbers import duration, size
 
 if TYPE_CHECKING:
     from ..passes.base import Pass
@@ -27,6 +27,7 @@ _DOING = {
     "select": "ranking",
     "stitch": "stitching",
     "fit": "fitting the adapter",
+    "heal": "healing",
     "codegen": "writing code and weights",
     "onnx": "exporting ONNX",
     "verify": "verifying",
@@ -40,12 +41,19 @@ def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
     return _Told(stream, verbose=verbose)
 
 
+def _doing(step: Pass, plan: Plan) -> str:
+    """What a pass is about to do, and what memory it will take if it can say."""
+    words = _DOING.get(step.name, step.name)
+    estimate = getattr(step, "estimate", None)
+    return f"{words}, about {size(estimate(plan))} of memory" if estimate else words
+
+
 class _Stages(Silent):
     """Begins and ends stages; passes of a pipeline are stages too."""
 
     def __call__(self, step: Pass, plan: Plan, seconds: float | None) -> None:
         if seconds is None:
-            self.begin(_DOING.get(step.name, step.name))
+            self.begin(_doing(step, plan))
         else:
             self.end()
 
@@ -60,6 +68,9 @@ class _Told(_Stages):
 
     def begin(self, name: str) -> None:
         self.stages.append((name, time.monotonic()))
+
+    def tell(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
 
     def end(self) -> None:
         name, start = self.stages.pop()
@@ -84,12 +95,17 @@ class _Drawn(_Stages):
         self.bars.add_task(name, total=None)
         self.bars.start()
 
-    def update(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int, said: str = "") -> None:
         if not self.bars:
             return
         if len(self.bars.columns) == 2:  # only now is it known that there is something to count
             self.bars.columns += (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
         self.bars.update(self.bars.task_ids[0], completed=done, total=total)
+        if said:
+            self.bars.update(self.bars.task_ids[0], description=said)
+
+    def tell(self, line: str) -> None:
+        self.console.print(f"  {line}", highlight=False)
 
     def end(self) -> None:
         self._wipe()

@@ -52,7 +52,7 @@ class Sides:
         found = self.record["accuracy"]
         if found or any(parent["accuracy"] is not None for parent in parents):
             top1 = found["top1"] if found else None
-            gaps = [_gap(top1, parent["accuracy"]) for parent in parents]
+            gaps = [gap(top1, parent["accuracy"]) for parent in parents]
             rows.add_row("top-1 accuracy", *(percent(p["accuracy"]) for p in parents), percent(top1), *gaps)
         yield rows
         if found:
@@ -65,5 +65,5 @@ def _share(hybrid: float | None, parent: float | None) -> str:
     return NONE if hybrid is None or not parent else percent(hybrid / parent, 0)
 
 
-def _gap(hybrid: float | None, parent: float | None) -> str:
+def gap(hybrid: float | None, parent: float | None) -> str:
     return NONE if hybrid is None or parent is None else f"{100 * (hybrid - parent):+.1f} points".replace("-", "−")

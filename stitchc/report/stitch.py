@@ -15,6 +15,7 @@ from ..passes.budget import format_quantity
 from ..passes.plan import Plan
 from .candidates import CandidateTable
 from .chain import ChainLine
+from .healing import Trajectory
 from .heatmap import HeatMap
 from .notes import Notes
 from .numbers import count, percent, score, size
@@ -109,7 +110,10 @@ class CompileReport:
             parts.append(heat_map(self.plan))
         if self.plan.candidates is not None:
             parts.append(CandidateTable(self.plan, self.top))
-        parts += [Choice(self.record), Sides(self.record)]
+        parts.append(Choice(self.record))
+        if self.record.get("healing"):
+            parts.append(Trajectory(self.record["healing"]))
+        parts.append(Sides(self.record))
         if self.record["verified"]:
             parts.append(Checks(self.record["verified"]))
         if self.folder:

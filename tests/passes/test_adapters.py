@@ -1,20 +1,26 @@
-"""Adapters turn any value into any other that they accept, cost what they say, and are linear in their weights."""
+"""Adapters turn any value into any other that they accept, cost what they say, and are linear where they say so."""
 
 import itertools
+from dataclasses import dataclass, fields
 from math import prod
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from stitchc.passes import Value, adapters
-from stitchc.passes.adapters.base import Adapter
+from stitchc.passes import Price, Value, adapters
+from stitchc.passes.adapters import Kind
+from stitchc.passes.adapters.footprint import footprint
 from stitchc.passes.cost.count import count
 from stitchc.passes.cost.fragments import fragment_prices
-from stitchc.passes.errors import CutError
+from stitchc.passes.errors import CutError, InputError
+from stitchc.passes.ridge import Moments, Solution, residual, solve
 from stitchc.passes.trace.record import record
+from stitchc.passes.weights_file import file_bytes
 
 MAPS = Value((6, 8, 8), "NCHW", grid=(8, 8))
+TINY_LAST = Value((2, 2, 16), "NHWC", grid=(2, 2))
 SMALL_MAPS = Value((4, 4, 4), "NCHW", grid=(4, 4))
 LAST = Value((8, 8, 5), "NHWC", grid=(8, 8))
 SMALL_LAST = Value((4, 4, 7), "NHWC", grid=(4, 4))
@@ -23,59 +29,189 @@ CLASS = Value((65, 3), "NLC", tokens=1, grid=(8, 8))
 SMALL_CLASS = Value((17, 9), "NLC", tokens=1, grid=(4, 4))
 REGISTERS = Value((21, 4), "NLC", tokens=5, grid=(4, 4))
 VECTOR = Value((10,), "NC")
-VALUES = [MAPS, SMALL_MAPS, LAST, SMALL_LAST, TOKENS, CLASS, SMALL_CLASS, REGISTERS, VECTOR]
-PAIRS = [
-    (name, front, back)
-    for name in ("linear", "conv3x3")
-    for front, back in itertools.product(VALUES, VALUES)
-    if not adapters.get(name).refuses(front, back)
+VALUES = [MAPS, SMALL_MAPS, LAST, SMALL_LAST, TINY_LAST, TOKENS, CLASS, SMALL_CLASS, REGISTERS, VECTOR]
+LINEAR = [
+    "linear",
+    "conv3x3",
+    "conv3x3?resize=before",
+    "conv3x3?resize=strided&by=nearest",
+    "linear?resize=strided&bias=no",
+    "linear?by=area",
+    "linear?tokens=concat",
+    "conv5x5?resize=small&bias=no",
+]
+OTHERS = [
+    "identity",
+    "linear-relu?tokens=zeros",
+    "conv3x3-relu?norm=both",
+    "linear?norm=both&bias=no",
+    "conv3x3?rank=2&norm=before",
+    "linear?rank=1",
+    "linear?tokens=learned",
+    "linear?position=learned",
+    "conv3x3?position=learned&tokens=learned&norm=after",
+    "bottleneck",
+    "bottleneck?tokens=zeros",
+    "transformer?heads=1",
+    "transformer?heads=1&tokens=learned&position=learned",
+    "conv3x3-relu?chain=yes&norm=after",
+    "bottleneck?chain=yes",
 ]
 
 
-@pytest.mark.parametrize(("name", "front", "back"), PAIRS)
+def pairs(words: list[str]) -> list:
+    return [
+        pytest.param(name, front, back, id=f"{name} {front.layout}{front.shape} {back.layout}{back.shape}")
+        for name in words
+        for front, back in itertools.product(VALUES, VALUES)
+        if isinstance(adapters.get(name).price(front, back), Price)
+    ]
+
+
+@pytest.mark.parametrize(("name", "front", "back"), pairs(LINEAR + OTHERS))
 def test_every_accepted_pair_is_joined_at_the_price_that_was_said(name, front, back):
-    adapter = adapters.get(name)(front, back)
+    kind = adapters.get(name)
+    adapter = kind(front, back).eval()
     x = torch.randn(2, *front.shape)
     y = adapter(x)
     assert y.shape == (2, *back.shape)
     assert y.is_contiguous()
-    params, macs = adapter.cost(front, back)
-    assert params == sum(p.numel() for p in adapter.parameters())
-    with FlopCounterMode(display=False) as counter:
+    price = kind.price(front, back)
+    assert price.params == sum(p.numel() for p in adapter.parameters())
+    assert price.size_bytes == sum(t.numel() * t.element_size() for t in adapter.state_dict().values())
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         adapter(x[:1])
-    assert 2 * macs == counter.get_total_flops()
+    assert 2 * price.macs == counter.get_total_flops()
 
 
-@pytest.mark.parametrize(("name", "front", "back"), PAIRS)
-def test_what_was_said_of_memory_and_weights_is_what_the_graph_has(name, front, back):
+@pytest.mark.parametrize(("name", "front", "back"), pairs(["linear", "conv3x3", "conv3x3?resize=before"])[::3])
+def test_the_closed_form_of_its_memory_and_weights_is_what_the_graph_has(name, front, back):
     kind = adapters.get(name)
-    adapter = kind(front, back).eval()
-    counted = count(record(adapter, front.shape), front.shape)
-    found = fragment_prices(counted, []).whole
-    assert kind.price(front, back).size_bytes == found.size_bytes
-    assert kind.memory(front, back) == found.memory_bytes - 4 * prod(front.shape)
-    assert kind.entries(front, back) == super(kind, kind).entries(front, back)
+    said = kind.footprint(front, back)
+    found = fragment_prices(count(record(kind(front, back).eval(), front.shape), front.shape), []).whole
+    assert said.memory_bytes == found.memory_bytes - 4 * prod(front.shape)
+    assert file_bytes(said.entries) == found.size_bytes
 
 
-@pytest.mark.parametrize(("name", "front", "back"), PAIRS)
+@pytest.mark.parametrize("name", ["bottleneck", "linear?norm=after", "identity"])
+def test_what_has_no_closed_form_is_run(name):
+    front, back = SMALL_MAPS, Value((4, 2, 2), "NCHW", grid=(2, 2))
+    kind = adapters.get(name)
+    assert kind.footprint(front, back) is None
+    said = footprint(kind, front, back)
+    found = fragment_prices(count(record(kind(front, back).eval(), front.shape), front.shape), []).whole
+    assert said.memory_bytes >= found.memory_bytes - 4 * prod(front.shape) > 0
+    assert file_bytes(said.entries) == found.size_bytes
+
+
+@pytest.mark.parametrize(("name", "front", "back"), pairs(LINEAR))
 def test_the_design_matrix_times_the_weights_is_the_adapter(name, front, back):
     adapter = adapters.get(name)(front, back).double()
     x = torch.randn(3, *front.shape, dtype=torch.float64)
-    by_rows = adapter.design(x) @ adapter.project.weight.flatten(1).T + adapter.project.bias
+    design = adapter.design(x)
+    bias = 0 if adapter.project.bias is None else adapter.project.bias
+    by_rows = design @ adapter.project.weight.flatten(1).T + bias
     torch.testing.assert_close(by_rows, adapter.target(adapter(x)))
-    assert adapter.features == adapter.design(x).shape[-1]
+    assert adapter.features == design.shape[-1] and adapter.exact
+    keep = torch.stack([torch.randperm(design.shape[1])[:5] for _ in x])
+    torch.testing.assert_close(adapter.design(x, keep), design[torch.arange(3)[:, None], keep])
 
 
-def test_recorded_adapters_run_at_any_batch_size():
-    adapter = adapters.get("linear")(CLASS, SMALL_CLASS).eval()
-    graph = record(adapter, CLASS.shape)
+@pytest.mark.parametrize(
+    ("name", "front", "back"),
+    pairs(
+        [
+            "conv3x3?norm=both&bias=no",
+            "linear?norm=after",
+            "linear?position=learned",
+            "conv3x3?tokens=learned&position=learned",
+        ]
+    ),
+)
+def test_what_is_loaded_is_the_solution_whatever_stands_around_it(name, front, back):
+    """Norms and positions are set so that the adapter is the linear map that was solved for."""
+    adapter = adapters.get(name)(front, back).eval()
+    x, y = torch.randn(40, *front.shape) + 1, 3 * torch.randn(40, *back.shape) - 2
+    if adapter.observes:
+        for part in torch.arange(40).split(16):
+            adapter.observe(x[part], y[part])
+    design, target = adapter.design(x), adapter.target(y)
+    moments = Moments.zeros(adapter.features, back.channels)
+    moments.add(design.flatten(0, 1), target.flatten(0, 1))
+    solution = solve(moments, 1e-2, intercept=adapter.intercept)
+    with torch.no_grad():
+        adapter.load(solution, moments)
+        made = adapter.target(adapter(x))
+    torch.testing.assert_close(made.double(), design.double() @ solution.weight.T + solution.bias, rtol=1e-4, atol=1e-4)
+
+
+def test_a_low_rank_is_the_best_there_is():
+    """Of all maps of rank 2 the one loaded leaves least, and one that has rank 2 is found again."""
+    g = torch.Generator().manual_seed(0)
+    adapter = adapters.get("linear?rank=2")(MAPS, LAST)
+    x = torch.randn(500, 6, generator=g, dtype=torch.float64) @ torch.randn(6, 6, generator=g, dtype=torch.float64)
+    y = x @ torch.randn(6, 2, generator=g, dtype=torch.float64) @ torch.randn(2, 5, generator=g, dtype=torch.float64)
+    noisy = y + torch.randn(500, 5, generator=g, dtype=torch.float64)
+    for target, most in ((y, 1e-9), (noisy, 1.0)):
+        moments = Moments.zeros(6, 5)
+        moments.add(x, target)
+        adapter.load(solve(moments, 1e-12), moments)
+        reduce, project = (m.weight.flatten(1).double() for m in (adapter.reduce, adapter.project))
+        left = residual(Solution(project @ reduce, adapter.project.bias.double(), 0.0), moments)
+        assert left < most
+        for _ in range(20):
+            other = project @ (reduce + 0.01 * torch.randn(reduce.shape, generator=g, dtype=torch.float64))
+            assert left < residual(Solution(other, adapter.project.bias.double(), 0.0), moments) + 1e-12
+
+
+@pytest.mark.parametrize("name", ["linear", "conv3x3-relu?norm=both", "linear?tokens=learned&position=learned"])
+def test_recorded_adapters_run_at_any_batch_size(name):
+    front, back = (MAPS, SMALL_CLASS) if "learned" in name else (LAST, SMALL_MAPS)
+    adapter = adapters.get(name)(front, back).eval()
+    graph = record(adapter, front.shape)
     for batch in (1, 4):
-        x = torch.randn(batch, *CLASS.shape)
+        x = torch.randn(batch, *front.shape)
         assert torch.equal(graph(x), adapter(x))
 
 
-def test_a_vector_cannot_become_maps():
-    assert "no pixels" in adapters.get("linear").price(VECTOR, MAPS)
+def test_tokens_are_carried_dropped_made_or_concatenated():
+    ones = torch.cat([torch.full((1, 1, 3), 7.0), torch.ones(1, 64, 3)], dim=1)  # a class token of sevens
+    wide = Value((64, 6), "NLC", grid=(8, 8))
+
+    def applied(words, back):
+        adapter = adapters.get(words)(CLASS, back)
+        with torch.no_grad():
+            adapter.project.weight.copy_(torch.ones(adapter.project.weight.shape))
+            adapter.project.bias.zero_()
+            return adapter(ones)
+
+    assert applied("linear", CLASS)[0, :2, 0].tolist() == [21, 3]
+    assert applied("linear", wide).unique().tolist() == [3]
+    assert applied("linear?tokens=concat", wide).unique().tolist() == [24]
+    assert applied("linear?tokens=mean", CLASS)[0, :2, 0].tolist() == [3, 3]
+    assert applied("linear?tokens=zeros", CLASS)[0, :2, 0].tolist() == [0, 3]
+    assert applied("linear", REGISTERS)[0, :6, 0].tolist() == [3] * 6
+    assert adapters.get("linear?tokens=concat")(CLASS, wide).project.weight.shape[1] == 6  # doubles the channels
+
+
+@pytest.mark.parametrize(
+    ("words", "front", "back", "reason"),
+    [
+        ("linear", VECTOR, MAPS, "no pixels"),
+        ("linear?tokens=carry", CLASS, REGISTERS, "as many prefix tokens on both sides, not 1 and 5"),
+        ("linear?tokens=concat", MAPS, TOKENS, "a front with prefix tokens"),
+        ("linear?tokens=learned", CLASS, MAPS, "the back has none"),
+        ("conv3x3?tokens=carry", CLASS, SMALL_CLASS, "tokens have none"),
+        ("linear?resize=strided", SMALL_MAPS, MAPS, "whole steps down, which 4x4 to 8x8 are not"),
+        ("linear?by=area", SMALL_MAPS, MAPS, "no such blocks"),
+        ("linear?rank=4", MAPS, SMALL_MAPS, "rank=4 saves nothing"),
+        ("linear?norm=after", CLASS, SMALL_CLASS, "norm and position are of pixels"),
+        ("linear?position=learned", MAPS, VECTOR, "needs pixels in the back"),
+        ("identity", MAPS, SMALL_MAPS, "6 channels are not the 4"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_by_its_reason(words, front, back, reason):
+    assert reason in adapters.get(words).price(front, back)
 
 
 def test_tokens_on_no_grid_follow_only_as_many():
@@ -85,17 +221,75 @@ def test_tokens_on_no_grid_follow_only_as_many():
     assert "pixels" in adapters.get("conv3x3").refuses(loose, MAPS)
 
 
-def test_an_unknown_name_is_refused_with_the_nearest():
-    with pytest.raises(CutError, match="Did you mean 'conv3x3'"):
-        adapters.get("conv3")
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("conv3x3", "conv3x3"),
+        ("conv3x3?bias=yes&resize=after", "conv3x3"),
+        ("conv3x3?rank=16&bias=no&resize=strided", "conv3x3?resize=strided&bias=no&rank=16"),
+        ("linear?ridge=0.001", "linear?ridge=0.001"),
+        ("linear?ridge=1e-07", "linear?ridge=1e-07"),
+        ("linear-relu?tokens=concat", "linear-relu?tokens=concat"),
+    ],
+)
+def test_words_that_say_the_same_are_written_the_same(given, canonical):
+    assert adapters.get(given).words == canonical
+    assert adapters.get(canonical) == adapters.get(given)
+    assert adapters.expand(given) == (canonical,)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("conv3", "Did you mean 'conv3x3'"),
+        ("conv3x3?resise=before", "Did you mean 'resize'"),
+        ("conv3x3?resize=strid", "'strid' is no resize of the adapter 'conv3x3'\nDid you mean 'strided'"),
+        ("conv3x3?bias=maybe", "yes or no"),
+        ("conv3x3?rank=two", "a whole number such as 16"),
+        ("conv3x3?rank=0", "It is 1 at least"),
+        ("conv3x3?ridge=-1", "It is 0 at least"),
+        ("conv3x3?rank", "'rank' in the adapter 'conv3x3\\?rank' has no value"),
+        ("conv3x3?rank=2&rank=3", "twice"),
+        ("identity?rank=2", "Its options are by, tokens"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused_in_one_message(words, said):
+    with pytest.raises(InputError) as caught:
+        adapters.get(words)
+    assert said.replace("\\", "") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", adapters.names())
+def test_every_option_has_a_default_and_the_defaults_are_named_by_the_name_alone(name):
+    kind = adapters.get(name)
+    assert kind.words == name == kind.name
+    assert all(hasattr(kind, option.name) for option in fields(kind))
+
+
+def test_a_pair_of_one_size_has_no_two_adapters_that_are_the_same():
+    same, other = Value((9, 8, 8), "NCHW", grid=(8, 8)), SMALL_MAPS
+    kind = adapters.get("conv3x3?resize=before")
+    assert kind.simplest(MAPS, same).words == "conv3x3" and kind.simplest(MAPS, other) == kind
 
 
 def test_a_third_party_adds_an_adapter_by_name():
     @adapters.register("half")
-    class Half(Adapter):
-        pass
+    @dataclass(frozen=True)
+    class Half(Kind):
+        gain: float | None = 0.5
+
+        def refuses(self, front, back):
+            return "" if front == back else "only where nothing changes"
+
+        def cost(self, front, back):
+            return Price()
 
     try:
-        assert adapters.get("half") is Half and "half" in adapters.names()
+        assert "half" in adapters.names() and adapters.get("half?gain=2").gain == 2
+        assert adapters.get("half").price(MAPS, MAPS) == Price()
+        assert adapters.get("half").price(MAPS, LAST) == "only where nothing changes"
+        with pytest.raises(CutError, match=r"There are: .*half"):
+            adapters.get("xyz")
     finally:
         adapters._ADDED.pop("half")
+        adapters.get.cache_clear()

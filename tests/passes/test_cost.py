@@ -13,6 +13,7 @@ from small_nets import CUTS, SIZE, Plain, Shared, graph_of, plan_of
 from torch import nn
 
 from stitchc.passes import Codegen, Cost, Partition, Plan, Price, Stitch, Trace, adapters
+from stitchc.passes.adapters.footprint import Footprint
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
@@ -213,6 +214,11 @@ class Pixels:
     """A stand-in for an adapter: joins maps of any width, and costs a number for each channel."""
 
     asked = 0
+    words = ""
+
+    @classmethod
+    def simplest(cls, front, back):
+        return cls
 
     @classmethod
     def price(cls, front, back):
@@ -222,8 +228,8 @@ class Pixels:
         return Price(10 * front.channels, 100 * back.channels, 7, 28)
 
     @classmethod
-    def entries(cls, front, back):
-        return (Entry("project.weight", (10, front.channels)),)
+    def footprint(cls, front, back):
+        return Footprint((Entry("project.weight", (10, front.channels)),), 28)
 
 
 @pytest.fixture

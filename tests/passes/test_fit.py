@@ -103,5 +103,5 @@ def test_the_fit_takes_fewer_rows_where_there_are_more_than_it_can_afford():
     models = randomised(Small(4)), randomised(Small(6))
     rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
     full = Fit()(rough).chain[1].residual
-    few = Fit(rows=80)(rough).chain[1].residual
+    few = Fit(rows=400)(rough).chain[1].residual
     assert few != full and abs(few - full) < 0.2

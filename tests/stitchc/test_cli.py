@@ -15,7 +15,10 @@ import stitchc
 from stitchc.cli import main
 from stitchc.passes.errors import Infeasible, ModelError
 
-VERBS = ["compile", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "zoo check", "env"]
+VERBS = [
+    "compile", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "zoo check",
+    "cache dir", "cache ls", "cache clean", "env",
+]  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "numpy", "onnx", "onnxruntime", "rich")
 
 # Runs the command line and then says which heavy packages it has imported.

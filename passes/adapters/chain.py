@@ -1,0 +1,56 @@
+"""Several adapters in a row, one a scale step, over a gap of several stages (Traft and Cheney, UniReps 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import log2
+
+from torch import Tensor, nn
+
+from ..values import Value
+from .base import Carrying, Kind
+
+
+def scale_steps(front: Value, back: Value) -> tuple[Value, ...]:
+    """The values that the links of a chain lie between: with each step from the front to the back the size is halved
+    and the channels are doubled, and the last is the back's own. The two values alone where the sizes differ by less
+    than a factor of three, or grow."""
+    if front.grid is None or back.grid is None:
+        return front, back
+    steps = round(log2(max(front.grid[0] / back.grid[0], 1)))
+    between = [_halved(front, step) for step in range(1, steps)]
+    return front, *between, back
+
+
+def _halved(front: Value, step: int) -> Value:
+    assert front.grid is not None
+    grid = round(front.grid[0] / 2**step), round(front.grid[1] / 2**step)
+    return Value((front.channels * 2**step, *grid), "NCHW", grid=grid)
+
+
+class Chain(Carrying):
+    """Adapters of one kind, each from one value to the next.
+
+    All but the last begin as near to the identity as they can, so that the closed-form fit of the last, on what the
+    others hand on, is that of the whole.
+    """
+
+    def __init__(self, kind: Kind, values: Sequence[Value]):
+        super().__init__(kind, values[0], values[-1])
+        self.links = nn.ModuleList(kind.build(x, y) for x, y in pairwise(values))
+        *before, last = self.links
+        for link in before:
+            link.pass_on()
+        self.carry(last)
+        self.exact, self.preactivation = last.exact, last.preactivation
+
+    def forward(self, x: Tensor) -> Tensor:
+        for link in self.links:
+            x = link(x)
+        return x
+
+    def enter(self, x: Tensor) -> Tensor:
+        for link in self.links[:-1]:
+            x = link(x)
+        return x

@@ -1,0 +1,82 @@
+"""`fused`: StitchNet's projection, folded into the weights that read the cut (Teerapittayanon et al., ICMLA 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..ridge import Moments, Solution
+from ..values import Price, Value
+from . import resample
+from .base import Adapter, Carrying, Kind
+from .identity import Identity
+from .linear import Linear
+
+
+@dataclass(frozen=True)
+class Fused(Kind):
+    """A matrix without bias, from the Moore-Penrose pseudoinverse (the paper's equation 2), multiplied into the next
+    convolution or Linear: W' = W A. What is left in the graph is the change of layout and size, or the average over
+    all pixels where a vector follows maps. It fits where only convolutions without groups and Linear layers read the
+    back's value, which is so at every cut of the rule `stitchnet`.
+
+    Its price is the difference that it makes to the back: the layers that read the value have more or fewer inputs.
+    ridge: 0 for the pseudoinverse, else the penalty. by: how it is resized.
+    """
+
+    name: ClassVar[str] = "fused"
+    folds: ClassVar[bool] = True
+
+    by: str = field(default="bilinear", metadata={"choices": resample.METHODS})
+    ridge: float = 0.0
+
+    def build(self, front: Value, back: Value) -> Adapter:
+        return Folded(self, front, back)
+
+    def refuses(self, front: Value, back: Value) -> str:
+        if back.widens is None:
+            return "a projection folds into convolutions without groups and Linear layers, and others read this value"
+        return self.conversion.refuses(front, _widened(front, back)) or self.matrix.refuses(front, back)
+
+    def cost(self, front: Value, back: Value) -> Price:
+        assert back.widens is not None
+        params, macs = back.widens
+        more = front.channels - back.channels
+        return Price(more * params, more * macs, 4 * more * params)
+
+    @property
+    def conversion(self) -> Identity:
+        return Identity(by=self.by)
+
+    @property
+    def matrix(self) -> Linear:
+        return Linear(by=self.by, bias=False, ridge=self.ridge)
+
+
+class Folded(Carrying):
+    """matrix: [the back's channels, the front's], of no module: what `passes/folding.py` folds."""
+
+    matrix: Tensor
+    exact = True
+
+    def __init__(self, kind: Fused, front: Value, back: Value):
+        super().__init__(kind, front, back)
+        self.conversion = kind.conversion.build(front, _widened(front, back))
+        self.matrix = torch.eye(back.channels, front.channels)
+        self.carry(kind.matrix.build(front, back))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conversion(x)
+
+    def load(self, solution: Solution, moments: Moments) -> None:
+        self.matrix = solution.weight.float()
+
+
+def _widened(front: Value, back: Value) -> Value:
+    """The back's value with as many channels as the front's."""
+    channels = front.channels
+    shape = (channels, *back.shape[1:]) if back.layout == "NCHW" else (*back.shape[:-1], channels)
+    return replace(back, shape=shape)

@@ -1,0 +1,35 @@
+"""What the parts of adapters take, in closed form. Multiply-adds as everywhere: convolutions and matrix products."""
+
+from __future__ import annotations
+
+from ..values import Price
+
+
+def weights(inputs: int, outputs: int, positions: int, *, bias: bool) -> Price:
+    """A convolution or a Linear: `inputs` numbers at each of `positions` make `outputs`."""
+    params = inputs * outputs + bias * outputs
+    return Price(params, inputs * outputs * positions, 4 * params)
+
+
+def norm(channels: int) -> Price:
+    """A BatchNorm: scale and shift; in the file also the running mean and variance, and the count of batches."""
+    return Price(2 * channels, 0, 4 * 4 * channels + 8)
+
+
+def layer_norm(channels: int) -> Price:
+    return parameters(2 * channels)
+
+
+def parameters(count: int) -> Price:
+    """Numbers that are added and multiply nothing."""
+    return Price(count, 0, 4 * count)
+
+
+def attention(channels: int, positions: int) -> Price:
+    """Queries, keys, values and the way out, with biases, and the two products of attention."""
+    products = Price(0, 2 * positions * positions * channels)
+    return (
+        weights(channels, 3 * channels, positions, bias=True)
+        + products
+        + weights(channels, channels, positions, bias=True)
+    )

@@ -1,0 +1,70 @@
+"""How to heal, and what healing did: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: What is refitted: nothing, the adapter, the back behind it, or the end of the front too.
+PARTS = ("none", "adapter", "back", "all")
+#: Whose logits the classifier is refitted to: its own parent's, the front's, or the mean of both.
+TARGETS = ("back", "front", "both")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to heal.
+
+    batch: images of a forward pass. hold_out: of so many images one is held out, to choose ridges and to keep or undo
+    blocks by. ridges: penalties to choose among, relative to the mean square of a feature. rows: positions that an
+    operator is refitted on, at most, drawn evenly. features: an operator with more inputs is left as it is. layers:
+    blocks behind the seam that are healed, None for all. target: one of `TARGETS`. max_memory: bytes of values kept in
+    memory; the rest goes into files that vanish.
+    """
+
+    batch: int = 64
+    hold_out: int = 5
+    ridges: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    rows: int = 200_000
+    features: int = 4608
+    layers: int | None = None
+    target: str = "back"
+    max_memory: int = 2 << 30
+
+
+@dataclass(frozen=True)
+class HealedBlock:
+    """What became of one block.
+
+    name: its path in the stitched network. operators: how many were refitted. ridge: the largest that was chosen in it.
+    divergence, agreement: on the held-out images, with this block as it stays. kept: whether the refit did.
+    """
+
+    name: str
+    operators: int
+    ridge: float
+    divergence: float
+    agreement: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Healing:
+    """What healing did, measured on probe images that were held out.
+
+    images, held_out: how many. divergence: the mean Kullback-Leibler divergence, in nats, of the hybrid's classes from
+    the parent's, before. agreement: the share of the images to which both give the same class, before.
+    """
+
+    images: int
+    held_out: int
+    divergence: float
+    agreement: float
+    blocks: tuple[HealedBlock, ...] = ()
+
+    @property
+    def healed_divergence(self) -> float:
+        return self.blocks[-1].divergence if self.blocks else self.divergence
+
+    @property
+    def healed_agreement(self) -> float:
+        return self.blocks[-1].agreement if self.blocks else self.agreement

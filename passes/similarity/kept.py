@@ -1,0 +1,58 @@
+"""Gram vectors kept from one run to the next, under a hash of all that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.fx import GraphModule
+
+_VERSION = "1"  # of what a vector is; another one finds none of the old
+
+
+class Store(Protocol):
+    """Where bytes are kept by key. What it has lost is computed again."""
+
+    def read(self, key: str) -> bytes | None: ...
+
+    def write(self, key: str, content: bytes) -> None: ...
+
+
+def vectors_key(graph: GraphModule, images: Iterable[Tensor], metric: str, sizes: Sequence[int], device: str) -> str:
+    """The hash of a network, of the images as it sees them, and of how they are compared.
+
+    The network is its code and weights, so that it does not matter where it came from; the images are their pixels
+    after the transform, cut into batches in any way.
+    """
+    whole = hashlib.sha256()
+    for words in (_VERSION, torch.__version__, device, metric, str(list(sizes)), graph.code):
+        whole.update(f"{len(words)}:{words}".encode())
+    for name, tensor in sorted(graph.state_dict().items()):
+        whole.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}:".encode() + _bytes(tensor))
+    for batch in images:
+        whole.update(_bytes(batch))
+    return whole.hexdigest()
+
+
+def recall(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[str, Tensor]:
+    """Those of the cuts' vectors that are kept."""
+    content = store.read(key)
+    if content is None:
+        return {}
+    try:
+        found = load(content)
+    except Exception:  # a damaged file is as good as none; safetensors has no one error for it
+        return {}
+    return {name: found[name] for name in cuts if name in found and found[name].shape == (columns,)}
+
+
+def keep(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
+    store.write(key, save({name: vector.contiguous() for name, vector in vectors.items()}))
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

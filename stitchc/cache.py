@@ -1,0 +1,104 @@
+"""What was computed once and may be needed again: files named by a hash of all that they depend on.
+
+They lie in `platformdirs`' cache folder of the user, or where STITCHC_CACHE_DIR says; there, a folder for each kind.
+Since the name is the hash of the inputs nothing here is ever out of date, and deleting it loses nothing but time.
+What cannot be read or written (a full disk, a read-only home) is as if it had never been kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_VARIABLE = "STITCHC_CACHE_DIR"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the cache. modified: seconds since the epoch."""
+
+    kind: str
+    key: str
+    path: Path
+    size_bytes: int
+    modified: float
+
+
+@dataclass(frozen=True)
+class Store:
+    """The part of the cache that holds one kind of thing: bytes by key. kind: a word, which names the folder."""
+
+    kind: str
+
+    def read(self, key: str) -> bytes | None:
+        """What was kept under `key`; None when nothing was."""
+        try:
+            return self._path(key).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Keeps `content` under `key`: whole or not at all, whoever else writes at the same time."""
+        path = self._path(key)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                os.replace(scratch, path)
+            except BaseException:
+                os.unlink(scratch)
+                raise
+
+    def _path(self, key: str) -> Path:
+        return folder() / self.kind / key
+
+
+def folder() -> Path:
+    """Where the cache lies. It need not exist."""
+    if given := os.environ.get(_VARIABLE):
+        return Path(given).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("stitchc", appauthor=False)
+
+
+def key_of(*parts: str | bytes) -> str:
+    """The hash that names an entry, of all that it depends on, in order."""
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        whole.update(f"{len(content)}:".encode() + content)
+    return whole.hexdigest()
+
+
+def entries() -> list[Entry]:
+    """All that is kept, by kind and key."""
+    return sorted(_entries(), key=lambda entry: (entry.kind, entry.key))
+
+
+def _entries() -> Iterator[Entry]:
+    for path in folder().glob("*/*"):
+        with suppress(OSError):  # another process may have cleaned it away
+            status = path.stat()
+            if path.is_file():
+                yield Entry(path.parent.name, path.name, path, status.st_size, status.st_mtime)
+
+
+def clean(kinds: Iterable[str] = ()) -> list[Entry]:
+    """Deletes what is kept of these kinds, of all without any. Returns what was deleted."""
+    wanted = set(kinds)
+    gone = []
+    for entry in entries():
+        if wanted and entry.kind not in wanted:
+            continue
+        with suppress(OSError):
+            entry.path.unlink()
+            gone.append(entry)
+    return gone

@@ -1,0 +1,53 @@
+"""What healing did, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from .numbers import percent, significant
+from .table import table
+
+_WIDE = 24  # characters of a full bar
+_ROWS = 16  # blocks shown; of more, evenly spread ones, the first and the last
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """How often the hybrid gives the parent's class, after each block. record: the key `healing` of a plan document."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        record = self.record
+        yield Text.assemble(
+            ("Healed", "bold green"),
+            f": agrees with the back's parent on {percent(record['agreement'])} of {record['held_out']} held-out "
+            f"images, {percent(record['agreement_before'])} before",
+        )
+        rows = table(ascii_only=options.ascii_only)
+        rows.add_column("after block", no_wrap=True, overflow="ellipsis")
+        rows.add_column("agreement", justify="right", no_wrap=True)
+        rows.add_column("", no_wrap=True)
+        rows.add_column("divergence\n(nats)", justify="right", no_wrap=True)
+        rows.add_column("", no_wrap=True)
+        rows.add_row("the adapter", *_measured(record["agreement_before"], record["divergence_before"]), "")
+        for block in _spread(record["blocks"]):
+            said = "" if block["kept"] else "undone"
+            rows.add_row(block["name"], *_measured(block["agreement"], block["divergence"]), said)
+        yield rows
+
+
+def _measured(agreement: float, divergence: float | None) -> tuple[str, str, str]:
+    bar = "█" * round(_WIDE * agreement)
+    return percent(agreement), bar.ljust(_WIDE, "░"), "-" if divergence is None else significant(divergence, 2)
+
+
+def _spread(blocks: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if len(blocks) <= _ROWS:
+        return blocks
+    return [blocks[round(i * (len(blocks) - 1) / (_ROWS - 1))] for i in range(_ROWS)]

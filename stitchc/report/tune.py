@@ -1,0 +1,87 @@
+"""The report of a training: what trained, how it went, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from .notes import Notes
+from .numbers import NONE, count, percent
+from .sides import Sides, gap
+from .stitch import Checks, Choice, Files
+from .table import table
+
+_SHOWN = 12  # epochs; of more, some between the first and the last are left out
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: an item of the key `tuned` of a plan document."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        record, said = self.record, self.record["options"]
+        what = {"adapter": "the adapter", "all": "all"}.get(record["train"], f"the adapter and the {record['train']}")
+        yield Text.assemble(
+            ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {record['epochs']} epochs "
+            f"over {record['images']} images of {record['data']}",
+        )  # fmt: skip
+        extra = f", distilled from {said['distill']}" if said["distill"] else ""
+        augment = ",".join(said["augment"]) or "none"
+        yield Text(f"{said['optimizer']}, lr {said['lr']:g}, batch {said['batch']}, augment {augment}{extra}")
+        rows = table(ascii_only=options.ascii_only)
+        for name in ("epoch", "loss", "training accuracy", "held out", "learning rate"):
+            rows.add_column(name, justify="right", no_wrap=True)
+        for entry in _some(record["history"]):
+            rows.add_row(
+                str(entry["epoch"]), f"{entry['loss']:.4f}", percent(entry["accuracy"]), percent(entry["holdout"]),
+                f"{entry['lr']:.2e}",
+            )  # fmt: skip
+        yield rows
+        found = record["accuracy"]
+        if found["after"] is not None:
+            yield Text(
+                f"top-1 {percent(found['before'])} before, {percent(found['after'])} after "
+                f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
+            )
+        else:
+            yield Text(f"top-1 {NONE}: no images to measure on; --evaluate names some")
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """The parts of the report, in order. record: a plan document. kept: where the untuned artifact lies."""
+
+    record: Mapping[str, Any]
+    folder: Path | None = None
+    kept: Path | None = None
+
+    def parts(self) -> list[RenderableType]:
+        record = self.record
+        parts: list[RenderableType] = [Notes(record["notes"])] if record["notes"] else []
+        parts += [Choice(record), *(Training(training) for training in record["tuned"]), Sides(record)]
+        parts.append(Checks(record["verified"], against="the trained network"))
+        if self.folder:
+            parts.append(Files(self.folder))
+        if self.kept:
+            parts.append(Text(f"The untuned artifact is kept in {self.kept.name}/."))
+        return parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        for index, part in enumerate(self.parts()):
+            if index:
+                yield ""
+            yield part
+
+
+def _some(history: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if len(history) <= _SHOWN:
+        return history
+    picked = sorted({round(i * (len(history) - 1) / (_SHOWN - 1)) for i in range(_SHOWN)})
+    return [history[index] for index in picked]

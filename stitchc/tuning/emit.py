@@ -1,0 +1,104 @@
+"""The artifact anew, after a training: the same code, new weights, verified as a compile verifies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import artifact, recipe
+from ..documents import verified_record
+from ..env import versions
+from ..passes.model import Images, Model
+from ..passes.plan import Fragment, Plan
+from ..progress import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..evaluate import Accuracy
+
+
+def emit(
+    network: nn.Module,
+    model: Model,
+    source: Path,
+    folder: Path,
+    *,
+    record: Mapping[str, Any],
+    tuning: Mapping[str, Any],
+    options: Mapping[str, Any],
+    accuracy: Accuracy | None,
+    parents: list[Accuracy | None],
+    images: Images,
+    seconds: Mapping[str, float],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Writes into `folder` what the artifact in `source` becomes with the weights of `network`.
+
+    model: the artifact, for its input. record: its plan.json. tuning: what the new one adds to the key `tuned`.
+    options: of the training, for the recipe. images: some to verify on. Returns the new record.
+    """
+    from ..passes import ExportOnnx, Pipeline, Verify
+    from ..passes.emit.weights import write_weights
+    from ..passes.trace.trace import trace
+    from ..readme import readme
+    from ..report.html import page
+    from ..report.tune import TuneReport
+
+    network = network.cpu().eval().requires_grad_(False)
+    shutil.copyfile(source / "model.py", folder / "model.py")
+    write_weights(dict(network.state_dict(keep_vars=True)), folder / "model.safetensors")
+    plan = Plan(
+        _parents(record, model), seed=record["seed"], images=images, chain=_fragments(record), folder=folder,
+        stitched=trace(network, model.input.size, name=model.name),
+    )  # fmt: skip
+    given = recipe.read(source / "recipe.toml")
+    onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
+    plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    assert plan.verified is not None
+    new = dict(record) | {
+        "models": [
+            known | ({"accuracy": found.top1, "accuracy_on": found.data} if found else {})
+            for known, found in zip(record["models"], parents, strict=True)
+        ],
+        "accuracy": asdict(accuracy) if accuracy else None,
+        "verified": verified_record(plan.verified),
+        "tuned": [*record.get("tuned", []), tuning],
+    }
+    text = (source / "recipe.toml").read_text(encoding="utf-8")
+    (folder / "recipe.toml").write_text(recipe.with_tuning(text, options), encoding="utf-8")
+    (folder / "README.md").write_text(readme(new), encoding="utf-8")
+    title = f"{new['chain'][0]['model']} to {new['chain'][-1]['model']}, tuned"
+    (folder / "report.html").write_text(page(title, TuneReport(new).parts()), encoding="utf-8")
+    for path in folder.iterdir():
+        path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
+    times = {**seconds, **plan.seconds}
+    new |= {
+        "files": {p.name: artifact.sha256(p) for p in sorted(folder.iterdir()) if p.name != artifact.PLAN},
+        "versions": versions(),
+        "seconds": {name: round(value, 3) for name, value in times.items()},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    (folder / artifact.PLAN).write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return new
+
+
+def _parents(record: Mapping[str, Any], model: Model) -> tuple[Model, ...]:
+    """The models of the record, as far as the passes that follow ask for them: names, licences, the front's input."""
+    return tuple(
+        Model(known["name"], model.input, source=known["source"], sha256=known["sha256"], licence=known["licence"])
+        for known in record["models"]
+    )
+
+
+def _fragments(record: Mapping[str, Any]) -> tuple[Fragment, ...]:
+    names = [known["name"] for known in record["models"]]
+    return tuple(
+        Fragment(names.index(link["model"]), link["from"], link["to"]) for link in record["chain"] if "model" in link
+    )

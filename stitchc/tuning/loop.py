@@ -1,0 +1,258 @@
+"""The steps of a training, from where it stands to its end.
+
+Every random number of a step (its images, what dropout drops) follows from the seed, the epoch and the step alone, and
+so does the learning rate. What is left to keep is the weights, the optimizer and how far it got.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..progress import Progress
+from ..report.numbers import count, duration, percent
+from ..zoo.sampling import draw
+from . import teachers as distillation
+from .engine import Engine
+from .features import Features
+from .parts import Trainee
+from .settings import Settings
+from .teachers import Teachers
+from .views import Views, batches_of, normalised
+
+_EVALUATED = 256  # images a forward pass when nothing is learned
+_SHOWN = 0.2  # seconds between two words on how it goes
+
+
+@dataclass
+class State:
+    """How far a training has got: `step` steps into `epoch`. sums: loss, hits and images of the epoch so far.
+
+    history: an entry per finished epoch. best: the epoch with the best held-out accuracy, and its weights.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+
+    @property
+    def stale(self) -> int:
+        """Epochs since the best one."""
+        return self.epoch - 1 - self.best["epoch"] if self.best else 0
+
+
+class Loop:
+    """Trains `trainee` on `views`. taught: what the teachers say of every version of every image, where that is kept.
+
+    save: writes what `snapshot` returns; called at the end of every epoch, and in between every `every` seconds.
+    """
+
+    def __init__(
+        self,
+        trainee: Trainee,
+        views: Views,
+        settings: Settings,
+        engine: Engine,
+        *,
+        held: Views | None = None,
+        teachers: Teachers | None = None,
+        features: Features | None = None,
+        taught: Features | None = None,
+        workers: int = 0,
+        every: float = 60.0,
+        save: Callable[[dict[str, Any]], None] = lambda _: None,
+        progress: Progress,
+    ):
+        self.trainee, self.views, self.settings, self.engine = trainee, views, settings, engine
+        self.held, self.teachers, self.features, self.taught = held, teachers, features, taught
+        self.workers, self.every, self.save, self.progress = workers, every, save, progress
+        self.state = State()
+        trainee.to(engine.device)
+        self.optimizer: Any = optimizer_of(trainee, settings)
+        self.steps = len(batches_of(torch.arange(len(views)), settings.batch))
+
+    def load(self, snapshot: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.state = State(**snapshot["state"])
+        self.trainee.network.load_state_dict(snapshot["weights"], strict=False)
+        self.optimizer.load_state_dict(snapshot["optimizer"])
+        self.engine.load(snapshot["engine"])
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "state": dict(vars(self.state)),
+            "weights": self.trainee.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "engine": self.engine.state(),
+        }
+
+    def run(self) -> None:
+        """To the last epoch, or until patience is at its end; then the best held-out epoch's weights are back."""
+        settings, state = self.settings, self.state
+        module, self.optimizer = self.engine.setup(self.trainee, self.optimizer)
+        self.saved = time.monotonic()
+        with torch.random.fork_rng():
+            while state.epoch < settings.epochs and not self._enough():
+                self._epoch(module)
+                self._finish_epoch(module)
+        if state.best is not None:
+            self.trainee.network.load_state_dict(state.best["weights"], strict=False)
+        self.trainee.eval()
+
+    def _enough(self) -> bool:
+        return self.settings.patience is not None and self.state.stale >= self.settings.patience
+
+    def _epoch(self, module: nn.Module) -> None:
+        state, settings, engine = self.state, self.settings, self.engine
+        module.train()
+        batches = batches_of(self.views.order(state.epoch), settings.batch)[state.step :]
+        self.started, self.shown, self.seen = time.monotonic(), 0.0, 0
+        for parts in self._drawn(batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(settings, state.epoch * self.steps + state.step, self.steps)
+            torch.manual_seed(draw(draw(settings.seed, state.epoch), state.step * engine.world + engine.rank) >> 1)
+            total = sum(len(labels) for _, labels, _ in parts)
+            for number, (x, labels, taught) in enumerate(parts):
+                with engine.alone(module, last=number == len(parts) - 1):
+                    with engine.autocast():
+                        scores = module(x, self.features is not None)
+                    loss = self._loss(scores.float(), labels, taught)
+                    engine.backward(loss * (len(labels) / total))
+                state.sums[0] += float(loss.detach()) * len(labels)
+                state.sums[1] += int((scores.argmax(1) == labels).sum())
+                state.sums[2] += len(labels)
+            engine.step(module, self.optimizer, settings.clip)
+            self.optimizer.zero_grad(set_to_none=True)
+            state.step += 1
+            self._tell(total)
+            if engine.world == 1 and time.monotonic() - self.saved >= self.every:
+                self._save()
+
+    def _drawn(self, batches: list[Tensor]) -> Iterator[list[tuple[Tensor, Tensor, Tensor | None]]]:
+        """For every step the parts that gradients are accumulated over: input, labels, teachers' probabilities."""
+        engine, epoch = self.engine, self.state.epoch
+        cut = [chunk[engine.rank :: engine.world] for b in batches for chunk in b.chunk(self.settings.accumulate)]
+        sizes = [len(b.chunk(self.settings.accumulate)) for b in batches]
+        made = self._from_features(cut) if self.features is not None else self._from_images(cut, epoch)
+        for size in sizes:
+            yield [next(made) for _ in range(size)]
+
+    def _from_images(self, cut: list[Tensor], epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        device = self.engine.device
+        for pixels, labels, _ in self.views.batches(epoch, cut, self.workers, pin=device.type == "cuda"):
+            x = normalised(pixels.to(device, non_blocking=True), self.views.spec)
+            yield x, labels.to(device, non_blocking=True), self.teachers(x) if self.teachers else None
+
+    def _from_features(self, cut: list[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        assert self.features is not None
+        device, epoch = self.engine.device, self.state.epoch
+        for indices in cut:
+            versions: Tensor | int = 0
+            if self.features.versions > 1:
+                versions = torch.tensor([self.views.flipped(epoch, index) for index in indices.tolist()]).long()
+            x = self.features.of(indices, versions).to(device)
+            taught = self.taught.of(indices, versions).to(device) if self.taught is not None else None
+            yield x, self.views.labels(indices).to(device), taught
+
+    def _loss(self, scores: Tensor, labels: Tensor, taught: Tensor | None) -> Tensor:
+        settings = self.settings
+        return distillation.loss(
+            scores, labels, taught,
+            smoothing=settings.smoothing, weight=settings.distill_weight, temperature=settings.temperature,
+        )  # fmt: skip
+
+    def _finish_epoch(self, module: nn.Module) -> None:
+        state = self.state
+        loss, hits, images = self.engine.sum(torch.tensor(state.sums, dtype=torch.float64)).tolist()
+        held = self._held_out(module) if self.held is not None else None
+        labelled = self.views.images.labels is not None
+        state.history.append({
+            "epoch": state.epoch + 1, "loss": loss / images, "accuracy": hits / images if labelled else None,
+            "holdout": held, "lr": self.optimizer.param_groups[0]["lr"],
+        })  # fmt: skip
+        if held is not None and (state.best is None or held > state.best["accuracy"]):
+            weights = {key: value.detach().clone() for key, value in self.trainee.state().items()}
+            state.best = {"epoch": state.epoch, "accuracy": held, "weights": weights}
+        state.epoch, state.step, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+        self.progress.tell(self._summary())
+        if self.engine.rank == 0:
+            self._save()
+
+    def _save(self) -> None:
+        self.save(self.snapshot())
+        self.saved = time.monotonic()
+
+    @torch.no_grad()
+    def _held_out(self, module: nn.Module) -> float:
+        assert self.held is not None
+        module.eval()
+        hits = torch.zeros(2, dtype=torch.float64)
+        for indices in torch.arange(len(self.held))[self.engine.rank :: self.engine.world].split(_EVALUATED):
+            x = normalised(self.held.plain(indices).to(self.engine.device), self.held.spec)
+            right = self.trainee(x).argmax(1).cpu() == self.held.labels(indices)
+            hits += torch.tensor([int(right.sum()), len(indices)])
+        right, images = self.engine.sum(hits).tolist()
+        return right / images
+
+    # -- what is said meanwhile ------------------------------------------------------------------------------------
+
+    def _tell(self, images: int) -> None:
+        self.seen += images * self.engine.world
+        now = time.monotonic()
+        if now - self.shown < _SHOWN:
+            return
+        self.shown = now
+        state = self.state
+        loss, hits, seen = state.sums
+        done = state.epoch * self.steps + state.step
+        accuracy = f", accuracy {percent(hits / seen)}" if self.views.images.labels is not None else ""
+        self.progress.update(
+            done, self.settings.epochs * self.steps,
+            f"epoch {state.epoch + 1}/{self.settings.epochs}: loss {loss / seen:.3f}{accuracy}, {self._rate(now)}",
+        )  # fmt: skip
+
+    def _rate(self, now: float) -> str:
+        speed = self.seen / max(now - self.started, 1e-9)
+        left = (self.settings.epochs - self.state.epoch) * self.steps - self.state.step
+        return f"{count(speed)} images/s, {duration(left * self.settings.batch / max(speed, 1e-9))} left"
+
+    def _summary(self) -> str:
+        entry = self.state.history[-1]
+        said = [f"loss {entry['loss']:.4f}"]
+        if entry["accuracy"] is not None:
+            said.append(f"accuracy {percent(entry['accuracy'])} in training")
+        if entry["holdout"] is not None:
+            said.append(f"{percent(entry['holdout'])} held out")
+        return f"epoch {entry['epoch']}/{self.settings.epochs}: {', '.join(said)}, {self._rate(time.monotonic())}"
+
+
+def optimizer_of(module: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """SGD decays every weight, as the papers' does; AdamW those with two axes or more, so no norm and no bias."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            trained, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+        )  # fmt: skip
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr)
+
+
+def learning_rate(settings: Settings, step: int, steps: int) -> float:
+    """Of a step, counted from the start of the training; `steps` make an epoch. The cosine ends at 0."""
+    warmup, total = settings.warmup * steps, settings.epochs * steps
+    if step < warmup:
+        return settings.lr * (step + 1) / (warmup + 1)
+    if settings.schedule == "constant":
+        return settings.lr
+    return settings.lr * (0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))

@@ -1,0 +1,148 @@
+"""Images as a training sees them: drawn in a seeded order, each altered by random numbers of its own.
+
+What happens to an image depends on the seed, the epoch and its position alone: not on what was drawn before, on
+workers, or on the number of processes. So a training that goes on from a checkpoint sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ..passes.errors import DataError, InputError
+from ..passes.model import Images, InputSpec
+from ..zoo.sampling import draw
+
+_PICTURES_ONLY = ("autoaugment", "randaugment", "trivialaugment")
+
+
+class Views(Dataset):
+    """The images at `positions` of a set, as one model's input; items are (epoch, index into positions).
+
+    Pixels come as uint8 [channels, height, width] from a set of pictures, else as the set's own float32.
+    """
+
+    def __init__(self, images: Images, spec: InputSpec, positions: Tensor, augment: Sequence[str], seed: int):
+        self.images, self.spec, self.positions, self.seed = images, spec, positions, seed
+        self.augment = tuple(augment)
+        self._whole: Tensor | None = None
+        self._alter = augmentation(self.augment, spec)
+        if not self.of_pictures and set(augment) & set(_PICTURES_ONLY):
+            raise InputError(
+                f"'{images.name}' are numbers, and {augment[0]} changes colours of pictures",
+                "Leave it out of --augment.",
+            )
+
+    @property
+    def of_pictures(self) -> bool:
+        return hasattr(self.images, "pixels")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitems__(self, items: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """(pixels [n, ...], labels [n], indices [n]); labels are -1 where there are none."""
+        indices = torch.tensor([index for _, index in items])
+        pixels = self.plain(indices)
+        if self.augment:
+            with torch.random.fork_rng(devices=[]):
+                altered = []
+                for (epoch, index), image in zip(items, pixels, strict=True):
+                    torch.manual_seed(self.seed_of(epoch, index))
+                    altered.append(self._alter(image))
+            pixels = torch.stack(altered)
+        return pixels, self.labels(indices), indices
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        return self.__getitems__([item])
+
+    def seed_of(self, epoch: int, index: int) -> int:
+        return draw(draw(self.seed, epoch), int(self.positions[index])) >> 1
+
+    def labels(self, indices: Tensor) -> Tensor:
+        if self.images.labels is None:
+            return torch.full((len(indices),), -1)
+        return self.images.labels[self.positions[indices]]
+
+    def plain(self, indices: Tensor) -> Tensor:
+        """Pixels without augmentation."""
+        wanted = self.positions[indices]
+        if self.of_pictures:
+            return self.images.pixels(wanted.tolist(), self.spec)  # type: ignore[attr-defined]
+        if self._whole is None:
+            self._whole = torch.cat(list(self.images.batches(self.spec, 256)))
+        return self._whole[wanted]
+
+    def order(self, epoch: int) -> Tensor:
+        return torch.randperm(len(self), generator=torch.Generator().manual_seed(draw(self.seed, epoch) >> 1))
+
+    def flipped(self, epoch: int, index: int) -> bool:
+        """Whether the augmentation `flip`, where it is the only one, mirrors the image."""
+        generator = torch.Generator().manual_seed(self.seed_of(epoch, index))
+        return bool(torch.rand(1, generator=generator) < 0.5)
+
+    def batches(
+        self, epoch: int, batches: Sequence[Tensor], workers: int, pin: bool
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """What `__getitems__` gives for every batch of indices in turn."""
+        items = [[(epoch, index) for index in batch.tolist()] for batch in batches]
+        yield from DataLoader(self, batch_sampler=items, num_workers=workers, pin_memory=pin, collate_fn=_as_made)
+
+
+def _as_made(batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    return batch
+
+
+def batches_of(order: Tensor, size: int) -> list[Tensor]:
+    """Slices of `size` images; what is left over waits for the next epoch, unless it is all there is."""
+    whole = order.split(size)
+    return [batch for batch in whole if len(batch) == size] or [order]
+
+
+def normalised(pixels: Tensor, spec: InputSpec) -> Tensor:
+    """What the network is fed: (pixel / 255 - mean) / std of uint8; floats are normalised already."""
+    if pixels.dtype != torch.uint8:
+        return pixels
+    mean, std = (torch.tensor(x, device=pixels.device).view(-1, 1, 1) for x in (spec.mean, spec.std))
+    return (pixels.float() / 255).sub_(mean).div_(std)
+
+
+def augmentation(words: Sequence[str], spec: InputSpec) -> Callable[[Tensor], Tensor]:
+    """torchvision's transforms for the words, for one image."""
+    from torchvision.transforms import v2
+
+    height, width = spec.size[1:]
+    made = {
+        "flip": lambda: v2.RandomHorizontalFlip(),
+        "crop": lambda: v2.RandomCrop((height, width), padding=(width // 8, height // 8)),
+        "erase": lambda: v2.RandomErasing(),
+        "autoaugment": lambda: v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET),
+        "randaugment": lambda: v2.RandAugment(),
+        "trivialaugment": lambda: v2.TrivialAugmentWide(),
+    }
+    return v2.Compose([made[word]() for word in words]) if words else lambda image: image
+
+
+def split(images: Images, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Positions to train on, and those held out: `holdout` of every class, drawn by seed.
+
+    Raises:
+        DataError: too few images.
+    """
+    count = len(images)
+    if count == 0:
+        raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
+    if not holdout:
+        return torch.arange(count), torch.empty(0, dtype=torch.long)
+    labels = images.labels if images.labels is not None else torch.zeros(count, dtype=torch.long)
+    aside = torch.zeros(count, dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        shuffled = sorted(members.tolist(), key=lambda position: draw(seed, position))
+        aside[shuffled[: round(holdout * len(members))]] = True
+    if not aside.any() or aside.all():
+        raise DataError(f"{count} images are too few to hold out {holdout:.0%} of each class", "Train without holdout.")
+    return (~aside).nonzero().flatten(), aside.nonzero().flatten()

@@ -1,0 +1,112 @@
+"""Many candidates are fitted as each would be alone, in as few sweeps over the images as memory allows."""
+
+import itertools
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from nets import Small, Tokens
+from test_trace import randomised
+
+from stitchc.passes import Candidate, Cost, Partition, Pipeline, Plan, Price, TensorImages, Trace
+from stitchc.passes.compose import fragment, values_at
+from stitchc.passes.fitting import fit_all
+
+SHOWN = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@dataclass(frozen=True)
+class Counted(TensorImages):
+    """Says how often it was gone through."""
+
+    sweeps: tuple = ()
+
+    def batches(self, spec, size, start=0, stop=None):
+        self.seen.append(size)
+        return super().batches(spec, size, start, stop)
+
+    @property
+    def seen(self) -> list:
+        return self.__dict__.setdefault("_seen", [])
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    models = randomised(Small(4)), randomised(Small(6))
+    return Pipeline([Trace(), Partition(), Cost(adapters=("linear", "conv3x3"))])(Plan.of(*models, images=SHOWN))
+
+
+@pytest.fixture(scope="module")
+def candidates(plan) -> list[Candidate]:
+    """Every third pair of cuts that has pixels on both sides, with both adapters."""
+    spatial = [[i for i, cut in enumerate(cuts.cuts) if cut.value.layout == "NCHW"] for cuts in plan.cuts]
+    pairs = itertools.product(spatial[0][::3], spatial[1][::3])
+    return [
+        Candidate((0, i), (1, j), name, 0.0, Price(), True)
+        for i, j in pairs
+        for name in ("linear", "conv3x3")
+        if plan.cuts[0][i].value.grid is not None and plan.cuts[1][j].value.grid is not None
+    ]
+
+
+def same(one, other) -> None:
+    assert one.candidate == other.candidate and one.ridge == other.ridge
+    assert one.residual == pytest.approx(other.residual, rel=1e-6, abs=1e-9)
+    for key, value in one.adapter.state_dict().items():
+        torch.testing.assert_close(value, other.adapter.state_dict()[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [200_000, 640])
+def test_each_is_fitted_as_it_would_be_alone(plan, candidates, rows):
+    together = fit_all(plan, candidates, rows=rows)
+    assert len(together) == len(candidates) >= 8
+    for found, candidate in list(zip(together, candidates, strict=True))[:: max(1, len(candidates) // 6)]:
+        same(found, fit_all(plan, [candidate], rows=rows)[0])
+        assert found.r2 == 1 - found.residual
+
+
+def test_one_sweep_serves_all_and_less_memory_takes_more_of_them(plan, candidates):
+    once, often = Counted(SHOWN), Counted(SHOWN)
+    together = fit_all(replace(plan, images=once), candidates)
+    apart = fit_all(replace(plan, images=often), candidates, memory=50_000)
+    assert len(once.seen) == 2  # one view for each parent
+    assert len(often.seen) > 2
+    for one, other in zip(together, apart, strict=True):
+        same(one, other)
+
+
+def test_the_residual_is_of_images_that_the_weights_were_not_fitted_on(plan, candidates):
+    """Solved from four images of five with the ridge that was chosen, and held against the fifth."""
+    candidate = next(c for c in candidates if c.adapter == "linear")
+    found = fit_all(plan, [candidate])[0]
+    held = torch.arange(len(SHOWN)) % 5 == 4
+    (front, i), (back, j) = candidate.front, candidate.back
+    with torch.no_grad():
+        x, y = (fragment(plan.graphs[m], end=plan.cuts[m][c].node)(SHOWN) for m, c in ((front, i), (back, j)))
+    rows = [v.permute(0, 2, 3, 1).double() for v in (x, y)]
+    (xf, yf), (xh, yh) = ([v[mask].flatten(0, 2) for v in rows] for mask in (~held, held))
+    xc, yc = xf - xf.mean(0), yf - yf.mean(0)
+    gram = xc.T @ xc
+    penalty = found.ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    weight = torch.linalg.solve(gram + penalty, xc.T @ yc)
+    error = (yh - yf.mean(0) - (xh - xf.mean(0)) @ weight).square().sum()
+    assert found.residual == pytest.approx(float(error / (yh - yh.mean(0)).square().sum()), rel=1e-5)
+
+
+def test_values_are_taken_before_what_follows_writes_over_them():
+    """Every second cut of `Small` is overwritten by the in-place ReLU or sum after it."""
+    (plan,) = [Pipeline([Trace(), Partition()])(Plan.of(randomised(Small()), images=SHOWN))]
+    nodes = [cut.node for cut in plan.cuts[0].cuts]
+    together = values_at(plan.graphs[0], nodes)(SHOWN)
+    for node, value in zip(nodes, together, strict=True):
+        assert torch.equal(value, fragment(plan.graphs[0], end=node)(SHOWN))
+
+
+def test_tokens_and_maps_are_fitted_side_by_side():
+    models = randomised(Small()), randomised(Tokens())
+    plan = Pipeline([Trace(), Partition(), Cost(adapters=("linear",), direction="given")])(
+        Plan.of(*models, images=SHOWN)
+    )
+    table = plan.candidates
+    found = fit_all(plan, [table[row] for row in range(0, len(table), 3)])
+    assert len(found) > 5 and all(0 <= f.residual < 1.5 for f in found)
