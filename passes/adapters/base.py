@@ -13,6 +13,7 @@ from ..values import Price, Value
 from . import convert, words
 
 if TYPE_CHECKING:
+    from .footprint import Footprint
     from ..ridge import Moments, Solution
 
 
@@ -60,6 +61,10 @@ class Kind:
         pairs = list(pairwise(self.links(front, back)))
         reasons = (self.refuses(x, y) for x, y in pairs)
         return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
+
+    def footprint(self, front: Value, back: Value) -> Footprint | None:
+        """What `footprint.footprint` says, in closed form; None where there is none."""
+        return None
 
     @property
     def words(self) -> str:

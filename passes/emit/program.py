@@ -18,6 +18,7 @@ class Program:
     """A graph that may be rewritten without touching the plan's, and what its nodes name by path.
 
     leaves: the `torch.nn` layers of call_module nodes. tensors: parameters and buffers of get_attr nodes.
+    A node's meta has the name of the node of the plan's graph whose value it computes, as `origin`.
     """
 
     graph: Graph
@@ -30,7 +31,7 @@ class Program:
         copies: dict[Node, Node] = {}
         for node in graph_module.graph.nodes:
             copies[node] = copy = graph.node_copy(node, copies.__getitem__)
-            copy.meta = dict(node.meta)
+            copy.meta = dict(node.meta) | {"origin": node.name}
         leaves = {n.target: graph_module.get_submodule(n.target) for n in graph.nodes if n.op == "call_module"}
         tensors = {n.target: attrgetter(n.target)(graph_module) for n in graph.nodes if n.op == "get_attr"}
         return cls(graph, leaves, tensors)
