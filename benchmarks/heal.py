@@ -2,10 +2,9 @@
 
     python benchmarks/heal.py table --nets nets.py --train DATA --test DATA --out docs/healing.jsonl
 
-`table` stitches the pairs of PAIRS; `images` runs three of them with 8 to 2,048 images; `pareto` those of PARETO and the
-ways to get above the line between their parents; `imagenet` its own pairs, on `--train` and `--test` images of ImageNet.
-Each finished row is a line of --out; rows that are there are passed over, so a run goes on where it was stopped.
---seconds stops it after that time. --tune adds an epoch of `stitchc.tune` on the training images to every row of `table`.
+`table` stitches the pairs of PAIRS; `images` runs three of them with 8 to 2,048 images; `pareto` those of PARETO, in
+the ways of WAYS; `imagenet` its own pairs, on --train and --test images of ImageNet. Each finished row is a line of
+--out; rows that are there are passed over, so a run goes on where it was stopped. --seconds stops it after that time.
 """
 
 from __future__ import annotations
@@ -133,11 +132,13 @@ def emitted(plan: Plan) -> float:
     return plan.verified.module_max_rel
 
 
-def table(bench: Bench, pairs: list[tuple[str, str, str, str]], images: int, ways: list[str]) -> None:
+def table(
+    bench: Bench, pairs: list[tuple[str, str, str, str]], images: int, ways: list[str], adapters: list[str]
+) -> None:
     for pair in pairs:
-        for adapter in ("linear", "conv3x3"):
+        for adapter in adapters:
             todo = [way for way in ["none", *ways] if bench.wanted(what="hybrid", pair=list(pair), adapter=adapter,
-                    images=images, way=way) and (adapter == "conv3x3" or way == "none")]  # fmt: skip
+                    images=images, way=way) and (adapter == adapters[-1] or way == "none")]  # fmt: skip
             if not todo:
                 continue
             start = time.perf_counter()
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--test", required=True, help="labelled DATA to measure on")
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--ways", nargs="*", default=["closed form", "default"], choices=WAYS)
+    parser.add_argument("--adapters", nargs="*", default=["linear", "conv3x3"], help="the last is healed")
     parser.add_argument("--pairs", type=int, nargs="*", help="only these, by number")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
     parser.add_argument("--seconds", type=float, default=float("inf"))
@@ -176,7 +178,7 @@ def main() -> None:
     pairs = [known[i] for i in given.pairs] if given.pairs is not None else list(known)
     try:
         for count in COUNTS if given.what == "images" else (given.images,):
-            table(bench, pairs, count, given.ways)
+            table(bench, pairs, count, given.ways, given.adapters)
     except StitchError as error:
         parser.error(str(error))
 

@@ -12,15 +12,18 @@ from .errors import InputError, did_you_mean
 from .healing.record import PARTS, TARGETS, Options
 from .plan import Fragment, Plan
 
+
 @dataclass(frozen=True)
 class Heal(Pass):
-    """Refits what is linear in its weights behind the seam, block by block, toward the values that the back's own parent
-    has for the same images; docs/healing.md says how.
+    """Refits what is linear in its weights behind the seam, block by block, toward the values that the back's own
+    parent has for the same images; docs/healing.md says how.
 
-    heal: "back", "adapter", "all" (with the end of the front) or "none". heal_layers: blocks behind the seam, None for
-    all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block. heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes of values kept in
-    memory, None for 2 GiB; the rest goes into files that vanish. The plan's own images decide what
-    can be repaired: on noise nothing is, and a note says so. See `healing.Options` for the rest.
+    heal: "back", "adapter", "all" (both, and the front's last block) or "none". heal_layers: blocks behind the seam,
+    None for all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block.
+    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes of values kept in
+    memory, None for what `options` say; the rest goes into files that vanish. options: see `healing.Options`.
+
+    On noise nothing is healed: it would teach the back to repeat its parent on noise.
 
     Raises:
         InputError: an unknown word.

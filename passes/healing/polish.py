@@ -1,8 +1,8 @@
 """All operators of a block at once: a Gauss-Newton step on what the block gives, non-linearities included.
 
 Refitted one by one, operators follow the parent's value at every node, even where a ReLU behind them throws the
-difference away. The step is free of that: with e = y* - f(w), what the block's output lacks, and J its derivative by the
-weights, it solves (J'J + damping) d = J'e by conjugate gradients. J d and J'v are one forward and one backward pass, so
+difference away. The step is free of that: with e = y* - f(w), what the block's output lacks, and J its derivative by
+the weights, it solves (J'J + damping) d = J'e by conjugate gradients. J d and J'v are a forward and a backward pass, so
 that no matrix is ever made. What stops it is the error on held-out images.
 """
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
@@ -15,7 +14,7 @@ from .blocks import Block
 from .normal import Sums, best_ridge
 from .operators import Operator
 from .probe import Probe
-from .residual import Branch, branch_of
+from .residual import branch_of
 from .values import Chunk, Values
 
 

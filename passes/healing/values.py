@@ -44,9 +44,7 @@ class Values:
     weights shows in everything that is computed after it; `forget` drops what was computed with older ones.
     """
 
-    def __init__(
-        self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], memory: Memory
-    ):
+    def __init__(self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], memory: Memory):
         self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, memory
         self.position = {node: index for index, node in enumerate(graph.graph.nodes)}
         self.last = {node: max((self.position[u] for u in node.users), default=-1) for node in graph.graph.nodes}

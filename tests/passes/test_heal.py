@@ -1,4 +1,4 @@
-"""Healing brings a back to what its parent computes, changes nothing where nothing is wrong, and never makes it worse."""
+"""Healing brings a back to what its parent computes, changes nothing where nothing is wrong, never makes it worse."""
 
 import copy
 from dataclasses import replace
