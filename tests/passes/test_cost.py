@@ -214,6 +214,7 @@ class Pixels:
     """A stand-in for an adapter: joins maps of any width, and costs a number for each channel."""
 
     asked = 0
+    folds = False
     words = ""
 
     @classmethod
