@@ -17,9 +17,6 @@ from .values import Price
 #: Each metric with the unit that reports write behind its values.
 METRICS = {"params": "params", "macs": "MACs", "flops": "FLOPs", "latency": "ms", "memory": "B", "size": "B"}
 
-#: Metrics that candidates are not priced in yet.
-UNPRICED = ("latency", "memory")
-
 _COUNT = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _BYTES = {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _MILLISECONDS = {"": 1.0, "ms": 1.0, "us": 1e-3, "s": 1e3}
@@ -91,7 +88,7 @@ def parse_budget(words: Iterable[str], metric: str | None = None) -> dict[str, L
     """Reads `["12M"]` with a metric, or `["params=12M", "size=60%"]`, into one limit for each metric.
 
     Raises:
-        QuantityError: a word that is no quantity, a metric that is unknown, not stated, given twice or not priced yet.
+        QuantityError: a word that is no quantity, a metric that is unknown, not stated or given twice.
     """
     limits: dict[str, Limit] = {}
     for word in words:
@@ -102,7 +99,7 @@ def parse_budget(words: Iterable[str], metric: str | None = None) -> dict[str, L
                 f"the budget '{word}' does not say of what",
                 f"Name the metric: --budget flops={word}, or --budget {word} --metric flops.",
             )
-        limit = check_priced(parse_quantity(quantity, name))
+        limit = parse_quantity(quantity, name)
         if name in limits:
             raise QuantityError(f"{name} has two budgets", f"Keep one: --budget {name}={quantity}.")
         limits[name] = limit
@@ -120,7 +117,7 @@ def as_limits(budget: Mapping[str, float | str | Limit] | Iterable[Limit]) -> tu
     for limit in given:
         if limit.metric in limits:
             raise QuantityError(f"{limit.metric} has two budgets", "Keep one.")
-        limits[limit.metric] = check_priced(limit)
+        limits[limit.metric] = limit
     return tuple(limits.values())
 
 
@@ -134,18 +131,6 @@ def check_metric(metric: str) -> str:
         near = did_you_mean(metric.lower(), list(METRICS), cutoff=0.5)
         raise QuantityError(f"'{metric}' is no metric", f"{near} Metrics are {', '.join(METRICS)}.".strip())
     return metric
-
-
-def check_priced(limit: Limit) -> Limit:
-    """The limit itself.
-
-    Raises:
-        QuantityError: candidates are not priced in its metric yet.
-    """
-    if limit.metric in UNPRICED:
-        rest = ", ".join(m for m in METRICS if m not in UNPRICED)
-        raise QuantityError(f"a budget of {limit.metric} is not available yet", f"Limit one of {rest}.")
-    return limit
 
 
 def format_quantity(value: float, metric: str) -> str:

@@ -68,6 +68,21 @@ class AdapterUse:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """A candidate that was stitched and timed: milliseconds for one image, as predicted and as measured (the median of
+    `runs` runs, and the range between the quartiles), where and by what."""
+
+    row: int
+    predicted_ms: float
+    measured_ms: float
+    iqr_ms: float
+    runs: int
+    device: str
+    threads: int
+    backend: str
+
+
+@dataclass(frozen=True)
 class Verified:
     """How far the stitched graph, the generated module and ONNX Runtime are apart, over all `batches`.
 
@@ -100,6 +115,7 @@ class Plan:
     candidates: Candidates | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
     choice: tuple[Candidate, ...] = ()  # the chosen pair, once for each adapter that may join it, best guess first
+    timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
     chain: tuple[Fragment | AdapterUse, ...] = ()
     price: Price | None = None  # of the stitched network
     healing: Healing | None = None  # what was repaired behind the seam

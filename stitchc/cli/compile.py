@@ -39,6 +39,8 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
 @pair_arguments
 @budget
 @ranking
+@option("--chain", is_flag=True, group=CHOICE, help="One adapter each time the size is halved, over several stages.")
+@option("--recalibrate", is_flag=True, group=CHOICE, help="Estimate the back's BatchNorms anew on the probe images.")
 @option("--front", metavar="CUT", group=CHOICE, help="A's cut: node, path or index, as `inspect` shows.")
 @option("--back", metavar="CUT", group=CHOICE, help="B's cut. With either, A is the front and B the back.")
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")

@@ -93,7 +93,8 @@ def ranking(command: F) -> F:
     for decorate in reversed([
         option("--direction", type=Name("slow-to-fast", "fast-to-slow", "both"), default="slow-to-fast", group=CHOICE,
                help="Which of the two comes first [slow-to-fast]."),
-        option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, the better [auto]."),
+        option("--adapter", metavar="NAME", default="auto", group=CHOICE,
+               help="linear, conv3x3, bottleneck, fused, ...; conv3x3?resize=before; the best of several [auto]."),
         option("--rank", metavar="NAME", default="cka", group=CHOICE, help="How candidates are ordered [cka]."),
         option("--min-share", type=Share(), default=0.1, metavar="Q", group=CHOICE,
                help="Of the MACs, from each parent; less comes last [10%]."),

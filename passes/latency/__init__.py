@@ -1,0 +1,106 @@
+"""The pass `latency`: how long every candidate will take, predicted from one profile of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..base import Pass
+from ..candidates import Candidates
+from ..plan import Plan
+from ..values import Cuts
+
+if TYPE_CHECKING:
+    from .profile import Store
+
+
+@dataclass(frozen=True)
+class Latency(Pass):
+    """Fills the latency of models, fragments and candidates, in milliseconds for one image.
+
+    Each model is run once, timed at every cut; a candidate takes what its segments take and its adapter. Adapters are
+    measured too, or told from some that were (see `joints`). backend: "eager", "compile" or "onnxruntime"; device: that
+    of torch, with its number of threads. store: where measurements are kept, None to take them all anew.
+    progress: called with (done, total) models.
+
+    Raises:
+        InputError: an unknown backend, or one that cannot run a model.
+    """
+
+    name: ClassVar[str] = "latency"
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates")
+    adds: ClassVar[tuple[str, ...]] = ("candidates",)
+
+    backend: str = "eager"
+    device: str = "cpu"
+    store: Store | None = field(default=None, compare=False)
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def __call__(self, plan: Plan) -> Plan:
+        from .backends import check_backend
+        from .profile import profile
+
+        check_backend(self.backend)
+        segments, eager = [], []
+        for done, (graph, model, cuts) in enumerate(zip(plan.graphs, plan.models, plan.cuts, strict=True), start=1):
+            names = [cut.node for cut in cuts.cuts]
+            for backend, found in ((self.backend, segments), ("eager", eager)):
+                found.append(
+                    profile(graph, model.input.size, names, backend=backend, device=self.device, store=self.store)
+                )
+            if self.progress:
+                self.progress(done, len(plan.graphs))
+        wholes = [float(s.sum()) for s in segments]
+        speed = np.array([b.sum() / e.sum() for b, e in zip(segments, eager, strict=True)])
+        before = [np.cumsum(s)[:-1] for s in segments]
+        assert plan.candidates is not None
+        return replace(
+            plan,
+            cuts=tuple(_timed(c, b, w) for c, b, w in zip(plan.cuts, before, wholes, strict=True)),
+            prices=tuple(replace(p, latency_ms=w) for p, w in zip(plan.prices, wholes, strict=True)),
+            candidates=self._candidates(plan, plan.candidates, before, wholes, speed),
+        )
+
+    def _candidates(
+        self, plan: Plan, table: Candidates, before: list[np.ndarray], wholes: list[float], speed: np.ndarray
+    ) -> Candidates:
+        """speed: of each model, how much of its time in eager mode the backend takes; adapters take as much."""
+        from .joints import joint_times
+
+        latency = np.zeros(len(table))
+        for model, (times, whole) in enumerate(zip(before, wholes, strict=True)):
+            ahead, behind = table.front_model == model, table.back_model == model
+            latency[ahead] += times[table.front_cut[ahead]]
+            latency[behind] += whole - times[table.back_cut[behind]]
+        values = [[cut.value for cut in cuts.cuts] for cuts in plan.cuts]
+        for index, name in enumerate(table.adapters):
+            rows = np.flatnonzero(table.adapter == index)
+            ends = [
+                (values[a][i], values[b][j])
+                for a, i, b, j in zip(
+                    *(c[rows] for c in (table.front_model, table.front_cut, table.back_model, table.back_cut)),
+                    strict=True,
+                )
+            ]
+            if not ends:
+                continue
+            joints = {joint: i for i, joint in enumerate(dict.fromkeys(ends))}
+            times = joint_times(name, list(joints), device=self.device, store=self.store)
+            share = (speed[table.front_model[rows]] + speed[table.back_model[rows]]) / 2
+            latency[rows] += times[[joints[joint] for joint in ends]] * share
+        return replace(table, latency_ms=latency)
+
+
+def _timed(cuts: Cuts, before: np.ndarray, whole: float) -> Cuts:
+    timed = (
+        replace(
+            cut,
+            before=cut.before and replace(cut.before, latency_ms=float(ms)),
+            after=cut.after and replace(cut.after, latency_ms=whole - float(ms)),
+        )
+        for cut, ms in zip(cuts.cuts, before, strict=True)
+    )
+    return replace(cuts, cuts=tuple(timed))

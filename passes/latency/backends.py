@@ -1,0 +1,58 @@
+"""A module as a function from images to outputs, run by one of several backends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..emit.load import load_onnx
+from ..errors import InputError, did_you_mean
+
+BACKENDS = ("eager", "compile", "onnxruntime")
+
+
+def check_backend(backend: str) -> str:
+    """The backend itself.
+
+    Raises:
+        InputError: it is none.
+    """
+    if backend not in BACKENDS:
+        near = did_you_mean(backend, list(BACKENDS))
+        raise InputError(f"'{backend}' is no backend", f"{near} There are {', '.join(BACKENDS)}.".strip())
+    return backend
+
+
+def on_backend(backend: str, module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
+    """The module, ready to run. `onnxruntime` computes on the processor with as many threads as torch.
+
+    Raises:
+        InputError: an unknown backend, or one that cannot take the module.
+    """
+    if check_backend(backend) == "eager":
+        return module
+    try:
+        return torch.compile(module) if backend == "compile" else _exported(module, image)
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"the backend '{backend}' cannot run this network: {reason[0] if reason else type(error).__name__}",
+            "Measure it with --backend eager.",
+        ) from error
+
+
+def _exported(module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
+    with tempfile.TemporaryDirectory(prefix="stitchc-") as folder:
+        path = Path(folder) / "model.onnx"
+        with contextlib.redirect_stdout(io.StringIO()):  # the exporter tells of its progress
+            torch.onnx.export(
+                module.eval(), (image,), path, input_names=["input"], output_names=["output"], dynamo=True,
+                external_data=False,
+            )  # fmt: skip
+        return load_onnx(path)

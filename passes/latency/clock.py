@@ -1,0 +1,99 @@
+"""How long something takes: warmed up until it is stable, the median and the spread of many runs."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+
+_STABLE = 0.03  # two rounds of warm-up whose medians differ by less than this share are alike
+_ROUND = 3  # runs in a round of warm-up
+_WARM_SECONDS, _LEAST_RUNS, _SECONDS = 2.0, 11, 1.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds over `runs` runs: the median, and the range between the quartiles.
+
+    device: by name ("cpu: AMD EPYC 7B13"). threads: of the processor. backend: what ran it.
+    """
+
+    median_ms: float
+    iqr_ms: float
+    runs: int
+    device: str
+    threads: int
+    backend: str = "eager"
+
+
+class Clock:
+    """Marks moments on a device, and says how many milliseconds lie between marks: events on a GPU, which runs on its
+    own; elsewhere the time."""
+
+    def __init__(self, device: str = "cpu"):
+        self.cuda = torch.device(device).type == "cuda"
+
+    def mark(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def between(self, marks: Sequence[Any]) -> list[float]:
+        """Of each mark to the next."""
+        if self.cuda:
+            marks[-1].synchronize()
+            return [a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False)]
+        return [1e3 * (b - a) for a, b in zip(marks, marks[1:], strict=False)]
+
+
+def samples(run: Callable[[], Sequence[Any]], clock: Clock, seconds: float = _SECONDS) -> list[list[float]]:
+    """Milliseconds between the marks that each run returns, run after run, once they are stable."""
+    last, begun = float("inf"), time.perf_counter()
+    while True:
+        now = median(sum(clock.between(run())) for _ in range(_ROUND))
+        if abs(now - last) <= _STABLE * now or time.perf_counter() - begun > _WARM_SECONDS:
+            break
+        last = now
+    found: list[list[float]] = []
+    begun = time.perf_counter()
+    while len(found) < _LEAST_RUNS or time.perf_counter() - begun < seconds:
+        found.append(clock.between(run()))
+    return found
+
+
+def measure(
+    network: Callable[[Any], Any], image: Any, *, device: str = "cpu", backend: str = "eager", seconds: float = _SECONDS
+) -> Timing:
+    """How long a network takes for one image."""
+    clock = Clock(device)
+
+    def run() -> list[Any]:
+        start = clock.mark()
+        network(image)
+        return [start, clock.mark()]
+
+    with torch.inference_mode():
+        found = [sum(row) for row in samples(run, clock, seconds)]
+    low, _, high = quantiles(found, n=4)
+    return Timing(median(found), high - low, len(found), device_name(device), torch.get_num_threads(), backend)
+
+
+def device_name(device: str = "cpu") -> str:
+    """A device as a person knows it."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    if kind != "cpu":
+        return kind
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"cpu: {named or platform.processor() or platform.machine()}"

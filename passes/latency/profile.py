@@ -1,0 +1,81 @@
+"""One profile of a network: how long the segments between its cuts take, each run timed at every cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.fx import Graph, GraphModule, Node
+
+from .backends import on_backend
+from .clock import Clock, device_name, measure, samples
+
+
+class Store(Protocol):
+    """Where measurements are kept: bytes by a key that is the hash of all that they depend on."""
+
+    def read(self, key: str) -> bytes | None: ...
+
+    def write(self, key: str, content: bytes) -> None: ...
+
+
+def profile(
+    graph: GraphModule, size: Sequence[int], cuts: Sequence[str], *, backend: str, device: str, store: Store | None
+) -> np.ndarray:
+    """Milliseconds of each segment, for one image: float64 [cuts + 1]. Their sum is what the whole takes.
+
+    The segments are timed in eager mode; another backend takes the same shares of its own time for the whole.
+    """
+    subject = f"{graph} {list(size)} {list(cuts)}"
+    return np.array(
+        kept(store, subject, backend, device, lambda: _profile(graph, size, cuts, backend, device).tolist())
+    )
+
+
+def kept(store: Store | None, subject: str, backend: str, device: str, take: Callable[[], list[float]]) -> list[float]:
+    """Numbers that were measured before under the same conditions on the same subject, or are now."""
+    conditions = [subject, device_name(device), torch.get_num_threads(), backend, torch.__version__]
+    key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
+    known = store.read(key) if store else None
+    if known is not None:
+        return json.loads(known)
+    numbers = take()
+    if store:
+        store.write(key, json.dumps(numbers).encode())
+    return numbers
+
+
+def _profile(graph: GraphModule, size: Sequence[int], cuts: Sequence[str], backend: str, device: str) -> np.ndarray:
+    clock, marks = Clock(device), []
+    stamped = _stamped(graph, cuts, lambda: marks.append(clock.mark())).to(device)
+    image = torch.zeros(1, *size, device=device)
+
+    def run() -> list[Any]:
+        marks[:] = [clock.mark()]
+        stamped(image)
+        marks.append(clock.mark())
+        return list(marks)
+
+    with torch.inference_mode():
+        found = np.array(samples(run, clock))
+    segments = np.median(found, axis=0)
+    # The medians of parts do not add up to the median of the whole.
+    whole = float(np.median(found.sum(axis=1)))
+    if backend != "eager":
+        whole = measure(on_backend(backend, graph, image), image, device=device, backend=backend).median_ms
+    return segments * (whole / segments.sum())
+
+
+def _stamped(graph: GraphModule, cuts: Sequence[str], stamp: Callable[[], None]) -> GraphModule:
+    """The graph, sharing its weights, with a call of `stamp` after each cut."""
+    copy, wanted = Graph(), set(cuts)
+    made: dict[Node, Node] = {}
+    for node in graph.graph.nodes:
+        made[node] = copy.node_copy(node, made.__getitem__)
+        if node.name in wanted:
+            copy.call_function(stamp)
+    return GraphModule(graph, copy).eval()
