@@ -11,8 +11,9 @@ from torch import nn
 
 import stitchc
 from stitchc import recipe
-from stitchc.passes.errors import DataError, InputError, OutputError
+from stitchc.passes.errors import DataError, Diverged, InputError, OutputError
 from stitchc.passes.model import InputSpec, Model, TensorImages
+from stitchc.progress import Silent
 
 SIDE, CLASSES, COUNT = 8, 3, 48
 
@@ -64,7 +65,7 @@ class Stopped(Exception):
     pass
 
 
-class StopAfter(stitchc.progress.Silent):
+class StopAfter(Silent):
     """Stands for a process that dies: raises after so many updates of the training."""
 
     def __init__(self, steps: int):
@@ -224,6 +225,13 @@ def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_p
 def test_a_parent_that_cannot_be_found_is_named(hybrid, images, tmp_path):
     with pytest.raises(InputError, match="does not say where its parent wide came from"):
         stitchc.tune(hybrid, images, distill="front", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_diverges_says_so_and_leaves_nothing(hybrid, images, tmp_path):
+    with pytest.raises(Diverged, match="the loss became") as refused:
+        stitchc.tune(hybrid, images, train="all", optimizer="sgd", lr=1e12, epochs=5, batch=16, out=tmp_path / "out")
+    assert "--lr" in refused.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
