@@ -28,13 +28,17 @@ def compile(
     *,
     budget: Budget | None = None,
     metric: str | None = None,
+    backend: str = "eager",
     data: str | Images | None = None,
     evaluate: str | Images | None = None,
     out: str | Path | None = None,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
+    chain: bool = False,
+    recalibrate: bool = False,
     heal: str = "back",
     heal_layers: int | None = None,
+    heal_sweeps: int = 2,
     heal_target: str = "back",
     rank: str = "cka",
     min_share: float = 0.1,
@@ -57,12 +61,15 @@ def compile(
     """Stitches the front of one model to the back of another within a budget, and writes the artifact to `out`.
 
     a, b: models by their words (interface.md), or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
-    `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
+    `metric`, or ["params=12M", "size=2MiB"]; None for no limit. backend: what latency is measured with, where a budget
+    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
-    either, a is the front and b the back. heal: what is repaired in closed form once the adapter is fitted: "back",
-    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. max_memory: bytes that
-    comparing may take beside the models. frontend: "record", "export", or "auto" for the first that works. dry_run:
+    either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
+    of them a scale step over a gap of several stages. heal: what is repaired in closed form once the adapter is fitted:
+    "back", "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_sweeps, heal_target: see the pass.
+    recalibrate: estimate the back's BatchNorms anew, after that. max_memory: bytes that comparing may take beside the
+    models, and that healing keeps in memory. frontend: "record", "export", or "auto" for the first that works. dry_run:
     stop once the candidates are ranked, and write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
@@ -78,9 +85,10 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "heal": heal,
-        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "min_share": min_share,
-        "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
+        "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "chain": chain or None, "heal": heal,
+        "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
+        "recalibrate": recalibrate or None, "rank": rank,
+        "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
@@ -97,7 +105,7 @@ def compile(
             analysis(
                 limits,
                 direction=chosen or direction,
-                adapter=adapter,
+                adapter=_chained(adapter) if chain else adapter,
                 rank=rank,
                 min_share=min_share,
                 frontend=frontend,
@@ -105,14 +113,19 @@ def compile(
                 max_memory=max_memory,
                 front=front,
                 back=back,
+                latency=backend if asks_latency(limits, metric) else None,
                 progress=watcher,
             ),
             callback=watcher,
         )(plan)
         if dry_run:
             return plan
-        healing = {"heal": heal, "heal_layers": heal_layers, "heal_target": heal_target}
-        plan = Pipeline(synthesis(folder, healing, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
+        healing = {
+            "heal": heal, "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
+            "max_memory": max_memory,
+        }  # fmt: skip
+        passes = synthesis(folder, healing, recalibrate=recalibrate, onnx=onnx, opset=opset, progress=watcher)
+        plan = Pipeline(passes, callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
@@ -132,11 +145,13 @@ def analysis(
     back: str | int | None = None,
     rule: str = "single-tensor",
     frontend: str = "auto",
+    latency: str | None = None,
     progress: Progress,
 ) -> list[Pass]:
-    """The passes from models to ranked candidates. similarity: the metric, None to do without."""
+    """The passes from models to ranked candidates. similarity: the metric, None to do without. latency: the backend to
+    time networks with, None to time none."""
     from .cache import Store
-    from .passes import Cost, Partition, Select, Similarity, Trace
+    from .passes import Cost, Latency, Partition, Select, Shortlist, Similarity, Trace
 
     compare = Similarity(
         metric=similarity or "",
@@ -150,22 +165,38 @@ def analysis(
         Partition(rule=rule),
         Cost(adapters=(adapter,), direction=direction),
         *([compare] if similarity else []),
+        *([Latency(backend=latency, store=Store("latency"), progress=progress.update)] if latency else []),
         Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
+        *([Shortlist(backend=latency, progress=progress.update)] if latency else []),
     ]
 
 
-def synthesis(folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+def synthesis(
+    folder: Path,
+    healing: Mapping[str, Any],
+    *,
+    recalibrate: bool = False,
+    onnx: bool,
+    opset: int | None,
+    progress: Progress,
+) -> list[Pass]:
     """The passes from the chosen candidate to verified files in `folder`. healing: the options of the pass `heal`."""
-    from .passes import Codegen, ExportOnnx, Fit, Heal, Stitch, Verify
+    from .passes import Codegen, ExportOnnx, Fit, Heal, Recalibrate, Stitch, Verify
 
     return [
         Stitch(),
         Fit(progress=progress.update),
         Heal(**healing, progress=progress.update),
+        *([Recalibrate(progress=progress.update)] if recalibrate else []),
         Codegen(folder=folder),
         *([ExportOnnx(opset=opset)] if onnx else []),
         Verify(),
     ]
+
+
+def _chained(adapter: str) -> str:
+    """The words of an adapter that joins by a chain."""
+    return adapter if "chain=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}chain=yes"
 
 
 @contextmanager
@@ -196,6 +227,11 @@ def read_budget(budget: Budget | None, metric: str | None) -> tuple[Limit, ...]:
     if isinstance(budget, Mapping):
         return as_limits(budget)
     return tuple(parse_budget([budget] if isinstance(budget, str) else budget, metric).values())
+
+
+def asks_latency(limits: Iterable[Limit], metric: str | None) -> bool:
+    """Whether anything asks for latency, which has to be measured."""
+    return metric == "latency" or any(limit.metric == "latency" for limit in limits)
 
 
 def budget_words(limits: Iterable[Limit]) -> list[str]:

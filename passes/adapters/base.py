@@ -85,6 +85,7 @@ class Adapter(nn.Module):
     ridge: float | None = None  # the penalty to fit with; None for the best on held-out images; 0 for the pseudoinverse
     preactivation: bool = False  # whether to aim at what the ReLU that makes the back's value reads, where one does
     exact: bool = True  # whether, once loaded, `forward` is the linear map and nothing else
+    matrix: Tensor  # of a kind that folds: [the back's channels, the front's]
     observes: bool = False  # whether `observe` must see the images before `design` can be asked
 
     def __init__(self, kind: Kind, front: Value, back: Value):

@@ -6,6 +6,7 @@ from torch.fx import GraphModule
 
 from .batch import localise
 from .constants import fold_constants, place_constants
+from .drops import restore_drops
 from .program import Program
 from .simplify import drop_identities, drop_writes, nest_concatenations, restore_layers
 
@@ -13,6 +14,7 @@ from .simplify import drop_identities, drop_writes, nest_concatenations, restore
 def prepare(graph_module: GraphModule) -> Program:
     """The program of a graph, rewritten so that it reads well: what does nothing dropped, layers for their parts."""
     program = Program.of(graph_module)
+    restore_drops(program)
     drop_identities(program)
     fold_constants(program)
     restore_layers(program)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 
+from ..drops import DROPOUTS, DropPath
 from ..graph import VIEWS, target_name, writes_in_place
 
 
@@ -63,6 +64,11 @@ def writes(node: Node, leaves: dict[str, nn.Module]) -> bool:
     return writes_in_place(node)
 
 
+def drops(node: Node, leaves: dict[str, nn.Module]) -> bool:
+    """Whether the node returns its argument itself outside training."""
+    return node.op == "call_module" and isinstance(leaves[str(node.target)], (*DROPOUTS, DropPath))
+
+
 class Memory:
     """Which values lie in the same memory, and who writes there."""
 
@@ -73,7 +79,7 @@ class Memory:
         for node in program.graph.nodes:
             inputs = node.all_input_nodes
             write = bool(inputs) and writes(node, program.leaves)
-            shares = inputs and (write or target_name(node).rpartition(".")[2] in VIEWS)
+            shares = inputs and (write or target_name(node).rpartition(".")[2] in VIEWS or drops(node, program.leaves))
             self.root[node] = self.root[inputs[0]] if shares else node
             if write:
                 self.writers.setdefault(self.root[node], []).append(node)

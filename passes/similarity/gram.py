@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
@@ -71,7 +72,7 @@ def whole(taken: Gram) -> tuple[Tensor, Tensor]:
 
 
 def _gram_here(features: Tensor) -> Gram:
-    matrix = features @ features.T
+    matrix = _square(features)
     energy = matrix.diagonal().sum(dtype=torch.float64)
     spread = energy - matrix.sum(dtype=torch.float64) / len(features)
     if not math.isfinite(spread):  # squares may overflow float32 where the values do not
@@ -79,9 +80,15 @@ def _gram_here(features: Tensor) -> Gram:
             return Gram(matrix, energy, torch.ones(()))
         return _gram_here(features.double())
     if spread < _MEAN_DOMINATES * energy:
-        features = features - features.mean(dim=0)
-        matrix = features @ features.T
+        matrix = _square(features - features.mean(dim=0))
     return Gram(matrix.double(), energy, torch.ones(()))
+
+
+def _square(features: Tensor) -> Tensor:
+    """The product with the transpose; NumPy knows that it is symmetric and computes half of it, torch all."""
+    array = features.numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # who asked looks whether it is finite
+        return torch.from_numpy(array @ array.T)
 
 
 def _gram_there(features: Tensor) -> Gram:

@@ -1,22 +1,27 @@
-"""A private copy of a graph that runs faster and has the same values at its cuts, up to rounding."""
+"""A private copy of a graph that runs faster and has the same values at its cuts, up to rounding.
+
+A value at a cut is there when its node has run, not for long after: what reads it may overwrite it.
+"""
 
 from __future__ import annotations
 
 import copy
+import operator
 from collections import Counter
 from collections.abc import Collection
 
 import torch
 from torch import nn
 from torch.fx import GraphModule, Node
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from ..graph import by_name, target_name
+from ..graph import by_name, is_tensor, target_name
 
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _FUSED = {
-    (nn.Conv1d, nn.BatchNorm1d): fuse_conv_bn_eval,
-    (nn.Conv2d, nn.BatchNorm2d): fuse_conv_bn_eval,
-    (nn.Conv3d, nn.BatchNorm3d): fuse_conv_bn_eval,
+    **dict.fromkeys(zip(_CONVOLUTIONS, _NORMS, strict=True), fuse_conv_bn_eval),
     (nn.Linear, nn.BatchNorm1d): fuse_linear_bn_eval,
 }
 
@@ -27,6 +32,7 @@ def for_comparison(graph: GraphModule, cuts: Collection[str]) -> GraphModule:
     private = copy.deepcopy(graph)
     _cut_off(private, cuts)
     _fold_batch_norm(private, cuts)
+    _overwrite(private)
     _allow_any_strides(private)
     private.to(memory_format=torch.channels_last)
     private.recompile()
@@ -67,6 +73,35 @@ def _only_input(node: Node) -> Node | None:
         return None
     before = node.all_input_nodes[0]
     return before if before.op == "call_module" and len(before.all_input_nodes) == 1 else None
+
+
+def _overwrite(graph: GraphModule) -> None:
+    """ReLUs and sums whose argument nobody else reads take its memory: fresh memory costs as much as the arithmetic."""
+    fresh = {n for n in graph.graph.nodes if _allocates(graph, n) and len(n.users) == 1}
+    for node in graph.graph.nodes:
+        if not node.args or node.args[0] not in fresh:
+            continue
+        if _is_relu(graph, node):
+            node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, node.args[:1], {}
+        elif node.target is operator.add and _shape(node) == _shape(node.args[0]) != ():
+            node.target = operator.iadd
+
+
+def _is_relu(graph: GraphModule, node: Node) -> bool:
+    if node.op == "call_module":
+        return type(graph.get_submodule(str(node.target))) is nn.ReLU
+    return node.target in (functional.relu, torch.relu)
+
+
+def _allocates(graph: GraphModule, node: Node) -> bool:
+    """Whether the node's value lies in memory of its own, as far as is known."""
+    if node.op == "call_module":
+        return isinstance(graph.get_submodule(str(node.target)), _CONVOLUTIONS + _NORMS)
+    return node.target in (operator.add, operator.iadd, torch.add) and is_tensor(node)
+
+
+def _shape(node: object) -> tuple:
+    return node.meta.get("shape", ()) if isinstance(node, Node) else ()
 
 
 def _put(graph: GraphModule, path: str, module: nn.Module) -> None:

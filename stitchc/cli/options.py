@@ -16,27 +16,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 BUDGET = "Budget"
 CHOICE = "Choice of a stitch"
+HEALING = "Healing"
 IMAGES = "Images"
 MODELS = "Models"
-METRICS = ("params", "macs", "flops", "size")
+METRICS = ("params", "macs", "flops", "latency", "memory", "size")
 
 _MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
 
 
 class Metric(Name):
-    """A metric that candidates are priced in; one that is known but not priced yet is told apart from a typo."""
+    """A metric that candidates are priced in."""
 
     name = "metric"
 
     def __init__(self) -> None:
         super().__init__(*METRICS)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from ..passes.budget import METRICS as KNOWN
-
-        if value in KNOWN and value not in self.names:
-            raise click.BadParameter(f"{value} is not counted yet", ctx, param)
-        return super().convert(value, param, ctx)
 
 
 class Share(click.ParamType):
@@ -82,9 +76,13 @@ def budget(command: F) -> F:
     command = option(
         "--metric", type=Metric(), default="flops", group=BUDGET, help="Of a budget that names none [flops]."
     )(command)
+    command = option(
+        "--backend", type=Name("eager", "compile", "onnxruntime"), default="eager", group=BUDGET,
+        help="What latency is measured with [eager].",
+    )(command)  # fmt: skip
     return option(
         "--budget", multiple=True, metavar="[METRIC=]Q", group=BUDGET,
-        help="At most this: 12M, 60% (of the larger model), size=2MiB. Repeatable.",
+        help="At most this: 12M, 60% (of the larger model), latency=5ms. Repeatable.",
     )(command)  # fmt: skip
 
 
@@ -92,7 +90,8 @@ def ranking(command: F) -> F:
     for decorate in reversed([
         option("--direction", type=Name("slow-to-fast", "fast-to-slow", "both"), default="slow-to-fast", group=CHOICE,
                help="Which of the two comes first [slow-to-fast]."),
-        option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, the better [auto]."),
+        option("--adapter", metavar="NAME", default="auto", group=CHOICE,
+               help="linear, conv3x3, bottleneck, fused, ...; conv3x3?resize=before; the best of several [auto]."),
         option("--rank", metavar="NAME", default="cka", group=CHOICE, help="How candidates are ordered [cka]."),
         option("--min-share", type=Share(), default=0.1, metavar="Q", group=CHOICE,
                help="Of the MACs, from each parent; less comes last [10%]."),
@@ -121,6 +120,21 @@ def probe_images(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def healing(command: F) -> F:
+    for decorate in reversed([
+        option("--heal", type=Name("none", "adapter", "back", "all"), default="back", group=HEALING,
+               help="Refit this toward the parents' values; never on noise [back]."),
+        option("--heal-layers", type=click.IntRange(min=1), metavar="N", group=HEALING,
+               help="Blocks behind the seam to heal [all]."),
+        option("--heal-sweeps", type=click.IntRange(1, 8), default=2, metavar="N", group=HEALING,
+               help="1: closed form; each more: a Gauss-Newton step a block [2]."),
+        option("--heal-target", type=Name("back", "front", "both"), default="back", group=HEALING,
+               help="Whose logits the classifier follows [back]."),
+    ]):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
 def arch(command: F) -> F:
     return option("--arch", metavar="NAME", group=MODELS, help="Of a checkpoint that does not name its own.")(command)
 
@@ -133,7 +147,7 @@ def frontend(command: F) -> F:
 
 
 def read_budget(given: dict[str, Any]) -> dict[str, Limit]:
-    """Takes `budget` and `metric` out of a verb's options and reads them, before anything slow begins."""
+    """Takes `budget` out of a verb's options and reads it, before anything slow begins."""
     from ..passes.budget import parse_budget
 
-    return parse_budget(given.pop("budget"), given.pop("metric"))
+    return parse_budget(given.pop("budget"), given["metric"])
