@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .emit.codegen import Codegen
     from .emit.onnx import ExportOnnx
     from .fit import Fit
-    from .latency import Latency
-    from .latency.shortlist import Shortlist
     from .heal import Heal
     from .healing.record import HealedBlock, Healing
+    from .latency import Latency
+    from .latency.shortlist import Shortlist
     from .model import Images, InputSpec, Model, TensorImages
     from .partition import Partition
     from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Timed, Verified
@@ -46,10 +46,8 @@ _HOME = {
     "HealedBlock": "healing.record",
     "Healing": "healing.record",
     "Images": "model",
-    "Latency": "latency",
-    "Shortlist": "latency.shortlist",
-    "Timed": "plan",
     "InputSpec": "model",
+    "Latency": "latency",
     "Model": "model",
     "PairSimilarity": "plan",
     "Partition": "partition",
@@ -60,9 +58,11 @@ _HOME = {
     "Recalibrate": "recalibrate",
     "Rejected": "values",
     "Select": "select",
+    "Shortlist": "latency.shortlist",
     "Similarity": "similarity",
     "Stitch": "stitch",
     "TensorImages": "model",
+    "Timed": "plan",
     "Trace": "trace.trace",
     "Value": "values",
     "Verified": "plan",

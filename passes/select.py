@@ -66,6 +66,8 @@ class Select(Pass):
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
 
         eligible = self._eligible(plan, table)
+        if "latency" in limits and np.isnan(table.latency_ms).all():
+            raise PipelineError("a budget of latency needs the pass 'latency' before 'select'")
         within = {metric: table.metric(metric) <= limit for metric, limit in limits.items()}
         feasible = np.logical_and.reduce([eligible, *within.values()])
         if not feasible.any():
@@ -238,7 +240,7 @@ def _infeasible(
         others = np.logical_and.reduce([eligible, *(rows for m, rows in within.items() if m != metric)])
         rows = _order(table, np.flatnonzero(others if others.any() else eligible))
         least[metric] = int(rows[np.argmin(table.metric(metric)[rows])])
-    nearest = {metric: int(table.metric(metric)[row]) for metric, row in least.items()}
+    nearest = {metric: table.metric(metric)[row].item() for metric, row in least.items()}
     alone = [metric for metric, rows in within.items() if not (rows & eligible).any()]
 
     asked = " and ".join(f"{format_quantity(limit, m)}" for m, limit in limits.items())
@@ -252,8 +254,13 @@ def _infeasible(
         message += (
             f"; the least{scope} is {format_quantity(nearest[metric], metric)} ({_told(plan, table[least[metric]])})"
         )
-    reachable = " or ".join(f"{metric}={nearest[metric]}" for metric in alone or limits)
+    reachable = " or ".join(f"{metric}={_above(nearest[metric], metric)}" for metric in alone or limits)
     return Infeasible(message, f"Raise the budget to {reachable} at least, or give other models or cuts.", nearest)
+
+
+def _above(value: float, metric: str) -> str:
+    """A quantity that a budget can be raised to; a measured one with a little room."""
+    return f"{value * 1.01:.3g}ms" if metric == "latency" else str(value)
 
 
 def _told(plan: Plan, candidate: Candidate) -> str:

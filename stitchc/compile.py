@@ -28,6 +28,7 @@ def compile(
     *,
     budget: Budget | None = None,
     metric: str | None = None,
+    backend: str = "eager",
     data: str | Images | None = None,
     evaluate: str | Images | None = None,
     out: str | Path | None = None,
@@ -60,7 +61,8 @@ def compile(
     """Stitches the front of one model to the back of another within a budget, and writes the artifact to `out`.
 
     a, b: models by their words (interface.md), or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
-    `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
+    `metric`, or ["params=12M", "size=2MiB"]; None for no limit. backend: what latency is measured with, where a budget
+    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
@@ -83,7 +85,7 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "chain": chain or None, "heal": heal,
+        "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "chain": chain or None, "heal": heal,
         "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
         "recalibrate": recalibrate or None, "rank": rank,
         "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
@@ -111,6 +113,7 @@ def compile(
                 max_memory=max_memory,
                 front=front,
                 back=back,
+                latency=backend if asks_latency(limits, metric) else None,
                 progress=watcher,
             ),
             callback=watcher,
@@ -142,11 +145,13 @@ def analysis(
     back: str | int | None = None,
     rule: str = "single-tensor",
     frontend: str = "auto",
+    latency: str | None = None,
     progress: Progress,
 ) -> list[Pass]:
-    """The passes from models to ranked candidates. similarity: the metric, None to do without."""
+    """The passes from models to ranked candidates. similarity: the metric, None to do without. latency: the backend to
+    time networks with, None to time none."""
     from .cache import Store
-    from .passes import Cost, Partition, Select, Similarity, Trace
+    from .passes import Cost, Latency, Partition, Select, Shortlist, Similarity, Trace
 
     compare = Similarity(
         metric=similarity or "",
@@ -160,7 +165,9 @@ def analysis(
         Partition(rule=rule),
         Cost(adapters=(adapter,), direction=direction),
         *([compare] if similarity else []),
+        *([Latency(backend=latency, store=Store("latency"), progress=progress.update)] if latency else []),
         Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
+        *([Shortlist(backend=latency, progress=progress.update)] if latency else []),
     ]
 
 
@@ -220,6 +227,11 @@ def read_budget(budget: Budget | None, metric: str | None) -> tuple[Limit, ...]:
     if isinstance(budget, Mapping):
         return as_limits(budget)
     return tuple(parse_budget([budget] if isinstance(budget, str) else budget, metric).values())
+
+
+def asks_latency(limits: Iterable[Limit], metric: str | None) -> bool:
+    """Whether anything asks for latency, which has to be measured."""
+    return metric == "latency" or any(limit.metric == "latency" for limit in limits)
 
 
 def budget_words(limits: Iterable[Limit]) -> list[str]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .evaluate import Accuracy
     from .passes.candidates import Candidate
+    from .passes.cost.conventions import Table
+    from .passes.cost.stages import Stage
+    from .passes.latency.clock import Timing
     from .passes.healing import Healing
     from .passes.model import Model
     from .passes.plan import Plan, Verified
@@ -62,17 +65,42 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
             document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
+    document["timed"] = [asdict(timed) for timed in plan.timed]
     return document | {"notes": notes(plan)}
 
 
-def cost_document(model: Model, price: Price, uncounted: Mapping[str, int]) -> dict[str, Any]:
-    """`stitchc cost --json`."""
+def pareto_record(plan: Plan, axes: Sequence[str], rows: Sequence[int], knee: int | None) -> dict[str, Any]:
+    """The key `pareto` of a comparison: the candidates of the front, best first in the first metric."""
+    assert plan.candidates is not None
     return {
+        "metrics": list(axes),
+        "candidates": [candidate_record(plan, plan.candidates[row]) | {"knee": row == knee} for row in rows],
+    }
+
+
+def cost_document(
+    model: Model,
+    price: Price,
+    uncounted: Mapping[str, int],
+    *,
+    stages: Sequence[Stage] = (),
+    timing: Timing | None = None,
+    conventions: tuple[Table, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """`stitchc cost --json`."""
+    document = {
         "schema": SCHEMA,
         "model": {"name": model.name, "source": model.source},
         "cost": price.as_dict(),
         "uncounted": dict(uncounted),
+        "stages": [asdict(stage) for stage in stages],
+        "latency": asdict(timing) if timing else None,
     }
+    if conventions:
+        table, why = conventions
+        totals = {name: sum(kinds.values()) for name, kinds in table.items()}
+        document["conventions"] = {"totals": totals, "kinds": {n: dict(k) for n, k in table.items()}, "why": list(why)}
+    return document
 
 
 def eval_document(model: str, accuracy: Accuracy) -> dict[str, Any]:
@@ -113,6 +141,7 @@ def plan_document(
         "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
         "healing": _healing(plan.healing) if plan.healing else None,
+        "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(plan.verified) if plan.verified else None,
         "seed": plan.seed,
         "notes": notes(plan),
@@ -193,6 +222,8 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
         "macs": price.macs if price else None,
         "flops": price.flops if price else None,
         "size_bytes": price.size_bytes if price else None,
+        "memory_bytes": price.memory_bytes if price else None,
+        "latency_ms": price.latency_ms if price else None,
         "accuracy": measured.top1 if measured else model.accuracy,
         "accuracy_on": measured.data if measured else ("its own record" if model.accuracy is not None else None),
     }

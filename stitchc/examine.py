@@ -10,6 +10,9 @@ from .subjects import PROBE_IMAGES, arch_for, model_of, probe
 
 if TYPE_CHECKING:
     from .compile import Budget
+    from .passes.cost.conventions import Table
+    from .passes.cost.stages import Stage
+    from .passes.latency.clock import Timing
     from .passes.base import Pass
     from .passes.model import Images, Model
     from .passes.plan import Plan
@@ -46,13 +49,60 @@ def cost(
     trust_pickle: bool = False,
     arch: str | None = None,
     frontend: str = "auto",
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """What a model or an artifact takes: `plan.prices[0]`, and in `plan.uncounted[0]` the operators without a formula.
 
-    An artifact is measured on its generated code, not read from its plan.
+    An artifact is measured on its generated code, not read from its plan. `stages`, `counted_by_conventions` and
+    `timing` say more of the plan.
+
+    Raises:
+        ModelError: the model cannot be found, loaded or traced, or with `strict`, an operator has no formula.
     """
-    return inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, frontend=frontend, progress=progress)
+    plan = inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, frontend=frontend, progress=progress)
+    if strict and plan.uncounted[0]:
+        from .passes.errors import ModelError
+
+        listed = ", ".join(f"{name} ({times})" for name, times in sorted(plan.uncounted[0].items()))
+        raise ModelError(
+            f"{plan.models[0].name} calls operators that have no formula: {listed}",
+            "Without --strict they are counted as nothing and listed.",
+        )
+    return plan
+
+
+def stages(plan: Plan, depth: int = 1) -> list[Stage]:
+    """What each module of the plan's first model takes, `depth` names deep."""
+    from .passes.cost.stages import stages
+
+    return stages(plan.graphs[0], plan.models[0].input.size, depth)
+
+
+def counted_by_conventions(plan: Plan) -> tuple[Table, list[str]]:
+    """What thop and fvcore count of the plan's first model beside our own, by kind, and why they differ."""
+    from .passes.cost.conventions import conventions, reasons
+
+    table = conventions(plan.graphs[0], plan.models[0].input.size)
+    return table, reasons(table)
+
+
+def timing(plan: Plan, backend: str = "eager", device: str = "cpu") -> Timing:
+    """How long the plan's first model takes for one image: measured, not predicted.
+
+    Raises:
+        InputError: an unknown backend, or one that cannot run it.
+    """
+    import torch
+
+    from .passes.latency.backends import on_backend
+    from .passes.latency.clock import measure
+
+    model = plan.models[0]
+    assert model.module is not None
+    image = torch.zeros(1, *model.input.size, device=device)
+    run = on_backend(backend, model.module.to(device).eval(), image)
+    return measure(run, image, device=device, backend=backend)
 
 
 def compare(
@@ -62,6 +112,7 @@ def compare(
     *,
     budget: Budget | None = None,
     metric: str | None = None,
+    backend: str = "eager",
     direction: str = "slow-to-fast",
     adapter: str = "auto",
     rank: str = "cka",
@@ -80,13 +131,13 @@ def compare(
     """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
     data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
-    max_memory: bytes that comparing may take beside the models. confidence: of an interval around each similarity,
+    backend: what latency is measured with, where a budget or `metric` asks for it. max_memory: bytes that comparing may take beside the models. confidence: of an interval around each similarity,
     0.95 for one; None for none.
 
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """
-    from .compile import analysis, read_budget
+    from .compile import analysis, asks_latency, read_budget
     from .passes.plan import Plan
 
     watcher = progress or Silent()
@@ -108,6 +159,7 @@ def compare(
         confidence=confidence,
         rule=rule,
         frontend=frontend,
+        latency=backend if asks_latency(limits, metric) else None,
         progress=watcher,
     )
     return _run(passes, plan, watcher)

@@ -15,7 +15,7 @@ SCHEMA = 1
 #: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
-    "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "chain", "heal", "heal_layers",
+    "a", "b", "budget", "metric", "backend", "data", "evaluate", "direction", "adapter", "chain", "heal", "heal_layers",
     "heal_sweeps", "heal_target", "recalibrate", "rank", "min_share", "similarity", "max_memory", "front", "back",
     "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
 )  # fmt: skip

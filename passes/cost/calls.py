@@ -92,10 +92,8 @@ def _run(device: str, operators: Operators, target: Any, given: list[Any], struc
     if isinstance(target, nn.Module):
         target, stored = copy_on(device, target)
     with operators.following(*tensors, *stored):
-        if isinstance(target, str):
-            value = getattr(args[0], target)(*args[1:], **kwargs)
-        else:
-            value = target(*args, **kwargs)
+        call = getattr(type(args[0]), target) if isinstance(target, str) else target
+        value = call(*args, **kwargs)
     flat, shape = tree_flatten(value)
     shared = {t.untyped_storage()._cdata: i for i, t in reversed(list(enumerate(tensors)))}
     fresh: dict[int, int] = {}

@@ -3,11 +3,11 @@
     macs    ours: convolutions and matrix products, attention's included
     thop    as `thop.profile` (0.1.1): a rule for each layer class of torch.nn itself. Whatever is a function, a method
             or a subclass counts nothing, so neither do attention and the projections of nn.MultiheadAttention.
-            BatchNorm and LayerNorm are 4 a number (2 without scale and shift), adaptive average pooling is (k + 1) for
-            each number of its output where k numbers are averaged, average pooling 1, softmax 3n - 1 for n numbers
+            Norms are 4 a number (2 without scale and shift), adaptive average pooling is (k + 1) for each number of its
+            output where k numbers are averaged, average pooling 1, softmax 3n - 1 for n numbers
     fvcore  as `FlopCountAnalysis` (0.1.5): operators of the traced program. LayerNorm and GroupNorm are 5 a number (4
-            without scale), BatchNorm 2 (1), adaptive average pooling 1 for each number of its input, bilinear resizing 4
-            for each of its output. Fused attention counts nothing
+            without scale), BatchNorm 2 (1), adaptive average pooling 1 for each number of its input, bilinear resizing
+            4 for each of its output. Fused attention counts nothing
 
 All are multiply-adds of one image, whatever their authors call them. None counts biases or element-wise functions.
 """
@@ -57,8 +57,8 @@ def conventions(graph: GraphModule, input_size: Sequence[int]) -> Table:
     return {name: dict(found) for name, found in counter.found.items()}
 
 
-def reasons(graph: GraphModule, table: Table) -> list[str]:
-    """Why the columns of a graph's table differ, a sentence each."""
+def reasons(table: Table) -> list[str]:
+    """Why the columns of a table differ, a sentence each."""
     said = []
     ours, thop, fvcore = (table[name] for name in CONVENTIONS)
     products = [kind for kind in KINDS[:3] if thop.get(kind, 0) < ours.get(kind, 0)]

@@ -28,13 +28,14 @@ from .count import Count
 @dataclass(frozen=True)
 class Peaks:
     """Bytes. whole, before: with the image. after: for each cut, without the image and without the value at the cut.
-    held: for each cut, of the memory that its value lies in, unless that is the image's."""
+    held: for each cut, of the memory that its value lies in, unless that is the image's. live: at each node."""
 
     image: int
     whole: int
     before: np.ndarray
     held: np.ndarray
     after: np.ndarray
+    live: np.ndarray
 
 
 def peaks(count: Count, uses: Mapping[Node, tuple[int, int]], cuts: Sequence[Node]) -> Peaks:
@@ -66,6 +67,7 @@ def peaks(count: Count, uses: Mapping[Node, tuple[int, int]], cuts: Sequence[Nod
         whole=size + int(highest[-1]),
         before=size + highest[at],
         held=np.array([0 if (b := count.lies[n]) == image else count.buffers[b].size_bytes for n in cuts], np.int64),
+        live=size + live[0],
         after=np.array([live[k, p + 1 :].max(initial=0) for k, p in enumerate(at, start=1)], dtype=np.int64),
     )
 

@@ -94,8 +94,8 @@ class Adapters:
         self.entries: dict[tuple[Entry, ...], int] = {}
 
     def __call__(self, kind: int, front: Value, back: Value) -> tuple[int, ...]:
-        """(params, macs, bytes of memory, index of its `entries`, bytes that the back's file has more by it, bytes of the
-        value that the back is given), or `_NONE` six times where it cannot join the two or repeats another."""
+        """(params, macs, bytes of memory, index of its `entries`, bytes that the back's file has more by it, bytes of
+        the value that the back is given), or `_NONE` six times where it cannot join the two or repeats another."""
         key = (kind, front, back)
         if key not in self.said:
             self.said[key] = self._ask(self.kinds[kind], front, back)

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -50,8 +51,8 @@ class Clock:
         """Of each mark to the next."""
         if self.cuda:
             marks[-1].synchronize()
-            return [a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False)]
-        return [1e3 * (b - a) for a, b in zip(marks, marks[1:], strict=False)]
+            return [a.elapsed_time(b) for a, b in pairwise(marks)]
+        return [1e3 * (b - a) for a, b in pairwise(marks)]
 
 
 def samples(run: Callable[[], Sequence[Any]], clock: Clock, seconds: float = _SECONDS) -> list[list[float]]:

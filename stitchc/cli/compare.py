@@ -39,15 +39,23 @@ from .run import Outcome, Run, verb
     group=IMAGES,
     help="Write the heat map: .png, .svg, .pdf or .html.",
 )
+@option("--pareto", metavar="X,Y", group=CHOICE, help="Draw the front over two metrics: macs,similarity.")
 @arch
 @frontend
-def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any) -> Outcome:
+def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str | None, **given: Any) -> Outcome:
     """How alike the cuts of two models are; candidates, ranked."""
     limits = read_budget(given)
+    axes = [word.strip() for word in pareto.split(",")] if pareto else []
+    if "latency" in axes:
+        given["metric"] = "latency"
     from ..report.plot import check_plot
 
     if plot:
         check_plot(plot, force=run.force)
+    if axes:
+        from ..passes.pareto import check_axes
+
+        check_axes(axes)
     import stitchc
 
     plan = stitchc.compare(a, b, budget=limits, **given, **run.loading)
@@ -57,6 +65,16 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any)
     from ..report.stitch import heat_map
 
     report = [*notes_of(plan), heat_map(plan), CandidateTable(plan, top)]
+    document = compare_document(plan, top)
+    if axes:
+        from ..documents import pareto_record
+        from ..passes.pareto import knee, pareto_front
+        from ..report.pareto import ParetoTable
+
+        front = pareto_front(plan.candidates, axes)
+        best = knee(plan.candidates, axes, front)
+        report.append(ParetoTable(plan, axes, front.tolist(), best))
+        document["pareto"] = pareto_record(plan, axes, front.tolist(), best)
     if plot and plot.suffix.lower() != ".html":
         from ..report.plot import write_plot
 
@@ -65,4 +83,4 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, **given: Any)
         from ..report.html import write_page
 
         write_page(plot, f"{plan.models[0].name} and {plan.models[1].name}", report, force=run.force)
-    return Outcome(compare_document(plan, top), report)
+    return Outcome(document, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
@@ -12,6 +13,11 @@ from ..passes.values import Price
 from .notes import heading
 from .numbers import NONE, count, significant, size
 from .table import table
+
+if TYPE_CHECKING:
+    from ..passes.cost.conventions import Table
+    from ..passes.cost.stages import Stage
+    from ..passes.latency.clock import Timing
 
 # metric -> its key in a price, its unit, what it counts
 _METRICS = {
@@ -63,3 +69,59 @@ def _short(value: float | None, unit: str) -> str:
 
 def _exact(value: float | None) -> str:
     return NONE if value is None else (f"{value:,}" if isinstance(value, int) else f"{value:.3f}")
+
+
+@dataclass(frozen=True)
+class TimingLine:
+    """How the latency was measured."""
+
+    timing: Timing
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        t = self.timing
+        threads = "1 thread" if t.threads == 1 else f"{t.threads} threads"
+        yield Text(
+            f"latency: the median of {t.runs} runs, quartiles {significant(t.iqr_ms)} ms apart; {t.backend}, {threads}, "
+            f"{t.device}"
+        )
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """What each stage takes."""
+
+    stages: Sequence[Stage]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        rows = table(ascii_only=options.ascii_only, title="By stage")
+        rows.add_column("module", overflow="fold")
+        for name in ("params", "MACs", "weights", "peak activations"):
+            rows.add_column(name, justify="right", no_wrap=True)
+        for stage in self.stages:
+            rows.add_row(
+                stage.path or "(between)", count(stage.params), count(stage.macs), size(stage.weights_bytes),
+                size(stage.memory_bytes),
+            )  # fmt: skip
+        yield rows
+
+
+@dataclass(frozen=True)
+class ConventionTable:
+    """Multiply-adds by kind under each convention, and why they differ."""
+
+    counted: Table
+    why: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        rows = table(ascii_only=options.ascii_only, title="By convention: multiply-adds of one image")
+        rows.add_column("what", no_wrap=True)
+        for name in self.counted:
+            rows.add_column(name, justify="right", no_wrap=True)
+        kinds = dict.fromkeys(kind for found in self.counted.values() for kind in found)
+        for kind in kinds:
+            rows.add_row(kind, *(f"{found.get(kind, 0):,}" for found in self.counted.values()))
+        rows.add_section()
+        rows.add_row("all", *(f"{sum(found.values()):,}" for found in self.counted.values()))
+        yield rows
+        for reason in self.why:
+            yield Text(reason)

@@ -36,6 +36,11 @@ def size(value: float | None) -> str:
     return f"{significant(value / factor) if factor > 1 else f'{value:.0f}'} {unit}"
 
 
+def milliseconds(value: float | None) -> str:
+    """`12.3 ms`."""
+    return NONE if value is None else f"{significant(value)} ms"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A fraction: `97.4 %`."""
     return NONE if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"

@@ -24,6 +24,8 @@ _DOING = {
     "partition": "finding cuts",
     "similarity": "comparing representations",
     "cost": "counting",
+    "latency": "timing the networks",
+    "shortlist": "timing the best stitches",
     "select": "ranking",
     "stitch": "stitching",
     "fit": "fitting the adapter",

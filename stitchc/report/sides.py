@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from .names import short
-from .numbers import NONE, count, percent, size
+from .numbers import NONE, count, milliseconds, percent, size
 from .table import table
 
 _WIDE = 12  # characters
@@ -20,6 +20,8 @@ _ROWS = (
     ("MACs", "macs", count),
     ("FLOPs", "flops", count),
     ("weights file", "size_bytes", size),
+    ("peak activations", "memory_bytes", size),
+    ("latency", "latency_ms", milliseconds),
 )
 
 
@@ -47,6 +49,8 @@ class Sides:
         for name in names:
             rows.add_column(f"of {name}", justify="right", overflow="fold")
         for title, key, show in _ROWS:
+            if hybrid[key] is None:
+                continue
             shares = [_share(hybrid[key], parent[key]) for parent in parents]
             rows.add_row(title, *(show(parent[key]) for parent in parents), show(hybrid[key]), *shares)
         found = self.record["accuracy"]

@@ -42,7 +42,7 @@ class Choice:
         if said:
             yield Text("\n" + ", ".join(said))
         for metric, limit in record["budget"].items():
-            reached = record["cost"].get({"size": "size_bytes"}.get(metric, metric))
+            reached = record["cost"].get({"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(metric, metric))
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
         for link in record["chain"]:

@@ -1,0 +1,60 @@
+"""A Pareto front of candidates, and its knee."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from ..documents import label
+from ..passes.budget import METRICS, format_quantity
+from ..passes.plan import Plan
+from .names import short
+from .numbers import score
+from .table import table
+
+
+@dataclass(frozen=True)
+class ParetoTable:
+    """rows: of the plan's candidates, those of the front. knee: the one to take where nothing else decides."""
+
+    plan: Plan
+    axes: Sequence[str]
+    rows: Sequence[int]
+    knee: int | None
+    top: int = 20
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        assert self.plan.candidates is not None
+        shown = self._shown()
+        title = f"Pareto front over {' and '.join(self.axes)}: {len(shown)} of {len(self.rows)}"
+        yield Text(title, style="bold")
+        rows = table(ascii_only=options.ascii_only)
+        for end in ("front cut", "back cut"):
+            rows.add_column(end, overflow="fold")
+        rows.add_column("adapter", overflow="fold")
+        for axis in self.axes:
+            rows.add_column(axis, justify="right", no_wrap=True)
+        rows.add_column("", no_wrap=True)
+        names = short([model.name for model in self.plan.models])
+        for row in shown:
+            candidate = self.plan.candidates[row]
+            ends = [f"{names[m]} {label(self.plan.cuts[m][i])}" for m, i in (candidate.front, candidate.back)]
+            values = [self._value(axis, row) for axis in self.axes]
+            rows.add_row(*ends, candidate.adapter, *values, "knee" if row == self.knee else "")
+        yield rows
+
+    def _shown(self) -> list[int]:
+        """All, or as many as the table has lines, evenly spread and with the knee."""
+        if len(self.rows) <= self.top:
+            return list(self.rows)
+        step = (len(self.rows) - 1) / (self.top - 1)
+        places = {round(i * step) for i in range(self.top)}
+        return [row for i, row in enumerate(self.rows) if i in places or row == self.knee]
+
+    def _value(self, axis: str, row: int) -> str:
+        assert self.plan.candidates is not None
+        value = self.plan.candidates.metric(axis)[row].item()
+        return format_quantity(value, axis) if axis in METRICS else score(value)
