@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .healing.record import HealedBlock, Healing
     from .model import Images, InputSpec, Model, TensorImages
     from .partition import Partition
-    from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
+    from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Stage, Verified
+    from .rank import Rank
     from .select import Select
     from .similarity import Similarity
     from .stitch import Stitch
@@ -51,9 +52,11 @@ _HOME = {
     "Pipeline": "base",
     "Plan": "plan",
     "Price": "values",
+    "Rank": "rank",
     "Rejected": "values",
     "Select": "select",
     "Similarity": "similarity",
+    "Stage": "plan",
     "Stitch": "stitch",
     "TensorImages": "model",
     "Trace": "trace.trace",

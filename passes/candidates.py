@@ -14,6 +14,7 @@ class Candidate:
     """One possible stitch: the front's cut, the back's cut, the adapter, how alike, and what the whole would take.
 
     front, back: (index of the model in the plan, index of the cut in its cuts). similarity: NaN when not computed.
+    score: what it was worth when it was probed (see the pass `rank`), None when it was not.
     """
 
     front: tuple[int, int]
@@ -22,6 +23,7 @@ class Candidate:
     similarity: float
     price: Price
     feasible: bool
+    score: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Candidates:
 
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.
     params, macs, size_bytes: int64, of the whole stitched network. similarity: float64. feasible: bool.
+    score: float64, what the candidate was worth when it was probed (see the pass `rank`), or None where none was.
     order: rows from best to worst under `rank`, only the feasible ones once a budget was applied; filled by `select`.
     """
 
@@ -46,6 +49,7 @@ class Candidates:
     feasible: np.ndarray
     order: np.ndarray
     rank: str = ""
+    score: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.params)
@@ -58,6 +62,7 @@ class Candidates:
             similarity=float(self.similarity[row]),
             price=Price(int(self.params[row]), int(self.macs[row]), int(self.size_bytes[row])),
             feasible=bool(self.feasible[row]),
+            score=None if self.score is None or np.isnan(self.score[row]) else float(self.score[row]),
         )
 
     def __eq__(self, other: object) -> bool:

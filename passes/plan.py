@@ -68,6 +68,17 @@ class AdapterUse:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What choosing by probes did at one point: of how many candidates it kept how many, on how many images. The
+    "shortlist" counts pairs of cuts and shows no images; a "probe" counts stitched networks."""
+
+    name: str
+    images: int
+    candidates: int
+    kept: int
+
+
+@dataclass(frozen=True)
 class Verified:
     """How far the stitched graph, the generated module and ONNX Runtime are apart, over all `batches`.
 
@@ -100,6 +111,7 @@ class Plan:
     candidates: Candidates | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
     choice: tuple[Candidate, ...] = ()  # the chosen pair, once for each adapter that may join it, best guess first
+    stages: tuple[Stage, ...] = ()  # how it was chosen, where candidates were probed
     chain: tuple[Fragment | AdapterUse, ...] = ()
     price: Price | None = None  # of the stitched network
     healing: Healing | None = None  # what was repaired behind the seam

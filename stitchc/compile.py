@@ -36,8 +36,9 @@ def compile(
     heal: str = "back",
     heal_layers: int | None = None,
     heal_target: str = "back",
-    rank: str = "cka",
-    min_share: float = 0.1,
+    rank: str = "cascade",
+    effort: str | float = "medium",
+    min_share: float | None = None,
     similarity: str = "cka-unbiased",
     max_memory: int | None = None,
     front: str | int | None = None,
@@ -61,9 +62,12 @@ def compile(
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. heal: what is repaired in closed form once the adapter is fitted: "back",
-    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. max_memory: bytes that
-    comparing may take beside the models. frontend: "record", "export", or "auto" for the first that works. dry_run:
-    stop once the candidates are ranked, and write nothing.
+    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. rank: "cascade"
+    stitches and probes the most promising candidates, with `effort` "low", "medium", "high" or seconds; "cka" goes by
+    similarity (see the passes `rank` and `select`). min_share: what each parent must give of the MACs; None for nothing
+    where candidates are probed, 10 % where they are not. max_memory: bytes that comparing may take beside the models.
+    frontend: "record", "export", or "auto" for the first that works. dry_run: stop once the candidates are ranked, and
+    write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
@@ -79,7 +83,8 @@ def compile(
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
         "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "heal": heal,
-        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "min_share": min_share,
+        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "effort": effort,
+        "min_share": min_share,
         "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
@@ -99,7 +104,8 @@ def compile(
                 direction=chosen or direction,
                 adapter=adapter,
                 rank=rank,
-                min_share=min_share,
+                effort=effort,
+                min_share=least_share(min_share, rank, images),
                 frontend=frontend,
                 similarity=None if front is not None and back is not None else similarity,
                 max_memory=max_memory,
@@ -124,6 +130,7 @@ def analysis(
     direction: str,
     adapter: str,
     rank: str,
+    effort: str | float,
     min_share: float,
     similarity: str | None,
     max_memory: int | None = None,
@@ -136,8 +143,9 @@ def analysis(
 ) -> list[Pass]:
     """The passes from models to ranked candidates. similarity: the metric, None to do without."""
     from .cache import Store
-    from .passes import Cost, Partition, Select, Similarity, Trace
+    from .passes import Cost, Partition, Rank, Select, Similarity, Trace
 
+    probing = rank != "cka" and similarity is not None
     compare = Similarity(
         metric=similarity or "",
         max_memory=max_memory,
@@ -150,11 +158,24 @@ def analysis(
         Partition(rule=rule),
         Cost(adapters=(adapter,), direction=direction),
         *([compare] if similarity else []),
-        Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
+        Select(budget=tuple(limits), front=front, back=back, min_share=min_share),
+        *([Rank(rank=rank, effort=effort, min_share=min_share, progress=progress.update)] if probing else []),
     ]
 
 
-def synthesis(folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress) -> list[Pass]:
+def least_share(given: float | None, rank: str, images: Images) -> float:
+    """`min_share`, or what suits the rank where nobody says: likeness alone prefers cuts where one parent does all the
+    work, and is told to look elsewhere; a probe has seen what such a stitch is worth."""
+    from .passes.rank import cannot_probe
+
+    if given is not None:
+        return given
+    return 0.1 if rank == "cka" or cannot_probe(images) else 0.0
+
+
+def synthesis(
+    folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress
+) -> list[Pass]:
     """The passes from the chosen candidate to verified files in `folder`. healing: the options of the pass `heal`."""
     from .passes import Codegen, ExportOnnx, Fit, Heal, Stitch, Verify
 

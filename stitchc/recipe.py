@@ -16,7 +16,7 @@ SCHEMA = 1
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
     "a", "b", "budget", "metric", "data", "evaluate", "direction", "adapter", "heal", "heal_layers", "heal_target",
-    "rank", "min_share", "similarity", "max_memory", "front", "back", "probe_images", "onnx", "opset", "seed",
+    "rank", "effort", "min_share", "similarity", "max_memory", "front", "back", "probe_images", "onnx", "opset", "seed",
     "device", "arch", "frontend",
 )  # fmt: skip
 

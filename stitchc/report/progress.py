@@ -25,6 +25,7 @@ _DOING = {
     "similarity": "comparing representations",
     "cost": "counting",
     "select": "ranking",
+    "rank": "probing stitches",
     "stitch": "stitching",
     "fit": "fitting the adapter",
     "heal": "healing",
