@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .partition import Partition
     from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Stage, Verified
     from .rank import Rank
+    from .recalibrate import Recalibrate
     from .select import Select
     from .similarity import Similarity
     from .stitch import Stitch
@@ -53,6 +54,7 @@ _HOME = {
     "Plan": "plan",
     "Price": "values",
     "Rank": "rank",
+    "Recalibrate": "recalibrate",
     "Rejected": "values",
     "Select": "select",
     "Similarity": "similarity",

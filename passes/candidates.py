@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -31,7 +32,8 @@ class Candidates:
     """A table of candidates, one row each. All columns are arrays of one length.
 
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.
-    params, macs, size_bytes: int64, of the whole stitched network. similarity: float64. feasible: bool.
+    params, macs, size_bytes, memory_bytes: int64, of the whole stitched network; what is written for it has the same,
+    to the byte. latency_ms: float64, NaN where not predicted. similarity: float64. feasible: bool.
     score: float64, what the candidate was worth when it was probed (see the pass `rank`), or None where none was.
     order: rows from best to worst under `rank`, only the feasible ones once a budget was applied; filled by `select`.
     """
@@ -45,6 +47,8 @@ class Candidates:
     params: np.ndarray
     macs: np.ndarray
     size_bytes: np.ndarray
+    memory_bytes: np.ndarray
+    latency_ms: np.ndarray
     similarity: np.ndarray
     feasible: np.ndarray
     order: np.ndarray
@@ -60,9 +64,20 @@ class Candidates:
             back=(int(self.back_model[row]), int(self.back_cut[row])),
             adapter=self.adapters[self.adapter[row]],
             similarity=float(self.similarity[row]),
-            price=Price(int(self.params[row]), int(self.macs[row]), int(self.size_bytes[row])),
+            price=self.price(row),
             feasible=bool(self.feasible[row]),
             score=None if self.score is None or np.isnan(self.score[row]) else float(self.score[row]),
+        )
+
+    def price(self, row: int) -> Price:
+        """What the candidate in a row takes."""
+        latency = float(self.latency_ms[row])
+        return Price(
+            int(self.params[row]),
+            int(self.macs[row]),
+            int(self.size_bytes[row]),
+            int(self.memory_bytes[row]),
+            None if math.isnan(latency) else latency,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -71,8 +86,10 @@ class Candidates:
         return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def metric(self, name: str) -> np.ndarray:
-        """The column of a metric by its name in a budget: params, macs, flops or size."""
-        return {"params": self.params, "macs": self.macs, "flops": 2 * self.macs, "size": self.size_bytes}[name]
+        """The column of a metric by its name in a budget, or of `similarity`."""
+        if name == "flops":
+            return 2 * self.macs
+        return getattr(self, {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(name, name))
 
 
 def same(a: object, b: object) -> bool:

@@ -126,6 +126,8 @@ def _needed(source: fx.Graph, start: Node, end: Node, part: Part) -> set[Node]:
 def _prefixed(meta: dict[str, Any], prefix: str, scope: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     new: dict[str, Any] = {key: meta[key] for key in ("shape", "dtype", "scalar", "inplace") if key in meta}
     new["scopes"] = scope + tuple((prefix + path, kind) for path, kind in meta.get("scopes", ()))
+    if "drops" in meta:
+        new["drops"] = tuple(drop.under(prefix, scope) for drop in meta["drops"])
     if "outputs_of" in meta:
         new["outputs_of"] = tuple(prefix + path for path in meta["outputs_of"])
     return new

@@ -22,7 +22,8 @@ class Fit(Pass):
     """Regularised least squares from the front's values to those that the back's own parent has for the same images.
 
     All adapters of the plan's choice are fitted in one sweep over the images (see `fitting.fit_all`); the one that
-    leaves least unexplained on held-out images stays.
+    brings the back's output nearest to its own on held-out images stays. What is unexplained at the cut itself would be
+    the wrong judge: where the back's value is not negative a ReLU always brings it down, and often harms what follows.
 
     batch: images a forward pass. ridges: penalties to choose among, relative to the mean variance of a feature.
     rows: positions to use at most.
@@ -39,8 +40,16 @@ class Fit(Pass):
 
     def __call__(self, plan: Plan) -> Plan:
         tried, notes = _tried(plan)
-        fitted = fit_all(plan, tried, batch=self.batch, ridges=self.ridges, rows=self.rows, progress=self.progress)
-        best = min(fitted, key=lambda found: found.residual)
+        fitted = fit_all(
+            plan,
+            tried,
+            batch=self.batch,
+            ridges=self.ridges,
+            rows=self.rows,
+            through=len(tried) > 1,
+            progress=self.progress,
+        )
+        best = min(fitted, key=lambda found: found.output_residual or 0.0)
         return join(
             replace(plan, notes=plan.notes + notes),
             best.candidate,

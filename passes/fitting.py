@@ -16,14 +16,15 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from . import adapters
 from .adapters import convert
 from .adapters.base import Adapter
 from .candidates import Candidate
-from .compose import values_at
-from .graph import by_name, preactivation
-from .join import ends
+from .compose import fragment, values_at
+from .graph import by_name, preactivation, result
+from .join import ends, folded
 from .model import Images
 from .plan import Plan
 from .ridge import Moments
@@ -43,13 +44,15 @@ class Fitted:
 
     residual: the share of the variance of the back's values that the adapter leaves unexplained on held-out images,
     when fitted on the others; the weights themselves are from all images. ridge: the penalty that was chosen; None for
-    an adapter without a linear map.
+    an adapter without a linear map. output_residual: the share of the variance of the back's own output that the whole
+    leaves unexplained on the same images, likewise; None where it was not asked for.
     """
 
     candidate: Candidate
     adapter: Adapter
     residual: float
     ridge: float | None
+    output_residual: float | None = None
 
     @property
     def r2(self) -> float:
@@ -66,6 +69,7 @@ def fit_all(
     ridges: Sequence[float] = RIDGES,
     rows: int = ROWS,
     memory: int = MEMORY,
+    through: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
     """Each candidate with its adapter fitted: regularised least squares from the front's values to those that the
@@ -77,13 +81,14 @@ def fit_all(
     batch: images a forward pass, fewer where the values at the cuts are large. rows: positions to use at most, drawn at
     random and evenly over the images; fewer for adapters of many features, whose normal equations would take more than
     half a minute, but never under 16 a feature if there are so many. memory: bytes of moments; where they would take
-    more there are several sweeps, and one system too large for it alone has one of its own. progress: called with
-    (images done, images in all sweeps).
+    more there are several sweeps, and one system too large for it alone has one of its own. through: run the backs too,
+    on what the adapters make of the held-out images, for `output_residual`. progress: called with (images done, images
+    in all sweeps).
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         jobs = [_Job.of(plan, candidate) for candidate in candidates]
-    sweeps = list(_sweeps(jobs, memory))
+    sweeps = list(_sweeps(jobs, memory, through))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
         sweep.begin(plan, rows)
@@ -109,16 +114,19 @@ class _Batch:
 
 @dataclass(eq=False)
 class _Job:
-    """A candidate on its way. front, back: the values at its cuts. target: what its linear map aims at."""
+    """A candidate on its way. front, back: the values at its cuts. target: what its linear map aims at. output: the
+    back's own. left, left_at_output: what is measured. tail: the back, where the output is measured."""
 
     candidate: Candidate
     adapter: Adapter
     front: Place
     back: Place
     target: Place
+    output: Place
     solved: Solved | None = None
-    errors: float = 0.0
-    seen: Moments | None = None
+    left: _Left | None = None
+    left_at_output: _Left | None = None
+    tail: GraphModule | None = None
 
     @classmethod
     def of(cls, plan: Plan, candidate: Candidate) -> _Job:
@@ -126,7 +134,8 @@ class _Job:
         (front, i), (back, j) = candidate.front, candidate.back
         node = plan.cuts[back][j].node
         aim = preactivation(plan.graphs[back], node) if adapter.preactivation else node
-        return cls(candidate, adapter, (front, plan.cuts[front][i].node), (back, node), (back, aim))
+        output = result(plan.graphs[back].graph).name
+        return cls(candidate, adapter, (front, plan.cuts[front][i].node), (back, node), (back, aim), (back, output))
 
     def observe(self, shown: _Batch) -> None:
         kept = ~shown.held
@@ -137,21 +146,46 @@ class _Job:
         self.adapter.load(*solved.half)
 
     def measure(self, shown: _Batch) -> None:
-        """The errors on the images that are held out, and the squares that they are a share of."""
+        """What is left of the value, and of the output, on the images that are held out."""
+        back = self.adapter.back
         x, y = shown.values[self.front][shown.scored], shown.values[self.back][shown.scored]
-        made, wanted = (convert.rows(value, self.adapter.back).flatten(0, 1) for value in (self.adapter(x), y))
-        self.seen = self.seen or Moments.zeros(0, wanted.shape[1])
-        self.seen.add(wanted[:, :0], wanted)
-        self.errors += float((made - wanted).double().square().sum())
+        made = self.adapter(x)
+        if not self.adapter.exact:
+            self.left = self.left or _Left()
+            self.left.add(convert.rows(made, back).flatten(0, 1), convert.rows(y, back).flatten(0, 1))
+        if self.tail:
+            self.left_at_output = self.left_at_output or _Left()
+            self.left_at_output.add(self.tail(made).flatten(1), shown.values[self.output][shown.scored].flatten(1))
+
+    def open(self, plan: Plan) -> None:
+        """Make the back ready to be run on what the adapter makes."""
+        model, node = self.back
+        self.tail = fragment(folded(plan.graphs[model], node, self.adapter), start=node)
 
     def finish(self) -> Fitted:
         if self.solved:
             self.adapter.load(*self.solved.whole)
-        left = self.solved.left if self.solved else 0.0
-        if self.seen:
-            variation = float(self.seen.variation().sum())
-            left = self.errors / variation if variation > 0 else 0.0
-        return Fitted(self.candidate, self.adapter, left, self.solved.ridge if self.solved else None)
+        left = self.left.share if self.left else self.solved.left if self.solved else 0.0
+        through = self.left_at_output.share if self.left_at_output else None
+        return Fitted(self.candidate, self.adapter, left, self.solved.ridge if self.solved else None, through)
+
+
+class _Left:
+    """The share of the variance of rows, each channel around its mean, that what was made of them leaves."""
+
+    def __init__(self) -> None:
+        self.errors = 0.0
+        self.moments: Moments | None = None
+
+    def add(self, made: Tensor, wanted: Tensor) -> None:
+        self.moments = self.moments or Moments.zeros(0, wanted.shape[1])
+        self.moments.add(wanted[:, :0], wanted)
+        self.errors += float((made - wanted).double().square().sum())
+
+    @property
+    def share(self) -> float:
+        variation = float(self.moments.variation().sum()) if self.moments else 0.0
+        return self.errors / variation if variation > 0 else 0.0
 
 
 @dataclass(eq=False)
@@ -208,11 +242,18 @@ class _Collect:
 
 @dataclass(eq=False)
 class _Measure(_Observe):
-    """The sweep that measures what adapters leave, fitted on the other images."""
+    """The sweep that measures what adapters leave, fitted on the other images. through: of the output too."""
+
+    through: bool = False
 
     @property
     def places(self) -> set[Place]:
-        return {place for job in self.jobs for place in (job.front, job.back)}
+        outputs = {job.output for job in self.jobs} if self.through else set()
+        return outputs | {place for job in self.jobs for place in (job.front, job.back)}
+
+    def begin(self, plan: Plan, rows: int) -> None:
+        for job in self.jobs if self.through else ():
+            job.open(plan)
 
     def add(self, shown: _Batch) -> None:
         for job in self.jobs:
@@ -222,7 +263,7 @@ class _Measure(_Observe):
 _Sweep = _Observe | _Collect
 
 
-def _sweeps(jobs: list[_Job], memory: int) -> Iterator[_Sweep]:
+def _sweeps(jobs: list[_Job], memory: int, through: bool) -> Iterator[_Sweep]:
     """As few sweeps as will do: each collects the moments of as many systems as fit into `memory`, or of one."""
     observers = [job for job in jobs if job.adapter.observes]
     if observers:
@@ -241,9 +282,9 @@ def _sweeps(jobs: list[_Job], memory: int) -> Iterator[_Sweep]:
         collect.systems[key] = system
     if collect.systems:
         yield collect
-    measured = [job for job in jobs if not job.adapter.exact]
+    measured = [job for job in jobs if through or not job.adapter.exact]
     if measured:
-        yield _Measure(measured)
+        yield _Measure(measured, through)
 
 
 def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:

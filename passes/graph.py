@@ -15,6 +15,7 @@ Each node carries in `meta`:
     scopes      ((path, class name), ...) of the modules whose call encloses the node, outermost first, root left out;
                 of a call_module node, without the leaf itself
     inplace     True of a call_module node whose leaf overwrites its argument (`nn.ReLU(inplace=True)`)
+    drops       what training drops at random of the value, where the model hands it on (see `passes/drops.py`)
     outputs_of  paths of the modules whose output the value is, innermost first; a leaf's own path included
     origin      of a node of a composed graph: (name of its part, name of the node in the graph that the part is of)
 """

@@ -12,18 +12,18 @@ from .errors import InputError, did_you_mean
 from .healing.record import PARTS, TARGETS, Options
 from .plan import Fragment, Plan
 
-# What each word for `heal` has refitted, by the names of the parts of a stitched graph.
-_HEALED = {"adapter": ("adapter",), "back": ("back",), "all": ("front", "adapter", "back")}
-
 
 @dataclass(frozen=True)
 class Heal(Pass):
-    """Refits what is linear in its weights behind the seam, block by block, toward the values that the back's own parent
-    has for the same images; docs/healing.md says how.
+    """Refits what is linear in its weights behind the seam, block by block, toward the values that the back's own
+    parent has for the same images; docs/healing.md says how.
 
-    heal: "back", "adapter", "all" (with the end of the front) or "none". heal_layers: blocks behind the seam, None for
-    all. heal_target: what the classifier follows, "back", "front" or "both" parents. The plan's own images decide what
-    can be repaired: on noise nothing is, and a note says so. See `healing.Options` for the rest.
+    heal: "back", "adapter", "all" (both, and the front's last block) or "none". heal_layers: blocks behind the seam,
+    None for all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block.
+    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes of values kept in
+    memory, None for what `options` say; the rest goes into files that vanish. options: see `healing.Options`.
+
+    On noise nothing is healed: it would teach the back to repeat its parent on noise.
 
     Raises:
         InputError: an unknown word.
@@ -35,7 +35,9 @@ class Heal(Pass):
 
     heal: str = "back"
     heal_layers: int | None = None
+    heal_sweeps: int = 2
     heal_target: str = "back"
+    max_memory: int | None = None
     options: Options = field(default_factory=Options)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
@@ -47,11 +49,17 @@ class Heal(Pass):
             return plan
         from .healing import Probe, heal
 
-        options = replace(self.options, layers=self.heal_layers, target=self.heal_target)
+        options = replace(
+            self.options,
+            layers=self.heal_layers,
+            sweeps=self.heal_sweeps,
+            target=self.heal_target,
+            max_memory=self.max_memory or self.options.max_memory,
+        )
         probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
         front, back = (link.model for link in plan.chain if isinstance(link, Fragment))
         stitched = copy.deepcopy(plan.stitched)
-        healing = heal(stitched, probe, {"front": front, "back": back}, _HEALED[self.heal], self.progress)
+        healing = heal(stitched, probe, {"front": front, "back": back}, self.heal, self.progress)
         return replace(plan, stitched=stitched, healing=healing)
 
 

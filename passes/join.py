@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch.fx import GraphModule
+
 from .adapters.base import Adapter
 from .candidates import Candidate
 from .compose import Part, compose
@@ -19,6 +21,11 @@ def ends(plan: Plan, candidate: Candidate) -> tuple[Value, Value]:
     return plan.cuts[front][front_cut].value, plan.cuts[back][back_cut].value
 
 
+def folded(back: GraphModule, enters: str, adapter: Adapter) -> GraphModule:
+    """The back's graph, with the adapter's matrix in the layers that read the value at `enters` if that is its kind."""
+    return fold(back, enters, adapter.matrix) if adapter.kind.folds else back
+
+
 def join(
     plan: Plan, candidate: Candidate, adapter: Adapter, *, residual: float | None = None, ridge: float | None = None
 ) -> Plan:
@@ -26,14 +33,11 @@ def join(
     (front, front_cut), (back, back_cut) = candidate.front, candidate.back
     leaves = plan.cuts[front][front_cut].node
     enters = plan.cuts[back][back_cut].node
-    behind = plan.graphs[back]
-    if adapter.kind.folds:
-        behind = fold(behind, enters, adapter.matrix)
     stitched = compose(
         [
             Part("front", "Front", plan.graphs[front], end=leaves),
             Part("adapter", "Adapter", record(adapter, adapter.front.shape)),
-            Part("back", "Back", behind, start=enters),
+            Part("back", "Back", folded(plan.graphs[back], enters, adapter), start=enters),
         ]
     )
     price = adapter.kind.price(*ends(plan, candidate))

@@ -145,12 +145,13 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
     if name == "auto":
         return np.ones(len(table), dtype=bool)
-    if registry.get(name).name not in table.adapters:
+    words = registry.get(name).words
+    if words not in table.adapters:
         raise CutError(
             f"the candidates were priced with {_list(table.adapters)}, not with '{name}'",
             f"Price them with it: Cost(adapters=('{name}',)).",
         )
-    return table.adapter == table.adapters.index(name)
+    return table.adapter == table.adapters.index(words)
 
 
 def _asked_cut(plan: Plan, word: str | int | None, models: np.ndarray, cuts: np.ndarray) -> np.ndarray:

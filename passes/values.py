@@ -37,11 +37,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Price:
-    """What a network, or a part of one, takes. Every part is additive except memory (a peak) and latency.
+    """What a network, or a part of one, takes.
 
     params: trainable numbers, shared ones once. macs: multiply-adds of convolutions and matrix products (attention
-    included) for one image. size_bytes: of the weights file. memory_bytes: peak activations for one image.
-    latency_ms: for one image. None where it was not computed.
+    included) for one image. size_bytes: of the weights file. memory_bytes: the most that activations take at one
+    moment, with the input, for one image. latency_ms: for one image. None where it was not computed.
+
+    params and macs add up over fragments, and `+` adds them. size_bytes adds up but for a few bytes of the header.
+    Memory is a peak, and latency is measured: their sum says nothing, so it is None.
     """
 
     params: int = 0

@@ -33,8 +33,11 @@ def compile(
     out: str | Path | None = None,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
+    chain: bool = False,
+    recalibrate: bool = False,
     heal: str = "back",
     heal_layers: int | None = None,
+    heal_sweeps: int = 2,
     heal_target: str = "back",
     rank: str = "cascade",
     effort: str | float = "medium",
@@ -61,11 +64,13 @@ def compile(
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. data: the probe images; by default what the models' own
     records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
-    either, a is the front and b the back. heal: what is repaired in closed form once the adapter is fitted: "back",
-    "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_target: see the pass. rank: "cascade"
-    stitches and probes the most promising candidates, with `effort` "low", "medium", "high" or seconds; "cka" goes by
-    similarity (see the passes `rank` and `select`). min_share: what each parent must give of the MACs; None for nothing
-    where candidates are probed, 10 % where they are not. max_memory: bytes that comparing may take beside the models.
+    either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
+    of them a scale step over a gap of several stages. heal: what is repaired in closed form once the adapter is fitted:
+    "back", "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_sweeps, heal_target: see the pass.
+    recalibrate: estimate the back's BatchNorms anew, after that. rank: "cascade" stitches and probes the most promising
+    candidates, with `effort` "low", "medium", "high" or seconds; "cka" goes by similarity (see the passes `rank` and
+    `select`). min_share: what each parent must give of the MACs; None for nothing where candidates are probed, 10 %
+    where they are not. max_memory: bytes that comparing may take beside the models, and that healing keeps in memory.
     frontend: "record", "export", or "auto" for the first that works. dry_run: stop once the candidates are ranked, and
     write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
@@ -82,10 +87,10 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "heal": heal,
-        "heal_layers": heal_layers, "heal_target": heal_target, "rank": rank, "effort": effort,
-        "min_share": min_share,
-        "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
+        "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "chain": chain or None, "heal": heal,
+        "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
+        "recalibrate": recalibrate or None, "rank": rank, "effort": effort,
+        "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
@@ -102,7 +107,7 @@ def compile(
             analysis(
                 limits,
                 direction=chosen or direction,
-                adapter=adapter,
+                adapter=_chained(adapter) if chain else adapter,
                 rank=rank,
                 effort=effort,
                 min_share=least_share(min_share, rank, images),
@@ -117,8 +122,12 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        healing = {"heal": heal, "heal_layers": heal_layers, "heal_target": heal_target}
-        plan = Pipeline(synthesis(folder, healing, onnx=onnx, opset=opset, progress=watcher), callback=watcher)(plan)
+        healing = {
+            "heal": heal, "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
+            "max_memory": max_memory,
+        }  # fmt: skip
+        passes = synthesis(folder, healing, recalibrate=recalibrate, onnx=onnx, opset=opset, progress=watcher)
+        plan = Pipeline(passes, callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
@@ -174,19 +183,31 @@ def least_share(given: float | None, rank: str, images: Images) -> float:
 
 
 def synthesis(
-    folder: Path, healing: Mapping[str, Any], *, onnx: bool, opset: int | None, progress: Progress
+    folder: Path,
+    healing: Mapping[str, Any],
+    *,
+    recalibrate: bool = False,
+    onnx: bool,
+    opset: int | None,
+    progress: Progress,
 ) -> list[Pass]:
     """The passes from the chosen candidate to verified files in `folder`. healing: the options of the pass `heal`."""
-    from .passes import Codegen, ExportOnnx, Fit, Heal, Stitch, Verify
+    from .passes import Codegen, ExportOnnx, Fit, Heal, Recalibrate, Stitch, Verify
 
     return [
         Stitch(),
         Fit(progress=progress.update),
         Heal(**healing, progress=progress.update),
+        *([Recalibrate(progress=progress.update)] if recalibrate else []),
         Codegen(folder=folder),
         *([ExportOnnx(opset=opset)] if onnx else []),
         Verify(),
     ]
+
+
+def _chained(adapter: str) -> str:
+    """The words of an adapter that joins by a chain."""
+    return adapter if "chain=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}chain=yes"
 
 
 @contextmanager

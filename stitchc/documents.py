@@ -114,7 +114,7 @@ def plan_document(
         "stages": [asdict(stage) for stage in plan.stages],
         "score": number(best.score) if best else None,
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
-        "trainable_params": sum(link.price.params for link in plan.chain if isinstance(link, AdapterUse)),
+        "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
         "healing": _healing(plan.healing) if plan.healing else None,
         "verified": verified_record(plan.verified) if plan.verified else None,
@@ -244,6 +244,13 @@ def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
     model, index = end
     cut = plan.cuts[model][index]
     return {"model": plan.models[model].name, "cut": cut.node, "path": cut.path, "index": cut.index}
+
+
+def _trainable(adapter: AdapterUse) -> int:
+    """A folded adapter has no weights of its own: its price is what it adds to the back's."""
+    from .passes import adapters
+
+    return 0 if adapters.get(adapter.name).folds else adapter.price.params
 
 
 def _find(plan: Plan, fragment: Fragment, node: str | None) -> Cut | None:

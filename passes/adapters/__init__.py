@@ -5,7 +5,7 @@ A third party adds one with `register`; `names()` lists them. Importing this pac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,7 +33,7 @@ _BUILT_IN = {
 _ADDED: dict[str, type[Kind]] = {}
 
 #: What `auto` chooses among.
-AUTO = ("linear", "conv3x3", "conv3x3?resize=before")
+AUTO = ("linear", "linear-relu", "conv3x3", "conv3x3-relu", "conv3x3?resize=before", "conv3x3-relu?resize=before")
 
 
 def names() -> list[str]:
@@ -64,8 +64,21 @@ def get(words: str) -> Kind:
 
 
 def expand(words: str) -> tuple[str, ...]:
-    """The adapters that words stand for, in their canonical words: `auto` for several, others for themselves."""
-    return AUTO if words == "auto" else (get(words).words,)
+    """The adapters that words stand for, in their canonical words: `auto` for several, others for themselves. Options
+    of `auto` go to each.
+
+    Raises:
+        CutError, InputError: as `get`.
+    """
+    name, options = language.split(words)
+    if name != "auto":
+        return (get(words).words,)
+    return tuple(dict.fromkeys(_with(word, options).words for word in AUTO))
+
+
+def _with(words: str, options: Mapping[str, str]) -> Kind:
+    name, own = language.split(words)
+    return language.read(_class(name), name, {**own, **options})
 
 
 def _class(name: str) -> type[Kind]:

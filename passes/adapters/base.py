@@ -13,6 +13,7 @@ from ..values import Price, Value
 from . import convert, words
 
 if TYPE_CHECKING:
+    from .footprint import Footprint
     from ..ridge import Moments, Solution
 
 
@@ -61,6 +62,10 @@ class Kind:
         reasons = (self.refuses(x, y) for x, y in pairs)
         return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
 
+    def footprint(self, front: Value, back: Value) -> Footprint | None:
+        """What `footprint.footprint` says, in closed form; None where there is none."""
+        return None
+
     @property
     def words(self) -> str:
         """What it is named by in plans, recipes and reports."""
@@ -80,6 +85,7 @@ class Adapter(nn.Module):
     ridge: float | None = None  # the penalty to fit with; None for the best on held-out images; 0 for the pseudoinverse
     preactivation: bool = False  # whether to aim at what the ReLU that makes the back's value reads, where one does
     exact: bool = True  # whether, once loaded, `forward` is the linear map and nothing else
+    matrix: Tensor  # of a kind that folds: [the back's channels, the front's]
     observes: bool = False  # whether `observe` must see the images before `design` can be asked
 
     def __init__(self, kind: Kind, front: Value, back: Value):

@@ -14,19 +14,20 @@ from .base import Carrying, Kind
 
 def scale_steps(front: Value, back: Value) -> tuple[Value, ...]:
     """The values that the links of a chain lie between: with each step from the front to the back the size is halved
-    and the channels are doubled, and the last is the back's own. The two values alone where the sizes differ by less
-    than a factor of three, or grow."""
+    and the channels are doubled, up to the back's, and the last value is the back's own. The two values alone where the
+    sizes differ by less than a factor of three, or grow.
+    """
     if front.grid is None or back.grid is None:
         return front, back
     steps = round(log2(max(front.grid[0] / back.grid[0], 1)))
-    between = [_halved(front, step) for step in range(1, steps)]
+    between = [_halved(front, step, back.channels) for step in range(1, steps)]
     return front, *between, back
 
 
-def _halved(front: Value, step: int) -> Value:
+def _halved(front: Value, step: int, most: int) -> Value:
     assert front.grid is not None
     grid = round(front.grid[0] / 2**step), round(front.grid[1] / 2**step)
-    return Value((front.channels * 2**step, *grid), "NCHW", grid=grid)
+    return Value((min(front.channels * 2**step, most), *grid), "NCHW", grid=grid)
 
 
 class Chain(Carrying):

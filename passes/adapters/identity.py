@@ -22,7 +22,7 @@ class Identity(Kind):
     by: str = field(default="bilinear", metadata={"choices": resample.METHODS})
     tokens: str = field(default="auto", metadata={"choices": ("auto", "carry", "drop", "mean", "zeros")})
 
-    def __call__(self, front: Value, back: Value) -> Adapter:
+    def build(self, front: Value, back: Value) -> Adapter:
         return Converted(self, front, back)
 
     def refuses(self, front: Value, back: Value) -> str:

@@ -13,6 +13,7 @@ from ..values import Price, Value
 from . import convert, prices, resample, tokens
 from .base import Adapter, Kind, picked
 from .chain import scale_steps
+from .footprint import Footprint, of_projection
 from .observed import Means, Spread
 from .patches import PLACES, Patches
 
@@ -104,6 +105,9 @@ class Projection(Kind):
         if self.position == "learned":
             price += prices.parameters(back.pixels * outputs)
         return price
+
+    def footprint(self, front: Value, back: Value) -> Footprint | None:
+        return of_projection(self, front, back)
 
     def _positions(self, front: Value, back: Value, rule: str) -> int:
         if back.layout == "NC":

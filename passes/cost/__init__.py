@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 from .. import adapters as registry
@@ -13,7 +14,7 @@ from ..values import Cuts
 
 @dataclass(frozen=True)
 class Cost(Pass):
-    """Prices models, fragments and candidates in params, macs and size, on fake tensors, for one image.
+    """Prices models, fragments and candidates in params, macs, size and memory, on fake tensors, for one image.
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a
@@ -32,14 +33,20 @@ class Cost(Pass):
     direction: str = "slow-to-fast"
 
     def __call__(self, plan: Plan) -> Plan:
+        from .calls import Calls
         from .count import count
         from .fragments import fragment_prices
         from .table import candidates, check_direction, directed_pairs
 
         direction = check_direction(self.direction)
         names = tuple(dict.fromkeys(name for word in self.adapters for name in registry.expand(word)))
+        calls = Calls()  # shared: models of a pool have blocks in common
         parts = [
-            fragment_prices(graph, count(graph, model.input.size), [cut.node for cut in cuts.cuts])
+            fragment_prices(
+                count(graph, model.input.size, calls),
+                [cut.node for cut in cuts.cuts],
+                [4 * prod(cut.value.shape) for cut in cuts.cuts],  # adapters give float32
+            )
             for graph, model, cuts in zip(plan.graphs, plan.models, plan.cuts, strict=True)
         ]
         cuts = tuple(_priced(cuts, part.before, part.after) for cuts, part in zip(plan.cuts, parts, strict=True))
@@ -49,7 +56,7 @@ class Cost(Pass):
             cuts=cuts,
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
-            candidates=candidates(cuts, list(directed_pairs(prices, direction)), names),
+            candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
         )
 
 

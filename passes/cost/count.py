@@ -1,138 +1,187 @@
-"""What each node of a graph takes, counted on fake tensors: no weights are read and no real memory is used."""
+"""What each node of a graph takes, counted on the program that would be written for it."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._guards import detect_fake_mode
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx import GraphModule, Interpreter, Node
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
+from torch.utils._pytree import tree_leaves, tree_map
 
+from ..emit.prepare import prepare
+from ..emit.program import Program
+from ..emit.weights import DTYPES, tied_keys
 from ..values import Price
-from .formulas import is_free, macs_of
+from ..weights_file import Entry, file_bytes
+from .calls import Call, Calls, Form, Result
+from .operators import Operators, copy_on, counting, fakes
+
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A parameter or buffer that is read. Equal when they are one tensor, under whatever names.
+    """A tensor of the weights file that is read. A parameter of several names has the first of them.
 
-    params: its elements, 0 for a buffer. size_bytes: its data and its entry in the header of a safetensors file; the
-    entry is an estimate (the name it will have there and its offset are not known yet), good to some ten bytes.
+    params: its elements, 0 for a buffer.
     """
 
-    identity: int
-    params: int = field(compare=False)
-    size_bytes: int = field(compare=False)
+    entry: Entry
+    params: int
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory of activations, in positions of nodes: made by one, read last by another."""
+
+    size_bytes: int
+    made: int
+    read: int
 
 
 @dataclass(frozen=True)
 class NodeCost:
-    """What one node takes for one image. uncounted: operators without a formula that it called, by name and count."""
+    """What one node takes for one image.
+
+    uncounted: operators without a formula that it called, by name and count. transient_bytes: the most that is
+    allocated while it runs, over what its value lies in.
+    """
 
     node: str
     macs: int = 0
     stored: tuple[Stored, ...] = ()
     uncounted: Mapping[str, int] = field(default_factory=dict)
+    transient_bytes: int = 0
 
 
-def count(graph: GraphModule, input_size: Sequence[int]) -> tuple[NodeCost, ...]:
-    """What each node takes for one image of `input_size` (channels, height, width), in graph order.
+@dataclass(frozen=True)
+class Count:
+    """A graph, its program, what each node of that takes, in graph order, and the memory that their values lie in.
+
+    lies: of each node with a tensor for its value, the index of its buffer; -1 where it is a stored tensor.
+    """
+
+    graph: GraphModule
+    program: Program
+    costs: tuple[NodeCost, ...]
+    buffers: tuple[Buffer, ...]
+    lies: Mapping[Node, int]
+
+
+def count(graph: GraphModule, input_size: Sequence[int], calls: Calls | None = None) -> Count:
+    """What each node takes for one image of `input_size` (channels, height, width).
 
     Attention is counted as its two products, whichever kernel would run it. Parameters may be fake or on `meta`.
+    calls: what is known from other graphs already, and learns from this one.
     """
-    with _counting(graph) as operators:
-        counter = _NodeCounter(graph, operators)
-        counter.run(_image(graph, input_size))
-    return tuple(counter.costs)
+    with counting() as operators:
+        return _Counter(graph, operators, calls or Calls()).count(input_size)
 
 
 def total(module: nn.Module, input_size: Sequence[int]) -> tuple[Price, Mapping[str, int]]:
-    """The price of any module as a whole for one image, and its uncounted operators by name and count."""
-    stored = set(_stored_in(module, ""))
-    with _counting(module) as operators:
-        module(_image(module, input_size))
-    price = Price(sum(s.params for s in stored), operators.macs, sum(s.size_bytes for s in stored))
-    return price, dict(operators.uncounted)
+    """The price of any module as a whole for one image, and its uncounted operators by name and count.
+
+    Nothing is traced: the module runs as Python runs it, which also says how long each activation lives.
+    """
+    stored = _stored(module.state_dict(keep_vars=True))
+    with counting() as operators, fakes():
+        fake, tensors = copy_on("cpu", module)
+        image = torch.empty((1, *input_size), dtype=_dtype(tensors))
+        with operators.following(image, *tensors):
+            fake(image)
+    return Price(
+        sum(s.params for s in stored.values()),
+        operators.macs,
+        file_bytes(s.entry for s in stored.values()),
+        image.nbytes + operators.peak_bytes,
+    ), dict(operators.uncounted)
 
 
-class _Operators(TorchDispatchMode):
-    """Adds up the multiply-adds of all operators that run inside it, and notes those it has no formula for."""
+@dataclass(frozen=True)
+class _Held:
+    """A tensor while counting: its form, and the index of its buffer; -1 for a stored tensor."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.macs = 0
-        self.uncounted: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if isinstance(func, torch._ops.OpOverload) and func.namespace != "prim":
-            macs = macs_of(func, args, kwargs or {}, out)
-            self.macs += macs or 0
-            if macs is None and not is_free(func):
-                self.uncounted[func._overloadpacket.__name__.lstrip("_")] += 1
-        return out
+    form: Form
+    buffer: int
 
 
-class _NodeCounter(Interpreter):
-    def __init__(self, graph: GraphModule, operators: _Operators):
-        super().__init__(graph)
-        self.operators = operators
-        self.costs: list[NodeCost] = []
+class _Counter:
+    def __init__(self, graph: GraphModule, operators: Operators, calls: Calls):
+        self.graph, self.operators, self.calls = graph, operators, calls
+        self.program = prepare(graph)
+        self.values: dict[Node, Any] = {}
+        self.sizes: list[int] = []
+        self.made: list[int] = []
+        self.read: list[int] = []
+        self.stored = _stored(self.program.state_dict())
 
-    def run_node(self, node: Node) -> Any:
-        self.operators.macs = 0
-        self.operators.uncounted.clear()
-        value = super().run_node(node)
-        stored = tuple(_stored_by(self.module, node))
-        self.costs.append(NodeCost(node.name, self.operators.macs, stored, dict(self.operators.uncounted)))
-        return value
+    def count(self, input_size: Sequence[int]) -> Count:
+        costs = []
+        for position, node in enumerate(self.program.graph.nodes):
+            costs.append(self.node(node, position, input_size))
+        buffers = tuple(map(Buffer, self.sizes, self.made, self.read))
+        lies = {node: value.buffer for node, value in self.values.items() if isinstance(value, _Held)}
+        return Count(self.graph, self.program, tuple(costs), buffers, lies)
+
+    def node(self, node: Node, position: int, input_size: Sequence[int]) -> NodeCost:
+        if node.op == "placeholder":
+            image = torch.empty((1, *input_size), dtype=_dtype(self.tensors()), device="meta")
+            self.values[node] = _Held(Form.of(image), self.allocate(image.nbytes, position))
+            return NodeCost(node.name)
+        if node.op == "get_attr":
+            self.values[node] = _Held(Form.of(self.program.tensors[str(node.target)]), -1)
+            return NodeCost(node.name, stored=(self.stored[str(node.target)],))
+        args = map_arg((node.args, node.kwargs), self.values.__getitem__)
+        held = [value for value in tree_leaves(args) if isinstance(value, _Held)]
+        for value in held:
+            if value.buffer >= 0:
+                self.read[value.buffer] = position
+        if node.op == "output":
+            return NodeCost(node.name)
+        leaf = self.program.leaves[str(node.target)] if node.op == "call_module" else None
+        given = tree_map(lambda value: value.form if isinstance(value, _Held) else value, args)
+        call = self.calls(self.operators, leaf if leaf is not None else node.target, *given)
+        self.values[node] = self.value(call, held, position)
+        keys = leaf.state_dict(keep_vars=True) if leaf is not None else ()
+        stored = tuple(dict.fromkeys(self.stored[f"{node.target}.{key}"] for key in keys))
+        return NodeCost(node.name, call.macs, stored, call.uncounted, max(0, call.peak_bytes - sum(call.allocated)))
+
+    def tensors(self) -> chain[Tensor]:
+        return chain(self.program.tensors.values(), *(leaf.parameters() for leaf in self.program.leaves.values()))
+
+    def allocate(self, size_bytes: int, position: int) -> int:
+        self.sizes.append(size_bytes)
+        self.made.append(position)
+        self.read.append(position)
+        return len(self.sizes) - 1
+
+    def value(self, call: Call, held: Sequence[_Held], position: int) -> Any:
+        buffers = [self.allocate(size, position) for size in call.allocated]
+
+        def lies(value: Any) -> Any:
+            if not isinstance(value, Result):
+                return value
+            return _Held(value.form, buffers[value.fresh] if value.shares is None else held[value.shares].buffer)
+
+        return tree_map(lies, call.value)
 
 
-@contextmanager
-def _counting(module: nn.Module) -> Iterator[_Operators]:
-    """Fake tensors, and every kernel that fuses products replaced by the plain operators it stands for."""
-    tensors = list(chain(module.parameters(), module.buffers()))
-    fake = detect_fake_mode(tensors) or FakeTensorMode(allow_non_fake_inputs=True)
-    fastpath = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it hides the operators of MultiheadAttention
-    try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), fake, _Operators() as operators:
-            yield operators
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fastpath)
+def _dtype(tensors: Any) -> torch.dtype:
+    """Of an image that goes into a module with these tensors."""
+    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
 
-def _image(module: nn.Module, size: Sequence[int]) -> Tensor:
-    first = next((t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point()), torch.empty(0))
-    return torch.empty((1, *size), dtype=first.dtype, device=first.device)
-
-
-def _stored_by(module: nn.Module, node: Node) -> Iterator[Stored]:
-    if node.op == "call_module":
-        yield from _stored_in(module.get_submodule(str(node.target)), f"{node.target}.")
-    elif node.op == "get_attr":
-        owner, _, name = str(node.target).rpartition(".")
-        value = getattr(module.get_submodule(owner), name)
-        if isinstance(value, Tensor):
-            yield _stored(str(node.target), value)
-
-
-def _stored_in(module: nn.Module, prefix: str) -> Iterator[Stored]:
-    for name, tensor in chain(module.named_parameters(), module.named_buffers()):
-        yield _stored(prefix + name, tensor)
-
-
-def _stored(name: str, tensor: Tensor) -> Stored:
-    entry = json.dumps({name: {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [10**7, 10**7]}})
-    size = tensor.numel() * tensor.element_size() + len(entry.replace(" ", "")) - len("{}") + len(",")
-    return Stored(id(tensor), tensor.numel() if isinstance(tensor, nn.Parameter) else 0, size)
+def _stored(state: Mapping[str, Tensor]) -> dict[str, Stored]:
+    """What the weights file holds for each key; keys of one parameter have one Stored."""
+    tied = tied_keys(dict(state))
+    found = {}
+    for key in sorted(state):
+        tensor = state[key]
+        entry = Entry(key, tuple(tensor.shape), _NAMES[tensor.dtype])
+        found[key] = found.get(tied.get(key, ""), Stored(entry, tensor.numel() * isinstance(tensor, nn.Parameter)))
+    return found

@@ -4,7 +4,8 @@ What depends on the image lies on one side of a cut, and which side follows from
 every path from input to output passes. What depends on no image (a position table, a mask, what computes them) belongs
 to every side that uses it, and so may a parameter: it is before a cut when its first user is, after it when its last
 user is. Hence multiply-adds before + after = whole unless a product of constants is needed on both sides, in which case
-each fragment computes it; and parameters before + after = whole + those that both sides share.
+each fragment computes it; and parameters before + after = whole + those that both sides share. Memory is a peak, and
+the size of a file more than what is in it: `memory` and `sizes` say how they come together.
 """
 
 from __future__ import annotations
@@ -14,60 +15,98 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, Node
 
-from ..graph import dependencies, output, reachable, reads_input
+from ..graph import by_name, dependencies, output, reachable, reads_input
 from ..values import Price
-from .count import NodeCost, Stored
+from ..weights_file import file_bytes
+from .count import Count, Stored
+from .memory import Peaks, peaks
+from .sizes import Side, file_sizes
 
 
 @dataclass(frozen=True)
 class FragmentPrices:
-    """whole: of the graph. before, after: one for each cut. uncounted: operators without formula in the whole."""
+    """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
+    value that it starts from. uncounted: operators without formula in the whole.
+
+    peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection for
+    each cut.
+    """
 
     whole: Price
     before: tuple[Price, ...]
     after: tuple[Price, ...]
     uncounted: Mapping[str, int]
+    peaks: Peaks
+    front: Side
+    back: Side
 
 
-def fragment_prices(graph: GraphModule, costs: Sequence[NodeCost], cuts: Sequence[str]) -> FragmentPrices:
-    """Prices around each of `cuts` (names of nodes). `costs`: what `count` says of the graph. Dead nodes are free."""
-    nodes = list(graph.graph.nodes)
-    uses = _uses(graph)
-    rows: list[tuple[int, int, int, int, int]] = []  # first use, last use, params, macs, bytes
+def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int] | None = None) -> FragmentPrices:
+    """Prices around each of `cuts` (names of nodes of the graph that was counted). Dead nodes are free.
+
+    value_bytes: of the value at each cut; those of its memory where not given.
+    """
+    program = count.program.graph
+    nodes = list(program.nodes)
+    uses = _uses(program)
+    rows: list[tuple[int, int, int]] = []  # first use, last use, macs
     stored: dict[Stored, tuple[int, int]] = {}
     uncounted: Counter[str] = Counter()
-    for node, cost in zip(nodes, costs, strict=True):
+    for node, cost in zip(nodes, count.costs, strict=True):
         if node not in uses:
             continue
         first, last = uses[node]
-        rows.append((first, last, 0, cost.macs, 0))
+        rows.append((first, last, cost.macs))
         uncounted.update(cost.uncounted)
         for tensor in cost.stored:
             before, after = stored.get(tensor, (first, last))
             stored[tensor] = min(before, first), max(after, last)
-    rows += [(first, last, s.params, 0, s.size_bytes) for s, (first, last) in stored.items()]
 
-    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-    amounts = table[:, 2:].T
-    position = {node.name: i for i, node in enumerate(nodes)}
-    at = np.array([position[name] for name in cuts], dtype=np.int64)
+    at_nodes = [_in_program(count, name) for name in cuts]
+    position = {node: i for i, node in enumerate(nodes)}
+    at = np.array([position[node] for node in at_nodes], dtype=np.int64)
+    memory = peaks(count, uses, at_nodes)
+    given = memory.held if value_bytes is None else np.array(value_bytes, dtype=np.int64)
+    entries = [s.entry for s in stored]
+    span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
+    params = np.array([s.params for s in stored], dtype=np.int64)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    held_before, held_after = span[:, :1] <= at, span[:, 1:] > at
+    front, back = Side.of(entries, held_before), Side.of(entries, held_after)
+    every = np.arange(len(cuts))
     return FragmentPrices(
-        whole=_prices(amounts.sum(axis=1, keepdims=True))[0],
-        before=_prices(amounts @ (table[:, :1] <= at)),
-        after=_prices(amounts @ (table[:, 1:2] > at)),
+        whole=Price(int(params.sum()), int(table[:, 2].sum()), file_bytes(entries), memory.whole),
+        before=_prices(
+            params @ held_before, table[:, 2] @ (table[:, :1] <= at), file_sizes((front, every)), memory.before
+        ),
+        after=_prices(
+            params @ held_after, table[:, 2] @ (table[:, 1:2] > at), file_sizes((back, every)), given + memory.after
+        ),
         uncounted=dict(uncounted),
+        peaks=memory,
+        front=front.under("front."),
+        back=back.under("back."),
     )
 
 
-def _uses(graph: GraphModule) -> dict[Node, tuple[int, int]]:
+def _in_program(count: Count, name: str) -> Node:
+    """The node of the program that computes the value of a node of the graph: what does nothing is left out there."""
+    known = {node.meta.get("origin"): node for node in count.program.graph.nodes}
+    node = by_name(count.graph.graph)[name]
+    while node.name not in known:
+        node = node.all_input_nodes[0]
+    return known[node.name]
+
+
+def _uses(graph: Graph) -> dict[Node, tuple[int, int]]:
     """Of each node that the output needs: the positions of the first and the last node that computes on the image and
     uses it; of a node that itself computes on the image, its own position, twice."""
-    needs = dependencies(graph.graph)
-    live = reachable(output(graph.graph), needs)
-    on_image = reads_input(graph.graph, needs)
-    nodes = list(graph.graph.nodes)
+    needs = dependencies(graph)
+    live = reachable(output(graph), needs)
+    on_image = reads_input(graph, needs)
+    nodes = list(graph.nodes)
     uses: dict[Node, tuple[int, int]] = {}
     for position in range(len(nodes) - 1, -1, -1):
         node = nodes[position]
@@ -83,5 +122,5 @@ def _uses(graph: GraphModule) -> dict[Node, tuple[int, int]]:
     return uses
 
 
-def _prices(amounts: np.ndarray) -> tuple[Price, ...]:
-    return tuple(Price(params, macs, size) for params, macs, size in amounts.T.tolist())
+def _prices(*columns: np.ndarray) -> tuple[Price, ...]:
+    return tuple(Price(*row) for row in zip(*(column.tolist() for column in columns), strict=True))

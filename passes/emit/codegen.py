@@ -6,17 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from torch.fx import GraphModule
-
 from ..base import Pass
 from ..plan import Plan
-from .batch import localise
 from .classes import make_classes
-from .constants import fold_constants, place_constants
 from .head import describe, parts
-from .program import Program
+from .prepare import prepare
 from .regroup import regroup
-from .simplify import drop_identities, drop_writes, nest_concatenations, restore_layers
 from .source import write_source
 from .weights import tied_keys, write_weights
 
@@ -57,16 +52,3 @@ class Codegen(Pass):
 
 def _sentence(name: str, text: str) -> str:
     return f"The adapter: {text}" if name.startswith("adapter") else text
-
-
-def prepare(graph_module: GraphModule) -> Program:
-    """The program of a graph, rewritten so that it reads well: what does nothing dropped, layers for their parts."""
-    program = Program.of(graph_module)
-    drop_identities(program)
-    fold_constants(program)
-    restore_layers(program)
-    nest_concatenations(program)
-    drop_writes(program)
-    localise(program)
-    place_constants(program)
-    return program

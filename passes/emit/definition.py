@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..drops import DropPath
 from .body import Body
 from .names import class_name, is_name
 from .parameters import Parameter
@@ -83,7 +84,7 @@ def give_names(classes: list[ClassDef]) -> None:
         if wish in taken:
             wish = _told_apart(made, taken[wish], wish)
         name, count = wish, 2
-        while name in taken:
+        while name in taken or name == DropPath.__name__:
             name = f"{wish}{count}"
             count += 1
         taken[name] = made

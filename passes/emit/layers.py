@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..drops import DropPath
 from ..errors import TraceError
 from .text import Call, Code, Hole, Piece, literal
 
@@ -29,6 +30,8 @@ def constructor(layer: nn.Module, path: str) -> Piece:
     Raises:
         TraceError: no call of its class does.
     """
+    if isinstance(layer, DropPath):
+        return Call("DropPath", (("", Hole(layer.p, "drop_rate")),))
     call = Call(f"nn.{type(layer).__name__}", tuple(_arguments(layer, path)))
     _check(layer, call, path)
     if _is_activation(layer):

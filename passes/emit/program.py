@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 
+from ..drops import DROPOUTS, DropPath
 from ..graph import VIEWS, target_name, writes_in_place
 
 
@@ -17,6 +18,7 @@ class Program:
     """A graph that may be rewritten without touching the plan's, and what its nodes name by path.
 
     leaves: the `torch.nn` layers of call_module nodes. tensors: parameters and buffers of get_attr nodes.
+    A node's meta has the name of the node of the plan's graph whose value it computes, as `origin`.
     """
 
     graph: Graph
@@ -29,7 +31,7 @@ class Program:
         copies: dict[Node, Node] = {}
         for node in graph_module.graph.nodes:
             copies[node] = copy = graph.node_copy(node, copies.__getitem__)
-            copy.meta = dict(node.meta)
+            copy.meta = dict(node.meta) | {"origin": node.name}
         leaves = {n.target: graph_module.get_submodule(n.target) for n in graph.nodes if n.op == "call_module"}
         tensors = {n.target: attrgetter(n.target)(graph_module) for n in graph.nodes if n.op == "get_attr"}
         return cls(graph, leaves, tensors)
@@ -62,6 +64,11 @@ def writes(node: Node, leaves: dict[str, nn.Module]) -> bool:
     return writes_in_place(node)
 
 
+def drops(node: Node, leaves: dict[str, nn.Module]) -> bool:
+    """Whether the node returns its argument itself outside training."""
+    return node.op == "call_module" and isinstance(leaves[str(node.target)], (*DROPOUTS, DropPath))
+
+
 class Memory:
     """Which values lie in the same memory, and who writes there."""
 
@@ -72,7 +79,7 @@ class Memory:
         for node in program.graph.nodes:
             inputs = node.all_input_nodes
             write = bool(inputs) and writes(node, program.leaves)
-            shares = inputs and (write or target_name(node).rpartition(".")[2] in VIEWS)
+            shares = inputs and (write or target_name(node).rpartition(".")[2] in VIEWS or drops(node, program.leaves))
             self.root[node] = self.root[inputs[0]] if shares else node
             if write:
                 self.writers.setdefault(self.root[node], []).append(node)

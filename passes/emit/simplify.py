@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.fx import Node
 
+from ..drops import DROPOUTS
 from ..graph import target_name
 from .program import Memory, Program, scopes
 
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-_IDENTITIES = (nn.Identity, *_DROPOUTS)
 _FUNCTIONAL_DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 _PLAIN: dict[Any, Callable[..., Any]] = {
     operator.iadd: operator.add,
@@ -31,7 +30,7 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
 
 
 def drop_identities(program: Program) -> None:
-    """Remove what returns its input as it is in eval mode: Identity, Dropout, padding by zero, slices of everything."""
+    """Remove what returns its input as it is: Identity, Dropout(0), padding by zero, slices of everything."""
     for node in list(program.graph.nodes):
         if _is_identity(node, program) and isinstance(node.args[0], Node):
             node.replace_all_uses_with(node.args[0])
@@ -41,7 +40,8 @@ def drop_identities(program: Program) -> None:
 
 def _is_identity(node: Node, program: Program) -> bool:
     if node.op == "call_module":
-        return isinstance(program.leaves[str(node.target)], _IDENTITIES)
+        leaf = program.leaves[str(node.target)]
+        return isinstance(leaf, nn.Identity) or (isinstance(leaf, DROPOUTS) and leaf.p == 0)
     if node.op != "call_function":
         return False
     name = target_name(node)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 
+from ..drops import DropPath
 from .definition import ClassDef
 from .text import Hole, Items, lay_out
 
@@ -35,6 +37,8 @@ def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tie
     for made in classes:
         body += ["", "", *_class(made)]
     text = "\n".join(body)
+    if "DropPath(" in text:
+        text = f"\n\n{inspect.getsource(DropPath)}{text}"
     imports = ["import json", *(["from collections import OrderedDict"] if "OrderedDict(" in text else [])]
     imports += ["from pathlib import Path", "", "import torch"]
     imports += ["import torch.nn.functional as F"] if " F." in text or "(F." in text else []

@@ -46,9 +46,7 @@ class Sums:
         self.rows += x.shape[1]
 
     def __add__(self, other: Sums) -> Sums:
-        return Sums(
-            self.xx + other.xx, self.xe + other.xe, self.ee + other.ee, self.rows + other.rows, self.intercept
-        )
+        return Sums(self.xx + other.xx, self.xe + other.xe, self.ee + other.ee, self.rows + other.rows, self.intercept)
 
     def change(self, ridge: float) -> Tensor:
         """The change [groups, features (+ 1), channels] that minimises |e - x change|^2 + penalty |change|^2, where the

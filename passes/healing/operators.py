@@ -1,8 +1,8 @@
 """Operators that are linear in their weights, each as the rows of a least-squares problem.
 
-For an operator y = A(x) w the rows are: `design(x)`, what the weights multiply, [groups, rows, features]; and `rows(y)`,
-the outputs that they make, [groups, rows, channels]. A group is a set of outputs with inputs of its own: one for a
-convolution or a Linear, one for each channel of a depthwise convolution or of a normalisation.
+For an operator y = A(x) w the rows are: `design(x)`, what the weights multiply, [groups, rows, features]; and
+`rows(y)`, the outputs that they make, [groups, rows, channels]. A group is a set of outputs with inputs of its own: one
+for a convolution or a Linear, one for each channel of a depthwise convolution or of a normalisation.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,11 +28,12 @@ class Probe:
         graphs: Sequence[GraphModule],
         specs: Sequence[InputSpec],
         images: Images,
-        options: Options = Options(),
+        options: Options | None = None,
         *,
         keep: bool = False,
         device: torch.device | str = "cpu",
     ):
+        options = options or Options()
         self.images, self.specs, self.options, self.keep = images, specs, options, keep
         self.memory = Memory(options.max_memory, torch.device(device))
         self.chunks = chunks(len(images), options.batch, options.hold_out)

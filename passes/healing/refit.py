@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
+from ..graph import result
 from .blocks import Block
 from .normal import Sums, best_ridge
 from .operators import Operator
 from .probe import Probe
-from .residual import Branch, branch_of
+from .residual import branch_of
 from .values import Chunk, Values
 
 
@@ -80,7 +80,7 @@ class Errors:
     def __init__(self, hybrid: Values, probe: Probe, block: Block, operator: Operator, models: Mapping[str, int]):
         self.hybrid, self.probe, self.block, self.operator = hybrid, probe, block, operator
         part, name = operator.node.meta["origin"]
-        self.model = models[part]
+        self.models, self.model = models, models[part]
         self.node = probe.nodes[self.model][name]
         self.branch = branch_of(operator.node, hybrid.position, {o.node for o in block.operators})
         self.other: Node | None = None
@@ -99,6 +99,8 @@ class Errors:
         wanted = [self.node, *([self.other] if self.other is not None else [])]
         parents = self.probe.parents[self.model]
         y, *others = self.probe.parent(self.model, chunk, wanted, parents.position[self.node])
+        if operator.node is result(hybrid.graph.graph):
+            y = self.probe.logits(chunk, self.models, self.probe.options.target)
         error = y - hybrid.through([operator.node], operator.given, x, hybrid.parameters(operator.node))
         if branch is None:
             return x, error

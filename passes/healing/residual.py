@@ -2,9 +2,9 @@
 
 With s = P(y) + r, where P leads from the operator's output y to the sum, r is the other branch, and the parent has
 s* = P(y*) + r*, the sum is right when y = y* + P^-1 (r* - r). P may be any chain of nodes that scales and moves numbers
-about, one to one: Identity, Dropout, a folded BatchNorm, layer scale, permutations, windows, rolls. Whether it is one is
-not read off names but tried: for P(y) = D M y + c with a permutation M and a diagonal D, P' P = M' D^2 M is diagonal, so
-that P^-1 v = P' v / (P' P 1), with P' the transpose that torch's autograd gives.
+about, one to one: Identity, Dropout, a folded BatchNorm, layer scale, permutations, windows, rolls. Whether it is one
+is not read off names but tried: for P(y) = D M y + c with a permutation M and a diagonal D, P'P = M' D^2 M is diagonal,
+so that P^-1 v = P' v / (P' P 1), with P' the transpose that torch's autograd gives.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _LONGEST = 16  # nodes of a branch between its last operator and the sum
 
 @dataclass(frozen=True)
 class Branch:
-    """How an operator's output reaches a sum. start: the operator's node. chain: the nodes between. other: what is added
-    to it."""
+    """How an operator's output reaches a sum. start: the operator's node. chain: the nodes between. other: what is
+    added to it."""
 
     start: Node
     chain: tuple[Node, ...]

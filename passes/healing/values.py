@@ -44,9 +44,7 @@ class Values:
     weights shows in everything that is computed after it; `forget` drops what was computed with older ones.
     """
 
-    def __init__(
-        self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], memory: Memory
-    ):
+    def __init__(self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], memory: Memory):
         self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, memory
         self.position = {node: index for index, node in enumerate(graph.graph.nodes)}
         self.last = {node: max((self.position[u] for u in node.users), default=-1) for node in graph.graph.nodes}
@@ -63,6 +61,7 @@ class Values:
         for at, node in enumerate(todo):
             if node not in known:
                 known[node] = self._computed(node, known)
+            self._sizes(node, known)
             if keep is None:
                 self._release(known, node, at, readers, wanted)
         if keep is not None:
@@ -105,9 +104,14 @@ class Values:
             if other.start == chunk.start and (other == chunk or other not in self.kept):
                 held = self.kept.setdefault(other, {})
                 held[image] = batch[list(other.members)].to(self.memory.device)
-                for node in self.graph.graph.nodes:
-                    if is_scalar(node):
-                        held[node] = self._computed(node, held)
+                self._sizes(image, held)
+
+    def _sizes(self, node: Node, known: dict[Node, Any]) -> None:
+        """The integers that are computed from a value alone: they outlive it."""
+        for user in node.users:
+            if is_scalar(user) and user not in known and all(n in known for n in user.all_input_nodes):
+                known[user] = self._computed(user, known)
+                self._sizes(user, known)
 
     def parameters(self, node: Node) -> dict[Node, Any]:
         """The parameters and buffers among a node's arguments."""

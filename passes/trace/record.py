@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.overrides import TorchFunctionMode
 
+from ..drops import Drop, depth_rate
 from ..errors import TraceError
 from .logits import logits_of
 
@@ -288,7 +289,11 @@ class _Recorder(TorchFunctionMode):
         if name == "__set__" or not (_holds_tensor(out) or writes):
             return out
         if name in _TRAINING_ONLY and isinstance(out, Tensor):
-            return self.same(args[0] if args else kwargs["input"], out)
+            same = self.same(args[0] if args else kwargs["input"], out)
+            if name in ("dropout", "dropout_"):
+                p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+                self.note_drop(same, f"{self.scopes[-1][0]}.dropout" if self.scopes else "dropout", p, whole=False)
+            return same
         if name in _CONVERSIONS and args and out is args[0]:
             return out
         self.bind_call(function, name, args, kwargs, out)
@@ -325,6 +330,12 @@ class _Recorder(TorchFunctionMode):
             self.alive.append(after)
         return after
 
+    def note_drop(self, value: Any, path: str, p: float, whole: bool) -> None:
+        """That training drops `value` at random here, where it does."""
+        if p > 0 and id(value) in self.nodes:
+            meta = self.nodes[id(value)].meta
+            meta["drops"] = (*meta.get("drops", ()), Drop(path, round(p, 6), whole, tuple(self.scopes)))
+
     def call(self, original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any) -> Any:
         path = self.paths.get(id(module))
         if self.inside_leaf or path is None:
@@ -337,6 +348,8 @@ class _Recorder(TorchFunctionMode):
             finally:
                 if path:
                     self.scopes.pop()
+            if args and out is args[0] and path:
+                self.note_drop(out, path, depth_rate(module), whole=True)
         else:
             self.inside_leaf = True
             try:

@@ -7,11 +7,22 @@ from typing import Any
 
 import click
 
-from .options import CHOICE, IMAGES, arch, budget, data, frontend, pair_arguments, probe_images, ranking, read_budget
-from .parts import Name, option
+from .options import (
+    CHOICE,
+    IMAGES,
+    arch,
+    budget,
+    data,
+    frontend,
+    healing,
+    pair_arguments,
+    probe_images,
+    ranking,
+    read_budget,
+)
+from .parts import option
 from .run import Outcome, Run, verb
 
-HEALING = "Healing"
 OUTPUT = "Output"
 DEFAULT_OUT = "hybrid"
 
@@ -28,15 +39,12 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
 @pair_arguments
 @budget
 @ranking
+@option("--chain", is_flag=True, group=CHOICE, help="One adapter each time the size is halved, over several stages.")
+@option("--recalibrate", is_flag=True, group=CHOICE, help="Estimate the back's BatchNorms anew on the probe images.")
 @option("--front", metavar="CUT", group=CHOICE, help="A's cut: node, path or index, as `inspect` shows.")
 @option("--back", metavar="CUT", group=CHOICE, help="B's cut. With either, A is the front and B the back.")
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
-@option("--heal", type=Name("none", "adapter", "back", "all"), default="back", group=HEALING,
-        help="Refit this in closed form toward the parents' values; never on noise [back].")
-@option("--heal-layers", type=click.IntRange(min=1), metavar="N", group=HEALING,
-        help="Blocks behind the seam to heal [all].")
-@option("--heal-target", type=Name("back", "front", "both"), default="back", group=HEALING,
-        help="Whose logits the classifier follows [back].")  # fmt: skip
+@healing
 @data
 @probe_images
 @option("--evaluate", metavar="DATA", group=IMAGES, help="Measure hybrid and parents on these labelled images.")

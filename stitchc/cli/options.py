@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 BUDGET = "Budget"
 CHOICE = "Choice of a stitch"
+HEALING = "Healing"
 IMAGES = "Images"
 MODELS = "Models"
 METRICS = ("params", "macs", "flops", "size")
@@ -92,7 +93,8 @@ def ranking(command: F) -> F:
     for decorate in reversed([
         option("--direction", type=Name("slow-to-fast", "fast-to-slow", "both"), default="slow-to-fast", group=CHOICE,
                help="Which of the two comes first [slow-to-fast]."),
-        option("--adapter", metavar="NAME", default="auto", group=CHOICE, help="linear, conv3x3, the better [auto]."),
+        option("--adapter", metavar="NAME", default="auto", group=CHOICE,
+               help="linear, conv3x3, bottleneck, fused, ...; conv3x3?resize=before; the best of several [auto]."),
         option("--rank", type=Name("cascade", "cka", "fit", "agreement", "kl", "accuracy"), metavar="NAME",
                default="cascade", group=CHOICE, help="cascade, cka, fit, agreement, kl or accuracy [cascade]."),
         option("--effort", metavar="Q", default="medium", group=CHOICE,
@@ -122,6 +124,21 @@ def probe_images(command: F) -> F:
         "--probe-images", type=click.IntRange(min=8), default=512, metavar="N", group=IMAGES,
         help="Images to compare and fit on, at most [512].",
     )(command)  # fmt: skip
+
+
+def healing(command: F) -> F:
+    for decorate in reversed([
+        option("--heal", type=Name("none", "adapter", "back", "all"), default="back", group=HEALING,
+               help="Refit this toward the parents' values; never on noise [back]."),
+        option("--heal-layers", type=click.IntRange(min=1), metavar="N", group=HEALING,
+               help="Blocks behind the seam to heal [all]."),
+        option("--heal-sweeps", type=click.IntRange(1, 8), default=2, metavar="N", group=HEALING,
+               help="1: closed form; each more: a Gauss-Newton step a block [2]."),
+        option("--heal-target", type=Name("back", "front", "both"), default="back", group=HEALING,
+               help="Whose logits the classifier follows [back]."),
+    ]):  # fmt: skip
+        command = decorate(command)
+    return command
 
 
 def arch(command: F) -> F:

@@ -44,7 +44,7 @@ class CandidateTable:
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
         rows.add_column("alike", justify="right", no_wrap=True)
-        rows.add_column("adapter", no_wrap=True)
+        rows.add_column("adapter", overflow="fold")
         for name, unit in zip(("params", "MACs", "FLOPs"), units, strict=True):
             rows.add_column(unit.head(name).strip(), justify="right", no_wrap=True)
         probed = any(candidate.score is not None for candidate in shown)

@@ -26,7 +26,7 @@ class Trajectory:
         record = self.record
         yield Text.assemble(
             ("Healed", "bold green"),
-            f": agrees with the back's parent on {percent(record['agreement'])} of {record['held_out']} held-out "
+            f": agrees with its parent on {percent(record['agreement'])} of {record['held_out']} held-out "
             f"images, {percent(record['agreement_before'])} before",
         )
         rows = table(ascii_only=options.ascii_only)

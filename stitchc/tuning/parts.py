@@ -25,8 +25,9 @@ class Trainee(nn.Module):
         super().__init__()
         self.network = network.eval()
         names = [name for name, _ in network.named_children()]
+        self.whole = train == "all"
         self.trains = _trained(names, train)
-        held = {name for name, _ in network.named_parameters() if name.split(".")[0] in self.trains}
+        held = {name for name, _ in network.named_parameters() if self._learns(name)}
         if not held:
             raise InputError(
                 f"nothing trains in the mode '{train}': the artifact has no weights there",
@@ -34,15 +35,18 @@ class Trainee(nn.Module):
             )
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name in held)
-        still = next(index for index, name in enumerate(names) if name in self.trains)
+        still = next((index for index, name in enumerate(names) if name in self.trains), 0)
         self.trunk = still if still and _in_a_row(network, probe) else 0
         self.train()
+
+    def _learns(self, key: str) -> bool:
+        return self.whole or key.split(".")[0] in self.trains
 
     def train(self, mode: bool = True) -> Trainee:
         """Parts that stand still stay in eval mode: their BatchNorm keeps the statistics that they were trained with,
         and nothing in them is dropped at random."""
         super().train(mode)
-        self.network.eval()
+        self.network.train(mode and self.whole)
         for name in self.trains if mode else ():
             self.network.get_submodule(name).train()
         return self
@@ -71,7 +75,7 @@ class Trainee(nn.Module):
     def state(self) -> dict[str, Tensor]:
         """Every tensor that training may change: parameters and statistics of the parts that train."""
         state = self.network.state_dict()
-        return {key: state[key] for key in state if key.split(".")[0] in self.trains}
+        return {key: state[key] for key in state if self._learns(key)}
 
 
 def _trained(names: Sequence[str], train: str) -> tuple[str, ...]:

@@ -136,7 +136,9 @@ def tune(
     views = Views(images, model.input, training, settings.augment, settings.seed)
     assert model.module is not None
     _check_classes(model.module, views, settings)
-    trainee = Trainee(model.module, settings.train, normalised(views.plain(torch.arange(min(2, len(views)))), model.input))
+    trainee = Trainee(
+        model.module, settings.train, normalised(views.plain(torch.arange(min(2, len(views)))), model.input)
+    )
     loaded = _Parents(record, parents, source, arch, trust_pickle, watcher)
     teachers = None
     if settings.distill:

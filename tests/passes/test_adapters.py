@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, fields
+from math import prod
 
 import pytest
 import torch
@@ -10,9 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stitchc.passes import Price, Value, adapters
 from stitchc.passes.adapters import Kind
+from stitchc.passes.adapters.footprint import footprint
+from stitchc.passes.cost.count import count
+from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.errors import CutError, InputError
 from stitchc.passes.ridge import Moments, Solution, residual, solve
 from stitchc.passes.trace.record import record
+from stitchc.passes.weights_file import file_bytes
 
 MAPS = Value((6, 8, 8), "NCHW", grid=(8, 8))
 TINY_LAST = Value((2, 2, 16), "NHWC", grid=(2, 2))
@@ -77,6 +82,26 @@ def test_every_accepted_pair_is_joined_at_the_price_that_was_said(name, front, b
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         adapter(x[:1])
     assert 2 * price.macs == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(("name", "front", "back"), pairs(["linear", "conv3x3", "conv3x3?resize=before"])[::3])
+def test_the_closed_form_of_its_memory_and_weights_is_what_the_graph_has(name, front, back):
+    kind = adapters.get(name)
+    said = kind.footprint(front, back)
+    found = fragment_prices(count(record(kind(front, back).eval(), front.shape), front.shape), []).whole
+    assert said.memory_bytes == found.memory_bytes - 4 * prod(front.shape)
+    assert file_bytes(said.entries) == found.size_bytes
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "linear?norm=after", "identity"])
+def test_what_has_no_closed_form_is_run(name):
+    front, back = SMALL_MAPS, Value((4, 2, 2), "NCHW", grid=(2, 2))
+    kind = adapters.get(name)
+    assert kind.footprint(front, back) is None
+    said = footprint(kind, front, back)
+    found = fragment_prices(count(record(kind(front, back).eval(), front.shape), front.shape), []).whole
+    assert said.memory_bytes >= found.memory_bytes - 4 * prod(front.shape) > 0
+    assert file_bytes(said.entries) == found.size_bytes
 
 
 @pytest.mark.parametrize(("name", "front", "back"), pairs(LINEAR))

@@ -12,16 +12,19 @@ from nets import Caches, Residual, Small, Tokens, Windows
 from small_nets import CUTS, SIZE, Plain, Shared, graph_of, plan_of
 from torch import nn
 
-from stitchc.passes import Cost, Partition, Plan, Price, Stitch, Trace, adapters
-from stitchc.passes.cost.count import NodeCost, count, total
+from stitchc.passes import Codegen, Cost, Partition, Plan, Price, Stitch, Trace, adapters
+from stitchc.passes.adapters.footprint import Footprint
+from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
+from stitchc.passes.emit.load import load_module
 from stitchc.passes.errors import CutError, InputError
 from stitchc.passes.graph import by_name, dependencies, output, reachable
+from stitchc.passes.weights_file import Entry, file_bytes
 
 
 def test_a_node_costs_its_products_and_its_parameters():
-    costs = {c.node: c for c in count(graph_of(Plain(4)), SIZE)}
+    costs = {c.node: c for c in count(graph_of(Plain(4)), SIZE).costs}
     assert costs["conv1"].macs == 3 * 4 * 9 * 64
     assert costs["conv2"].macs == 4 * 8 * 9 * 16
     assert costs["head"].macs == 8 * 5
@@ -103,27 +106,32 @@ def test_published_networks_cost_what_is_known(name, gmacs):
     assert uncounted == {}
 
 
-def by_walking(graph, costs, cut):
-    """The price of both sides of a cut by definition: all that the cut needs, and all that the output needs besides."""
-    needs, costs = dependencies(graph.graph), {c.node: c for c in costs}
-    node = by_name(graph.graph)[cut]
+def by_walking(counted, cut):
+    """(params, macs, bytes) of both sides of a cut by definition: all that the cut needs, and all that the output needs
+    besides."""
+    graph = counted.program.graph
+    needs, costs = dependencies(graph), {c.node: c for c in counted.costs}
+    node = by_name(graph)[cut]
     before = reachable(node, needs)
-    after = reachable(output(graph.graph), needs | {node: ()}) - {node}
+    after = reachable(output(graph), needs | {node: ()}) - {node}
     return tuple(_sum([costs[n.name] for n in side]) for side in (before, after))
 
 
 def _sum(costs):
     stored = {s for c in costs for s in c.stored}
-    return Price(sum(s.params for s in stored), sum(c.macs for c in costs), sum(s.size_bytes for s in stored))
+    return sum(s.params for s in stored), sum(c.macs for c in costs), file_bytes(s.entry for s in stored)
+
+
+def figures(price):
+    return price.params, price.macs, price.size_bytes
 
 
 @pytest.mark.parametrize(("net", "cuts"), [(Plain(), CUTS), (Shared(), ("add_1", "mid", "mul", "first_1"))])
 def test_a_fragment_costs_what_the_nodes_that_it_needs_cost(net, cuts):
-    graph = graph_of(net)
-    costs = count(graph, SIZE)
-    prices = fragment_prices(graph, costs, cuts)
+    counted = count(graph_of(net), SIZE)
+    prices = fragment_prices(counted, cuts)
     for cut, before, after in zip(cuts, prices.before, prices.after, strict=True):
-        assert (before, after) == by_walking(graph, costs, cut)
+        assert (figures(before), figures(after)) == by_walking(counted, cut)
 
 
 @pytest.mark.parametrize("kind", [Small, Residual, Windows, Tokens, Caches])
@@ -131,36 +139,45 @@ def test_traced_graphs_are_priced_by_the_same_rule(kind):
     net = kind()
     channels = 4 if kind is Residual else 3
     plan = Cost()(Partition()(Trace()(Plan.of(net, images=torch.zeros(2, channels, 8, 8)))))
-    costs = count(plan.graphs[0], (channels, 8, 8))
+    counted = count(plan.graphs[0], (channels, 8, 8))
+    kept = {n.meta["origin"]: n.name for n in counted.program.graph.nodes if "origin" in n.meta}
     assert len(plan.cuts[0]) >= 1
     for cut in plan.cuts[0].cuts:
-        assert (cut.before, cut.after) == by_walking(plan.graphs[0], costs, cut.node)
+        if cut.node in kept:
+            assert (figures(cut.before), figures(cut.after)) == by_walking(counted, kept[cut.node])
         assert cut.before.macs + cut.after.macs == plan.prices[0].macs
     price, _ = total(net.eval(), (channels, 8, 8))
     assert (plan.prices[0].macs, plan.prices[0].params) == (price.macs, price.params)
 
 
-def test_a_candidate_costs_what_the_stitched_network_costs():
+def test_a_candidate_costs_what_is_written_for_it(tmp_path):
     plan = Partition()(Trace()(Plan.of(Small(8), Tokens(), images=torch.zeros(2, 3, 8, 8))))
     plan = Cost(direction="both")(plan)
     assert len(plan.candidates) > 50
     for row in range(0, len(plan.candidates), 17):
-        candidate = plan.candidates[row]
-        stitched = Stitch()(replace(plan, choice=(candidate,))).stitched
-        price, _ = total(stitched, SIZE)
-        assert (price.macs, price.params) == (candidate.price.macs, candidate.price.params)
+        price = plan.candidates.price(row)
+        Codegen(tmp_path / str(row))(Stitch()(replace(plan, choice=(plan.candidates[row],))))
+        written = load_module(tmp_path / str(row))
+        own, _ = total(written, SIZE)
+        assert replace(own, memory_bytes=price.memory_bytes) == price
+        assert price.memory_bytes <= own.memory_bytes  # variables hold a little longer than the last use
+        assert (tmp_path / str(row) / "model.safetensors").stat().st_size == price.size_bytes
+        again = Cost()(Partition()(Trace()(Plan.of(written, images=torch.zeros(2, 3, 8, 8)))))
+        assert again.prices[0] == price
 
 
 def test_before_plus_after_is_the_whole():
-    graph = graph_of(Plain())
-    prices = fragment_prices(graph, count(graph, SIZE), CUTS)
-    assert prices.whole == total(Plain(), SIZE)[0]
-    assert all(b + a == prices.whole for b, a in zip(prices.before, prices.after, strict=True))
+    prices = fragment_prices(count(graph_of(Plain()), SIZE), CUTS)
+    assert prices.whole == total(Plain().eval(), SIZE)[0]
+    image = 4 * 3 * 8 * 8
+    for before, after in zip(prices.before, prices.after, strict=True):
+        assert before + after == replace(prices.whole, size_bytes=(before + after).size_bytes, memory_bytes=None)
+        assert 0 <= before.size_bytes + after.size_bytes - prices.whole.size_bytes <= 50  # a second header
+        assert prices.whole.memory_bytes <= max(before.memory_bytes, image + after.memory_bytes)
 
 
 def test_what_both_sides_use_belongs_to_both():
-    graph = graph_of(Shared())
-    prices = fragment_prices(graph, count(graph, SIZE), ["mid"])
+    prices = fragment_prices(count(graph_of(Shared()), SIZE), ["mid"])
     shared = 12 + 32  # the convolution that is used twice, and the two tables
     assert prices.whole.params == 12 + 84 + 32 + 1
     assert prices.before[0].params == shared + 84
@@ -174,8 +191,8 @@ def test_dead_nodes_are_free():
     graph = graph_of(Plain())
     with graph.graph.inserting_after(by_name(graph.graph)["conv1"]):
         graph.graph.call_module("conv2", (by_name(graph.graph)["conv1"],))
-    prices = fragment_prices(graph, count(graph, SIZE), ["relu1"])
-    assert prices.whole.macs == total(Plain(), SIZE)[0].macs
+    prices = fragment_prices(count(graph, SIZE), ["relu1"])
+    assert prices.whole == total(Plain().eval(), SIZE)[0]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +225,11 @@ class Pixels:
         cls.asked += 1
         if front.layout != back.layout:
             return "only maps to maps"
-        return Price(10 * front.channels, 100 * back.channels, 7)
+        return Price(10 * front.channels, 100 * back.channels, 7, 28)
+
+    @classmethod
+    def footprint(cls, front, back):
+        return Footprint((Entry("project.weight", (10, front.channels)),), 28)
 
 
 @pytest.fixture
@@ -227,7 +248,11 @@ def test_a_candidate_costs_its_fragments_and_its_adapter(stand_in):
         assert (candidate.front[0], candidate.back[0]) == (1, 0)
         front, back = plan.cuts[1][candidate.front[1]], plan.cuts[0][candidate.back[1]]
         joint = Pixels.price(front.value, back.value)
-        assert candidate.price == front.before + joint + back.after
+        assert candidate.price == replace(
+            front.before + joint + back.after,
+            size_bytes=candidate.price.size_bytes,
+            memory_bytes=candidate.price.memory_bytes,
+        )
         assert np.isnan(candidate.similarity) and candidate.feasible
 
 
@@ -263,8 +288,8 @@ def test_words_that_are_none_are_refused():
 def test_pricing_many_cuts_is_no_walk_for_each():
     """2,000 nodes and 1,000 cuts, in a small part of the time that a walk for each cut takes."""
     graph = graph_of(nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(1000)]))
-    costs = [NodeCost(n.name, macs=1) for n in graph.graph.nodes]
+    counted = count(graph, (3, 8, 4))
     start = time.process_time()
-    prices = fragment_prices(graph, costs, [c.node for c in costs[1:-1:2]])
-    assert time.process_time() - start < 0.5
-    assert [p.macs for p in prices.before[:3]] == [2, 4, 6]
+    prices = fragment_prices(counted, [c.node for c in counted.costs[1:-1:2]])
+    assert time.process_time() - start < 2
+    assert [p.macs for p in prices.before[:3]] == [384, 768, 1152]

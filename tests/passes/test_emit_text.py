@@ -42,7 +42,8 @@ class Residual(nn.Module):
 
 
 def test_residual_network(tmp_path):
-    """Blocks with and without `downsample` are one class; Identity and Dropout are gone; `+=` is `+`."""
+    """Blocks with and without `downsample` are one class; Identity is gone; `+=` is `+`; what training drops at random
+    is there as layers, the function's too."""
     network = disturb(Residual())
     assert (
         code(emit(network, (3, 8, 8), tmp_path))
@@ -71,15 +72,17 @@ class Stitched(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.drop = nn.Dropout()
         self.layer1 = nn.Sequential(*(Block(4, 4) for _ in range(3)))
         self.layer2 = nn.Sequential(Block(4, 8, stride=2, downsample=True), Block(8, 8))
+        self.dropout = nn.Dropout(p=0.3)
         self.fc = nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
+        x = self.drop(self.stem(x))
         x = self.layer1(x)
         x = self.layer2(x).mean((2, 3))
-        return self.fc(x)
+        return self.fc(self.dropout(x))
 """
     )
     assert largest_difference(network, tmp_path, (3, 8, 8)) == 0

@@ -41,8 +41,8 @@ def full_plan() -> Plan:
     cut = Cut(0, "relu", "layer1.0", Value((8, 4, 4), "NCHW", grid=(4, 4)), ("layer1.0",), Price(10, 20, 40), Price(1))
     column = np.array([0, 1], dtype=np.int32)
     candidates = Candidates(
-        ("linear",), column, column, column, column, column * 0, column, column, column,
-        np.array([0.5, np.nan]), np.array([True, False]), column[:1], "cka",
+        ("linear",), column, column, column, column, column * 0, column, column, column, column,
+        np.array([np.nan, 0.25]), np.array([0.5, np.nan]), np.array([True, False]), column[:1], "cka",
     )  # fmt: skip
     candidate = Candidate((0, 0), (1, 0), "linear", 0.5, Price(10, 20, 40), True)
     return Plan(

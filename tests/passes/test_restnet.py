@@ -83,19 +83,14 @@ class ResNet34(nn.Module):
         return self.fc(self.pool(x).flatten(1))
 
 
-def make(name: str) -> nn.Module:
-    return (ResNet34() if name == "ResNet34" else Vgg(name)).eval()
+def make(name: str, classes: int = 10) -> nn.Module:
+    return (ResNet34(classes) if name == "ResNet34" else Vgg(name, classes)).eval()
 
 
 def path(name: str, cut: str) -> str:
     if name == "ResNet34":
         return cut
     return f"{'classifier' if cut.startswith('fc') else 'features'}.{cut}"
-
-
-@pytest.mark.parametrize(("name", "params"), [("VGG11", 9756426), ("VGG19", 20565834), ("ResNet34", 21282122)])
-def test_the_parents_have_the_papers_parameters(name, params):
-    assert sum(p.numel() for p in make(name).parameters()) == params
 
 
 ROWS = [  # table, front and its last unit kept, back and its last unit dropped, adapter, params, trainable, MACs

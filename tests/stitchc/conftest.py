@@ -73,6 +73,8 @@ def make_plan() -> Plan:
         params=params,
         macs=macs,
         size_bytes=4 * params,
+        memory_bytes=8 * params,
+        latency_ms=np.full(size, np.nan),
         similarity=matrix.ravel(),
         feasible=feasible,
         order=order[feasible[order]],

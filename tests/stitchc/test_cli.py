@@ -16,7 +16,7 @@ from stitchc.cli import main
 from stitchc.passes.errors import Infeasible, ModelError
 
 VERBS = [
-    "compile", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "zoo check",
+    "compile", "tune", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "zoo check",
     "cache dir", "cache ls", "cache clean", "env",
 ]  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "numpy", "onnx", "onnxruntime", "rich")

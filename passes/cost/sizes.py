@@ -1,0 +1,110 @@
+"""The size of the weights file of every candidate, to the byte.
+
+A file of a stitched network holds, dtype by dtype, the tensors of the adapter, of the back and of the front, each in
+the order of their names (see `weights_file`). Each entry of the header says where its data begins and ends, and so
+takes as many digits as lie before it: with offsets o + e[k], where o is what lies before the part and e[k] the end of
+its k-th tensor within it,
+
+    digits of all begins and ends = 2 sum_k digits(o + e[k]) + digits(o) - digits(o + e[n]).
+
+A number has a digit more from each power of ten, so the sum is a count of the ends that lie above a power: a search in
+a sorted list, for all candidates of two models at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..weights_file import RANK, Entry, with_header
+
+_POWERS = 10 ** np.arange(1, 16, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tensors of one dtype, in several selections. Arrays by selection: how many, their bytes, where they start in
+    `ends`, which holds the ends of each selection's tensors, one selection after the other."""
+
+    counts: np.ndarray
+    totals: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, sizes: np.ndarray, chosen: np.ndarray) -> Part:
+        """sizes: int64 [tensors], in order. chosen: bool [tensors, selections]."""
+        ends = np.cumsum(sizes[:, None] * chosen, axis=0).T
+        counts = chosen.sum(axis=0)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        return cls(counts, sizes @ chosen, starts, ends[chosen.T])
+
+    def digits(self, which: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Digits of all begins and ends of the tensors of selection `which`, when `offset` bytes lie before them."""
+        count, total = self.counts[which], self.totals[which]
+        found = np.zeros(np.broadcast_shapes(which.shape, offset.shape), dtype=np.int64)
+        if not len(self.ends):
+            return found
+        # One sorted list of all selections: each lies above the one before by more than any end.
+        above = int(self.ends.max()) + 1
+        selection = np.repeat(np.arange(len(self.counts)), self.counts)
+        stacked = self.ends + above * selection
+        for power in _POWERS[offset.max() + above >= _POWERS]:
+            lower = np.clip(power - offset, 0, above)
+            # Those of the selection that end below the power; the lists before it are all below.
+            below = np.searchsorted(stacked, above * which + lower) - self.starts[which]
+            found += count - np.minimum(below, count)
+        both = 2 * (found + count) + _digits(offset) - _digits(offset + total)
+        return np.where(count > 0, both, 0)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the fronts of one model, its backs or some adapters put into a weights file; one selection each.
+
+    words: bytes of their entries in the header but for the offsets. parts: the tensors by the rank of their dtype.
+    """
+
+    words: np.ndarray
+    parts: dict[int, Part]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], chosen: np.ndarray) -> Side:
+        """chosen: bool [entries, selections]."""
+        order = sorted(range(len(entries)), key=lambda i: (RANK[entries[i].dtype], entries[i].name))
+        ranks = np.array([RANK[entries[i].dtype] for i in order], dtype=np.int64)
+        words = np.array([entries[i].words for i in order], dtype=np.int64)
+        sizes = np.array([entries[i].data_bytes for i in order], dtype=np.int64)
+        chosen = chosen[order]
+        parts = {int(r): Part.of(sizes[ranks == r], chosen[ranks == r]) for r in np.unique(ranks)}
+        return cls(words @ chosen, parts)
+
+    @classmethod
+    def each(cls, lists: Sequence[Sequence[Entry]]) -> Side:
+        """One selection for each list."""
+        owner = np.repeat(np.arange(len(lists)), [len(entries) for entries in lists])
+        return cls.of([entry for entries in lists for entry in entries], owner[:, None] == np.arange(len(lists)))
+
+    def under(self, prefix: str) -> Side:
+        """The same with `prefix` before every key."""
+        counts = sum((part.counts for part in self.parts.values()), start=np.zeros_like(self.words))
+        return Side(self.words + len(prefix) * counts, self.parts)
+
+
+def file_sizes(*sides: tuple[Side, np.ndarray]) -> np.ndarray:
+    """Bytes of each of several files: int64 [files]. Each side, in the order of their keys, with the selection of it
+    that each file has."""
+    words = offset = np.zeros(len(sides[0][1]), dtype=np.int64)
+    for rank in sorted({rank for side, _ in sides for rank in side.parts}):
+        for side, which in sides:
+            if rank in side.parts:
+                words = words + side.parts[rank].digits(which, offset)
+                offset = offset + side.parts[rank].totals[which]
+    words = words + sum(side.words[which] for side, which in sides)
+    return offset + with_header(words)
+
+
+def _digits(number: np.ndarray) -> np.ndarray:
+    return 1 + np.searchsorted(_POWERS, number, side="right")

@@ -1,0 +1,50 @@
+"""The trajectory of healing, as text of 80 columns, and in a plan document."""
+
+from dataclasses import replace
+
+from stitchc.documents import plan_document
+from stitchc.passes import HealedBlock, Healing
+from stitchc.report.healing import Trajectory
+from stitchc.report.terminal import render
+
+HEALING = Healing(
+    images=256,
+    held_out=51,
+    divergence=2.85,
+    agreement=0.4706,
+    blocks=(
+        HealedBlock("back.layer2.0", 2, 0.01, 0.968, 0.7451, True),
+        HealedBlock("back.layer2.1", 2, 0.1, 0.968, 0.7451, False),
+        HealedBlock("back.linear", 1, 1.0, 0.0421, 1.0, True),
+    ),
+)
+
+TEXT = """\
+Healed: agrees with its parent on 100.0 % of 51 held-out images, 47.1 % before
+                                                    divergence
+after block    agreement                                (nats)
+──────────────────────────────────────────────────────────────────────
+the adapter       47.1 %  ███████████░░░░░░░░░░░░░         2.9
+back.layer2.0     74.5 %  ██████████████████░░░░░░        0.97
+back.layer2.1     74.5 %  ██████████████████░░░░░░        0.97  undone
+back.linear      100.0 %  ████████████████████████       0.042
+"""
+
+
+def test_the_trajectory_is_drawn_block_by_block(noiseless):
+    record = plan_document(replace(noiseless, healing=HEALING))["healing"]
+    assert render([Trajectory(record)]) == TEXT
+
+
+def test_of_many_blocks_the_first_the_last_and_some_between_are_shown(noiseless):
+    blocks = tuple(HealedBlock(f"back.{i}", 1, 0.1, 1 - i / 100, i / 100, True) for i in range(60))
+    record = plan_document(replace(noiseless, healing=replace(HEALING, blocks=blocks)))["healing"]
+    lines = [line for line in render([Trajectory(record)]).splitlines() if line.startswith("back.")]
+    assert len(lines) == 16 and lines[0].startswith("back.0 ") and lines[-1].startswith("back.59 ")
+
+
+def test_a_plan_document_says_what_healing_did(noiseless):
+    found = plan_document(replace(noiseless, healing=HEALING))["healing"]
+    assert (found["agreement_before"], found["agreement"], found["divergence"]) == (0.4706, 1.0, 0.0421)
+    assert found["blocks"][1]["kept"] is False
+    assert plan_document(noiseless)["healing"] is None

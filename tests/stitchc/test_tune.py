@@ -1,0 +1,264 @@
+"""Training an artifact: what trains and what does not, going on after a crash, what is written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import stitchc
+from stitchc import recipe
+from stitchc.passes.errors import DataError, InputError, OutputError
+from stitchc.passes.model import InputSpec, Model, TensorImages
+
+SIDE, CLASSES, COUNT = 8, 3, 48
+
+
+def network(width: int) -> nn.Module:
+    def block(c_in: int) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(c_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.25), nn.Linear(width, CLASSES)]
+    return nn.Sequential(block(1), block(width), block(width), *head)
+
+
+@pytest.fixture(scope="module")
+def parents() -> tuple[Model, Model]:
+    torch.manual_seed(0)
+    spec = InputSpec((1, SIDE, SIDE), (0.0,), (1.0,))
+    return tuple(Model(name, spec, module=network(width).eval()) for name, width in (("wide", 6), ("thin", 4)))
+
+
+@pytest.fixture(scope="module")
+def images() -> TensorImages:
+    """Three classes, told apart by where they are bright."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(COUNT) % CLASSES
+    pixels = torch.randn(COUNT, 1, SIDE, SIDE, generator=generator)
+    for index, label in enumerate(labels):
+        pixels[index, :, :, 2 * label : 2 * label + 3] += 1.5
+    return TensorImages(pixels, labels, name="stripes")
+
+
+@pytest.fixture(scope="module")
+def hybrid(parents, images, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("hybrid") / "hybrid"
+    stitchc.compile(*parents, front="0", back="0", adapter="linear", data=images, onnx=False, out=out)
+    return out
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def changed(before: Path, after: Path) -> set[str]:
+    old, new = weights(before), weights(after)
+    assert list(old) == list(new)
+    return {key for key in old if not torch.equal(old[key], new[key])}
+
+
+class Stopped(Exception):
+    pass
+
+
+class StopAfter(stitchc.progress.Silent):
+    """Stands for a process that dies: raises after so many updates of the training."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def update(self, done: int, total: int, said: str = "") -> None:
+        if said.startswith("epoch") and done >= self.steps:
+            raise Stopped
+
+
+@pytest.fixture
+def talkative(monkeypatch):
+    """Progress is told after every step."""
+    monkeypatch.setattr("stitchc.tuning.loop._SHOWN", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("train", "parts"),
+    [("adapter", {"adapter"}), ("back", {"adapter", "back"}), ("front", {"front", "adapter"}),
+     ("all", {"front", "adapter", "back"})],
+)  # fmt: skip
+def test_a_mode_trains_what_it_says_and_nothing_else(train, parts, hybrid, images, tmp_path):
+    made = stitchc.tune(hybrid, images, train=train, epochs=2, batch=16, out=tmp_path / "out")
+    new = changed(hybrid, tmp_path / "out")
+    assert {key.split(".")[0] for key in new} == parts
+    trained = {key: value for key, value in weights(hybrid).items() if key.split(".")[0] in parts}
+    assert new == {key for key in trained}  # every weight, and the statistics of every BatchNorm
+    learned = stitchc.load(hybrid).named_parameters()
+    assert made.trained_params == sum(p.numel() for name, p in learned if name.split(".")[0] in parts)
+    assert made.record["tuned"][0]["trained_params"] == made.trained_params
+
+
+def test_the_artifact_is_written_anew_and_holds(hybrid, images, tmp_path):
+    made = stitchc.tune(hybrid, images, train="all", epochs=6, batch=16, lr=0.01, evaluate=images, out=tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert record == made.record
+    (entry,) = record["tuned"]
+    assert entry["accuracy"]["before"] == made.before.top1 < made.after.top1 == record["accuracy"]["top1"]
+    assert [item["epoch"] for item in entry["history"]] == [1, 2, 3, 4, 5, 6]
+    assert entry["history"][-1]["loss"] < entry["history"][0]["loss"]
+    assert stitchc.verify(tmp_path / "out").argmax_agreement == 1.0
+    assert stitchc.evaluate(tmp_path / "out", images).top1 == made.after.top1
+    assert (tmp_path / "out" / "model.py").read_text() == (hybrid / "model.py").read_text()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "Trained the whole" in text and "stitchc tune DIR --recipe recipe.toml" in text
+    assert "Trained" in (tmp_path / "out" / "report.html").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]  # no checkpoint, no scratch
+
+
+def test_without_o_the_tuned_one_takes_the_place_and_the_untuned_one_is_kept(hybrid, images, tmp_path, copied):
+    here = copied(hybrid, tmp_path / "here")
+    (here / "notes.txt").write_text("mine")
+    made = stitchc.tune(here, images, epochs=1, batch=16)
+    assert made.folder == here and made.kept.name == "here-untuned"
+    assert not changed(hybrid, made.kept) and changed(made.kept, here)
+    assert (here / "notes.txt").read_text() == "mine"
+    again = stitchc.tune(here, images, epochs=1, batch=16)
+    assert again.kept.name == "here-untuned-2" and len(again.record["tuned"]) == 2
+
+
+@pytest.fixture
+def copied():
+    import shutil
+
+    return lambda source, target: Path(shutil.copytree(source, target))
+
+
+def test_an_artifact_in_the_way_is_only_replaced_by_force(hybrid, images, tmp_path, copied):
+    there = copied(hybrid, tmp_path / "there")
+    with pytest.raises(OutputError, match="holds an artifact already"):
+        stitchc.tune(hybrid, images, epochs=1, out=there)
+    stitchc.tune(hybrid, images, epochs=1, batch=16, out=there, force=True)
+    assert changed(hybrid, there) and [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"train": "adapter"}, {"train": "all", "augment": "crop,flip", "accumulate": 2, "optimizer": "sgd"},
+     {"train": "back", "augment": "flip", "holdout": 0.25}],
+    ids=lambda options: options["train"],
+)  # fmt: skip
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_training_that_died_goes_on_to_the_same_bits(options, steps, hybrid, images, tmp_path, talkative):
+    given = {"epochs": 4, "batch": 16, "checkpoint_seconds": 0.0, **options}
+    whole = stitchc.tune(hybrid, images, out=tmp_path / "whole", **given)
+    with pytest.raises(Stopped):
+        stitchc.tune(hybrid, images, out=tmp_path / "out", progress=StopAfter(steps + 1), **given)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", ".out.tuning"}
+    resumed = stitchc.tune(hybrid, images, out=tmp_path / "out", **given)
+    assert resumed.resumed == steps and whole.resumed == 0
+    assert resumed.history == whole.history
+    for name in ("model.safetensors", "recipe.toml", "README.md", "report.html"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "out"}
+
+
+def test_an_unfinished_training_is_not_mixed_with_another(hybrid, images, tmp_path, talkative):
+    given = {"epochs": 3, "batch": 16, "checkpoint_seconds": 0.0, "out": tmp_path / "out"}
+    with pytest.raises(Stopped):
+        stitchc.tune(hybrid, images, progress=StopAfter(2), **given)
+    with pytest.raises(InputError, match=r"lr was 0.001, now 0.5") as refused:
+        stitchc.tune(hybrid, images, lr=0.5, **given)
+    assert "--restart" in refused.value.hint
+    made = stitchc.tune(hybrid, images, lr=0.5, restart=True, **given)
+    assert made.resumed == 0 and made.settings.lr == 0.5
+
+
+def test_kept_features_change_nothing_but_the_time(hybrid, images, tmp_path):
+    for name, cache in (("kept", True), ("computed", False)):
+        stitchc.tune(hybrid, images, augment="flip", epochs=3, batch=16, cache=cache, out=tmp_path / name)
+    kept, computed = weights(tmp_path / "kept"), weights(tmp_path / "computed")
+    assert all(torch.allclose(kept[key], computed[key], atol=1e-5) for key in kept)
+
+
+def test_features_beyond_the_memory_allowed_go_to_a_file(hybrid, images, tmp_path):
+    for name, limit in (("memory", "1GiB"), ("file", 0)):
+        stitchc.tune(hybrid, images, epochs=2, batch=16, max_memory=limit, out=tmp_path / name)
+    assert not changed(tmp_path / "memory", tmp_path / "file")
+    assert {path.name for path in tmp_path.iterdir()} == {"memory", "file"}
+
+
+def test_accumulated_steps_are_those_of_the_whole_batch(hybrid, images, tmp_path):
+    for parts in (1, 2):
+        stitchc.tune(hybrid, images, epochs=2, batch=16, accumulate=parts, out=tmp_path / str(parts))
+    one, two = weights(tmp_path / "1"), weights(tmp_path / "2")
+    assert all(torch.allclose(one[key], two[key], atol=1e-5) for key in one)
+
+
+def test_patience_ends_a_training_and_the_best_epoch_stays(hybrid, images, tmp_path):
+    made = stitchc.tune(
+        hybrid, images, train="all", epochs=50, batch=12, lr=0.3, patience=2, holdout=0.25, out=tmp_path / "out"
+    )
+    held = [item["holdout"] for item in made.history]
+    assert len(held) < 50
+    best = held.index(max(held))
+    assert len(held) == best + 3
+    first = stitchc.tune(
+        hybrid, images, train="all", epochs=50, batch=12, lr=0.3, patience=2, holdout=0.25, out=tmp_path / "again"
+    )
+    assert first.history == made.history
+
+
+def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_path):
+    unlabelled = TensorImages(images.tensor, name="unlabelled")
+    with pytest.raises(DataError, match="no labels"):
+        stitchc.tune(hybrid, unlabelled, out=tmp_path / "out")
+    made = stitchc.tune(
+        hybrid, unlabelled, train="all", distill="back", parents=parents, epochs=8, batch=16, lr=0.01,
+        out=tmp_path / "out",
+    )  # fmt: skip
+    assert made.settings.distill_weight == 1.0
+    losses = [item["loss"] for item in made.history]
+    assert losses[-1] < losses[0]
+    assert made.after is None and made.record["accuracy"] is None
+
+
+def test_a_parent_that_cannot_be_found_is_named(hybrid, images, tmp_path):
+    with pytest.raises(InputError, match="does not say where its parent wide came from"):
+        stitchc.tune(hybrid, images, distill="front", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_beyond_the_classes_are_refused(hybrid, images, tmp_path):
+    wrong = TensorImages(images.tensor, images.labels + 5, name="wrong")
+    with pytest.raises(DataError, match="label 7, but the network has 3 outputs"):
+        stitchc.tune(hybrid, wrong, out=tmp_path / "out")
+
+
+def test_a_recipe_trains_again_to_the_same_bytes(hybrid, images, tmp_path, copied, monkeypatch):
+    first = stitchc.tune(hybrid, images, preset="traft", augment="flip", epochs=2, batch=16, out=tmp_path / "first")
+    (said,) = recipe.trainings(first.folder / "recipe.toml")
+    assert said["optimizer"] == "adamw" and said["lr"] == 0.002 and said["data"] == "stripes"
+    assert recipe.read(first.folder / "recipe.toml") == recipe.read(hybrid / "recipe.toml")
+    said.pop("data")
+    stitchc.tune(hybrid, images, out=tmp_path / "second", **said)
+    assert not changed(tmp_path / "first", tmp_path / "second")
+
+
+def test_a_changed_artifact_is_not_trained(hybrid, images, tmp_path, copied):
+    here = copied(hybrid, tmp_path / "here")
+    with (here / "model.py").open("a") as file:
+        file.write("# mine\n")
+    with pytest.raises(stitchc.errors.VerificationError, match="not the file that stitchc wrote"):
+        stitchc.tune(here, images)
+
+
+def test_pictures_by_position_are_those_of_the_batches():
+    from stitchc import zoo
+
+    spec = InputSpec((1, 8, 8), (0.3,), (0.2,))
+    digits = zoo.images("digits?limit=20")
+    (whole,) = digits.batches(spec, 20)
+    from stitchc.tuning.views import normalised
+
+    picked = normalised(zoo.images("digits?limit=20").pixels([7, 3, 7], spec), spec)
+    assert torch.equal(picked, whole[[7, 3, 7]])
+    assert np.allclose(picked[0], picked[2])

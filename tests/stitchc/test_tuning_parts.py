@@ -1,0 +1,152 @@
+"""The pieces of a training: settings, learning rate, distillation, views."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stitchc.passes.errors import InputError
+from stitchc.passes.model import InputSpec, Model, TensorImages
+from stitchc.tuning import checkpoint, loop, teachers, views
+from stitchc.tuning.settings import Settings, resolve
+
+
+def test_presets_are_those_of_the_papers():
+    cnn, transformer, traft = (resolve(name) for name in ("restnet-cnn", "restnet-transformer", "traft"))
+    assert (cnn.lr, cnn.batch, cnn.weight_decay, cnn.momentum, cnn.epochs) == (0.01, 256, 0.005, 0.9, 150)
+    assert (transformer.lr, transformer.batch, transformer.weight_decay, transformer.epochs) == (
+        0.00375,
+        128,
+        0.05,
+        300,
+    )
+    assert (traft.optimizer, traft.lr, traft.batch, traft.weight_decay, traft.epochs) == ("adamw", 0.002, 512, 0.05, 10)
+    assert resolve("restnet-cnn", {"lr": 0.5, "epochs": None}) == resolve("restnet-cnn", {"lr": 0.5})
+    assert resolve("restnet-cnn", {"lr": 0.5}).epochs == 150
+    assert resolve() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "hint"),
+    [
+        ({"train": "bck"}, "'bck' is no value of train", "'back'"),
+        ({"augment": "flip,crup"}, "'crup' is no value of augment", "'crop'"),
+        ({"epochs": 0}, "epochs is 0", "at least 1"),
+        ({"lr": 0.0}, "lr is 0.0", "above 0"),
+        ({"distill_weight": 1.5}, "distill_weight is 1.5", "from 0 to 1"),
+        ({"batch": 10, "accumulate": 4}, "cannot be accumulated in 4", "multiple"),
+        ({"patience": 3, "holdout": 0.0}, "patience needs images", "--holdout"),
+        ({"learning_rate": 1.0}, "no option 'learning_rate'", ""),
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused_with_a_hint(given, message, hint):
+    with pytest.raises(InputError) as refused:
+        resolve(None, given)
+    assert message in refused.value.message and hint in refused.value.hint
+
+
+def test_a_preset_that_does_not_exist_is_answered_with_the_nearest():
+    with pytest.raises(InputError) as refused:
+        resolve("restnet")
+    assert "'restnet-cnn'" in refused.value.hint
+
+
+def test_the_learning_rate_rises_then_falls_along_a_cosine():
+    settings = resolve(None, {"lr": 1.0, "epochs": 4, "warmup": 1.0})
+    rates = [loop.learning_rate(settings, step, 10) for step in range(40)]
+    assert rates[:10] == sorted(rates[:10]) and rates[10] == 1.0 and rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[25] == pytest.approx(0.5) and rates[-1] < 0.01
+    constant = resolve(None, {"lr": 1.0, "schedule": "constant"})
+    assert {loop.learning_rate(constant, step, 10) for step in range(100)} == {1.0}
+
+
+def test_the_distillation_loss_is_hintons():
+    generator = torch.Generator().manual_seed(0)
+    scores, other = torch.randn(2, 5, 4, generator=generator)
+    labels = torch.tensor([0, 1, 2, 3, 0])
+    given = {"smoothing": 0.1, "temperature": 3.0}
+    hard = F.cross_entropy(scores, labels, label_smoothing=0.1)
+    assert torch.equal(teachers.loss(scores, labels, None, weight=0.7, **given), hard)
+    taught = (other / 3).softmax(1)
+    soft = 9 * (taught * (taught.log() - (scores / 3).log_softmax(1))).sum(1).mean()
+    assert teachers.loss(scores, labels, taught, weight=1.0, **given) == pytest.approx(float(soft), rel=1e-5)
+    mixed = teachers.loss(scores, labels, taught, weight=0.25, **given)
+    assert mixed == pytest.approx(float(0.75 * hard + 0.25 * soft), rel=1e-5)
+    same = teachers.loss(scores, labels, (scores / 3).softmax(1), weight=1.0, **given)
+    assert same == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(InputError, match="4 classes apart, and the hybrid 7"):
+        teachers.loss(torch.zeros(5, 7), labels, taught, weight=0.5, **given)
+
+
+def test_a_teacher_sees_the_image_through_its_own_transform():
+    mine = InputSpec((3, 8, 8), (0.2, 0.3, 0.4), (0.5, 0.6, 0.7))
+    theirs = InputSpec((3, 8, 8), (0.5,) * 3, (0.25,) * 3)
+    pixels = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def shown(spec: InputSpec) -> torch.Tensor:
+        return (pixels - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
+
+    assert torch.allclose(teachers.converted(shown(mine), mine, theirs), shown(theirs), atol=1e-6)
+    larger = InputSpec((1, 16, 16), (0.5,), (0.5,))
+    assert teachers.converted(shown(mine), mine, larger).shape == (2, 1, 16, 16)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 5))
+    asked = teachers.Teachers([Model("t", theirs, module=network)], mine, 2.0, torch.device("cpu"))
+    want = (network(shown(theirs)) / 2).softmax(1)
+    assert torch.allclose(asked(shown(mine)), want, atol=1e-5)
+
+
+def test_views_depend_on_seed_epoch_and_position_alone():
+    images = TensorImages(torch.rand(10, 3, 8, 8), torch.arange(10))
+    spec = InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3)
+    made = views.Views(images, spec, torch.arange(10), ("crop", "flip"), seed=0)
+    both, *_ = made.__getitems__([(0, 3), (0, 4)])
+    alone, *_ = made.__getitems__([(0, 4)])
+    assert torch.equal(both[1], alone[0])
+    assert not torch.equal(made.__getitems__([(1, 4)])[0], alone)
+    assert not torch.equal(made.order(0), made.order(1)) and torch.equal(made.order(1), made.order(1))
+    part = views.Views(images, spec, torch.tensor([9, 4]), ("crop", "flip"), seed=0)
+    assert torch.equal(part.__getitems__([(0, 1)])[0], alone)
+
+
+def test_flips_that_are_kept_are_those_that_are_drawn():
+    images = TensorImages(torch.rand(40, 1, 4, 4), torch.arange(40))
+    spec = InputSpec((1, 4, 4), (0.0,), (1.0,))
+    made = views.Views(images, spec, torch.arange(40), ("flip",), seed=0)
+    shown, *_ = made.__getitems__([(2, index) for index in range(40)])
+    flipped = [made.flipped(2, index) for index in range(40)]
+    assert 5 < sum(flipped) < 35
+    for index, mirrored in enumerate(flipped):
+        assert torch.equal(shown[index], images.tensor[index].flip(-1) if mirrored else images.tensor[index])
+
+
+def test_held_out_images_are_balanced_and_never_trained_on():
+    images = TensorImages(torch.zeros(100, 1, 2, 2), torch.arange(100) % 4)
+    training, held = views.split(images, 0.2, seed=0)
+    assert sorted([*training.tolist(), *held.tolist()]) == list(range(100))
+    assert torch.bincount(images.labels[held]).tolist() == [5, 5, 5, 5]
+
+
+def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    kept = checkpoint.Checkpoint(tmp_path / "out", {"lr": 0.1})
+    assert kept.read() is None
+    kept.write({"weights": torch.ones(2)})
+
+    def dies(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(OSError, match="no space"):
+        kept.write({"weights": torch.zeros(2)})
+    assert torch.equal(kept.read()["weights"], torch.ones(2))
+    kept.path.write_bytes(b"half")
+    with pytest.raises(InputError, match="cannot be read"):
+        kept.read()
+    kept.drop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_warmup_is_part_of_the_whole():
+    settings = resolve(None, {"lr": 1.0, "epochs": 2, "warmup": 0.5})
+    assert math.isclose(loop.learning_rate(settings, 0, 10), 1 / 6)
