@@ -70,7 +70,7 @@ class AdapterUse:
 @dataclass(frozen=True)
 class Stage:
     """What choosing by probes did at one point: of how many candidates it kept how many, on how many images. The
-    "shortlist" counts pairs of cuts and shows no images; a "probe" counts stitched networks."""
+    "shortlist" counts pairs of cuts and shows no images; a "probe" counts stitched networks, and "healed" those healed."""
 
     name: str
     images: int

@@ -95,6 +95,12 @@ def compile(
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
     }  # fmt: skip
+    healing: dict[str, Any] = {
+        "heal": heal,
+        "heal_layers": heal_layers,
+        "heal_sweeps": heal_sweeps,
+        "heal_target": heal_target,
+    }
     with _folder(None if dry_run else out, force) as folder:
         models = []
         for given in (a, b):
@@ -111,6 +117,7 @@ def compile(
                 rank=rank,
                 effort=effort,
                 min_share=least_share(min_share, rank, images),
+                healing={} if dry_run else healing,
                 frontend=frontend,
                 similarity=None if front is not None and back is not None else similarity,
                 max_memory=max_memory,
@@ -122,10 +129,7 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        healing = {
-            "heal": heal, "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
-            "max_memory": max_memory,
-        }  # fmt: skip
+        healing["max_memory"] = max_memory
         passes = synthesis(folder, healing, recalibrate=recalibrate, onnx=onnx, opset=opset, progress=watcher)
         plan = Pipeline(passes, callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
@@ -144,17 +148,21 @@ def analysis(
     similarity: str | None,
     max_memory: int | None = None,
     confidence: float | None = None,
+    healing: Mapping[str, Any] | None = None,
     front: str | int | None = None,
     back: str | int | None = None,
     rule: str = "single-tensor",
     frontend: str = "auto",
     progress: Progress,
 ) -> list[Pass]:
-    """The passes from models to ranked candidates. similarity: the metric, None to do without."""
+    """The passes from models to ranked candidates. similarity: the metric, None to do without. healing: options of the
+    pass `heal` that are to be reckoned with."""
     from .cache import Store
     from .passes import Cost, Partition, Rank, Select, Similarity, Trace
 
-    probing = rank != "cka" and similarity is not None
+    probes: list[Pass] = []
+    if rank != "cka" and similarity is not None:
+        probes.append(Rank(rank=rank, effort=effort, min_share=min_share, progress=progress.update, **(healing or {})))
     compare = Similarity(
         metric=similarity or "",
         max_memory=max_memory,
@@ -168,7 +176,7 @@ def analysis(
         Cost(adapters=(adapter,), direction=direction),
         *([compare] if similarity else []),
         Select(budget=tuple(limits), front=front, back=back, min_share=min_share),
-        *([Rank(rank=rank, effort=effort, min_share=min_share, progress=progress.update)] if probing else []),
+        *probes,
     ]
 
 

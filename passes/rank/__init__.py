@@ -35,7 +35,8 @@ class Rank(Pass):
     labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
-    progress: called with (steps done, steps in all).
+    heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
+    healed and compared once more. progress: called with (steps done, steps in all).
 
     Fills the candidates' score and rank, reorders their order, and sets `plan.choice` to the one best candidate and
     `plan.stages` to what each stage dropped.
@@ -51,9 +52,14 @@ class Rank(Pass):
     rank: str = "cascade"
     effort: str | float = "medium"
     min_share: float = 0.0
+    heal: str = "none"
+    heal_layers: int | None = None
+    heal_sweeps: int = 2
+    heal_target: str = "back"
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def __call__(self, plan: Plan) -> Plan:
+        from ..healing import Options
         from .effort import effort_of
         from .halving import Halving
 
@@ -71,7 +77,10 @@ class Rank(Pass):
             )
         order = plan.candidates.order
         mixed = order[smaller_share(plan, plan.candidates)[order] >= self.min_share]
-        found = Halving(plan, mixed if len(mixed) else order, self.rank, effort, self.progress).run()
+        healing = None
+        if self.heal != "none":
+            healing = self.heal, Options(layers=self.heal_layers, sweeps=self.heal_sweeps, target=self.heal_target)
+        found = Halving(plan, mixed if len(mixed) else order, self.rank, effort, healing, self.progress).run()
         table = _ordered(plan.candidates, found.probed, self.rank)
         best = table[int(table.order[0])]
         notes = plan.notes + found.notes + _nearly_whole(plan, table)
@@ -92,7 +101,7 @@ def _ordered(table: Candidates, probed: Sequence[Probed], rule: str) -> Candidat
     score = np.full(len(table), np.nan)
     for one in probed:
         score[one.row] = one.score
-    first = [one.row for one in sorted(probed, key=lambda one: (-one.images, -one.score, one.place))]
+    first = [one.row for one in sorted(probed, key=lambda one: (not one.healed, -one.images, -one.score, one.place))]
     order = np.array([*first, *(row for row in table.order.tolist() if np.isnan(score[row]))], dtype=np.int64)
     return replace(table, order=order, score=score, rank=rule)
 

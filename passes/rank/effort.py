@@ -11,7 +11,8 @@ from ..errors import InputError, did_you_mean
 @dataclass(frozen=True)
 class Effort:
     """pairs: of cuts that are stitched and probed at first. fit_images, rows: that adapters are fitted on, at most.
-    first: images of the first probe; each later one has twice as many. finalists: that the last probe compares.
+    first: images of the first probe; each later one has twice as many. finalists: that the last probe compares at
+    least. healed: of them, that are healed before they are compared once more.
     seconds: how long the first probe may take; where it is given, pairs is an upper limit."""
 
     pairs: int
@@ -19,13 +20,14 @@ class Effort:
     rows: int
     first: int
     finalists: int
+    healed: int
     seconds: float | None = None
 
 
 EFFORTS = {
-    "low": Effort(pairs=24, fit_images=128, rows=8_192, first=32, finalists=3),
-    "medium": Effort(pairs=72, fit_images=256, rows=16_384, first=32, finalists=4),
-    "high": Effort(pairs=288, fit_images=512, rows=65_536, first=64, finalists=8),
+    "low": Effort(pairs=24, fit_images=128, rows=8_192, first=32, finalists=3, healed=0),
+    "medium": Effort(pairs=72, fit_images=256, rows=16_384, first=32, finalists=4, healed=2),
+    "high": Effort(pairs=288, fit_images=512, rows=65_536, first=64, finalists=8, healed=6),
 }
 #: Of an effort in seconds, what the first probe may take; the later ones, and the final fit, take about as much.
 FIRST_SHARE = 0.5

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..fitting import Fitted, fit_all
+from ..healing import Options, Probe, heal
+from ..join import join
 from ..plan import Plan, Stage
 from .effort import Clock, Effort
 from .scores import SCORES, Reference, reference
@@ -29,12 +31,14 @@ _SIGN_PAIRS = 6
 
 @dataclass
 class Probed:
-    """A row of the table that was stitched. place: in the order before. values: a figure for each image shown."""
+    """A row of the table that was stitched. place: in the order before. values: a figure for each image shown; of the
+    healed network, once it was healed."""
 
     row: int
     place: int
     fitted: Fitted
     values: Tensor = field(default_factory=lambda: torch.empty(0))
+    healed: bool = False
 
     @property
     def images(self) -> int:
@@ -62,11 +66,12 @@ class Halving:
         rows: np.ndarray,
         rule: str,
         effort: Effort,
+        heal: tuple[str, Options] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ):
-        """rows: of the plan's candidates, those to choose among."""
+        """rows: of the plan's candidates, those to choose among. heal: what of finalists is healed, and how."""
         assert plan.images is not None and plan.candidates is not None
-        self._plan, self._rule, self._effort, self._progress = plan, rule, effort, progress
+        self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
         self._table, self._rows = plan.candidates, rows
         count = len(plan.images)
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
@@ -82,7 +87,7 @@ class Halving:
         pairs = self._shortlist(pairs_of(self._table, self._rows))
         probed = self._first(pairs)
         if self._rule != "fit":
-            self._later(probed, pairs)
+            self._healed(self._later(probed, pairs))
         return Found(probed, tuple(self._stages), self._notes)
 
     def _shortlist(self, pairs: list[np.ndarray]) -> list[np.ndarray]:
@@ -119,8 +124,9 @@ class Halving:
                 break
         return done
 
-    def _later(self, probed: list[Probed], pairs: Sequence[np.ndarray]) -> None:
-        """Ever fewer on ever more images. Finalists are joined by their own pairs with the other adapters."""
+    def _later(self, probed: list[Probed], pairs: Sequence[np.ndarray]) -> list[Probed]:
+        """Ever fewer on ever more images. Finalists are joined by their own pairs with the other adapters. Returns the
+        last, best first."""
         running, images, joined = list(probed), min(self._effort.first, len(self._shown)), False
         while True:
             running.sort(key=lambda one: (-one.score, one.place))
@@ -128,7 +134,7 @@ class Halving:
             kept = running[: 1 if settled and joined else max(self._effort.finalists, -(-len(running) // _KEPT))]
             self._stages.append(Stage("probe", images, len(running), len(kept)))
             if settled and joined:
-                return
+                return running
             images = images if settled else min(2 * images, len(self._shown))
             if settled or (len(kept) <= 2 * self._effort.finalists and not joined):
                 others = self._other_adapters(kept, probed, pairs)
@@ -136,6 +142,24 @@ class Halving:
                 kept, joined = kept + others, True
             self._show(kept, images)
             running = kept
+
+    def _healed(self, finalists: Sequence[Probed]) -> None:
+        """Healing lifts weak stitches most, so what it is worth afterwards decides between the best before."""
+        chosen = finalists[: self._effort.healed]
+        if self._heal is None or len(chosen) < 2:
+            return
+        what, options = self._heal
+        specs = [model.input for model in self._plan.models]
+        probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
+        for one in chosen:
+            front, back = one.fitted.candidate.front[0], one.fitted.candidate.back[0]
+            stitched = join(self._plan, one.fitted.candidate, one.fitted.adapter).stitched
+            assert stitched is not None
+            heal(stitched, probe, {"front": front, "back": back}, what, self._progress)
+            with torch.inference_mode():
+                said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], options.batch)])
+            one.values, one.healed = SCORES[self._rule](said, self._reference(front, back)), True
+        self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
         self, kept: Sequence[Probed], probed: Sequence[Probed], pairs: Sequence[np.ndarray]

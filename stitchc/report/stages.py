@@ -41,5 +41,5 @@ class Stages:
             if stage.name == "shortlist":
                 rows.add_row("shortlist of pairs of cuts", "-", str(stage.candidates), str(stage.kept))
             else:
-                rows.add_row("probe", str(stage.images), str(stage.candidates), str(stage.kept))
+                rows.add_row({"healed": "healed, probed again"}.get(stage.name, stage.name), str(stage.images), str(stage.candidates), str(stage.kept))
         yield rows

@@ -162,7 +162,8 @@ def test_with_every_image_the_choice_is_the_best_of_all(plan):
         replace(bare, images=Part(bare.images, 0, half)), [table[int(r)] for r in table.order], rows=65_536
     )
     stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
-    against = reference(stitched.parent(1, shown), stitched.parent(0, shown), None)
+    front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
+    against = reference(stitched.parent(back, shown), stitched.parent(front, shown), None)
     worth = [SCORES["cascade"](said, against).mean().item() for said in stitched.logits(fitted, shown)]
     found = worth[table.order.tolist().index(int(chosen.candidates.order[0]))]
     assert chosen.choice[0].score == pytest.approx(found, abs=1e-4)
@@ -245,3 +246,14 @@ def test_an_effort_is_a_name_or_seconds(plan):
     with pytest.raises(InputError, match="no rank") as caught:
         Rank(rank="agrement")(plan)
     assert "'agreement'" in caught.value.hint
+
+
+def test_finalists_are_healed_where_the_choice_will_be(plan):
+    ranked = Rank(effort="medium", heal="back")(plan)
+    assert ranked.stages[-1].name == "healed" and ranked.stages[-1].candidates == EFFORTS["medium"].healed
+    bare = Rank(effort="medium")(plan)
+    assert ranked.stages[:-1] == bare.stages
+    rows = bare.candidates.order[: EFFORTS["medium"].healed]
+    assert set(ranked.candidates.order[: len(rows)]) == set(rows), "among themselves"
+    assert (ranked.candidates.score[rows] != bare.candidates.score[rows]).any()
+    assert (ranked.candidates.order[len(rows) :] == bare.candidates.order[len(rows) :]).all()
