@@ -8,7 +8,8 @@
 
 "fit" is the adapter by least squares alone, "heal" that and what `compile` repairs of the back; a training starts from
 the latter. Every row is written as soon as it is known; rows that are there are passed over: it goes on where it
-stopped, and adapters can be added. Options of `stitchc tune` go after `--tune`: `--tune epochs=2 lr=0.01 optimizer=sgd`.
+stopped, and adapters can be added. Options of `stitchc tune` go after `--tune`:
+`--tune epochs=2 lr=0.01 optimizer=sgd`.
 """
 
 import argparse

@@ -47,14 +47,16 @@ class CandidateTable:
         rows.add_column("adapter", overflow="fold")
         for name, unit in zip(("params", "MACs", "FLOPs"), units, strict=True):
             rows.add_column(unit.head(name).strip(), justify="right", no_wrap=True)
-        rows.add_column("fits", no_wrap=True)
+        probed = any(candidate.score is not None for candidate in shown)
+        rows.add_column("worth" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
             price = candidate.price
             values = (price.params, price.macs, price.flops)
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
                 self._alike(candidate), candidate.adapter,
-                *(unit(value) for unit, value in zip(units, values, strict=True)), self._fits(candidate),
+                *(unit(value) for unit, value in zip(units, values, strict=True)),
+                score(candidate.score) if probed else self._fits(candidate),
             )  # fmt: skip
         yield rows
 

@@ -20,6 +20,7 @@ from .heatmap import HeatMap
 from .notes import Notes
 from .numbers import count, percent, score, size
 from .sides import Sides
+from .stages import Stages
 from .table import table
 
 
@@ -42,7 +43,9 @@ class Choice:
         if said:
             yield Text("\n" + ", ".join(said))
         for metric, limit in record["budget"].items():
-            reached = record["cost"].get({"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(metric, metric))
+            reached = record["cost"].get(
+                {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(metric, metric)
+            )
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
         for link in record["chain"]:
@@ -108,6 +111,8 @@ class CompileReport:
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
         if self.plan.similarity:
             parts.append(heat_map(self.plan))
+        if self.plan.stages:
+            parts.append(Stages(self.plan))
         if self.plan.candidates is not None:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
