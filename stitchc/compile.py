@@ -62,8 +62,8 @@ def compile(
 
     a, b: models by their words (interface.md), or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. backend: what latency is measured with, where a budget
-    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models' own
-    records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
+    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models'
+    own records name, else noise. evaluate: labelled images to measure hybrid and parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
     of them a scale step over a gap of several stages. heal: what is repaired in closed form once the adapter is fitted:
@@ -85,7 +85,8 @@ def compile(
     _check_device(device)
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction, "adapter": adapter, "chain": chain or None, "heal": heal,
+        "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction,
+        "adapter": adapter, "chain": chain or None, "heal": heal,
         "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
         "recalibrate": recalibrate or None, "rank": rank,
         "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .passes.candidates import Candidate
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
-    from .passes.latency.clock import Timing
     from .passes.healing import Healing
+    from .passes.latency.clock import Timing
     from .passes.model import Model
     from .passes.plan import Plan, Verified
     from .passes.values import Cut

@@ -10,10 +10,10 @@ from .subjects import PROBE_IMAGES, arch_for, model_of, probe
 
 if TYPE_CHECKING:
     from .compile import Budget
+    from .passes.base import Pass
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
     from .passes.latency.clock import Timing
-    from .passes.base import Pass
     from .passes.model import Images, Model
     from .passes.plan import Plan
 
@@ -131,8 +131,8 @@ def compare(
     """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
     data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
-    backend: what latency is measured with, where a budget or `metric` asks for it. max_memory: bytes that comparing may take beside the models. confidence: of an interval around each similarity,
-    0.95 for one; None for none.
+    backend: what latency is measured with, where a budget or `metric` asks for it. max_memory: bytes that comparing
+    may take beside the models. confidence: of an interval around each similarity, 0.95 for one; None for none.
 
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
