@@ -40,11 +40,11 @@ def kept(store: Store | None, subject: str, backend: str, device: str, take: Cal
     """Numbers that were measured before under the same conditions on the same subject, or are now."""
     conditions = [subject, device_name(device), torch.get_num_threads(), backend, torch.__version__]
     key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
-    known = store.read(key) if store else None
+    known = store.read(key) if store is not None else None
     if known is not None:
         return json.loads(known)
     numbers = take()
-    if store:
+    if store is not None:
         store.write(key, json.dumps(numbers).encode())
     return numbers
 

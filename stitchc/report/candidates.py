@@ -12,7 +12,7 @@ from ..documents import label, ranked
 from ..passes.candidates import Candidate
 from ..passes.plan import Plan
 from .names import short
-from .numbers import Unit, score
+from .numbers import NONE, Unit, score, significant
 from .table import table
 
 
@@ -45,18 +45,27 @@ class CandidateTable:
             rows.add_column(end, overflow="fold")
         rows.add_column("alike", justify="right", no_wrap=True)
         rows.add_column("adapter", overflow="fold")
-        for name, unit in zip(("params", "MACs", "FLOPs"), units, strict=True):
+        timed = {t.row: t for t in self.plan.timed}
+        by_time = any(c.price.latency_ms is not None for c in shown)
+        heads = ("params", "MACs") if by_time else ("params", "MACs", "FLOPs")
+        for name, unit in zip(heads, units, strict=False):
             rows.add_column(unit.head(name).strip(), justify="right", no_wrap=True)
+        if by_time:
+            rows.add_column("predicted\n(ms)", justify="right", no_wrap=True)
+            rows.add_column("measured\n(ms)", justify="right", no_wrap=True)
         probed = any(candidate.score is not None for candidate in shown)
         rows.add_column("worth" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
             price = candidate.price
-            values = (price.params, price.macs, price.flops)
+            values = (price.params, price.macs, price.flops)[: len(heads)]
+            figures = [unit(value) for unit, value in zip(units, values, strict=False)]
+            if by_time:
+                found = timed.get(int(every.order[rank - 1])) if len(every.order) else None
+                figures += [_ms(price.latency_ms), _ms(found and found.measured_ms)]
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
                 self._alike(candidate), candidate.adapter,
-                *(unit(value) for unit, value in zip(units, values, strict=True)),
-                score(candidate.score) if probed else self._fits(candidate),
+                *figures, score(candidate.score) if probed else self._fits(candidate),
             )  # fmt: skip
         yield rows
 
@@ -80,3 +89,7 @@ class CandidateTable:
 
     def _name(self, model: int) -> str:
         return short([m.name for m in self.plan.models])[model]
+
+
+def _ms(value: float | None) -> str:
+    return NONE if value is None else significant(value)

@@ -23,6 +23,8 @@ from .sides import Sides
 from .stages import Stages
 from .table import table
 
+_KEYS = {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -43,9 +45,7 @@ class Choice:
         if said:
             yield Text("\n" + ", ".join(said))
         for metric, limit in record["budget"].items():
-            reached = record["cost"].get(
-                {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(metric, metric)
-            )
+            reached = record["cost"].get(_KEYS.get(metric, metric))
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
         for link in record["chain"]:
