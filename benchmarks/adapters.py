@@ -16,7 +16,9 @@ import os
 import sys
 import time
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # after the number of threads is set
 
 ADAPTERS = (
     *("identity", "linear", "linear?tokens=concat", "linear?position=learned", "linear-relu", "conv3x3"),
@@ -35,8 +37,9 @@ def main() -> None:
     given = arguments()
     from stitchc.evaluate import accuracy
     from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
+    from stitchc.passes.compose import fragment
     from stitchc.passes.fitting import fit_all
-    from stitchc.passes.join import join
+    from stitchc.passes.join import folded
     from stitchc.zoo import images, load
 
     models = tuple(load(words) for words in (given.a, given.b))
@@ -45,7 +48,7 @@ def main() -> None:
     plan = Pipeline(passes)(Plan(models, images=images(given.data)))
     candidates = [c for at in pairs(plan, given.at) for c in of_pair(plan, at)]
     start = time.perf_counter()
-    fitted = fit_all(plan, candidates, through=True)
+    fitted = fit_all(plan, candidates, rows=given.rows, through=True)
     seconds = time.perf_counter() - start
 
     print(f"Fitted on {len(plan.images)} images of `{given.data}` in {seconds:.0f} s, measured on `{given.test}`.\n")
@@ -54,18 +57,35 @@ def main() -> None:
         print(f"- {model.name}: {own.top1:.1%}, {price.macs / 1e6:.2f} M MACs, {price.params:,} params")
     print("\n| front | back | adapter | params | M MACs | of the front's | R2 at the cut | at the output | top-1 |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
+    seen: dict = {}  # the front's values, once for all adapters of a pair
     for found in fitted:
-        whole = join(plan, found.candidate, found.adapter)
-        top1 = accuracy(whole.stitched, models[0].input, test).top1
         (a, i), (b, j) = found.candidate.front, found.candidate.back
         names = [plan.cuts[m][c].path or plan.cuts[m][c].node for m, c in ((a, i), (b, j))]
-        share = whole.price.macs / plan.prices[0].macs
-        joint = found.adapter.kind.price(found.adapter.front, found.adapter.back)
+        if (a, i) not in seen:
+            seen = {(a, i): list(values(fragment(plan.graphs[a], end=plan.cuts[a][i].node), models[a], test))}
+        enters = plan.cuts[b][j].node
+        tail = fragment(folded(plan.graphs[b], enters, found.adapter), start=enters)
+        top1 = right(tail, found.adapter, seen[a, i], test.labels)
+        price, joint = found.candidate.price, found.adapter.kind.price(found.adapter.front, found.adapter.back)
         print(
-            f"| {names[0]} | {names[1]} | {found.candidate.adapter} | {joint.params:,} | {whole.price.macs / 1e6:.2f} "
-            f"| {share:.1%} | {found.r2:.3f} | {1 - found.output_residual:.3f} | {top1:.1%} |",
+            f"| {names[0]} | {names[1]} | {found.candidate.adapter} | {joint.params:,} | {price.macs / 1e6:.2f} "
+            f"| {price.macs / plan.prices[0].macs:.1%} | {found.r2:.3f} | {1 - found.output_residual:.3f} "
+            f"| {top1:.1%} |",
             flush=True,
         )
+
+
+@torch.no_grad()
+def values(head, model, images):
+    """The values that a front makes of all images, batch by batch."""
+    return [head(shown) for shown in images.batches(model.input, 250)]
+
+
+@torch.no_grad()
+def right(tail, adapter, batches, labels) -> float:
+    """The share of images whose class is right."""
+    classes = torch.cat([tail(adapter(x)).argmax(1) for x in batches])
+    return float((classes == labels).float().mean())
 
 
 def arguments() -> argparse.Namespace:
@@ -75,6 +95,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="images to fit on; labels are not used")
     parser.add_argument("--test", required=True, help="labelled images to measure on")
     parser.add_argument("--at", action="append", metavar="FRONT=BACK", default=[])
+    parser.add_argument("--rows", type=int, default=200_000, help="positions to fit on at most")
     parser.add_argument("--adapters", nargs="+", default=ADAPTERS)
     return parser.parse_args()
 

@@ -156,6 +156,26 @@ def table(
                 bench.add(row | {"top1": bench.top1(plan.stitched, plan.models[0].input)})
 
 
+def markdown(rows: list[dict[str, Any]], images: int) -> str:
+    """The rows of `table` as a table: top-1 of each hybrid in each way, and the seconds that healing took."""
+    parents = {
+        row["model"].rpartition('"cifar10_')[2].rstrip('")'): row["top1"] for row in rows if row["what"] == "parent"
+    }
+    hybrids = [row for row in rows if row["what"] == "hybrid" and row["images"] == images]
+    cells = {(tuple(r["pair"]), r["adapter"], r["way"]): r for r in hybrids}
+    head = "| hybrid | 1x1 | 3x3 | closed form | seconds | two sweeps | seconds | front, back |"
+    lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    for pair in dict.fromkeys(pair for pair, _, _ in cells):
+        front, leaves, back, enters = (word.removeprefix("cifar10_") for word in pair)
+        ways = (("linear", "none"), ("conv3x3", "none"), ("conv3x3", "closed form"), ("conv3x3", "default"))
+        found = [cells.get((pair, *way)) for way in ways]
+        shown = [f"{r['top1']:.1f}" if r else "" for r in found]
+        took = [f"{r['seconds']:.1f}" if r else "" for r in found]
+        line = [f"{front} `{leaves}` to {back} `{enters}`", shown[0], shown[1], shown[2], took[2], shown[3], took[3]]
+        lines.append(f"| {' | '.join(line)} | {parents.get(front, 0):.1f}, {parents.get(back, 0):.1f} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("table", "images", "pareto", "imagenet"))
@@ -168,8 +188,12 @@ def main() -> None:
     parser.add_argument("--adapters", nargs="*", default=["linear", "conv3x3"], help="the last is healed")
     parser.add_argument("--pairs", type=int, nargs="*", help="only these, by number")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
+    parser.add_argument("--markdown", action="store_true", help="write the table of what is in --out, and no more")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     given = parser.parse_args()
+    if given.markdown:
+        print(markdown([json.loads(line) for line in given.out.read_text().splitlines()], given.images), end="")
+        return
     train = given.train + ("&" if "?" in given.train else "?")
     bench = Bench(given.nets, train, given.test, given.out, time.monotonic() + given.seconds, {}, {})
     known = {"table": PAIRS, "images": CURVE, "pareto": PARETO, "imagenet": IMAGENET}[given.what]

@@ -8,6 +8,7 @@ checkpoint. The paper's hyperparameters are the preset `restnet-cnn`; --epochs t
 """
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def result(row: Row, parents: dict[str, str], given: argparse.Namespace) -> str:
     if not folder.exists():
         stitchc.compile(
             parents[row.front], parents[row.back], front=path(row.front, row.leaves), back=path(row.back, row.enters),
-            adapter="conv3x3", data=given.data, onnx=False, out=folder, progress=PROGRESS,
+            adapter="conv3x3", heal="none", data=given.data, onnx=False, out=folder, progress=PROGRESS,
         )  # fmt: skip
     if not tuned.exists():
         stitchc.tune(folder, given.data, train="adapter", evaluate=given.test, out=tuned, **training(given))
@@ -121,8 +122,7 @@ def path(network: str, unit: str) -> str:
     return unit if network == "ResNet34" else f"features.{unit}"
 
 
-if __name__ == "__main__":
-    import sys
+PROGRESS = progress_on(sys.stderr)
 
-    PROGRESS = progress_on(sys.stderr)
+if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ WIDTHS = {
 
 
 class Vgg(nn.Module):
-    """3x3 convolutions with bias, BatchNorm and ReLU, five max-pools (0 in the widths), three fully connected layers."""
+    """3x3 convolutions with bias, BatchNorm and ReLU; max-pools (0 in the widths); three fully connected layers."""
 
     def __init__(self, widths: list[int], classes: int):
         super().__init__()

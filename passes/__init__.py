@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .latency.shortlist import Shortlist
     from .model import Images, InputSpec, Model, TensorImages
     from .partition import Partition
-    from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Timed, Verified
+    from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Stage, Timed, Verified
+    from .rank import Rank
     from .recalibrate import Recalibrate
     from .select import Select
     from .similarity import Similarity
@@ -55,11 +56,13 @@ _HOME = {
     "Pipeline": "base",
     "Plan": "plan",
     "Price": "values",
+    "Rank": "rank",
     "Recalibrate": "recalibrate",
     "Rejected": "values",
     "Select": "select",
     "Shortlist": "latency.shortlist",
     "Similarity": "similarity",
+    "Stage": "plan",
     "Stitch": "stitch",
     "TensorImages": "model",
     "Timed": "plan",

@@ -15,6 +15,7 @@ class Candidate:
     """One possible stitch: the front's cut, the back's cut, the adapter, how alike, and what the whole would take.
 
     front, back: (index of the model in the plan, index of the cut in its cuts). similarity: NaN when not computed.
+    score: what it was worth when it was probed (see the pass `rank`), None when it was not.
     """
 
     front: tuple[int, int]
@@ -23,6 +24,7 @@ class Candidate:
     similarity: float
     price: Price
     feasible: bool
+    score: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,7 @@ class Candidates:
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.
     params, macs, size_bytes, memory_bytes: int64, of the whole stitched network; what is written for it has the same,
     to the byte. latency_ms: float64, NaN where not predicted. similarity: float64. feasible: bool.
+    score: float64, what the candidate was worth when it was probed (see the pass `rank`), or None where none was.
     order: rows from best to worst under `rank`, only the feasible ones once a budget was applied; filled by `select`.
     """
 
@@ -50,6 +53,7 @@ class Candidates:
     feasible: np.ndarray
     order: np.ndarray
     rank: str = ""
+    score: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.params)
@@ -62,6 +66,7 @@ class Candidates:
             similarity=float(self.similarity[row]),
             price=self.price(row),
             feasible=bool(self.feasible[row]),
+            score=None if self.score is None or np.isnan(self.score[row]) else float(self.score[row]),
         )
 
     def price(self, row: int) -> Price:

@@ -13,6 +13,7 @@
     │   └── OutputError         the output folder cannot be written
     ├── Infeasible        (1)   no candidate meets the budget; carries the nearest reachable values
     ├── VerificationError (1)   what was emitted does not agree with what was meant
+    ├── Diverged          (1)   a training whose loss is no number any more
     └── PipelineError     (1)   passes in an order that cannot work
 
 `message` says what was given, where, and why it is refused; `hint` says the exact thing to try.
@@ -99,6 +100,10 @@ class Infeasible(StitchError):
 
 class VerificationError(StitchError):
     code = "verification"
+
+
+class Diverged(StitchError):
+    code = "diverged"
 
 
 class PipelineError(StitchError):

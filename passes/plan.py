@@ -83,6 +83,17 @@ class Timed:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What choosing by probes did at one point: of how many candidates it kept how many, on how many images. The
+    "shortlist" counts pairs of cuts and shows no images; a "probe" counts stitched networks, "healed" those healed."""
+
+    name: str
+    images: int
+    candidates: int
+    kept: int
+
+
+@dataclass(frozen=True)
 class Verified:
     """How far the stitched graph, the generated module and ONNX Runtime are apart, over all `batches`.
 
@@ -116,6 +127,7 @@ class Plan:
     budget: Mapping[str, float] = field(default_factory=dict)
     choice: tuple[Candidate, ...] = ()  # the chosen pair, once for each adapter that may join it, best guess first
     timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
+    stages: tuple[Stage, ...] = ()  # how it was chosen, where candidates were probed
     chain: tuple[Fragment | AdapterUse, ...] = ()
     price: Price | None = None  # of the stitched network
     healing: Healing | None = None  # what was repaired behind the seam

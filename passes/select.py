@@ -14,6 +14,7 @@ from .budget import Limit, as_limits, format_quantity
 from .candidates import Candidate, Candidates
 from .errors import CutError, Infeasible, InputError, PipelineError, did_you_mean
 from .plan import Plan
+from .share import of_each_row, smaller_share
 from .values import Cut
 
 #: Rules by name: from the table to sort keys, most important first, smallest first.
@@ -72,7 +73,7 @@ class Select(Pass):
         feasible = np.logical_and.reduce([eligible, *within.values()])
         if not feasible.any():
             raise _infeasible(plan, table, eligible, within, limits)
-        nearly_whole = _smaller_share(plan, table) < self.min_share
+        nearly_whole = smaller_share(plan, table) < self.min_share
         order = _order(table, np.flatnonzero(feasible), nearly_whole)
         notes = plan.notes
         if nearly_whole[order[0]] and self.front is None and self.back is None:
@@ -107,14 +108,14 @@ class Select(Pass):
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
             asked &= (
-                _of_each_row(
+                of_each_row(
                     plan, table.front_model, table.front_cut, lambda cut: cut.before.params if cut.before else 1
                 )
                 > 0
             )
         if self.back is None:
             asked &= (
-                _of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1)
+                of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1)
                 > 0
             )
         if not asked.any():
@@ -123,13 +124,6 @@ class Select(Pass):
                 "Choose the cuts yourself with --front and --back to have one all the same.",
             )
         return asked
-
-
-def _smaller_share(plan: Plan, table: Candidates) -> np.ndarray:
-    """Of each row, the share of the whole's MACs that the smaller of its two fragments has."""
-    before = _of_each_row(plan, table.front_model, table.front_cut, lambda cut: cut.before.macs if cut.before else 0)
-    after = _of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.macs if cut.after else 0)
-    return np.minimum(before, after) / np.maximum(table.macs, 1)
 
 
 def _order(table: Candidates, rows: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
@@ -148,14 +142,6 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
     pair = np.logical_and.reduce([table.feasible, *(column == column[table.order[0]] for column in columns)])
     choice = [table[int(row)] for row in np.flatnonzero(pair)]
     return tuple(sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.adapter))))
-
-
-def _of_each_row(plan: Plan, models: np.ndarray, cuts: np.ndarray, number: Callable[[Cut], int]) -> np.ndarray:
-    """A number of the cut that each row names: int64 [rows]."""
-    numbers = np.zeros((len(plan.cuts), max(len(c) for c in plan.cuts)), dtype=np.int64)
-    for model in np.unique(models):
-        numbers[model, : len(plan.cuts[model])] = [number(cut) for cut in plan.cuts[model].cuts]
-    return numbers[models, cuts]
 
 
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:

@@ -40,8 +40,9 @@ def compile(
     heal_layers: int | None = None,
     heal_sweeps: int = 2,
     heal_target: str = "back",
-    rank: str = "cka",
-    min_share: float = 0.1,
+    rank: str = "cascade",
+    effort: str | float = "medium",
+    min_share: float | None = None,
     similarity: str = "cka-unbiased",
     max_memory: int | None = None,
     front: str | int | None = None,
@@ -60,17 +61,20 @@ def compile(
 ) -> Plan:
     """Stitches the front of one model to the back of another within a budget, and writes the artifact to `out`.
 
-    a, b: models by their words (interface.md), or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
+    a, b: models by their words, or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. backend: what latency is measured with, where a budget
-    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models'
-    own records name, else noise. evaluate: labelled images to measure hybrid and parents on; by default the test
+    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the
+    records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
     of them a scale step over a gap of several stages. heal: what is repaired in closed form once the adapter is fitted:
     "back", "adapter", "all" or "none"; on noise nothing is. heal_layers, heal_sweeps, heal_target: see the pass.
-    recalibrate: estimate the back's BatchNorms anew, after that. max_memory: bytes that comparing may take beside the
-    models, and that healing keeps in memory. frontend: "record", "export", or "auto" for the first that works. dry_run:
-    stop once the candidates are ranked, and write nothing.
+    recalibrate: estimate the back's BatchNorms anew, after that. rank: "cascade" stitches and probes the most promising
+    candidates, with `effort` "low", "medium", "high" or seconds; "cka" goes by similarity (see the passes `rank` and
+    `select`). min_share: what each parent must give of the MACs; None for nothing where candidates are probed, 10 %
+    where they are not. max_memory: bytes that comparing may take beside the models, and that healing keeps in memory.
+    frontend: "record", "export", or "auto" for the first that works. dry_run: stop once the candidates are ranked, and
+    write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
@@ -88,12 +92,18 @@ def compile(
         "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction,
         "adapter": adapter, "chain": chain or None, "heal": heal,
         "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
-        "recalibrate": recalibrate or None, "rank": rank,
+        "recalibrate": recalibrate or None, "rank": rank, "effort": effort,
         "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
         "opset": opset, "seed": seed, "device": device, "arch": arch,
         "frontend": frontend,
     }  # fmt: skip
+    healing: dict[str, Any] = {
+        "heal": heal,
+        "heal_layers": heal_layers,
+        "heal_sweeps": heal_sweeps,
+        "heal_target": heal_target,
+    }
     with _folder(None if dry_run else out, force) as folder:
         models = []
         for given in (a, b):
@@ -108,7 +118,9 @@ def compile(
                 direction=chosen or direction,
                 adapter=_chained(adapter) if chain else adapter,
                 rank=rank,
-                min_share=min_share,
+                effort=effort,
+                min_share=least_share(min_share, rank, images),
+                healing={} if dry_run else healing,
                 frontend=frontend,
                 similarity=None if front is not None and back is not None else similarity,
                 max_memory=max_memory,
@@ -121,10 +133,7 @@ def compile(
         )(plan)
         if dry_run:
             return plan
-        healing = {
-            "heal": heal, "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
-            "max_memory": max_memory,
-        }  # fmt: skip
+        healing["max_memory"] = max_memory
         passes = synthesis(folder, healing, recalibrate=recalibrate, onnx=onnx, opset=opset, progress=watcher)
         plan = Pipeline(passes, callback=watcher)(plan)
         hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
@@ -138,10 +147,12 @@ def analysis(
     direction: str,
     adapter: str,
     rank: str,
+    effort: str | float,
     min_share: float,
     similarity: str | None,
     max_memory: int | None = None,
     confidence: float | None = None,
+    healing: Mapping[str, Any] | None = None,
     front: str | int | None = None,
     back: str | int | None = None,
     rule: str = "single-tensor",
@@ -149,11 +160,14 @@ def analysis(
     latency: str | None = None,
     progress: Progress,
 ) -> list[Pass]:
-    """The passes from models to ranked candidates. similarity: the metric, None to do without. latency: the backend to
-    time networks with, None to time none."""
+    """The passes from models to ranked candidates. similarity: the metric, None to do without. healing: options of the
+    pass `heal` that are to be reckoned with. latency: the backend to time networks with, None to time none."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Select, Shortlist, Similarity, Trace
+    from .passes import Cost, Latency, Partition, Rank, Select, Shortlist, Similarity, Trace
 
+    probes: list[Pass] = []
+    if rank != "cka" and similarity is not None:
+        probes.append(Rank(rank=rank, effort=effort, min_share=min_share, progress=progress.update, **(healing or {})))
     compare = Similarity(
         metric=similarity or "",
         max_memory=max_memory,
@@ -167,9 +181,20 @@ def analysis(
         Cost(adapters=(adapter,), direction=direction),
         *([compare] if similarity else []),
         *([Latency(backend=latency, store=Store("latency"), progress=progress.update)] if latency else []),
-        Select(budget=tuple(limits), rank=rank, front=front, back=back, min_share=min_share),
+        Select(budget=tuple(limits), front=front, back=back, min_share=min_share),
+        *probes,
         *([Shortlist(backend=latency, progress=progress.update)] if latency else []),
     ]
+
+
+def least_share(given: float | None, rank: str, images: Images) -> float:
+    """`min_share`, or what suits the rank where nobody says: likeness alone prefers cuts where one parent does all the
+    work, and is told to look elsewhere; a probe has seen what such a stitch is worth."""
+    from .passes.rank import cannot_probe
+
+    if given is not None:
+        return given
+    return 0.1 if rank == "cka" or cannot_probe(images) else 0.0
 
 
 def synthesis(

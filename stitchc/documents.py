@@ -66,6 +66,8 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
     document["timed"] = [asdict(timed) for timed in plan.timed]
+    document["rank"] = plan.candidates.rank if plan.candidates is not None else None
+    document["stages"] = [asdict(stage) for stage in plan.stages]
     return document | {"notes": notes(plan)}
 
 
@@ -137,6 +139,8 @@ def plan_document(
         if plan.images and plan.similarity
         else None,
         "rank": table.rank if table is not None else None,
+        "stages": [asdict(stage) for stage in plan.stages],
+        "score": number(best.score) if best else None,
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
         "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
@@ -160,6 +164,7 @@ def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
         "back": _end(plan, candidate.back),
         "adapter": candidate.adapter,
         "similarity": number(candidate.similarity),
+        "score": number(candidate.score),
         "cost": candidate.price.as_dict(),
         "feasible": candidate.feasible,
     }

@@ -115,8 +115,9 @@ def compare(
     backend: str = "eager",
     direction: str = "slow-to-fast",
     adapter: str = "auto",
-    rank: str = "cka",
-    min_share: float = 0.1,
+    rank: str = "cascade",
+    effort: str | float = "medium",
+    min_share: float | None = None,
     similarity: str = "cka-unbiased",
     max_memory: int | None = None,
     confidence: float | None = None,
@@ -131,13 +132,14 @@ def compare(
     """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
     data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
-    backend: what latency is measured with, where a budget or `metric` asks for it. max_memory: bytes that comparing
-    may take beside the models. confidence: of an interval around each similarity, 0.95 for one; None for none.
+    backend: what latency is measured with, where a budget or `metric` asks for it. rank, effort, min_share: as
+    `compile`. max_memory: bytes that comparing may take beside the models. confidence: of an interval around each
+    similarity, 0.95 for one; None for none.
 
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """
-    from .compile import analysis, asks_latency, read_budget
+    from .compile import analysis, asks_latency, least_share, read_budget
     from .passes.plan import Plan
 
     watcher = progress or Silent()
@@ -153,7 +155,8 @@ def compare(
         direction=direction,
         adapter=adapter,
         rank=rank,
-        min_share=min_share,
+        effort=effort,
+        min_share=least_share(min_share, rank, images),
         similarity=similarity,
         max_memory=max_memory,
         confidence=confidence,

@@ -16,8 +16,8 @@ SCHEMA = 1
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
     "a", "b", "budget", "metric", "backend", "data", "evaluate", "direction", "adapter", "chain", "heal", "heal_layers",
-    "heal_sweeps", "heal_target", "recalibrate", "rank", "min_share", "similarity", "max_memory", "front", "back",
-    "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
+    "heal_sweeps", "heal_target", "recalibrate", "rank", "effort", "min_share", "similarity", "max_memory", "front",
+    "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
 )  # fmt: skip
 
 _HEAD = """\

@@ -13,8 +13,8 @@ from ..values import Price, Value
 from . import convert, words
 
 if TYPE_CHECKING:
-    from .footprint import Footprint
     from ..ridge import Moments, Solution
+    from .footprint import Footprint
 
 
 @dataclass(frozen=True)

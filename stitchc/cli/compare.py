@@ -62,9 +62,11 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     from ..documents import compare_document
     from ..report.candidates import CandidateTable
     from ..report.notes import notes_of
+    from ..report.stages import Stages
     from ..report.stitch import heat_map
 
-    report = [*notes_of(plan), heat_map(plan), CandidateTable(plan, top)]
+    stages = [Stages(plan)] if plan.stages else []
+    report = [*notes_of(plan), heat_map(plan), *stages, CandidateTable(plan, top)]
     document = compare_document(plan, top)
     if axes:
         from ..documents import pareto_record

@@ -53,7 +53,8 @@ class CandidateTable:
         if by_time:
             rows.add_column("predicted\n(ms)", justify="right", no_wrap=True)
             rows.add_column("measured\n(ms)", justify="right", no_wrap=True)
-        rows.add_column("fits", no_wrap=True)
+        probed = any(candidate.score is not None for candidate in shown)
+        rows.add_column("worth" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
             price = candidate.price
             values = (price.params, price.macs, price.flops)[: len(heads)]
@@ -64,7 +65,7 @@ class CandidateTable:
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
                 self._alike(candidate), candidate.adapter,
-                *figures, self._fits(candidate),
+                *figures, score(candidate.score) if probed else self._fits(candidate),
             )  # fmt: skip
         yield rows
 

@@ -27,6 +27,7 @@ _DOING = {
     "latency": "timing the networks",
     "shortlist": "timing the best stitches",
     "select": "ranking",
+    "rank": "probing stitches",
     "stitch": "stitching",
     "fit": "fitting the adapter",
     "heal": "healing",

@@ -20,6 +20,7 @@ from .heatmap import HeatMap
 from .notes import Notes
 from .numbers import count, percent, score, size
 from .sides import Sides
+from .stages import Stages
 from .table import table
 
 _KEYS = {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}
@@ -110,6 +111,8 @@ class CompileReport:
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
         if self.plan.similarity:
             parts.append(heat_map(self.plan))
+        if self.plan.stages:
+            parts.append(Stages(self.plan))
         if self.plan.candidates is not None:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..passes.errors import Diverged
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
 from ..zoo.sampling import draw
@@ -126,7 +127,7 @@ class Loop:
                         scores = module(x, self.features is not None)
                     loss = self._loss(scores.float(), labels, taught)
                     engine.backward(loss * (len(labels) / total))
-                state.sums[0] += float(loss.detach()) * len(labels)
+                state.sums[0] += self._finite(float(loss.detach())) * len(labels)
                 state.sums[1] += int((scores.argmax(1) == labels).sum())
                 state.sums[2] += len(labels)
             engine.step(module, self.optimizer, settings.clip)
@@ -135,6 +136,14 @@ class Loop:
             self._tell(total)
             if engine.world == 1 and time.monotonic() - self.saved >= self.every:
                 self._save()
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss became {loss} in epoch {self.state.epoch + 1}, at a learning rate of {self.settings.lr:g}",
+                "Lower --lr, or bound the gradient with --clip 1.",
+            )
+        return loss
 
     def _drawn(self, batches: list[Tensor]) -> Iterator[list[tuple[Tensor, Tensor, Tensor | None]]]:
         """For every step the parts that gradients are accumulated over: input, labels, teachers' probabilities."""

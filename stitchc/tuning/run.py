@@ -13,7 +13,7 @@ import torch
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
 from ..passes.budget import parse_quantity
-from ..passes.errors import DataError, InputError, ModelError
+from ..passes.errors import DataError, Diverged, InputError, ModelError
 from ..passes.model import Images, Model
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
@@ -119,8 +119,7 @@ def tune(
     record = artifact.read(source)
     artifact.check_hashes(source, record)
     target = Path(out) if out is not None else source
-    if out is not None:
-        artifact.replaceable(target, force)
+    artifact.replaceable(target, force or out is None)
     with stage(watcher, f"loading {folder}"):
         model = artifact.as_model(source)
         images = images_of(data if data is not None else _compiled_with(source, record), "to train on")
@@ -170,6 +169,9 @@ def tune(
             watcher.tell(f"Going on after {done} of {settings.epochs * loop.steps} steps, from {checkpoint.folder}.")
         with stage(watcher, f"training {', '.join(trainee.trains)}"):
             loop.run()
+    except Diverged:
+        checkpoint.drop()
+        raise
     except KeyboardInterrupt as stopped:
         if checkpoint.path.exists():
             stopped.add_note(f"The same command goes on from the last checkpoint, in {checkpoint.folder}.")

@@ -6,8 +6,10 @@ import pytest
 import torch
 from nets import Small, Tokens
 from test_trace import randomised
+from torch import nn
 
-from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace
+from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace, Value, adapters
+from stitchc.passes.errors import CutError
 from stitchc.passes.fitting import fit_all
 
 IMAGES = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -34,6 +36,65 @@ def test_a_model_stitched_to_itself_is_itself(adapter):
     assert use.name == adapter and use.residual < 1e-6
     x = IMAGES[:7]
     torch.testing.assert_close(plan.stitched(x), model(x), rtol=1e-3, atol=1e-3)
+
+
+def plain(width: int = 6) -> nn.Module:
+    """Every value but those before a ReLU is read by a convolution or a Linear."""
+    layers = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(width, 8, 3, padding=1)]
+    return randomised(nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)))
+
+
+@pytest.mark.parametrize("node", ["2", "6"])
+def test_a_model_fused_with_itself_costs_what_it_cost_and_is_itself(node):
+    """Before a convolution and before a Linear."""
+    model = plain()
+    plan = stitched(model, model, node, node, "fused")
+    assert plan.price.params == sum(p.numel() for p in plan.stitched.parameters())
+    assert (plan.price.params, plan.price.macs) == (plan.prices[0].params, plan.prices[0].macs)
+    torch.testing.assert_close(plan.stitched(IMAGES[:7]), model(IMAGES[:7]), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("leaves", "enters"), [("blocks.1", "2"), ("blocks.0", "6")])
+def test_a_fused_stitch_is_its_projection_and_then_the_back(leaves, enters):
+    """W (A x) = (W A) x: the same as the projection in the graph, without the matrix."""
+    front, back = randomised(Small(4)), plain()
+    fused = stitched(front, back, leaves, enters, "fused")
+    apart = stitched(front, back, leaves, enters, "linear?bias=no&ridge=0")
+    torch.testing.assert_close(fused.stitched(IMAGES), apart.stitched(IMAGES), rtol=1e-4, atol=1e-4)
+    assert fused.chain[1].residual == pytest.approx(apart.chain[1].residual)
+    assert fused.price.params == sum(p.numel() for p in fused.stitched.parameters())
+    whole, (params, _) = fused.price.params, fused.cuts[1][fused.choice[0].back[1]].value.widens
+    channels = fused.cuts[1][fused.choice[0].back[1]].value.channels
+    assert apart.price.params - whole == 4 * channels + (channels - 4) * params
+
+
+def test_a_projection_folds_into_nothing_else():
+    with pytest.raises(CutError, match="folds into convolutions without groups and Linear layers"):
+        stitched(randomised(Small(4)), randomised(Small(6)), "stem", "blocks.0", "fused")
+
+
+@pytest.mark.parametrize(
+    "adapter", ["conv3x3-relu", "linear?tokens=learned", "conv3x3?rank=3&norm=both", "identity", "bottleneck"]
+)
+def test_what_is_no_linear_map_is_measured_on_held_out_images(adapter):
+    """The residual is that of the adapter as it will run, fitted on the other images."""
+    front = randomised(Small(4))
+    back = randomised(Tokens()) if "tokens" in adapter else randomised(Small(4 if adapter == "identity" else 6))
+    enters = "add" if "tokens" in adapter else "blocks.0"
+    plan = stitched(front, back, "blocks.1", enters, adapter, fit=False)
+    use = Fit()(plan).chain[1]
+    assert 0 < use.residual < 1.5 and (use.ridge is None) == (adapter == "identity")
+
+
+def test_a_chain_hands_on_what_its_last_link_is_fitted_to():
+    """Its first links begin as the identity: with nothing between them the fit is that of one adapter."""
+    front, back = Value((4, 8, 8), "NCHW", grid=(8, 8)), Value((6, 2, 2), "NCHW", grid=(2, 2))
+    chain = adapters.get("linear?chain=yes&by=area")(front, back)
+    x = torch.randn(3, 4, 8, 8)
+    assert [link.project.weight.shape[:2] for link in chain.links] == [(6, 4), (6, 6)]
+    means = torch.nn.functional.avg_pool2d(x, 2)
+    torch.testing.assert_close(chain.enter(x)[:, :4], means)
+    assert chain.enter(x)[:, 4:].abs().max() == 0
 
 
 def test_auto_keeps_what_brings_the_output_nearest_to_the_backs_own():

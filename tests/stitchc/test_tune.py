@@ -11,8 +11,9 @@ from torch import nn
 
 import stitchc
 from stitchc import recipe
-from stitchc.passes.errors import DataError, InputError, OutputError
+from stitchc.passes.errors import DataError, Diverged, InputError, OutputError
 from stitchc.passes.model import InputSpec, Model, TensorImages
+from stitchc.progress import Silent
 
 SIDE, CLASSES, COUNT = 8, 3, 48
 
@@ -34,12 +35,12 @@ def parents() -> tuple[Model, Model]:
 
 @pytest.fixture(scope="module")
 def images() -> TensorImages:
-    """Three classes, told apart by where they are bright."""
+    """Three classes: rows that alternate, columns that do, and neither."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(COUNT) % CLASSES
     pixels = torch.randn(COUNT, 1, SIDE, SIDE, generator=generator)
-    for index, label in enumerate(labels):
-        pixels[index, :, :, 2 * label : 2 * label + 3] += 1.5
+    pixels[labels == 0, :, ::2] += 2.0
+    pixels[labels == 1, :, :, ::2] += 2.0
     return TensorImages(pixels, labels, name="stripes")
 
 
@@ -64,7 +65,7 @@ class Stopped(Exception):
     pass
 
 
-class StopAfter(stitchc.progress.Silent):
+class StopAfter(Silent):
     """Stands for a process that dies: raises after so many updates of the training."""
 
     def __init__(self, steps: int):
@@ -98,12 +99,12 @@ def test_a_mode_trains_what_it_says_and_nothing_else(train, parts, hybrid, image
 
 
 def test_the_artifact_is_written_anew_and_holds(hybrid, images, tmp_path):
-    made = stitchc.tune(hybrid, images, train="all", epochs=6, batch=16, lr=0.01, evaluate=images, out=tmp_path / "out")
+    made = stitchc.tune(hybrid, images, train="all", epochs=8, batch=16, lr=0.02, evaluate=images, out=tmp_path / "out")
     record = json.loads((tmp_path / "out" / "plan.json").read_text())
     assert record == made.record
     (entry,) = record["tuned"]
     assert entry["accuracy"]["before"] == made.before.top1 < made.after.top1 == record["accuracy"]["top1"]
-    assert [item["epoch"] for item in entry["history"]] == [1, 2, 3, 4, 5, 6]
+    assert [item["epoch"] for item in entry["history"]] == list(range(1, 9))
     assert entry["history"][-1]["loss"] < entry["history"][0]["loss"]
     assert stitchc.verify(tmp_path / "out").argmax_agreement == 1.0
     assert stitchc.evaluate(tmp_path / "out", images).top1 == made.after.top1
@@ -224,6 +225,13 @@ def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_p
 def test_a_parent_that_cannot_be_found_is_named(hybrid, images, tmp_path):
     with pytest.raises(InputError, match="does not say where its parent wide came from"):
         stitchc.tune(hybrid, images, distill="front", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_diverges_says_so_and_leaves_nothing(hybrid, images, tmp_path):
+    with pytest.raises(Diverged, match="the loss became") as refused:
+        stitchc.tune(hybrid, images, train="all", optimizer="sgd", lr=1e12, epochs=5, batch=16, out=tmp_path / "out")
+    assert "--lr" in refused.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

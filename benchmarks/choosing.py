@@ -1,0 +1,205 @@
+"""Which rule chooses the best stitch? Every pair of block boundaries of two networks, really stitched, against rules.
+
+    python benchmarks/choosing.py truth A B --data DATA --test DATA --out DIR  # hours; resumable
+    python benchmarks/choosing.py rules A B --data DATA --test DATA --out DIR  # minutes
+
+`truth` fits both adapters of every pair (A gives the front) on 1,024 images of --data and keeps what the stitched
+networks say of the images of --test; `--every N` takes every N-th boundary of the longer network, `--pairs N` N random
+pairs. `rules` prints two tables. In the first, signs and scores of all candidates: those that look at stitched networks
+see the first 256 test images, and are held against the accuracy on all others. In the second, the rules as users have
+them, on 512 images of --data under ten budgets: the points lost against the best candidate within each, and processor
+seconds beside those of fitting and probing every candidate within it. Without labels truth is agreement with B.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+ADAPTERS = ("linear", "conv3x3")
+FIT_IMAGES, CHOOSE_IMAGES, PROBED, BUDGETS = 1024, 512, 256, 10
+
+
+def boundaries(plan, model):
+    """Cuts that are the output of a module which holds others, and not the network's last: as indices."""
+    module = plan.models[model].module
+    found = []
+    for cut in plan.cuts[model].cuts:
+        holds = any(path and list(module.get_submodule(path).children()) for path in cut.paths)
+        if holds and cut.value.layout == "NCHW" and cut.value.pixels > 1:
+            found.append(cut.index)
+    return found[:-1]
+
+
+def prepared(given):
+    """A plan of both networks with their candidates priced, and the rows of the table that are looked at."""
+    from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
+    from stitchc.zoo import images, load
+
+    shown = images(f"{given.data}{'&' if '?' in given.data else '?'}limit={FIT_IMAGES}")
+    passes = [Trace(), Partition(), Cost(adapters=ADAPTERS, direction="given")]
+    plan = Pipeline(passes)(Plan((load(given.a), load(given.b)), images=shown))
+    sides = [boundaries(plan, model) for model in (0, 1)]
+    longer = max(sides, key=len)
+    longer[:] = longer[given.every // 2 :: given.every]
+    table = plan.candidates
+    rows = np.flatnonzero(np.isin(table.front_cut, sides[0]) & np.isin(table.back_cut, sides[1]))
+    if given.pairs:
+        pairs = sorted({(int(table.front_cut[r]), int(table.back_cut[r])) for r in rows})
+        kept = {pairs[i] for i in np.random.default_rng(0).permutation(len(pairs))[: given.pairs]}
+        rows = np.array([r for r in rows if (int(table.front_cut[r]), int(table.back_cut[r])) in kept])
+    return plan, rows
+
+
+def truth(given):
+    """One file for each cut of the front: rows of the table, logits of each on the test images, R2 of each fit."""
+    from stitchc.passes.fitting import fit_all
+    from stitchc.passes.rank.stitched import Stitched
+    from stitchc.zoo import images
+
+    plan, rows = prepared(given)
+    given.out.mkdir(parents=True, exist_ok=True)
+    test, stitched = images(given.test), Stitched(plan)
+    if not (given.out / "parents.npz").exists():
+        parents = [stitched.parent(model, test).numpy() for model in (0, 1)]
+        labels = np.array([]) if test.labels is None else test.labels.numpy()
+        np.savez(given.out / "parents.npz", front=parents[0], back=parents[1], labels=labels)
+    table = plan.candidates
+    for cut in np.unique(table.front_cut[rows]):
+        file = given.out / f"{cut}.npz"
+        if file.exists():
+            continue
+        start, mine = time.process_time(), [int(r) for r in rows if table.front_cut[r] == cut]
+        fitted = fit_all(plan, [table[r] for r in mine], rows=65_536)
+        logits = np.stack([said.numpy().astype(np.float16) for said in stitched.logits(fitted, test)])
+        np.savez(file, rows=np.array(mine), logits=logits, r2=np.array([one.r2 for one in fitted]))
+        print(f"cut {cut}: {len(mine)} candidates, {time.process_time() - start:.0f} s", flush=True)
+
+
+def found(given, rows):
+    """The record of `truth` for these rows: logits [rows, images, classes] and R2 [rows]."""
+    logits, r2 = {}, {}
+    for file in given.out.glob("[0-9]*.npz"):
+        with np.load(file) as record:
+            for row, said, share in zip(record["rows"], record["logits"], record["r2"], strict=True):
+                logits[int(row)], r2[int(row)] = said.astype(np.float32), share
+    return np.stack([logits[r] for r in rows]), np.array([r2[r] for r in rows])
+
+
+def rules(given):
+    import torch
+
+    from stitchc.passes import Similarity
+    from stitchc.passes.rank.scores import SCORES, reference
+    from stitchc.passes.rank.shortlist import depth_match
+    from stitchc.zoo import images
+
+    plan, rows = prepared(given)
+    table = plan.candidates
+    logits, r2 = (torch.from_numpy(x) for x in found(given, rows))
+    with np.load(given.out / "parents.npz") as record:
+        front, back, labels = (torch.from_numpy(record[name]) for name in ("front", "back", "labels"))
+    held = slice(PROBED, None)
+    right = labels if len(labels) else back.argmax(dim=1)
+    accuracy = 100 * (logits.argmax(dim=2) == right)[:, held].double().mean(dim=1).numpy()
+    print(
+        f"\n{given.a} into {given.b}: {len(rows)} candidates, accuracy {accuracy.min():.1f} to {accuracy.max():.1f} %"
+    )
+
+    plan = replace(plan, images=images(f"{given.data}{'&' if '?' in given.data else '?'}limit={CHOOSE_IMAGES}"))
+    limits = np.linspace(table.macs[rows].min(), table.macs[rows].max(), BUDGETS + 2)[1:-1]
+
+    def sign(metric):
+        matrix = Similarity(metric=metric)(plan).similarity[0].matrix
+        return matrix[table.front_cut[rows], table.back_cut[rows]]
+
+    def probe(name, known, count):
+        against = reference(back, front, known)[:count]
+        return np.array([SCORES[name](said[:count], against).mean().item() for said in logits])
+
+    signs = {"relative depths match": depth_match(plan, table, rows)}
+    names = {"cka": "biased CKA, as ReStNet", "cka-unbiased": "unbiased CKA", "cka-pooled": "pooled CKA"}
+    signs |= {names.get(m, m): sign(m) for m in ("cka", "cka-unbiased", "cka-pooled", "rbf-cka", "procrustes")}
+    signs["R2 of the fit, held out"] = r2.numpy()
+    for count in (32, 64, PROBED):
+        for name in ("kl", "agreement", "cascade"):
+            signs[f"{'expected agreement' if name == 'cascade' else name}, {count} images"] = probe(name, None, count)
+        if len(labels):
+            signs[f"accuracy, {count} labelled images"] = probe("accuracy", labels, count)
+            signs[f"expected agreement with labels too, {count} images"] = probe("cascade", labels, count)
+    print("\n| score of a candidate | rank correlation | points lost under ten budgets | at most |\n|---|---|---|---|")
+    for name, values in signs.items():
+        lost = [loss(accuracy, values, table.macs[rows] <= limit) for limit in limits]
+        print(f"| {name} | {spearman(values, accuracy):.2f} | {np.mean(lost):.1f} | {max(lost):.1f} |")
+    if given.cascade:
+        as_users_have_them(plan, rows, accuracy, limits)
+
+
+def as_users_have_them(plan, rows, accuracy, limits):
+    from stitchc.passes import Rank, Select, Similarity
+    from stitchc.passes.budget import Limit
+    from stitchc.passes.fitting import fit_all
+    from stitchc.passes.rank.stitched import Part, Stitched
+
+    plan, place = Similarity()(plan), {int(row): i for i, row in enumerate(rows)}
+
+    def within(limit):
+        chosen = Select(budget=[Limit("macs", float(limit))], min_share=0.0)(plan)
+        order = np.array([r for r in chosen.candidates.order if int(r) in place])
+        return replace(chosen, candidates=replace(chosen.candidates, order=order))
+
+    start, half = time.process_time(), CHOOSE_IMAGES // 2
+    fitted = fit_all(replace(plan, images=Part(plan.images, 0, half)), [plan.candidates[int(r)] for r in rows])
+    Stitched(plan).logits(fitted, Part(plan.images, half, CHOOSE_IMAGES))
+    exhaustive = time.process_time() - start
+    print(
+        "\n| rule | points lost, mean of ten budgets | at most | seconds | of every candidate's |\n"
+        "|---|---|---|---|---|"
+    )
+    for name, options in {
+        "cka": None, "cascade, low effort": {"effort": "low"}, "cascade (default)": {},
+        "agreement": {"rank": "agreement"}, "kl": {"rank": "kl"}, "fit": {"rank": "fit"},
+    }.items():  # fmt: skip
+        lost, seconds, every = [], 0.0, 0.0
+        for limit in limits:
+            chosen = within(limit)
+            feasible = np.array([place[int(r)] for r in chosen.candidates.order])
+            start = time.process_time()
+            ranked = Rank(**options)(chosen) if options is not None else chosen
+            seconds += time.process_time() - start
+            every += exhaustive * len(feasible) / len(rows)
+            lost.append(accuracy[feasible].max() - accuracy[place[int(ranked.candidates.order[0])]])
+        share = f"{seconds / BUDGETS:.1f} | {seconds / every:.0%}"
+        print(f"| {name} | {np.mean(lost):.1f} | {max(lost):.1f} | {share} |", flush=True)
+    print(f"\nFitting and probing every candidate takes {exhaustive:.0f} s of processor time.")
+
+
+def loss(accuracy, values, feasible):
+    """Points between the best feasible candidate and the one with the largest value."""
+    return accuracy[feasible].max() - accuracy[feasible][np.nanargmax(values[feasible])]
+
+
+def spearman(x, y):
+    ranks = [np.argsort(np.argsort(np.nan_to_num(v, nan=-np.inf))) for v in (x, y)]
+    return np.corrcoef(*ranks)[0, 1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=["truth", "rules"])
+    parser.add_argument("a", metavar="A")
+    parser.add_argument("b", metavar="B")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--test", required=True)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--pairs", type=int)
+    parser.add_argument("--no-cascade", dest="cascade", action="store_false", help="the first table only")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    {"truth": truth, "rules": rules}[given.step](given)
+
+
+if __name__ == "__main__":
+    main()

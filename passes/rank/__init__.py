@@ -1,0 +1,121 @@
+"""The pass `rank`: which of the feasible candidates is most accurate, found by stitching and probing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..base import Pass
+from ..candidates import Candidates
+from ..errors import InputError, did_you_mean
+from ..plan import Plan
+from ..share import smaller_share
+
+if TYPE_CHECKING:
+    from ..model import Images
+    from .halving import Probed
+
+#: The rules of this pass; `select` has one more, which needs no stitching.
+RULES = ("cascade", "fit", "agreement", "kl", "accuracy")
+
+
+@dataclass(frozen=True)
+class Rank(Pass):
+    """Orders the candidates that `select` found feasible by what they are worth once stitched, and chooses the first.
+
+    Adapters are fitted in closed form on the first half of the images and the stitched networks are shown the other:
+    a shortlist at first (the best by similarity, by equal relative depth and by held-out R2 of the fit), then those of
+    it that did best, again and again on twice as many images (successive halving; Jamieson and Talwalkar 2016), until
+    one leads all others by two standard errors or the images are used up.
+
+    rank: what a network is worth (see `scores`): "cascade", its expected agreement with its parents, and with the
+    labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe.
+    effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
+    plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
+    heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
+    healed and compared once more. progress: called with (steps done, steps in all).
+
+    Fills the candidates' score and rank, reorders their order, and sets `plan.choice` to the one best candidate and
+    `plan.stages` to what each stage dropped.
+
+    Raises:
+        InputError: an unknown rank or effort, or "accuracy" without labels.
+    """
+
+    name: ClassVar[str] = "rank"
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates", "choice", "images")
+    adds: ClassVar[tuple[str, ...]] = ("choice",)
+
+    rank: str = "cascade"
+    effort: str | float = "medium"
+    min_share: float = 0.0
+    heal: str = "none"
+    heal_layers: int | None = None
+    heal_sweeps: int = 2
+    heal_target: str = "back"
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def __call__(self, plan: Plan) -> Plan:
+        from ..healing import Options
+        from .effort import effort_of
+        from .halving import Halving
+
+        if self.rank not in RULES:
+            near = did_you_mean(self.rank, list(RULES))
+            raise InputError(f"'{self.rank}' is no rank", f"{near} There are cka, {', '.join(RULES)}.".strip())
+        effort = effort_of(self.effort)
+        assert plan.images is not None and plan.candidates is not None  # `requires` holds it
+        if reason := cannot_probe(plan.images):
+            return replace(plan, notes=(*plan.notes, f"Candidates are ranked by similarity alone: {reason}."))
+        if self.rank == "accuracy" and plan.images.labels is None:
+            raise InputError(
+                f"rank 'accuracy' needs labels, and '{plan.images.name}' has none",
+                "Use --rank cascade, which does without, or give labelled images.",
+            )
+        order = plan.candidates.order
+        mixed = order[smaller_share(plan, plan.candidates)[order] >= self.min_share]
+        healing = None
+        if self.heal != "none":
+            healing = self.heal, Options(layers=self.heal_layers, sweeps=self.heal_sweeps, target=self.heal_target)
+        found = Halving(plan, mixed if len(mixed) else order, self.rank, effort, healing, self.progress).run()
+        table = _ordered(plan.candidates, found.probed, self.rank)
+        best = table[int(table.order[0])]
+        notes = plan.notes + found.notes + _nearly_whole(plan, table)
+        return replace(plan, candidates=table, choice=(best,), stages=found.stages, notes=notes)
+
+
+def cannot_probe(images: Images) -> str:
+    """Why probing with these images would say nothing; "" when it would."""
+    if images.noise:
+        return "on noise, what a stitched network says means nothing"
+    if len(images) < 16:
+        return f"{len(images)} images are too few to fit on some and probe with others"
+    return ""
+
+
+def _ordered(table: Candidates, probed: Sequence[Probed], rule: str) -> Candidates:
+    """Those that came farthest first; of equally far, by score; behind them, unprobed, the others as they were."""
+    score = np.full(len(table), np.nan)
+    for one in probed:
+        score[one.row] = one.score
+    first = [one.row for one in sorted(probed, key=lambda one: (not one.healed, -one.images, -one.score, one.place))]
+    order = np.array([*first, *(row for row in table.order.tolist() if np.isnan(score[row]))], dtype=np.int64)
+    return replace(table, order=order, score=score, rank=rule)
+
+
+def _nearly_whole(plan: Plan, table: Candidates, least: float = 0.1) -> tuple[str, ...]:
+    """What is to be said where the choice has little of one parent: it is a legitimate answer, if perhaps no mix."""
+    best = table[int(table.order[0])]
+    (a, i), (b, j) = best.front, best.back
+    before, after = plan.cuts[a][i].before, plan.cuts[b][j].after
+    assert before and after
+    share, poorer, richer = min((before.macs, a, b), (after.macs, b, a))
+    if share >= least * best.price.macs:
+        return ()
+    said = f"{plan.models[poorer].name} gives {share / max(best.price.macs, 1):.0%} of the multiply-adds"
+    return (
+        f"The best stitch is nearly the whole of {plan.models[richer].name}: {said}. --min-share 10% asks for more.",
+    )

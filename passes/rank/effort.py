@@ -1,0 +1,63 @@
+"""How much is spent on choosing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from ..errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Effort:
+    """pairs: of cuts that are stitched and probed at first. fit_images, rows: that adapters are fitted on, at most.
+    first: images of the first probe; each later one has twice as many. finalists: that the last probe compares at
+    least. healed: of them, that are healed before they are compared once more.
+    seconds: how long the first probe may take; where it is given, pairs is an upper limit."""
+
+    pairs: int
+    fit_images: int
+    rows: int
+    first: int
+    finalists: int
+    healed: int
+    seconds: float | None = None
+
+
+EFFORTS = {
+    "low": Effort(pairs=24, fit_images=128, rows=8_192, first=32, finalists=3, healed=0),
+    "medium": Effort(pairs=72, fit_images=256, rows=16_384, first=32, finalists=4, healed=2),
+    "high": Effort(pairs=288, fit_images=512, rows=65_536, first=64, finalists=8, healed=6),
+}
+#: Of an effort in seconds, what the first probe may take; the later ones, and the final fit, take about as much.
+FIRST_SHARE = 0.5
+
+
+def effort_of(words: str | float) -> Effort:
+    """The effort that a name or a number of seconds stands for.
+
+    Raises:
+        InputError: neither.
+    """
+    if isinstance(words, str) and words in EFFORTS:
+        return EFFORTS[words]
+    try:
+        seconds = float(str(words).removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        near = did_you_mean(str(words), list(EFFORTS))
+        raise InputError(
+            f"'{words}' is no effort", f"{near} There are {', '.join(EFFORTS)}, or seconds such as 60s.".strip()
+        )
+    return replace(EFFORTS["high"], seconds=seconds)
+
+
+class Clock:
+    """Says whether there is time for more, of an effort in seconds; always, of one that is not."""
+
+    def __init__(self, effort: Effort):
+        self._end = None if effort.seconds is None else time.perf_counter() + FIRST_SHARE * effort.seconds
+
+    def over(self) -> bool:
+        return self._end is not None and time.perf_counter() > self._end

@@ -1,0 +1,226 @@
+"""Successive halving over stitched candidates: many on few images, then ever fewer on ever more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..fitting import Fitted, fit_all
+from ..healing import Options, Probe, heal
+from ..join import join
+from ..plan import Plan, Stage
+from .effort import Clock, Effort
+from .scores import SCORES, Reference, reference
+from .shortlist import depth_match, pairs_of, union
+from .stitched import Part, Stitched
+
+# Of the candidates that are probed on some images, the share that is probed on more.
+_KEPT = 3
+# Pairs fitted and probed between two looks at the clock.
+_CHUNK = 12
+# Images that R2 is taken from, for the shortlist, and positions of all together.
+_SIGN_IMAGES, _SIGN_ROWS = 64, 4096
+# Pairs that R2 is taken of, for each that the shortlist has room for.
+_SIGN_PAIRS = 6
+
+
+@dataclass
+class Probed:
+    """A row of the table that was stitched. place: in the order before. values: a figure for each image shown; of the
+    healed network, once it was healed."""
+
+    row: int
+    place: int
+    fitted: Fitted
+    values: Tensor = field(default_factory=lambda: torch.empty(0))
+    healed: bool = False
+
+    @property
+    def images(self) -> int:
+        return len(self.values)
+
+    @property
+    def score(self) -> float:
+        """The mean over images; held-out R2 where none was shown."""
+        return self.values.double().mean().item() if len(self.values) else self.fitted.r2
+
+
+@dataclass(frozen=True)
+class Found:
+    probed: list[Probed]
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Halving:
+    """One run of the pass `rank`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        rows: np.ndarray,
+        rule: str,
+        effort: Effort,
+        heal: tuple[str, Options] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ):
+        """rows: of the plan's candidates, those to choose among. heal: what of finalists is healed, and how."""
+        assert plan.images is not None and plan.candidates is not None
+        self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
+        self._table, self._rows = plan.candidates, rows
+        count = len(plan.images)
+        self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
+        self._shown = Part(plan.images, count // 2, count)
+        self._stitched = Stitched(plan)
+        self._parents: dict[int, Tensor] = {}
+        self._references: dict[tuple[int, int], Reference] = {}
+        self._stages: list[Stage] = []
+        self._notes: tuple[str, ...] = ()
+        self._place = {row: place for place, row in enumerate(self._table.order.tolist())}
+
+    def run(self) -> Found:
+        pairs = self._shortlist(pairs_of(self._table, self._rows))
+        probed = self._first(pairs)
+        if self._rule != "fit":
+            self._healed(self._later(probed, pairs))
+        return Found(probed, tuple(self._stages), self._notes)
+
+    def _shortlist(self, pairs: list[np.ndarray]) -> list[np.ndarray]:
+        size = self._effort.pairs
+        if len(pairs) > size:
+            first = np.array([pair[0] for pair in pairs])
+            signs = [self._table.similarity[first], depth_match(self._plan, self._table, first)]
+            pool = union(signs, _SIGN_PAIRS * size)
+            pool_signs = [sign[pool] for sign in signs] + [self._r2([pairs[index] for index in pool])]
+            kept = [pairs[pool[index]] for index in union(pool_signs, size)]
+        else:
+            kept = pairs
+        self._stages.append(Stage("shortlist", 0, len(pairs), len(kept)))
+        return kept
+
+    def _r2(self, pairs: Sequence[np.ndarray]) -> np.ndarray:
+        """Held-out R2 of each pair's cheapest adapter, from few positions of few images."""
+        images = Part(self._fit_images, 0, min(_SIGN_IMAGES, len(self._fit_images)))
+        rows = [int(min(pair, key=lambda row: self._table.params[row])) for pair in pairs]
+        fitted = fit_all(replace(self._plan, images=images), [self._table[row] for row in rows], rows=_SIGN_ROWS)
+        return np.array([one.r2 for one in fitted])
+
+    def _first(self, pairs: Sequence[np.ndarray]) -> list[Probed]:
+        """All pairs on the first images, each with its most expensive adapter, which fits best."""
+        clock, done = Clock(self._effort), list[Probed]()
+        chosen = [int(max(pair, key=lambda row: (self._table.macs[row], self._table.params[row]))) for pair in pairs]
+        chunk = len(chosen) if self._effort.seconds is None else _CHUNK
+        for start in range(0, len(chosen), chunk):
+            group = self._fitted(chosen[start : start + chunk])
+            if self._rule != "fit":
+                self._show(group, self._effort.first)
+            done += group
+            if clock.over():
+                break
+        return done
+
+    def _later(self, probed: list[Probed], pairs: Sequence[np.ndarray]) -> list[Probed]:
+        """Ever fewer on ever more images. Finalists are joined by their own pairs with the other adapters. Returns the
+        last, best first."""
+        running, images, joined = list(probed), min(self._effort.first, len(self._shown)), False
+        while True:
+            running.sort(key=lambda one: (-one.score, one.place))
+            settled = images == len(self._shown) or _leads(running)
+            kept = running[: 1 if settled and joined else max(self._effort.finalists, -(-len(running) // _KEPT))]
+            self._stages.append(Stage("probe", images, len(running), len(kept)))
+            if settled and joined:
+                return running
+            images = images if settled else min(2 * images, len(self._shown))
+            if settled or (len(kept) <= 2 * self._effort.finalists and not joined):
+                others = self._other_adapters(kept, probed, pairs)
+                probed += others
+                kept, joined = kept + others, True
+            self._show(kept, images)
+            running = kept
+
+    def _healed(self, finalists: Sequence[Probed]) -> None:
+        """Healing lifts weak stitches most, so what it is worth afterwards decides between the best before."""
+        chosen = finalists[: self._effort.healed]
+        if self._heal is None or len(chosen) < 2:
+            return
+        what, options = self._heal
+        specs = [model.input for model in self._plan.models]
+        probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
+        for one in chosen:
+            front, back = one.fitted.candidate.front[0], one.fitted.candidate.back[0]
+            stitched = join(self._plan, one.fitted.candidate, one.fitted.adapter).stitched
+            assert stitched is not None
+            heal(stitched, probe, {"front": front, "back": back}, what, self._progress)
+            with torch.inference_mode():
+                said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], options.batch)])
+            one.values, one.healed = SCORES[self._rule](said, self._reference(front, back)), True
+        self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
+
+    def _other_adapters(
+        self, kept: Sequence[Probed], probed: Sequence[Probed], pairs: Sequence[np.ndarray]
+    ) -> list[Probed]:
+        known, winners = {one.row for one in probed}, {one.row for one in kept}
+        rows = [row for pair in pairs if winners & set(pair.tolist()) for row in pair.tolist()]
+        return self._fitted([row for row in rows if row not in known])
+
+    def _fitted(self, rows: Sequence[int]) -> list[Probed]:
+        if not rows:
+            return []
+        fitted = fit_all(
+            replace(self._plan, images=self._fit_images),
+            [self._table[row] for row in rows],
+            rows=self._effort.rows,
+            progress=self._progress,
+        )
+        return [Probed(row, self._place[row], one) for row, one in zip(rows, fitted, strict=True)]
+
+    def _show(self, probed: Sequence[Probed], images: int) -> None:
+        """Brings all of them to so many images, each shown only those that it has not seen."""
+        images = min(images, len(self._shown))
+        for start in sorted({one.images for one in probed if one.images < images}):
+            group = [one for one in probed if one.images == start]
+            logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
+            for one, said in zip(group, logits, strict=True):
+                against = self._reference(one.fitted.candidate.front[0], one.fitted.candidate.back[0])
+                one.values = torch.cat([one.values, SCORES[self._rule](said, against[start:images])])
+
+    def _reference(self, front: int, back: int) -> Reference:
+        """What hybrids of two models are held against, on all images that may be shown."""
+        if (front, back) not in self._references:
+            labels = self._shown.labels
+            made = reference(self._parent(back), self._parent(front), labels)
+            self._references[front, back] = made
+            if labels is not None and made.labels is None:
+                self._cannot_use_labels()
+        return self._references[front, back]
+
+    def _parent(self, model: int) -> Tensor:
+        if model not in self._parents:
+            self._parents[model] = self._stitched.parent(model, self._shown)
+        return self._parents[model]
+
+    def _cannot_use_labels(self) -> None:
+        name = self._shown.name
+        if self._rule == "accuracy":
+            raise InputError(
+                f"the labels of '{name}' are not the classes that the networks name",
+                "Use --rank cascade, which does without labels, or give images of their classes.",
+            )
+        note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
+        self._notes = (note,)
+
+
+def _leads(ranked: Sequence[Probed]) -> bool:
+    """Whether the first is better than every other by two standard errors of their difference on the same images."""
+    first, *others = ranked
+    for other in others:
+        differences = (first.values - other.values).double()
+        error = differences.std() / len(differences) ** 0.5
+        if not differences.mean() > 2 * error:
+            return False
+    return True

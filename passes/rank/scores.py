@@ -1,0 +1,82 @@
+"""How good a stitched network is, image by image, from what it says and what its parents (and labels) say.
+
+    cascade     sum_c q(c) p(c): the probability that the hybrid, were it to name a class at random by its own
+                probabilities p, names the one that the reference q names by its. Of all scores tried it needs the
+                fewest images (docs/choosing.md): it is smooth, unlike agreement, and bounded, unlike KL.
+    agreement   whether both have the same class first.
+    kl          -KL(q || p), in nats.
+    accuracy    whether the label comes first.
+
+The reference is the mean of the parents' probabilities where they share their classes, else those of the back's parent,
+whose classes the hybrid has; for `cascade` the label, where it is known, speaks as loud as the parents together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: Two networks of as many classes mean the same ones if they name the same class for at least this share of images.
+SHARED_CLASSES = 0.4
+#: Labels are of the networks' classes if one of them names at least this share of them.
+KNOWN_LABELS = 0.25
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What hybrids are held against. log_probabilities: float32 [images, classes]. labels: int64 [images] or None."""
+
+    log_probabilities: Tensor
+    labels: Tensor | None
+
+    def __getitem__(self, images: slice) -> Reference:
+        labels = None if self.labels is None else self.labels[images]
+        return Reference(self.log_probabilities[images], labels)
+
+
+def reference(back: Tensor, front: Tensor, labels: Tensor | None) -> Reference:
+    """From the parents' logits [images, classes] and the images' labels."""
+    parents = [back.log_softmax(dim=1)]
+    if back.shape == front.shape and _share(back.argmax(dim=1) == front.argmax(dim=1)) >= SHARED_CLASSES:
+        parents.append(front.log_softmax(dim=1))
+    if labels is not None and not any(_share(p.argmax(dim=1) == labels) >= KNOWN_LABELS for p in parents):
+        labels = None
+    return Reference(torch.stack(parents).exp().mean(dim=0).log(), labels)
+
+
+def _share(mask: Tensor) -> float:
+    return mask.double().mean().item()
+
+
+def expected_agreement(logits: Tensor, against: Reference) -> Tensor:
+    probabilities = logits.softmax(dim=1)
+    with_parents = (probabilities * against.log_probabilities.exp()).sum(dim=1)
+    if against.labels is None:
+        return with_parents
+    return (with_parents + probabilities.gather(1, against.labels[:, None]).squeeze(1)) / 2
+
+
+def agreement(logits: Tensor, against: Reference) -> Tensor:
+    return (logits.argmax(dim=1) == against.log_probabilities.argmax(dim=1)).float()
+
+
+def closeness(logits: Tensor, against: Reference) -> Tensor:
+    q = against.log_probabilities
+    return -(q.exp() * (q - logits.log_softmax(dim=1))).sum(dim=1)
+
+
+def accuracy(logits: Tensor, against: Reference) -> Tensor:
+    assert against.labels is not None
+    return (logits.argmax(dim=1) == against.labels).float()
+
+
+#: By the name of the rank: from logits [images, classes] to a figure for each image, larger is better.
+SCORES: dict[str, Callable[[Tensor, Reference], Tensor]] = {
+    "cascade": expected_agreement,
+    "agreement": agreement,
+    "kl": closeness,
+    "accuracy": accuracy,
+}

@@ -1,0 +1,259 @@
+"""The best of the stitched networks is found by looking at few of them on few images, and it is said how."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from nets import Small
+from test_trace import randomised
+
+from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
+from stitchc.passes.errors import InputError
+from stitchc.passes.fitting import fit_all
+from stitchc.passes.join import join
+from stitchc.passes.rank.effort import EFFORTS, effort_of
+from stitchc.passes.rank.halving import Probed, _leads
+from stitchc.passes.rank.scores import SCORES, reference
+from stitchc.passes.rank.shortlist import depth_match, pairs_of, union
+from stitchc.passes.rank.stitched import Part, Stitched
+
+IMAGES = torch.randn(96, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def nets():
+    return randomised(Small(4)), randomised(Small(6))
+
+
+@pytest.fixture(scope="module")
+def plan(nets) -> Plan:
+    """Labelled by the first network, so that the labels are of the classes that the networks name."""
+    with torch.no_grad():
+        labels = nets[0].eval()(IMAGES).argmax(dim=1)
+    shown = TensorImages(IMAGES, labels)
+    passes = [Trace(), Partition(), Cost(), Similarity(), Select(min_share=0.0)]
+    return Pipeline(passes)(Plan.of(*nets, images=shown))
+
+
+def unlabelled(plan: Plan, **changes) -> Plan:
+    return replace(plan, images=TensorImages(IMAGES, **changes))
+
+
+@pytest.fixture(scope="module")
+def fitted(plan):
+    table = plan.candidates
+    return fit_all(plan, [table[int(row)] for row in table.order[:: len(table.order) // 9]])
+
+
+def test_what_is_computed_together_is_what_each_stitched_network_says(plan, fitted):
+    part = Part(plan.images, 10, 31)
+    together = Stitched(plan).logits(fitted, part)
+    for one, said in zip(fitted, together, strict=True):
+        alone = join(plan, one.candidate, one.adapter).stitched
+        with torch.no_grad():
+            torch.testing.assert_close(said, alone(IMAGES[10:31]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_of_the_images_is_a_set_of_its_own(plan):
+    part = Part(plan.images, 10, 31)
+    spec = plan.models[0].input
+    assert torch.equal(torch.cat(list(part.batches(spec, 4))), IMAGES[10:31])
+    assert torch.equal(torch.cat(list(part.batches(spec, 4, 3, 9))), IMAGES[13:19])
+    assert torch.equal(torch.cat(list(part.batches(spec, 4, 3, 99))), IMAGES[13:31])
+    assert torch.equal(part.labels, plan.images.labels[10:31]) and len(part) == 21
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_no_network_is_worth_more_than_one_that_says_what_the_reference_says(name):
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(64, 10)
+    against = reference(logits, logits, logits.argmax(dim=1))
+    score = SCORES[name]
+    sure = torch.nn.functional.one_hot(logits.argmax(dim=1)) * 30.0
+    own = sure if name == "cascade" else logits  # that names at random, and so is best where it is sure
+    other = torch.randn(64, 10)
+    assert score(own, against).mean() > score(other, against).mean()
+    halfway = score(own + 0.5 * other, against).mean()
+    assert score(own, against).mean() >= halfway
+    with torch.no_grad():
+        assert score(logits, against).shape == (64,)
+
+
+def test_expected_agreement_is_the_share_of_agreeing_draws():
+    torch.manual_seed(0)
+    p, q = torch.randn(1, 4), torch.randn(1, 4)
+    against = reference(q, q, None)
+    drawn = [torch.multinomial(x.softmax(1)[0], 20000, replacement=True) for x in (p, q)]
+    share = (drawn[0] == drawn[1]).double().mean().item()
+    assert SCORES["cascade"](p, against).item() == pytest.approx(share, abs=0.01)
+
+
+def test_the_reference_is_both_parents_only_where_they_name_the_same_classes():
+    torch.manual_seed(0)
+    back, other = torch.randn(64, 10), torch.randn(64, 10)
+    near = back + 0.3 * torch.randn(64, 10)
+    mixed = reference(back, near, None).log_probabilities
+    torch.testing.assert_close(mixed.exp(), (back.softmax(1) + near.softmax(1)) / 2)
+    torch.testing.assert_close(reference(back, other, None).log_probabilities, back.log_softmax(1))
+    torch.testing.assert_close(reference(back, torch.randn(64, 3), None).log_probabilities, back.log_softmax(1))
+
+
+def test_labels_of_other_classes_are_not_used():
+    torch.manual_seed(0)
+    logits = torch.randn(64, 10)
+    right, wrong = logits.argmax(dim=1), logits.argmin(dim=1)
+    assert reference(logits, logits, right).labels is not None
+    assert reference(logits, logits, wrong).labels is None
+    assert reference(logits, logits, wrong + 500).labels is None
+
+
+def test_a_shortlist_takes_the_best_by_each_sign_in_turn():
+    signs = [np.array([5.0, 4, 3, 2, 1, 0]), np.array([0.0, 1, 2, 3, 4, np.nan])]
+    assert union(signs, 2).tolist() == [0, 4]
+    assert union(signs, 4).tolist() == [0, 1, 3, 4]
+    assert union(signs, 99).tolist() == list(range(6))
+
+
+def test_pairs_have_their_adapters_together_and_match_in_depth_where_cuts_do(plan):
+    table = plan.candidates
+    pairs = pairs_of(table, table.order)
+    assert sorted(row for pair in pairs for row in pair) == sorted(table.order)
+    assert all(len({(table.front_cut[r], table.back_cut[r]) for r in pair}) == 1 for pair in pairs)
+    first = np.array([pair[0] for pair in pairs])
+    match = depth_match(plan, table, first)
+    assert match.max() <= 0 and match.min() >= -1
+    deepest, shallowest = match.argmax(), match.argmin()
+    shares = [
+        abs(
+            plan.cuts[c.front[0]][c.front[1]].before.macs / plan.prices[c.front[0]].macs
+            - plan.cuts[c.back[0]][c.back[1]].before.macs / plan.prices[c.back[0]].macs
+        )
+        for c in (table[int(first[deepest])], table[int(first[shallowest])])
+    ]
+    assert -match[deepest] == pytest.approx(shares[0]) and -match[shallowest] == pytest.approx(shares[1])
+
+
+@pytest.mark.parametrize("rank", ["cascade", "agreement", "kl", "accuracy", "fit"])
+def test_the_choice_is_the_best_of_those_that_were_probed(plan, rank):
+    ranked = Rank(rank=rank, effort="high")(plan)
+    table = ranked.candidates
+    assert (ranked.choice[0].front, ranked.choice[0].back) == (
+        table[int(table.order[0])].front,
+        table[int(table.order[0])].back,
+    )
+    assert table.rank == rank and len(ranked.choice) == 1
+    assert sorted(table.order) == sorted(plan.candidates.order), "nobody is lost"
+    probed = table.order[~np.isnan(table.score[table.order])]
+    assert (table.order[: len(probed)] == probed).all(), "and whoever was not probed comes last"
+    if rank == "fit":
+        assert ranked.choice[0].score == pytest.approx(np.nanmax(table.score))
+    assert Plan.from_json(ranked.to_json()).candidates == table
+    assert ranked.stages == Plan.from_json(ranked.to_json()).stages
+
+
+def test_with_every_image_the_choice_is_the_best_of_all(plan):
+    """Of all pairs with their best adapter, as if each had been stitched and shown everything."""
+    bare = unlabelled(plan)
+    chosen = Rank(effort="high")(bare)
+    half = len(IMAGES) // 2
+    table = bare.candidates
+    fitted = fit_all(
+        replace(bare, images=Part(bare.images, 0, half)), [table[int(r)] for r in table.order], rows=65_536
+    )
+    stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
+    front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
+    against = reference(stitched.parent(back, shown), stitched.parent(front, shown), None)
+    worth = [SCORES["cascade"](said, against).mean().item() for said in stitched.logits(fitted, shown)]
+    found = worth[table.order.tolist().index(int(chosen.candidates.order[0]))]
+    assert chosen.choice[0].score == pytest.approx(found, abs=1e-4)
+    assert max(worth) - found <= 0.1 * (max(worth) - min(worth))
+
+
+def test_stages_say_what_was_dropped_and_effort_how_much_was_looked_at(plan):
+    low, high = (Rank(effort=effort)(plan).stages for effort in ("low", "high"))
+    for stages, effort in ((low, EFFORTS["low"]), (high, EFFORTS["high"])):
+        assert stages[0].name == "shortlist" and stages[0].kept == min(effort.pairs, stages[0].candidates)
+        probes = stages[1:]
+        assert probes[0].images == min(effort.first, len(IMAGES) // 2)
+        assert [s.images for s in probes] == sorted(s.images for s in probes) and probes[-1].kept == 1
+    assert low[0].kept < high[0].kept
+
+
+def test_the_same_plan_gives_the_same_choice(plan):
+    assert Rank(effort="low")(plan) == Rank(effort="low")(plan)
+
+
+def test_labels_are_used_where_they_are_of_the_networks_classes_and_else_it_is_said(plan):
+    assert not any("labels" in note for note in Rank(effort="low")(plan).notes)
+    odd = unlabelled(plan, labels=(plan.images.labels + 1) % 2 + 700)
+    assert any("not the classes that the networks name" in note for note in Rank(effort="low")(odd).notes)
+    with pytest.raises(InputError, match="not the classes"):
+        Rank(rank="accuracy", effort="low")(odd)
+    with pytest.raises(InputError, match="needs labels"):
+        Rank(rank="accuracy")(unlabelled(plan))
+
+
+def test_on_noise_and_on_few_images_nothing_is_probed(plan):
+    for images, why in (
+        (TensorImages(IMAGES, noise=True), "noise"),
+        (TensorImages(IMAGES[:12]), "12 images are too few"),
+    ):
+        same = Rank()(replace(plan, images=images))
+        assert same.candidates == plan.candidates and same.choice == plan.choice and same.stages == ()
+        assert why in same.notes[-1]
+
+
+def test_who_has_too_little_of_one_parent_is_probed_only_where_nobody_has_more(plan):
+    def smaller(c):
+        before, after = plan.cuts[c.front[0]][c.front[1]].before, plan.cuts[c.back[0]][c.back[1]].after
+        return min(before.macs, after.macs) / c.price.macs
+
+    some = Rank(effort="low", min_share=0.2)(plan)
+    assert smaller(some.choice[0]) >= 0.2
+    table = some.candidates
+    assert all(smaller(table[int(r)]) >= 0.2 for r in table.order if not np.isnan(table.score[r]))
+    assert Rank(effort="low", min_share=0.99)(plan).choice
+
+
+def test_a_choice_that_is_nearly_one_parent_says_so(plan):
+    rows = [r for r in plan.candidates.order if plan.candidates.front_cut[r] == 0 and plan.candidates.back_cut[r] == 0]
+    only = replace(plan, candidates=replace(plan.candidates, order=np.array(rows)))
+    cuts = tuple(
+        replace(c, cuts=tuple(replace(cut, before=replace(cut.before, macs=1)) for cut in c.cuts)) for c in plan.cuts
+    )
+    notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
+    assert any("is nearly the whole of Small" in note and "--min-share 10%" in note for note in notes)
+
+
+def test_a_leader_is_ahead_of_every_other_by_two_standard_errors():
+    def probed(values):
+        return Probed(0, 0, None, torch.tensor(values))
+
+    steady = [0.9, 0.8, 0.9, 0.8] * 8
+    assert _leads([probed(steady), probed([v - 0.1 for v in steady])])
+    assert not _leads([probed(steady), probed(steady)])
+    assert not _leads([probed(steady), probed([v - 0.1 for v in steady]), probed([0.95, 0.74] * 16)])
+
+
+def test_an_effort_is_a_name_or_seconds(plan):
+    assert effort_of("60s").seconds == effort_of(60).seconds == effort_of("60").seconds == 60
+    for words in ("mediun", "-3", "0s", "inf"):
+        with pytest.raises(InputError, match="is no effort"):
+            effort_of(words)
+    quick = Rank(effort="0.01s")(plan)
+    assert quick.stages[1].candidates == 12, "a first group is always looked at"
+    with pytest.raises(InputError, match="no rank") as caught:
+        Rank(rank="agrement")(plan)
+    assert "'agreement'" in caught.value.hint
+
+
+def test_finalists_are_healed_where_the_choice_will_be(plan):
+    ranked = Rank(effort="medium", heal="back")(plan)
+    assert ranked.stages[-1].name == "healed" and ranked.stages[-1].candidates == EFFORTS["medium"].healed
+    bare = Rank(effort="medium")(plan)
+    assert ranked.stages[:-1] == bare.stages
+    rows = bare.candidates.order[: EFFORTS["medium"].healed]
+    assert set(ranked.candidates.order[: len(rows)]) == set(rows), "among themselves"
+    assert (ranked.candidates.score[rows] != bare.candidates.score[rows]).any()
+    assert (ranked.candidates.order[len(rows) :] == bare.candidates.order[len(rows) :]).all()
