@@ -64,12 +64,8 @@ def _tried(plan: Plan) -> tuple[list[Candidate], tuple[str, ...]]:
     features = [adapters.get(c.adapter)(*ends(plan, c)).features for c in plan.choice]
     limit = max(FEATURES, min(features))
     large = [c.adapter for c, count in zip(plan.choice, features, strict=True) if count > limit]
-    notes = (
-        ()
-        if not large
-        else (
-            f"Not tried: {', '.join(large)}, of more than {FEATURES:,} inputs here. "
-            f"--adapter {large[0]} takes the time.",
-        )
-    )
+    notes: tuple[str, ...] = ()
+    if large:
+        advice = f"--adapter {large[0]} takes the time."
+        notes = (f"Not tried, having more than {FEATURES:,} inputs here: {', '.join(large)}. {advice}",)
     return [c for c, count in zip(plan.choice, features, strict=True) if count <= limit], notes
