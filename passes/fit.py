@@ -68,7 +68,8 @@ def _tried(plan: Plan) -> tuple[list[Candidate], tuple[str, ...]]:
         ()
         if not large
         else (
-            f"Not tried: {', '.join(large)}, of more than {FEATURES:,} inputs here. --adapter {large[0]} takes the time.",
+            f"Not tried: {', '.join(large)}, of more than {FEATURES:,} inputs here. "
+            f"--adapter {large[0]} takes the time.",
         )
     )
     return [c for c, count in zip(plan.choice, features, strict=True) if count <= limit], notes
