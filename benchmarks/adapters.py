@@ -22,14 +22,8 @@ import torch  # after the number of threads is set
 
 ADAPTERS = (
     *("identity", "linear", "linear?tokens=concat", "linear?position=learned", "linear-relu", "conv3x3"),
-    *(
-        "conv3x3?resize=before",
-        "conv3x3?resize=strided",
-        "conv3x3-relu",
-        "conv3x3-relu?resize=before",
-        "conv3x3?rank=8",
-    ),
-    *("conv5x5?resize=before", "conv5x5-relu?resize=before", "bottleneck", "transformer", "fused"),
+    *("conv3x3?resize=before", "conv3x3?resize=strided", "conv3x3-relu?resize=after", "conv3x3-relu"),
+    *("conv3x3-relu?rank=8", "conv5x5", "conv5x5-relu", "bottleneck", "transformer", "fused"),
 )
 
 

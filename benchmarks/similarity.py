@@ -5,9 +5,9 @@
     python benchmarks/similarity.py --out similarity.jsonl --table
 
 Every ReLU's output of one network is compared with every one's of the other, by unbiased CKA in blocks of 64. Each tool
-has a process of its own with one thread; the images are in memory before the clock starts, and torch and the models
-before memory is first read. `--tools` measures some of the tools only; lines are added to `--out`. torch_cka and
-pytorch-cka must be installed to be measured.
+has a process of its own with one thread, and seconds are of its processor; the images are in memory before the clock
+starts, and torch and the models before memory is first read. `--tools` measures some of the tools only; lines are added
+to `--out`. torch_cka and pytorch-cka must be installed to be measured.
 """
 
 import argparse
@@ -77,7 +77,9 @@ def pytorch_cka(plan, images, nodes):
 
     a, b = (hookable(graph, names) for graph, names in zip(plan.graphs, nodes, strict=True))
     layers = [[f"seen_{name}" for name in names] for names in nodes]
-    found = compute_cka(a, b, DataLoader(TensorDataset(images), BLOCK), layers[0], layers[1], device="cpu")
+    found = compute_cka(
+        a, b, DataLoader(TensorDataset(images), BLOCK), layers=layers[0], model2_layers=layers[1], device="cpu"
+    )
     return np.asarray(found[0] if isinstance(found, tuple | list) else found)
 
 
@@ -151,9 +153,9 @@ def measured(tool, words, data, count, repeats):
     seconds, matrix = [], None
     try:
         for _ in range(repeats):
-            start = time.perf_counter()
+            start = time.process_time()
             matrix = RUN[tool](plan, shown, nodes)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
     except AssertionError as error:
         return record | {"failed": str(error)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

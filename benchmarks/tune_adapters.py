@@ -7,9 +7,8 @@
         --out docs/tune_adapters.jsonl --table docs/tune_adapters.md
 
 "fit" is the adapter by least squares alone, "heal" that and what `compile` repairs of the back; a training starts from
-the latter. Every row is written as soon as it is known; rows that are there are passed over: it goes on where it
-stopped, and adapters can be added. Options of `stitchc tune` go after `--tune`:
-`--tune epochs=2 lr=0.01 optimizer=sgd`.
+the latter. Every row is written as soon as it is known, and rows that are there are passed over: it goes on where it
+stopped, and adapters can be added. Options of `stitchc tune` go after `--tune`: `--tune epochs=2 lr=0.01`.
 """
 
 import argparse

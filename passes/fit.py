@@ -63,9 +63,9 @@ def _tried(plan: Plan) -> tuple[list[Candidate], tuple[str, ...]]:
     """The plan's choice without the adapters that are too large to be tried beside others, and a note on each."""
     features = [adapters.get(c.adapter)(*ends(plan, c)).features for c in plan.choice]
     limit = max(FEATURES, min(features))
-    notes = tuple(
-        f"{c.adapter} was not tried: it has more than {FEATURES:,} inputs here. --adapter {c.adapter} takes the time."
-        for c, count in zip(plan.choice, features, strict=True)
-        if count > limit
-    )
+    large = [c.adapter for c, count in zip(plan.choice, features, strict=True) if count > limit]
+    notes: tuple[str, ...] = ()
+    if large:
+        advice = f"--adapter {large[0]} takes the time."
+        notes = (f"Not tried, having more than {FEATURES:,} inputs here: {', '.join(large)}. {advice}",)
     return [c for c, count in zip(plan.choice, features, strict=True) if count <= limit], notes

@@ -60,10 +60,11 @@ class Moments:
         """The sum of squared distances of each channel of y from its mean."""
         return (self.yy - self.y.square() / max(self.count, 1)).clamp_min(0)
 
-    def spread(self, weight: Tensor) -> Tensor:
-        """The covariance of weight @ x, [channels, channels], for a weight [channels, features]."""
+    def spread(self, weight: Tensor, *, centred: bool = True) -> Tensor:
+        """The covariance of weight @ x, [channels, channels], for a weight [channels, features]; around zero unless it
+        is centred."""
         mean = weight @ self.x / self.count
-        return weight @ self.xx @ weight.T / self.count - torch.outer(mean, mean)
+        return weight @ self.xx @ weight.T / self.count - centred * torch.outer(mean, mean)
 
     def around(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The second moments of (rows - x, rows - y): xx, xy, and the sum of squares of each channel of y."""

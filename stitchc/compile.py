@@ -63,8 +63,8 @@ def compile(
 
     a, b: models by their words, or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. backend: what latency is measured with, where a budget
-    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the
-    records name, else noise. evaluate: labelled images to measure the hybrid and its parents on; by default the test
+    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models'
+    own records name, else noise. evaluate: labelled images to measure hybrid and parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
     of them a scale step over a gap of several stages. heal: what is repaired in closed form once the adapter is fitted:

@@ -32,8 +32,8 @@ _BUILT_IN = {
 }
 _ADDED: dict[str, type[Kind]] = {}
 
-#: What `auto` chooses among.
-AUTO = ("linear", "linear-relu", "conv3x3", "conv3x3-relu", "conv3x3?resize=before", "conv3x3-relu?resize=before")
+#: What `auto` chooses among (docs/adapters.md has what each was measured to do).
+AUTO = ("linear", "linear-relu", "conv3x3", "conv3x3?resize=before", "conv3x3-relu", "conv5x5-relu")
 
 
 def names() -> list[str]:

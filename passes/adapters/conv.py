@@ -12,7 +12,7 @@ from .projection import Projection
 @dataclass(frozen=True)
 class Conv3x3(Projection):
     """A 3x3 convolution with bias and padding 1 at the front's resolution, then a bilinear resize where the grids
-    differ. `resize=before` is Traft and Cheney's order (UniReps 2025), `resize=strided` their integrated one."""
+    differ."""
 
     name: ClassVar[str] = "conv3x3"
     kernel: ClassVar[int] = 3
@@ -21,24 +21,30 @@ class Conv3x3(Projection):
 
 
 @dataclass(frozen=True)
-class Conv3x3Relu(Conv3x3):
-    """`conv3x3` and a ReLU. Its fit aims at what the back's own ReLU reads, where one makes the value at the cut."""
+class Conv3x3Relu(Projection):
+    """Traft and Cheney's (UniReps 2025): a resize first, then a 3x3 convolution and a ReLU. The fit aims at what the
+    back's own ReLU reads, where one makes the value at the cut."""
 
     name: ClassVar[str] = "conv3x3-relu"
+    kernel: ClassVar[int] = 3
     relu: ClassVar[bool] = True
+
+    resize: str = field(default="before", metadata={"choices": PLACES})
 
 
 @dataclass(frozen=True)
-class Conv5x5(Conv3x3):
-    """The same with a 5x5 kernel and padding 2."""
+class Conv5x5(Projection):
+    """A resize, then a 5x5 convolution with padding 2."""
 
     name: ClassVar[str] = "conv5x5"
     kernel: ClassVar[int] = 5
 
+    resize: str = field(default="before", metadata={"choices": PLACES})
+
 
 @dataclass(frozen=True)
 class Conv5x5Relu(Conv5x5):
-    """`conv5x5` and a ReLU."""
+    """`conv5x5` and a ReLU, fitted as that of `conv3x3-relu`."""
 
     name: ClassVar[str] = "conv5x5-relu"
     relu: ClassVar[bool] = True

@@ -136,7 +136,7 @@ class Halving:
             if settled and joined:
                 return running
             images = images if settled else min(2 * images, len(self._shown))
-            if settled or (len(kept) <= 2 * self._effort.finalists and not joined):
+            if settled or (len(kept) <= self._effort.finalists and not joined):
                 others = self._other_adapters(kept, probed, pairs)
                 probed += others
                 kept, joined = kept + others, True

@@ -14,32 +14,23 @@ TRAINING, TEACHING, SPEED, OUTPUT = "Training", "Distillation", "Speed and memor
 PRESETS = ("restnet-cnn", "restnet-transformer", "traft")
 
 
-def _from_recipe(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
-    """The recipe's training that the artifact has not had yet becomes the default of each option."""
-    if path is None:
-        return
+def _stated(path: str, folder: str) -> dict[str, Any]:
+    """The options of the recipe's training that the artifact has not had yet."""
+    from ..artifact import read
     from ..passes.errors import InputError
     from ..recipe import trainings
 
-    folder = context.params.get("folder")
-    had = 0
-    if folder is not None:
-        from ..artifact import read
-
-        had = len(read(folder).get("tuned", []))
-    found = trainings(path)
+    found, had = trainings(path), len(read(folder).get("tuned", []))
     if had >= len(found):
         raise InputError(
             f"the recipe {path} states {len(found)} trainings, and the artifact has had {had}",
             "The recipe.toml of a tuned artifact states how it was trained.",
         )
-    options = dict(found[had])
-    options["augment"] = ",".join(options.get("augment", [])) or "none"
-    context.default_map = {**(context.default_map or {}), **options}
+    return found[had]
 
 
 @verb("tune", example="stitchc tune hybrid/ --data digits --train back --epochs 5")
-@argument("folder", metavar="DIR", is_eager=True, text="The folder of an artifact.")
+@argument("folder", metavar="DIR", text="The folder of an artifact.")
 @option("--data", metavar="DATA", group=IMAGES, help="Labelled images to train on [what it was compiled with].")
 @option("--evaluate", metavar="DATA", group=IMAGES, help="To measure on, before and after [the artifact's own].")
 @option("--augment", metavar="NAMES", group=IMAGES,
@@ -75,10 +66,10 @@ def _from_recipe(context: click.Context, parameter: click.Parameter, path: str |
 @option("--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0, metavar="X", group=OUTPUT,
         help="Between checkpoints; one an epoch in any case [60].")  # fmt: skip
 @option("--restart", is_flag=True, group=OUTPUT, help="Forget an unfinished training instead of going on.")
-@option("--recipe", metavar="FILE", is_eager=True, expose_value=False, callback=_from_recipe, group=OUTPUT,
+@option("--recipe", metavar="FILE", group=OUTPUT,
         help="Take options from the recipe.toml of a tuned artifact.")  # fmt: skip
 @option("--arch", metavar="NAME", group=MODELS, help="Of a parent's checkpoint that does not name its own.")
-def command(run: Run, folder: str, **given: Any) -> Outcome:
+def command(run: Run, folder: str, recipe: str | None, **given: Any) -> Outcome:
     """Train a stitched artifact; resumable.
 
     The artifact is written anew with the trained weights, verified and measured. It takes the place of DIR, and the
@@ -87,8 +78,9 @@ def command(run: Run, folder: str, **given: Any) -> Outcome:
     """
     import stitchc
 
-    if run.seed:
-        given["seed"] = run.seed
+    given["seed"] = run.seed or None
+    if recipe is not None:
+        given = {**given, **{k: v for k, v in _stated(recipe, folder).items() if given.get(k) is None}}
     made = stitchc.tune(
         folder, device=run.device, trust_pickle=run.trust_pickle, force=run.force, progress=run.progress, **given
     )

@@ -81,8 +81,8 @@ class TimingLine:
         t = self.timing
         threads = "1 thread" if t.threads == 1 else f"{t.threads} threads"
         yield Text(
-            f"latency: the median of {t.runs} runs, quartiles {significant(t.iqr_ms)} ms apart; "
-            f"{t.backend}, {threads}, {t.device}"
+            f"latency: the median of {t.runs} runs, quartiles {significant(t.iqr_ms)} ms apart; {t.backend}, "
+            f"{threads}, {t.device}"
         )
 
 

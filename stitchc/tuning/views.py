@@ -7,6 +7,7 @@ workers, or on the number of processes. So a training that goes on from a checkp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ class Views(Dataset):
         yield from DataLoader(self, batch_sampler=items, num_workers=workers, pin_memory=pin, collate_fn=_as_made)
 
 
-def _as_made(batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _as_made(batch: Any) -> Any:
     return batch
 
 

@@ -171,8 +171,8 @@ def test_an_adapter_too_large_to_try_is_left_out_and_said(monkeypatch):
     monkeypatch.setattr("stitchc.passes.fit.FEATURES", 8)
     models = randomised(Small(4)), randomised(Small(6))
     plan = stitched(*models, "blocks.0", "blocks.1")
-    assert plan.chain[1].name == "linear"
-    assert any("conv3x3 was not tried" in note for note in plan.notes)
+    assert plan.chain[1].name.startswith("linear")
+    assert "Not tried, having more than 8 inputs here: conv" in plan.notes[-1] and "--adapter conv" in plan.notes[-1]
     assert stitched(*models, "blocks.0", "blocks.1", "conv3x3").chain[1].name == "conv3x3"
 
 

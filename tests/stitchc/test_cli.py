@@ -62,7 +62,11 @@ def test_help_imports_nothing_heavy(arguments):
         ),
         (["--verbose", "env"], "no such option: --verbose", "Options come after the verb."),
         (["inspect"], "Missing argument 'MODEL'", "`stitchc inspect --help`"),
-        (["compile", "a", "b", "--metric", "flps"], "--metric takes params, macs, flops, latency, memory or size", "'flops'"),
+        (
+            ["compile", "a", "b", "--metric", "flps"],
+            "--metric takes params, macs, flops, latency, memory or size",
+            "'flops'",
+        ),
         (["compare", "a", "b", "--backend", "onnxrun"], "--backend takes eager, compile or onnxruntime", "onnxruntime"),
         (["compile", "a", "b", "--budget", "12Q"], "'12Q'", "Units of flops"),
         (["env", "--seed", "-1"], "--seed", "stitchc env --help"),

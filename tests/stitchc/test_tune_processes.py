@@ -91,7 +91,7 @@ def test_two_processes_train_what_one_does(hybrid, tmp_path):
     """Gradients are averaged over the halves of every batch. The adapter has no BatchNorm, which would differ."""
     options = [str(hybrid), "--data", "digits?limit=256", "--epochs", "2", "--batch", "64", "--no-cache", "-q"]
     assert stitchc("tune", *options, "-o", str(tmp_path / "one")).returncode == 0
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     two = subprocess.run(
         [*run, "-m", "stitchc", "tune", *options, "--device", "cpu", "-o", str(tmp_path / "two"), "--json"],
         capture_output=True, text=True, env=ALONE, timeout=300,
