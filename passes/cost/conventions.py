@@ -99,6 +99,7 @@ class _Counter(Interpreter):
         if not (isinstance(leaf, nn.AdaptiveAvgPool2d) or target_name(node) == "adaptive_avg_pool2d"):
             return {}
         given = node.args[0] if node.args else node.kwargs["input"]
+        assert isinstance(given, Node)
         return {"pooling": self.env[given].numel()}
 
 
@@ -147,16 +148,15 @@ def _seen_by_fvcore(node: Node, tally: _Tally, graph: nn.Module) -> Counter[str]
     return seen
 
 
-def thop_of(layer: nn.Module, given: Tensor | None, value: Any) -> dict[str, int]:
-    """What thop counts for one call of a layer, by kind."""
+def thop_of(layer: Any, given: Tensor | None, value: Any) -> dict[str, int]:
+    """What thop counts for one call of a layer, a module, by kind."""
     kind = type(layer)
     if given is None or not isinstance(value, Tensor):
         return {}
     if kind in _CONVOLUTIONS:
-        assert isinstance(layer.weight, Tensor)
-        return {"convolutions": value.numel() * (given.shape[1] // layer.groups) * prod(layer.weight.shape[2:])}  # type: ignore[operator]
+        return {"convolutions": value.numel() * (given.shape[1] // layer.groups) * prod(layer.weight.shape[2:])}
     if kind is nn.Linear:
-        return {"linear layers": layer.in_features * value.numel()}  # type: ignore[operator]
+        return {"linear layers": layer.in_features * value.numel()}
     if kind in _NORMS:
         scaled = getattr(layer, "affine", False) or getattr(layer, "elementwise_affine", False)
         return {"normalisation": given.numel() * (4 if scaled else 2)}

@@ -172,7 +172,10 @@ class _Counter:
         def lies(value: Any) -> Any:
             if not isinstance(value, Result):
                 return value
-            return _Held(value.form, buffers[value.fresh] if value.shares is None else held[value.shares].buffer)
+            if value.shares is not None:
+                return _Held(value.form, held[value.shares].buffer)
+            assert value.fresh is not None
+            return _Held(value.form, buffers[value.fresh])
 
         return tree_map(lies, call.value)
 
@@ -185,7 +188,7 @@ def _dtype(tensors: Any) -> torch.dtype:
 def _stored(state: Mapping[str, Tensor]) -> dict[str, Stored]:
     """What the weights file holds for each key; keys of one parameter have one Stored."""
     tied = tied_keys(dict(state))
-    found = {}
+    found: dict[str, Stored] = {}
     for key in sorted(state):
         tensor = state[key]
         entry = Entry(key, tuple(tensor.shape), _NAMES[tensor.dtype])

@@ -126,8 +126,8 @@ class _Rows(NamedTuple):
 def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentPrices], ask: Adapters) -> _Rows:
     (a, b), (front, back) = pair, (parts[model] for model in pair)
     joint = _joints([c.value for c in cuts[a].cuts], [c.value for c in cuts[b].cuts], ask)
-    rows = i, j, k = np.nonzero(joint[0] != _NONE)  # front cut, back cut, adapter
-    params, macs, memory, which, more, given = joint[(slice(None), *rows)]
+    i, j, k = np.nonzero(joint[0] != _NONE)  # front cut, back cut, adapter
+    params, macs, memory, which, more, given = joint[:, i, j, k]
     used, which = np.unique(which, return_inverse=True)
     lists = list(ask.entries)
     between = Side.each([lists[index] for index in used]).under("adapter.")

@@ -44,7 +44,8 @@ class Latency(Pass):
         from .profile import profile
 
         check_backend(self.backend)
-        segments, eager = [], []
+        segments: list[np.ndarray] = []
+        eager: list[np.ndarray] = []
         for done, (graph, model, cuts) in enumerate(zip(plan.graphs, plan.models, plan.cuts, strict=True), start=1):
             names = [cut.node for cut in cuts.cuts]
             for backend, found in ((self.backend, segments), ("eager", eager)):

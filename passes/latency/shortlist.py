@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..budget import format_quantity
 from ..candidates import Candidate
 from ..errors import Infeasible
 from ..plan import Plan, Timed
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Shortlist(Pass):
         )  # fmt: skip
 
 
-def stitched(plan: Plan, candidate: Candidate):  # type: ignore[no-untyped-def]  # a GraphModule: torch is loaded late
+def stitched(plan: Plan, candidate: Candidate) -> GraphModule:
     """The candidate's graph, its adapter as it was made."""
     import torch
 
@@ -95,4 +98,6 @@ def stitched(plan: Plan, candidate: Candidate):  # type: ignore[no-untyped-def] 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         adapter = adapters.get(candidate.adapter)(*ends(plan, candidate))
-    return join(plan, candidate, adapter).stitched
+    graph = join(plan, candidate, adapter).stitched
+    assert graph is not None
+    return graph

@@ -73,6 +73,7 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
         from ..passes.pareto import knee, pareto_front
         from ..report.pareto import ParetoTable
 
+        assert plan.candidates is not None
         front = pareto_front(plan.candidates, axes)
         best = knee(plan.candidates, axes, front)
         report.append(ParetoTable(plan, axes, front.tolist(), best))

@@ -61,7 +61,7 @@ class CandidateTable:
             figures = [unit(value) for unit, value in zip(units, values, strict=False)]
             if by_time:
                 found = timed.get(int(every.order[rank - 1])) if len(every.order) else None
-                figures += [_ms(price.latency_ms), _ms(found and found.measured_ms)]
+                figures += [_ms(price.latency_ms), _ms(found.measured_ms if found else None)]
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
                 self._alike(candidate), candidate.adapter,
