@@ -57,19 +57,20 @@ PAIRS = (
 )
 
 
-def make(name: str) -> nn.Module:
+def make(name: str, **options: int) -> nn.Module:
     if name.startswith("timm/"):
         return timm.create_model(name.removeprefix("timm/")).eval()
-    return torchvision.models.get_model(name, weights=None).eval()
+    return torchvision.models.get_model(name, weights=None, **options).eval()
 
 
-def without_numbers(name: str) -> nn.Module:
+def without_numbers(name: str, side: int) -> nn.Module:
     """The network with whatever lies in memory for weights: the largest have 2.5 GB of them, and none is read."""
+    options = {"image_size": side} if name.startswith("vit_") else {}
     try:
         with torch.device("meta"):
-            return make(name).to_empty(device="cpu")
+            return make(name, **options).to_empty(device="cpu")
     except NotImplementedError:  # it looks at a number while it is made
-        return make(name)
+        return make(name, **options)
 
 
 def published(skip: int) -> Iterator[str]:
@@ -79,7 +80,7 @@ def published(skip: int) -> Iterator[str]:
         sizes = {entry.transforms().crop_size[0]: entry for entry in torchvision.models.get_model_weights(name)}
         for side, entry in sizes.items():
             try:
-                graph = trace(without_numbers(name), (3, side, side))
+                graph = trace(without_numbers(name, side), (3, side, side))
             except TraceError as error:
                 yield f"| {name} | {side} | {entry.meta['_ops']} | {error.message} | |"
                 continue
