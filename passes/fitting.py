@@ -271,8 +271,8 @@ def _sweeps(jobs: list[_Job], memory: int, through: bool) -> Iterator[_Sweep]:
     systems: dict[Hashable, System] = {}
     for index, job in enumerate(jobs):
         if job.adapter.features:
-            key = job.front, job.adapter.reading, job.adapter.ridge
-            system = systems.setdefault(key, System(job.front, job.adapter))
+            shared = job.front, job.adapter.reading, job.adapter.ridge
+            system = systems.setdefault(shared, System(job.front, job.adapter))
             system.join(index, job.target, job.adapter)
     collect = _Collect(jobs)
     for key, system in systems.items():

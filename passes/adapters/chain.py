@@ -39,8 +39,8 @@ class Chain(Carrying):
 
     def __init__(self, kind: Kind, values: Sequence[Value]):
         super().__init__(kind, values[0], values[-1])
-        self.links = nn.ModuleList(kind.build(x, y) for x, y in pairwise(values))
-        *before, last = self.links
+        *before, last = (kind.build(x, y) for x, y in pairwise(values))
+        self.links = nn.ModuleList([*before, last])
         for link in before:
             link.pass_on()
         self.carry(last)

@@ -173,7 +173,8 @@ class Projected(Adapter):
             self._means.add(tokens=y[:, : self.back.tokens])
 
     def _unnormed(self, x: Tensor) -> Tensor:
-        norm, self.norm_before = self.norm_before, nn.Identity()
+        norm = self.norm_before
+        self._modules["norm_before"] = nn.Identity()
         maps = self._maps(x)
         self.norm_before = norm
         return maps
@@ -238,6 +239,7 @@ class Projected(Adapter):
         """Reduced-rank regression: of all maps of this rank the nearest, where the data is, is the full one projected
         on the leading directions of what it puts out. Returns the map and its bias."""
         leading = torch.linalg.eigh(moments.spread(weight, centred=self.intercept)).eigenvectors
+        assert self.kind.rank is not None
         leading = leading[:, -self.kind.rank :].flip(1)
         self.reduce.weight.copy_((leading.T @ weight).reshape(self.reduce.weight.shape))
         self.project.weight.copy_(leading.reshape(self.project.weight.shape))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -148,9 +148,9 @@ def _seen_by_fvcore(node: Node, tally: _Tally, graph: nn.Module) -> Counter[str]
     return seen
 
 
-def thop_of(layer: Any, given: Tensor | None, value: Any) -> dict[str, int]:
-    """What thop counts for one call of a layer, a module, by kind."""
-    kind = type(layer)
+def thop_of(module: nn.Module, given: Tensor | None, value: Any) -> dict[str, int]:
+    """What thop counts for one call of a layer, by kind."""
+    kind, layer = type(module), cast(Any, module)
     if given is None or not isinstance(value, Tensor):
         return {}
     if kind in _CONVOLUTIONS:

@@ -8,8 +8,9 @@ that no matrix is ever made. What stops it is the error on held-out images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 from warnings import catch_warnings, simplefilter
 
 import torch
@@ -29,6 +30,8 @@ ITERATIONS = 8
 DAMPING = 1e-4  # of the curvature along the gradient
 
 Weights = dict[str, Tensor]
+Pulled = tuple[Tensor, Callable[[Tensor], tuple[Weights]]]
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,11 @@ def polish(hybrid: Values, probe: Probe, models: Mapping[str, int], block: Block
     return True
 
 
-def _descend(run, start: Weights, fit: _Fit) -> Weights | None:  # type: ignore[no-untyped-def]
+def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit) -> Weights | None:
     """Conjugate gradients from `start`, to the weights that leave least of the held-out error; None if those are it."""
+
+    def of(x: Tensor) -> Callable[[Weights], Tensor]:
+        return lambda weights: run(weights, x)
 
     def error(weights: Weights) -> float:
         return sum(float((run(weights, x) - y).square().sum()) for x, y in fit.rows(fit.probe.held_out[0].held_out))
@@ -96,15 +102,15 @@ def _descend(run, start: Weights, fit: _Fit) -> Weights | None:  # type: ignore[
     def gradient() -> Weights:
         total = {name: torch.zeros_like(w) for name, w in start.items()}
         for x, y in fit.rows(False):
-            out, back = vjp(lambda w, x=x: run(w, x), start)
+            out, back = cast(Pulled, vjp(of(x), start))
             _add(total, back(y - out)[0])
         return total
 
     def curvature(direction: Weights) -> Weights:
         total = {name: torch.zeros_like(w) for name, w in start.items()}
         for x, _ in fit.rows(False):
-            _, along = jvp(lambda w, x=x: run(w, x), (start,), (direction,))
-            _, back = vjp(lambda w, x=x: run(w, x), start)
+            _, along = cast(Pair, jvp(of(x), (start,), (direction,)))
+            _, back = cast(Pulled, vjp(of(x), start))
             _add(total, back(along)[0])
         return total
 

@@ -121,7 +121,8 @@ class Values:
         if node.op == "get_attr":
             holder, _, name = str(node.target).rpartition(".")
             return getattr(self.graph.get_submodule(holder), name).detach()
-        args, kwargs = (map_arg(given, known.__getitem__) for given in (node.args, node.kwargs))
+        args: Any = map_arg(node.args, known.__getitem__)
+        kwargs: Any = map_arg(node.kwargs, known.__getitem__)
         if writes_in_place(node) and args and isinstance(args[0], Tensor):
             args = (args[0].clone(), *args[1:])
         if node.op == "call_module":

@@ -98,6 +98,6 @@ def stitched(plan: Plan, candidate: Candidate) -> GraphModule:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         adapter = adapters.get(candidate.adapter)(*ends(plan, candidate))
-    graph = join(plan, candidate, adapter).stitched
-    assert graph is not None
-    return graph
+    whole = join(plan, candidate, adapter).stitched
+    assert whole is not None
+    return whole

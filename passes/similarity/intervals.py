@@ -40,7 +40,8 @@ def intervals(
     drawn = []
     for _ in range(resamples):
         kept = [torch.randperm(size, generator=generator)[:half] for size, half in zip(sizes, halves, strict=True)]
-        drawn.append(similarity(*(_part(matrices, kept, metric) for matrices in blocks), metric, halves))
+        first, second = (_part(matrices, kept, metric) for matrices in blocks)
+        drawn.append(similarity(first, second, metric, halves))
     spread = np.stack(drawn)
     spread -= spread.mean(axis=0)  # a biased metric is biased otherwise at half the images
     low, high = np.quantile(spread, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)

@@ -9,6 +9,7 @@ import copy
 import operator
 from collections import Counter
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +21,7 @@ from ..graph import by_name, is_tensor, target_name
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_FUSED = {
+_FUSED: dict[tuple[type[nn.Module], type[nn.Module]], Any] = {
     **dict.fromkeys(zip(_CONVOLUTIONS, _NORMS, strict=True), fuse_conv_bn_eval),
     (nn.Linear, nn.BatchNorm1d): fuse_linear_bn_eval,
 }

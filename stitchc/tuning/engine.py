@@ -109,7 +109,7 @@ class Processes:
             strategy="ddp",
             devices=here,
             num_nodes=world // here,
-            precision={"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision],  # type: ignore[arg-type]
+            precision={"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision],  # type: ignore[arg-type, unused-ignore]
         )
         self.fabric.launch()
         self.rank, self.world, self.device = self.fabric.global_rank, self.fabric.world_size, self.fabric.device
@@ -122,7 +122,7 @@ class Processes:
 
     @contextmanager
     def alone(self, module: nn.Module, last: bool) -> Iterator[None]:
-        with self.fabric.no_backward_sync(module, enabled=not last):  # type: ignore[arg-type]
+        with self.fabric.no_backward_sync(module, enabled=not last):  # type: ignore[arg-type, unused-ignore]
             yield
 
     def backward(self, loss: Tensor) -> None:
@@ -134,7 +134,7 @@ class Processes:
         optimizer.step()
 
     def sum(self, values: Tensor) -> Tensor:
-        return self.fabric.all_reduce(values, reduce_op="sum")  # type: ignore[return-value]
+        return self.fabric.all_reduce(values, reduce_op="sum")  # type: ignore[return-value, unused-ignore]
 
     def state(self) -> dict[str, Any]:
         return dict(self.fabric._precision.state_dict())  # the scale of fp16; Fabric has no other way to it
