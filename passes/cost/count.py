@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from ..emit.prepare import prepare
 from ..emit.program import Program
@@ -136,20 +136,26 @@ class _Counter:
         if node.op == "get_attr":
             self.values[node] = _Held(Form.of(self.program.tensors[str(node.target)]), -1)
             return NodeCost(node.name, stored=(self.stored[str(node.target)],))
-        args = map_arg((node.args, node.kwargs), self.values.__getitem__)
-        held = [value for value in tree_leaves(args) if isinstance(value, _Held)]
+        held: list[_Held] = []
+        given = map_arg((node.args, node.kwargs), lambda argument: self.forms(self.values[argument], held))
         for value in held:
             if value.buffer >= 0:
                 self.read[value.buffer] = position
         if node.op == "output":
             return NodeCost(node.name)
         leaf = self.program.leaves[str(node.target)] if node.op == "call_module" else None
-        given = tree_map(lambda value: value.form if isinstance(value, _Held) else value, args)
         call = self.calls(self.operators, leaf if leaf is not None else node.target, *given)
         self.values[node] = self.value(call, held, position)
         keys = leaf.state_dict(keep_vars=True) if leaf is not None else ()
         stored = tuple(dict.fromkeys(self.stored[f"{node.target}.{key}"] for key in keys))
         return NodeCost(node.name, call.macs, stored, call.uncounted, max(0, call.peak_bytes - sum(call.allocated)))
+
+    def forms(self, value: Any, held: list[_Held]) -> Any:
+        """A value with a Form for each tensor, which joins `held`."""
+        if isinstance(value, _Held):
+            held.append(value)
+            return value.form
+        return tree_map(lambda item: self.forms(item, held), value) if isinstance(value, tuple | list | dict) else value
 
     def tensors(self) -> chain[Tensor]:
         return chain(self.program.tensors.values(), *(leaf.parameters() for leaf in self.program.leaves.values()))

@@ -26,20 +26,22 @@ _POWERS = 10 ** np.arange(1, 16, dtype=np.int64)
 @dataclass(frozen=True)
 class Part:
     """Tensors of one dtype, in several selections. Arrays by selection: how many, their bytes, where they start in
-    `ends`, which holds the ends of each selection's tensors, one selection after the other."""
+    `ends`, which holds the ends of each selection's tensors, one selection after the other. So that it is one sorted
+    list, `above`, which is more than any end, is added to all of a selection for each one before it."""
 
     counts: np.ndarray
     totals: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
+    above: int
 
     @classmethod
     def of(cls, sizes: np.ndarray, chosen: np.ndarray) -> Part:
         """sizes: int64 [tensors], in order. chosen: bool [tensors, selections]."""
-        ends = np.cumsum(sizes[:, None] * chosen, axis=0).T
-        counts = chosen.sum(axis=0)
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        return cls(counts, sizes @ chosen, starts, ends[chosen.T])
+        totals, counts = sizes @ chosen, chosen.sum(axis=0)
+        above = int(totals.max(initial=0)) + 1
+        ends = np.cumsum(sizes[:, None] * chosen, axis=0).T + above * np.arange(len(counts))[:, None]
+        return cls(counts, totals, np.concatenate([[0], np.cumsum(counts)[:-1]]), ends[chosen.T], above)
 
     def digits(self, which: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """Digits of all begins and ends of the tensors of selection `which`, when `offset` bytes lie before them."""
@@ -47,14 +49,12 @@ class Part:
         found = np.zeros(np.broadcast_shapes(which.shape, offset.shape), dtype=np.int64)
         if not len(self.ends):
             return found
-        # One sorted list of all selections: each lies above the one before by more than any end.
-        above = int(self.ends.max()) + 1
-        selection = np.repeat(np.arange(len(self.counts)), self.counts)
-        stacked = self.ends + above * selection
-        for power in _POWERS[offset.max() + above >= _POWERS]:
-            lower = np.clip(power - offset, 0, above)
-            # Those of the selection that end below the power; the lists before it are all below.
-            below = np.searchsorted(stacked, above * which + lower) - self.starts[which]
+        for power in _POWERS[offset.max() + self.above >= _POWERS]:
+            if power <= offset.min():
+                found += count
+                continue
+            lower = np.clip(power - offset, 0, self.above)
+            below = np.searchsorted(self.ends, self.above * which + lower) - self.starts[which]
             found += count - np.minimum(below, count)
         both = 2 * (found + count) + _digits(offset) - _digits(offset + total)
         return np.where(count > 0, both, 0)

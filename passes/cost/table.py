@@ -103,12 +103,11 @@ class Adapters:
 
     def _ask(self, kind: Kind, front: Value, back: Value) -> tuple[int, ...]:
         price = kind.price(front, back)
-        simplest = kind.simplest(front, back).words
-        if not isinstance(price, Price) or (simplest != kind.words and simplest in self.names):
+        simplest = kind.simplest(front, back)
+        if not isinstance(price, Price) or (simplest != kind and simplest.words in self.names):
             return (_NONE,) * 6
         found = footprint(kind, front, back)
-        entries = tuple(e._replace(name=f"adapter.{e.name}") for e in found.entries)
-        index = self.entries.setdefault(entries, len(self.entries))
+        index = self.entries.setdefault(found.entries, len(self.entries))
         given = 4 * prod(back.shape)
         if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
             given = given // back.channels * front.channels
@@ -131,7 +130,7 @@ def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentP
     params, macs, memory, which, more, given = joint[:, i, j, k]
     used, which = np.unique(which, return_inverse=True)
     lists = list(ask.entries)
-    between = Side.each([lists[index] for index in used])
+    between = Side.each([lists[index] for index in used]).under("adapter.")
     image = front.peaks.image
     amounts = [
         _column(front.before, "params")[i] + params + _column(back.after, "params")[j],

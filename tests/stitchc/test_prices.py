@@ -1,0 +1,77 @@
+"""`stitchc cost` and `compare --pareto` on networks of the embedded zoo."""
+
+import json
+
+import pytest
+
+import stitchc
+from stitchc.cli import main
+from stitchc.examine import counted_by_conventions, stages
+from stitchc.passes.errors import ModelError
+from stitchc.report.cost import ConventionTable, StageTable
+from stitchc.report.pareto import ParetoTable
+from stitchc.report.terminal import render
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return stitchc.cost("digits/plain")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 9])
+def test_the_stages_add_up_to_the_network(plain, depth):
+    parts, price = stages(plain, depth), plain.prices[0]
+    assert sum(part.params for part in parts) == price.params and sum(part.macs for part in parts) == price.macs
+    assert max(part.memory_bytes for part in parts) == price.memory_bytes
+    assert 0 < price.size_bytes - sum(part.weights_bytes for part in parts) < 200 * len(plain.cuts[0])  # the header
+    assert len({part.path for part in parts}) == len(parts)
+
+
+def test_cost_prints_one_document(capfd):
+    assert main(["cost", "digits/plain", "--conventions", "--depth", "2", "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["schema"] == 1 and document["uncounted"] == {}
+    assert document["cost"]["memory_bytes"] > 0 and document["cost"]["latency_ms"] is None
+    assert (
+        document["conventions"]["totals"]["macs"]
+        == document["cost"]["macs"]
+        == sum(stage["macs"] for stage in document["stages"])
+    )
+    assert document["conventions"]["totals"]["thop"] > document["cost"]["macs"] and document["conventions"]["why"]
+
+
+def test_latency_is_measured_when_asked_for(capfd):
+    assert main(["cost", "digits/plain", "--latency", "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["cost"]["latency_ms"] == document["latency"]["median_ms"] > 0
+    assert document["latency"]["device"].startswith("cpu") and document["latency"]["runs"] >= 11
+
+
+def test_reports_fit_80_columns(plain):
+    for part in (StageTable(stages(plain)), ConventionTable(*counted_by_conventions(plain))):
+        assert all(len(line) <= 80 for line in render([part]).splitlines())
+
+
+def test_strict_refuses_what_has_no_formula(monkeypatch, tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return torch.fft.rfft(x.flatten(1)).abs()\n"
+        "make = Net\n"
+    )
+    words = f"{tmp_path}/nets.py:make?input=1x8x8"
+    assert stitchc.cost(words).uncounted[0] == {"fft_r2c": 1}
+    with pytest.raises(ModelError, match=r"no formula: fft_r2c \(1\)"):
+        stitchc.cost(words, strict=True)
+
+
+def test_the_pareto_front_is_drawn(plan):
+    text = render([ParetoTable(plan, ("macs", "similarity"), [0, 4], 4)])
+    assert text.startswith("Pareto front over macs and similarity: 2 of 2")
+    assert text.count("knee") == 1 and all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_words_of_a_pareto_front_are_checked_before_anything_runs(capfd):
+    assert main(["compare", "a", "b", "--pareto", "macs"]) == 2
+    assert "Name two: macs,similarity." in capfd.readouterr().err
