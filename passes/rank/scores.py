@@ -1,8 +1,8 @@
 """How good a stitched network is, image by image, from what it says and what its parents (and labels) say.
 
     cascade     sum_c q(c) p(c): the probability that the hybrid, were it to name a class at random by its own
-                probabilities p, names the one that the reference q names by its. Of all scores tried it needs the
-                fewest images (docs/choosing.md): it is smooth, unlike agreement, and bounded, unlike KL.
+                probabilities p, names the one that the reference q names by its. It is smooth, unlike agreement, and
+                bounded, unlike KL.
     agreement   whether both have the same class first.
     kl          -KL(q || p), in nats.
     accuracy    whether the label comes first.

@@ -71,6 +71,7 @@ def test_drop_path_drops_whole_images_and_keeps_the_mean():
     assert torch.equal(layer.eval()(x), x)
 
 
+@pytest.mark.slow
 def test_stochastic_depth_of_real_networks_keeps_its_rates(tmp_path):
     parent = timm.create_model("test_convnext", drop_path_rate=0.2).eval()
     made = written(parent, tmp_path)

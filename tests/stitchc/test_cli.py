@@ -67,7 +67,7 @@ def test_help_imports_nothing_heavy(arguments):
             "--metric takes params, macs, flops, latency, memory or size",
             "'flops'",
         ),
-        (["compare", "a", "b", "--backend", "onx"], "--backend takes eager, compile or onnxruntime", "onnxruntime"),
+        (["compare", "a", "b", "--backend", "onnxrun"], "--backend takes eager, compile or onnxruntime", "onnxruntime"),
         (["compile", "a", "b", "--budget", "12Q"], "'12Q'", "Units of flops"),
         (["env", "--seed", "-1"], "--seed", "stitchc env --help"),
     ],

@@ -141,13 +141,14 @@ def test_an_artifact_in_the_way_is_only_replaced_by_force(hybrid, images, tmp_pa
     assert changed(hybrid, there) and [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+ALL = {"train": "all", "augment": "crop,flip", "accumulate": 2, "optimizer": "sgd"}
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{"train": "adapter"}, {"train": "all", "augment": "crop,flip", "accumulate": 2, "optimizer": "sgd"},
-     {"train": "back", "augment": "flip", "holdout": 0.25}],
-    ids=lambda options: options["train"],
-)  # fmt: skip
-@pytest.mark.parametrize("steps", [1, 4])
+    ("options", "steps"),
+    [({"train": "adapter"}, 1), (ALL, 1), (ALL, 4), ({"train": "back", "augment": "flip", "holdout": 0.25}, 4)],
+    ids=["adapter 1", "all 1", "all 4", "back 4"],
+)
 def test_a_training_that_died_goes_on_to_the_same_bits(options, steps, hybrid, images, tmp_path, talkative):
     given = {"epochs": 4, "batch": 16, "checkpoint_seconds": 0.0, **options}
     whole = stitchc.tune(hybrid, images, out=tmp_path / "whole", **given)
