@@ -82,11 +82,13 @@ def compile(
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
     from .artifact import write
-    from .passes import Pipeline, Plan
+    from .passes import Pipeline, Plan, adapters
 
     watcher = progress or Silent()
     limits = read_budget(budget, metric)
     _check_device(device)
+    joint = _chained(adapter) if chain else adapter
+    adapters.expand(joint)  # words that mean nothing are refused before anything slow begins
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
         "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction,
@@ -116,7 +118,7 @@ def compile(
             analysis(
                 limits,
                 direction=chosen or direction,
-                adapter=_chained(adapter) if chain else adapter,
+                adapter=joint,
                 rank=rank,
                 effort=effort,
                 min_share=least_share(min_share, rank, images),

@@ -140,10 +140,12 @@ def compare(
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """
     from .compile import analysis, asks_latency, least_share, read_budget
+    from .passes import adapters
     from .passes.plan import Plan
 
     watcher = progress or Silent()
     limits = read_budget(budget, metric)
+    adapters.expand(adapter)  # words that mean nothing are refused before anything slow begins
     models = []
     for words in (a, b):
         with stage(watcher, f"loading {_name(words)}"):

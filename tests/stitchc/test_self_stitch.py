@@ -2,8 +2,10 @@
 
 import pytest
 
+import stitchc
 from stitchc.evaluate import accuracy
 from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace
+from stitchc.passes.errors import InputError
 from stitchc.zoo import images, load
 
 
@@ -24,3 +26,29 @@ def test_within_a_fifth_of_a_point(name, cut, adapter):
     own = accuracy(model.module, model.input, test).top1
     assert abs(accuracy(plan.stitched, model.input, test).top1 - own) <= 0.002
     assert plan.chain[1].residual < 1e-3
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_words_that_mean_nothing_are_refused_before_a_model_is_loaded(chain):
+    with pytest.raises(InputError, match="has no option 'resise'"):
+        stitchc.compile("no/such.pt", "no/other.pt", adapter="conv3x3?resise=before", chain=chain)
+    with pytest.raises(InputError, match="has no option 'resise'"):
+        stitchc.compare("no/such.pt", "no/other.pt", adapter="conv3x3?resise=before")
+
+
+def test_a_chain_is_asked_for_by_a_flag_or_in_words():
+    models = "digits/resnet", "digits/plain"
+    plans = [
+        stitchc.compile(*models, adapter=adapter, chain=chain, front="stage1.0", back=back, dry_run=True)
+        for adapter, chain, back in (("bottleneck", True, 5), ("bottleneck?chain=yes", False, 5))
+    ]
+    one, other = (plan.choice[0] for plan in plans)
+    assert one.adapter == other.adapter == "bottleneck?chain=yes" and one.price == other.price
+
+
+def test_recalibrating_says_what_it_gained(tmp_path):
+    models = "digits/resnet", "digits/resnet?name=again"
+    options = {"adapter": "linear", "heal": "none", "recalibrate": True, "onnx": False, "out": tmp_path / "out"}
+    plan = stitchc.compile(*models, front="stage1.0", back="stage1.1", **options)
+    assert "Recalibrating" in plan.notes[-1]
+    assert "recalibrate = true" in (tmp_path / "out" / "recipe.toml").read_text()
