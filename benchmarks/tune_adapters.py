@@ -20,8 +20,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-PROBE = 2048  # images that cuts are fitted on
-
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -42,6 +40,7 @@ def main() -> None:
     parser.add_argument("--train", nargs="*", default=["adapter", "back"], help="modes of `stitchc tune`")
     parser.add_argument("--tune", nargs="*", default=[], metavar="NAME=VALUE", help="options of `stitchc tune`")
     parser.add_argument("--data", required=True, help="DATA to fit and to train on")
+    parser.add_argument("--probe", type=int, default=512, help="images of DATA that adapters and backs are fitted on")
     parser.add_argument("--test", required=True, help="DATA to measure on")
     parser.add_argument("--out", type=Path, required=True, help="the record, a line a row")
     parser.add_argument("--table", type=Path, help="the record as Markdown")
@@ -87,8 +86,8 @@ def measure(given: argparse.Namespace, cuts: str, adapter: str, options: dict[st
         for train, heal in (("fit", "none"), ("heal", "back")):
             start = time.perf_counter()
             stitchc.compile(
-                given.a, given.b, front=front, back=back, adapter=adapter, heal=heal, probe_images=PROBE, onnx=False,
-                data=re.sub(r"limit=\d+", f"limit={PROBE}", given.data), out=Path(scratch) / train,
+                given.a, given.b, front=front, back=back, adapter=adapter, heal=heal, probe_images=given.probe, onnx=False,
+                data=re.sub(r"limit=\d+", f"limit={given.probe}", given.data), out=Path(scratch) / train,
             )  # fmt: skip
             if (train, "null") not in done:
                 add(train, None, Path(scratch) / train, time.perf_counter() - start)

@@ -28,6 +28,7 @@ from .values import Values
 
 ITERATIONS = 8
 DAMPING = 1e-4  # of the curvature along the gradient
+GAIN = 1e-3  # of the held-out error: what an iteration has to take off it for another to follow
 
 Weights = dict[str, Tensor]
 Pulled = tuple[Tensor, Callable[[Tensor], tuple[Weights]]]
@@ -114,7 +115,7 @@ def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit
             _add(total, back(along)[0])
         return total
 
-    least, best, worse = error(start), None, 0
+    least, best = error(start), None
     left = gradient()
     direction, step = left, {name: torch.zeros_like(w) for name, w in start.items()}
     size, damping = _dot(left, left), 0.0
@@ -132,9 +133,10 @@ def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit
         reached = {name: start[name] + step[name] for name in start}
         far = error(reached)
         if far < least:
-            least, best, worse = far, reached, 0
-        elif (worse := worse + 1) == 2:
+            best = reached
+        if far > (1 - GAIN) * least:
             break
+        least = far
         size, before = _dot(left, left), size
         direction = {name: left[name] + size / before * direction[name] for name in left}
     return best
