@@ -47,7 +47,7 @@ class Part:
         """Digits of all begins and ends of the tensors of selection `which`, when `offset` bytes lie before them."""
         count, total = self.counts[which], self.totals[which]
         found = np.zeros(np.broadcast_shapes(which.shape, offset.shape), dtype=np.int64)
-        if not len(self.ends):
+        if not len(self.ends) or not found.size:
             return found
         for power in _POWERS[offset.max() + self.above >= _POWERS]:
             if power <= offset.min():

@@ -44,11 +44,11 @@ def _stated(path: str, folder: str) -> dict[str, Any]:
 @option("--batch", type=click.IntRange(min=1), metavar="N", group=TRAINING, help="Images a step [128].")
 @option("--accumulate", type=click.IntRange(min=1), metavar="N", group=TRAINING, help="Passes that make a step [1].")
 @option("--optimizer", type=Name("adamw", "sgd"), group=TRAINING, help="[adamw]")
-@option("--lr", type=float, metavar="X", group=TRAINING, help="Learning rate at its peak [0.001].")
+@option("--lr", type=float, metavar="X", group=TRAINING, help="Learning rate at its peak [0.0003].")
 @option("--momentum", type=float, metavar="X", group=TRAINING, help="Of sgd [0.9].")
 @option("--weight-decay", type=float, metavar="X", group=TRAINING, help="[0.01]")
 @option("--schedule", type=Name("cosine", "constant"), group=TRAINING, help="Of the learning rate [cosine].")
-@option("--warmup", type=float, metavar="X", group=TRAINING, help="Epochs of rising learning rate [0].")
+@option("--warmup", type=float, metavar="X", group=TRAINING, help="Epochs of rising learning rate [0.25].")
 @option("--clip", type=float, metavar="X", group=TRAINING, help="Largest norm of the gradient [any].")
 @option("--smoothing", type=float, metavar="X", group=TRAINING, help="Of the labels [0].")
 @option("--patience", type=click.IntRange(min=1), metavar="N", group=TRAINING,

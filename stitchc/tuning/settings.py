@@ -36,11 +36,11 @@ class Settings:
     batch: int = 128
     accumulate: int = 1
     optimizer: str = "adamw"
-    lr: float = 1e-3
+    lr: float = 3e-4
     momentum: float = 0.9
     weight_decay: float = 0.01
     schedule: str = "cosine"
-    warmup: float = 0.0
+    warmup: float = 0.25
     clip: float | None = None
     smoothing: float = 0.0
     distill: str | None = None
@@ -63,17 +63,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     # ReStNet (arXiv 2506.09066), appendix A, CNN to CNN.
     "restnet-cnn": {
         "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.005, "batch": 256, "epochs": 150,
-        "augment": ("crop", "flip"),
+        "warmup": 0.0, "augment": ("crop", "flip"),
     },
     # The same, transformer to transformer and CNN to transformer.
     "restnet-transformer": {
         "optimizer": "sgd", "lr": 0.00375, "momentum": 0.9, "weight_decay": 0.05, "batch": 128, "epochs": 300,
-        "augment": ("crop", "flip"),
+        "warmup": 0.0, "augment": ("crop", "flip"),
     },
     # Traft and Cheney 2025, "Optimization": cosine annealing to 0.
     "traft": {
         "optimizer": "adamw", "lr": 0.002, "weight_decay": 0.05, "batch": 512, "epochs": 10,
-        "augment": ("flip", "autoaugment"),
+        "warmup": 0.0, "augment": ("flip", "autoaugment"),
     },
 }  # fmt: skip
 

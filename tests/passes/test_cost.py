@@ -271,6 +271,11 @@ def test_one_model_has_a_price_and_no_candidates():
     assert len(plan.candidates) == 0 and plan.cuts[0][0].before.params == 112
 
 
+def test_an_adapter_that_joins_nothing_leaves_no_candidates():
+    """Blocks of transformers join tokens, and these networks have none."""
+    assert len(Cost(adapters=("transformer",))(plan_of(Plain(), Plain())).candidates) == 0
+
+
 def test_a_model_may_be_joined_with_itself():
     net = Plain()
     plan = Cost(adapters=("linear",))(plan_of(net, net))

@@ -167,7 +167,7 @@ def test_an_unfinished_training_is_not_mixed_with_another(hybrid, images, tmp_pa
     given = {"epochs": 3, "batch": 16, "checkpoint_seconds": 0.0, "out": tmp_path / "out"}
     with pytest.raises(Stopped):
         stitchc.tune(hybrid, images, progress=StopAfter(2), **given)
-    with pytest.raises(InputError, match=r"lr was 0.001, now 0.5") as refused:
+    with pytest.raises(InputError, match=r"lr was 0.0003, now 0.5") as refused:
         stitchc.tune(hybrid, images, lr=0.5, **given)
     assert "--restart" in refused.value.hint
     made = stitchc.tune(hybrid, images, lr=0.5, restart=True, **given)

@@ -58,7 +58,7 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine():
     rates = [loop.learning_rate(settings, step, 10) for step in range(40)]
     assert rates[:10] == sorted(rates[:10]) and rates[10] == 1.0 and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[25] == pytest.approx(0.5) and rates[-1] < 0.01
-    constant = resolve(None, {"lr": 1.0, "schedule": "constant"})
+    constant = resolve(None, {"lr": 1.0, "schedule": "constant", "warmup": 0.0})
     assert {loop.learning_rate(constant, step, 10) for step in range(100)} == {1.0}
 
 
