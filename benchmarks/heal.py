@@ -2,9 +2,11 @@
 
     python benchmarks/heal.py table --nets nets.py --train DATA --test DATA --out docs/healing.jsonl
 
-`table` stitches the pairs of PAIRS; `images` runs three of them with 8 to 2,048 images; `pareto` those of PARETO, in
-the ways of WAYS; `imagenet` its own pairs, on --train and --test images of ImageNet. Each finished row is a line of
---out; rows that are there are passed over, so a run goes on where it was stopped. --seconds stops it after that time.
+`table` stitches the pairs of PAIRS in the ways of TABLE; `curve` three of them with 8 to 2,048 images; `pareto` those of
+PARETO, and two of them in the ways of WAYS; `imagenet` its own pairs, on --train and --test images of ImageNet. Every
+hybrid comes from `stitchc.compile`, verified and with its ONNX file. Each finished row is a line of --out; rows that are
+there are passed over, so a run goes on where it was stopped. --seconds stops it after that time. --markdown prints what
+is in --out, --figure draws the rows of `pareto`.
 """
 
 from __future__ import annotations
@@ -13,52 +15,72 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+import stitchc
 from stitchc import zoo
-from stitchc.evaluate import accuracy
-from stitchc.passes import Codegen, Cost, Fit, Heal, Partition, Pipeline, Plan, Select, Stitch, Trace, Verify
 from stitchc.passes.errors import StitchError
+from stitchc.passes.plan import AdapterUse
 
-# (front, its cut, back, its cut)
-PAIRS = (
-    ("cifar10_resnet56", "layer1.2", "cifar10_resnet20", "layer1.2"),
-    ("cifar10_resnet56", "layer1.7", "cifar10_resnet20", "layer1.2"),
-    ("cifar10_resnet56", "layer2.2", "cifar10_resnet20", "layer2.0"),
-    ("cifar10_resnet56", "layer3.1", "cifar10_resnet20", "layer3.0"),
-    ("cifar10_resnet56", "layer1.4", "cifar10_resnet20", "layer2.1"),
-    ("cifar10_resnet56", "layer1.0", "cifar10_resnet20", "layer2.0"),
-    ("cifar10_resnet20", "layer2.2", "cifar10_resnet56", "layer2.8"),
-    ("cifar10_resnet20", "layer2.2", "cifar10_resnet56", "layer2.6"),
-    ("cifar10_resnet20", "layer1.2", "cifar10_resnet56", "layer2.8"),
-    ("cifar10_tiniest", "l3", "cifar10_resnet20", "layer1.2"),
-    ("cifar10_resnet56", "layer1.8", "cifar10_tiniest", "l3"),
-    ("cifar10_resnet8_mlperf_tiny", "layer1", "cifar10_resnet20", "layer1.2"),
-    ("cifar10_resnet56", "layer1.8", "cifar10_resnet8_mlperf_tiny", "layer1"),
+Pair = tuple[str, str, str, str]  # front, its cut, back, its cut
+
+R56, R20, R8, TINIEST = "cifar10_resnet56", "cifar10_resnet20", "cifar10_resnet8_mlperf_tiny", "cifar10_tiniest"
+PAIRS: tuple[Pair, ...] = (
+    (R56, "layer1.2", R20, "layer1.2"),
+    (R56, "layer1.7", R20, "layer1.2"),
+    (R56, "layer2.2", R20, "layer2.0"),
+    (R56, "layer3.1", R20, "layer3.0"),
+    (R56, "layer1.4", R20, "layer2.1"),
+    (R56, "layer1.0", R20, "layer2.0"),
+    (R20, "layer2.2", R56, "layer2.8"),
+    (R20, "layer2.2", R56, "layer2.6"),
+    (R20, "layer1.2", R56, "layer2.8"),
+    (TINIEST, "l3", R20, "layer1.2"),
+    (R56, "layer1.8", TINIEST, "l2"),
+    (R56, "layer1.8", TINIEST, "l3"),
+    (R8, "layer1", R20, "layer1.2"),
+    (R56, "layer1.8", R8, "layer1"),
 )
+VIT = ((R56, "layer1.8", "blocks.1"), (R56, "layer1.8", "blocks.3"), (R56, "layer2.4", "blocks.3"))
 CURVE = (PAIRS[0], PAIRS[6], PAIRS[10])
 COUNTS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-# What is tried to get a hybrid above the line between its parents: options of `Heal`.
-WAYS: dict[str, dict[str, Any]] = {
-    "closed form": {"heal_sweeps": 1},
+PARETO = (PAIRS[6], PAIRS[7], PAIRS[8], PAIRS[1], PAIRS[2], PAIRS[3], PAIRS[9], PAIRS[10])
+V2, SQUEEZE = "in1k_mobilenet_v2_100_qat", "in1k_squeezenet1_1_torchvision"
+V1_50, V1_25 = "in1k_mobilenetv1_050_qat", "in1k_mobilenetv1_025"
+# Cut by where the maps are 28x28 and 14x14, in both networks.
+IMAGENET: tuple[Pair, ...] = (
+    (V2, "features.6", SQUEEZE, "features.5"),
+    (SQUEEZE, "features.7", V2, "features.6"),
+    (V2, "features.6", V1_50, "blocks.4"),
+    (V1_50, "blocks.4", V2, "features.6"),
+    (V1_25, "blocks.4", V2, "features.6"),
+)
+
+# How a pair is stitched: options of `stitchc.compile`, and for how many epochs it is tuned then.
+Way = dict[str, Any]
+TABLE: dict[str, Way] = {
+    "1x1": {"adapter": "linear", "heal": "none"},
+    "3x3": {"adapter": "conv3x3", "heal": "none"},
+    "closed form": {"adapter": "conv3x3", "heal_sweeps": 1},
+    "two sweeps": {"adapter": "conv3x3"},
     "default": {},
+    "tuned": {"epochs": 1},
+}
+# What is tried to get a hybrid above the line between its parents.
+WAYS: dict[str, Way] = {
+    "closed form": {"heal_sweeps": 1},
     "three sweeps": {"heal_sweeps": 3},
     "logits of both": {"heal_target": "both"},
     "logits of the front": {"heal_target": "front"},
     "front's last block": {"heal": "all"},
+    "smaller adapter": {"adapter": "conv3x3"},
+    "tuned": {"epochs": 1},
 }
-PARETO = (PAIRS[6], PAIRS[7], PAIRS[8], PAIRS[1], PAIRS[2], PAIRS[3], PAIRS[9], PAIRS[10])
-IMAGENET = (
-    ("in1k_mobilenet_v2_100_qat", "features.6", "in1k_squeezenet1_1_torchvision", "features.5"),
-    ("in1k_mobilenet_v2_100_qat", "features.6", "in1k_mobilenetv1_050_qat", "blocks.4"),
-    ("in1k_mobilenetv1_050_qat", "blocks.4", "in1k_mobilenet_v2_100_qat", "features.6"),
-    ("in1k_mobilenetv1_025", "blocks.4", "in1k_mobilenet_v2_100_qat", "features.6"),
-)
 
 
 @dataclass
@@ -68,143 +90,159 @@ class Bench:
     nets: str
     train: str
     test: str
+    labelled: int
     out: Path
     stop: float
-    models: dict[str, Any]
-    traced: dict[tuple[str, str], Plan]
-
-    def model(self, name: str) -> Any:
-        if name not in self.models:
-            self.models[name] = zoo.load(name if ":" in name else f'{self.nets}:make("{name}")')
-        return self.models[name]
 
     def rows(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out.read_text().splitlines()] if self.out.exists() else []
+
+    def wanted(self, **key: Any) -> bool:
+        """Whether a row is not in the record yet, and there is time for it."""
+        return time.monotonic() < self.stop and not any(key.items() <= row.items() for row in self.rows())
 
     def add(self, row: dict[str, Any]) -> None:
         with self.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), file=sys.stderr, flush=True)
 
-    def wanted(self, **key: Any) -> bool:
-        """Whether a row is not in the record yet, and there is time for it."""
-        known = any(all(row.get(k) == v for k, v in key.items()) for row in self.rows())
-        return not known and time.monotonic() < self.stop
+    def words(self, name: str) -> str:
+        return name if ":" in name else f'{self.nets}:make("{name}")'
 
-    def joined(self, pair: tuple[str, str, str, str], images: str, adapter: str) -> Plan:
+    def parent(self, name: str) -> None:
+        if self.wanted(what="parent", model=name, test=self.test):
+            top1 = 100 * stitchc.evaluate(self.words(name), self.test).top1
+            macs = stitchc.cost(self.words(name)).prices[0].macs
+            self.add({"what": "parent", "model": name, "test": self.test, "top1": round(top1, 2), "macs": macs})
+
+    def hybrid(self, what: str, pair: Pair, images: int, way: str, options: Way) -> None:
+        key = {"what": what, "pair": list(pair), "images": images, "way": way, "test": self.test}
+        if not self.wanted(**key):
+            return
         front, leaves, back, enters = pair
-        if (front, back) not in self.traced:
-            models = self.model(front), self.model(back)
-            self.traced[front, back] = Pipeline([Trace(check=()), Partition()])(Plan(models))
-        plan = replace(self.traced[front, back], images=zoo.images(images), seconds={})
-        choice = Select(front=leaves, back=enters, adapter=adapter)
-        return Pipeline([Cost(adapters=(adapter,), direction="given"), choice, Stitch(), Fit()])(plan)
-
-    def top1(self, network: Any, spec: Any) -> float:
-        return round(100 * accuracy(network, spec, zoo.images(self.test), batch=250).top1, 2)
-
-    def parents(self, plan: Plan, test: str) -> list[float]:
-        """Top-1 of the two models, measured once."""
-        found = []
-        for index, model in enumerate(plan.models):
-            if self.wanted(what="parent", model=model.source, test=test):
-                price = self.price(plan, index)
-                top1 = self.top1(plan.graphs[index], model.input)
-                self.add({"what": "parent", "model": model.source, "test": test, "top1": top1, **price})
-            found += [r["top1"] for r in self.rows() if r["what"] == "parent" and r["model"] == model.source]
-        return found
-
-    def price(self, plan: Plan, index: int) -> dict[str, int]:
-        return {"macs": plan.prices[index].macs, "params": plan.prices[index].params}
-
-
-def healed(plan: Plan, **options: Any) -> tuple[Plan, float]:
-    start = time.perf_counter()
-    plan = Heal(**options)(plan)
-    return plan, round(time.perf_counter() - start, 2)
+        for name in (front, back):
+            self.parent(name)
+        options = dict(options)
+        epochs = options.pop("epochs", 0)
+        with TemporaryDirectory(prefix="stitchc-heal-") as scratch:
+            folder = Path(scratch) / "hybrid"
+            plan = stitchc.compile(
+                self.words(front), self.words(back), front=leaves, back=enters, out=folder, onnx=not epochs,
+                data=f"{self.train}limit={images}", probe_images=images, **options,
+            )  # fmt: skip
+            assert plan.price is not None and plan.verified is not None
+            row = key | {
+                "adapter": next(part.name for part in plan.chain if isinstance(part, AdapterUse)), "macs": plan.price.macs,
+                "seconds": round(plan.seconds.get("heal", 0.0), 2), "threads": torch.get_num_threads(),
+                "verified": plan.verified.module_max_rel, "onnx": plan.verified.onnx_max_rel,
+            }  # fmt: skip
+            if plan.healing:
+                row |= {"agreement_before": plan.healing.agreement, "agreement": plan.healing.healed_agreement}
+            if epochs:
+                images_ = zoo.images(f"{self.train}limit={self.labelled}")
+                stitchc.tune(folder, images_, epochs=epochs, out=Path(scratch) / "tuned")
+                folder, row["labelled"] = Path(scratch) / "tuned", self.labelled
+            self.add(row | {"top1": round(100 * stitchc.evaluate(folder, self.test).top1, 2)})
 
 
-def emitted(plan: Plan) -> float:
-    """The largest difference of the generated module from the stitched graph; raises where it is too large."""
-    with TemporaryDirectory(prefix="stitchc-heal-") as folder:
-        plan = Pipeline([Codegen(folder=Path(folder)), Verify()])(plan)
-    assert plan.verified is not None
-    return plan.verified.module_max_rel
+def short(name: str) -> str:
+    return "ViT" if ":" in name else name.removeprefix("cifar10_").removeprefix("in1k_")
 
 
-def table(
-    bench: Bench, pairs: list[tuple[str, str, str, str]], images: int, ways: list[str], adapters: list[str]
-) -> None:
-    for pair in pairs:
-        for adapter in adapters:
-            todo = [way for way in ["none", *ways] if bench.wanted(what="hybrid", pair=list(pair), adapter=adapter,
-                    images=images, way=way) and (adapter == adapters[-1] or way == "none")]  # fmt: skip
-            if not todo:
-                continue
-            start = time.perf_counter()
-            fitted = bench.joined(pair, f"{bench.train}limit={images}", adapter)
-            fit_s = round(time.perf_counter() - start, 2)
-            bench.parents(fitted, bench.test)
-            assert fitted.price is not None
-            for way in todo:
-                plan, seconds = (fitted, fit_s) if way == "none" else healed(fitted, **WAYS[way])
-                row = {"what": "hybrid", "pair": list(pair), "adapter": adapter, "images": images, "way": way}
-                row |= {"seconds": seconds, "macs": fitted.price.macs, "threads": torch.get_num_threads()}
-                row |= {"verified": emitted(plan), "test": bench.test}
-                if plan.healing:
-                    row |= {"agreement_before": plan.healing.agreement, "agreement": plan.healing.healed_agreement}
-                bench.add(row | {"top1": bench.top1(plan.stitched, plan.models[0].input)})
+def named(pair: Pair | list[str]) -> str:
+    return f"{short(pair[0])} `{pair[1]}` to {short(pair[2])} `{pair[3]}`"
 
 
-def markdown(rows: list[dict[str, Any]], images: int) -> str:
-    """The rows of `table` as a table: top-1 of each hybrid in each way, and the seconds that healing took."""
-    parents = {
-        row["model"].rpartition('"cifar10_')[2].rstrip('")'): row["top1"] for row in rows if row["what"] == "parent"
-    }
-    hybrids = [row for row in rows if row["what"] == "hybrid" and row["images"] == images]
-    cells = {(tuple(r["pair"]), r["adapter"], r["way"]): r for r in hybrids}
-    head = "| hybrid | 1x1 | 3x3 | closed form | seconds | two sweeps | seconds | front, back |"
-    lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|"]
-    for pair in dict.fromkeys(pair for pair, _, _ in cells):
-        front, leaves, back, enters = (word.removeprefix("cifar10_") for word in pair)
-        ways = (("linear", "none"), ("conv3x3", "none"), ("conv3x3", "closed form"), ("conv3x3", "default"))
-        found = [cells.get((pair, *way)) for way in ways]
-        shown = [f"{r['top1']:.1f}" if r else "" for r in found]
-        took = [f"{r['seconds']:.1f}" if r else "" for r in found]
-        line = [f"{front} `{leaves}` to {back} `{enters}`", shown[0], shown[1], shown[2], took[2], shown[3], took[3]]
-        lines.append(f"| {' | '.join(line)} | {parents.get(front, 0):.1f}, {parents.get(back, 0):.1f} |")
+def markdown(rows: list[dict[str, Any]], what: str) -> str:
+    """The rows of one kind as a table: a line a pair, top-1 in percent and the seconds of healing."""
+    parents = {(row["model"], row["test"]): row["top1"] for row in rows if row["what"] == "parent"}
+    found = [row for row in rows if row["what"] == what]
+    across = list(dict.fromkeys((r["images"], r["way"]) for r in found))
+    if what == "curve":
+        across.sort()
+    cells = {(tuple(r["pair"]), r["images"], r["way"]): r for r in found}
+    several = len({images for images, _ in across}) > 1
+    titles = [f"{way}, {images:,}" if several and what != "curve" else str(images if several else way)
+              for images, way in across]  # fmt: skip
+    lines = [f"| hybrid | {' | '.join(titles)} | front, back |", "|---|" + "---:|" * (len(across) + 1)]
+    for pair in dict.fromkeys(tuple(r["pair"]) for r in found):
+        shown = []
+        for key in across:
+            row = cells.get((pair, *key))
+            shown.append("" if row is None else f"{row['top1']:.1f}" + (f" ({row['seconds']:.0f} s)" * bool(row["seconds"])))
+        test = next(r["test"] for r in found if tuple(r["pair"]) == pair)
+        ends = ", ".join(f"{parents[name, test]:.1f}" for name in (pair[0], pair[2]))
+        lines.append(f"| {named(pair)} | {' | '.join(shown)} | {ends} |")
     return "\n".join(lines) + "\n"
+
+
+def figure(rows: list[dict[str, Any]], path: Path) -> None:
+    """Top-1 against multiply-adds: the parents, the lines between them, and the hybrids of `pareto`."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "stitchc"
+    import matplotlib.pyplot as plt
+
+    hybrids = [row for row in rows if row["what"] == "pareto"]
+    parents = {row["model"]: row for row in rows if row["what"] == "parent" and row["test"] == hybrids[0]["test"]}
+    picture, axes = plt.subplots(figsize=(7, 4.5), constrained_layout=True)
+    for a, b in dict.fromkeys(tuple(sorted((row["pair"][0], row["pair"][2]))) for row in hybrids):
+        axes.plot([parents[n]["macs"] / 1e6 for n in (a, b)], [parents[n]["top1"] for n in (a, b)], ":", color="grey")
+    for name in {name for row in hybrids for name in (row["pair"][0], row["pair"][2])}:
+        axes.plot(parents[name]["macs"] / 1e6, parents[name]["top1"], "ks")
+        axes.annotate(short(name), (parents[name]["macs"] / 1e6, parents[name]["top1"]), (4, 5),
+                      textcoords="offset points")  # fmt: skip
+    for images, marker in zip(sorted({row["images"] for row in hybrids}), "ox", strict=False):
+        chosen = [row for row in hybrids if row["images"] == images and row["way"] == "default"]
+        axes.plot([r["macs"] / 1e6 for r in chosen], [r["top1"] for r in chosen], marker, label=f"healed, {images:,} images")
+    axes.set(xlabel="multiply-adds of one image (MMACs)", ylabel="top-1 (%)")
+    axes.legend()
+    picture.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("table", "images", "pareto", "imagenet"))
-    parser.add_argument("--nets", required=True, help="a Python file with make(name)")
-    parser.add_argument("--vit", help="MODEL words of a ViT for CIFAR-10, for two rows more in the table")
-    parser.add_argument("--train", required=True, help="DATA to heal on, without limit")
-    parser.add_argument("--test", required=True, help="labelled DATA to measure on")
-    parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--ways", nargs="*", default=["closed form", "default"], choices=WAYS)
-    parser.add_argument("--adapters", nargs="*", default=["linear", "conv3x3"], help="the last is healed")
+    parser.add_argument("what", choices=("table", "curve", "pareto", "imagenet"))
+    parser.add_argument("--nets", help="a Python file with make(name)")
+    parser.add_argument("--vit", help="MODEL words of a ViT for CIFAR-10, for rows more in the table")
+    parser.add_argument("--train", help="DATA to heal on, without limit")
+    parser.add_argument("--test", help="labelled DATA to measure on")
+    parser.add_argument("--images", type=int, nargs="*", help="to heal on")
+    parser.add_argument("--labelled", type=int, default=10_000, help="images of --train for what is tuned")
+    parser.add_argument("--ways", nargs="*", help="only these")
     parser.add_argument("--pairs", type=int, nargs="*", help="only these, by number")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
-    parser.add_argument("--markdown", action="store_true", help="write the table of what is in --out, and no more")
+    parser.add_argument("--markdown", action="store_true", help="print the table of what is in --out, and no more")
+    parser.add_argument("--figure", type=Path, help="draw what is in --out, and no more")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     given = parser.parse_args()
-    if given.markdown:
-        print(markdown([json.loads(line) for line in given.out.read_text().splitlines()], given.images), end="")
+    if given.markdown or given.figure:
+        rows = [json.loads(line) for line in given.out.read_text().splitlines()]
+        if given.figure:
+            figure(rows, given.figure)
+        else:
+            print(markdown(rows, given.what), end="")
         return
     train = given.train + ("&" if "?" in given.train else "?")
-    bench = Bench(given.nets, train, given.test, given.out, time.monotonic() + given.seconds, {}, {})
-    known = {"table": PAIRS, "images": CURVE, "pareto": PARETO, "imagenet": IMAGENET}[given.what]
+    bench = Bench(given.nets, train, given.test, given.labelled, given.out, time.monotonic() + given.seconds)
+    pairs = list({"table": PAIRS, "curve": CURVE, "pareto": PARETO, "imagenet": IMAGENET}[given.what])
     if given.vit and given.what == "table":
-        known += tuple(("cifar10_resnet56", "layer1.8", given.vit, f"blocks.{i}") for i in (1, 3))
-    pairs = [known[i] for i in given.pairs] if given.pairs is not None else list(known)
-    try:
-        for count in COUNTS if given.what == "images" else (given.images,):
-            table(bench, pairs, count, given.ways, given.adapters)
-    except StitchError as error:
-        parser.error(str(error))
+        pairs += [(front, leaves, given.vit, enters) for front, leaves, enters in VIT]
+        pairs += [(given.vit, "blocks.2", R20, "layer2.2")]
+    counts = given.images or {"curve": COUNTS, "pareto": (512, 3000), "imagenet": (512,)}.get(given.what, (256,))
+    ways = {"table": TABLE, "imagenet": TABLE, "pareto": {"default": {}}, "curve": {"default": {}}}[given.what]
+    for number, pair in enumerate(pairs):
+        if given.pairs is not None and number not in given.pairs:
+            continue
+        for images in counts:
+            more = WAYS if given.what == "pareto" and number < 2 and images == counts[0] else {}
+            for way, options in (ways | more).items():
+                if given.ways is None or way in given.ways:
+                    try:
+                        bench.hybrid(given.what, pair, images, way, options)
+                    except StitchError as error:
+                        print(f"{named(pair)}, {way}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ def measure(given: argparse.Namespace, cuts: str, adapter: str, options: dict[st
     with TemporaryDirectory() as scratch:
         healed = Path(scratch) / "heal"
         for train, heal in (("fit", "none"), ("heal", "back")):
+            if train == "fit" and ("fit", "null") in done:
+                continue
             start = time.perf_counter()
             stitchc.compile(
                 given.a, given.b, front=front, back=back, adapter=adapter, heal=heal, probe_images=given.probe, onnx=False,
