@@ -2,24 +2,30 @@
 
     python benchmarks/choosing.py truth A B --data DATA --test DATA --out DIR  # hours; resumable
     python benchmarks/choosing.py rules A B --data DATA --test DATA --out DIR  # minutes
+    python benchmarks/choosing.py tuned A B --data DATA --test DATA --out DIR  # half an hour; resumable
 
 `truth` fits both adapters of every pair (A gives the front) on 1,024 images of --data and keeps what the stitched
 networks say of the images of --test; `--every N` takes every N-th boundary of the longer network, `--pairs N` N random
 pairs. `rules` prints two tables. In the first, signs and scores of all candidates: those that look at stitched networks
 see the first 256 test images, and are held against the accuracy on all others. In the second, the rules as users have
 them, on 512 images of --data under ten budgets: the points lost against the best candidate within each, and processor
-seconds beside those of fitting and probing every candidate within it. Without labels truth is agreement with B.
+seconds beside those of fitting and probing every candidate within it. Without labels truth is agreement with B. `tuned`
+trains the 3x3 adapters of TUNED pairs over the range of CKA for two epochs on TUNE_IMAGES images, and prints how well
+every score ranks them before and after.
 """
 
 import argparse
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 ADAPTERS = ("linear", "conv3x3")
 FIT_IMAGES, CHOOSE_IMAGES, PROBED, BUDGETS = 1024, 512, 256, 10
+TUNED, TUNE_IMAGES = 40, 4000
 
 
 def boundaries(plan, model):
@@ -88,7 +94,9 @@ def found(given, rows):
     return np.stack([logits[r] for r in rows]), np.array([r2[r] for r in rows])
 
 
-def rules(given):
+def record(given):
+    """The plan with CHOOSE_IMAGES images, its rows, the accuracy of each candidate in percent on the test images that no
+    score sees, and the scores by name."""
     import torch
 
     from stitchc.passes import Similarity
@@ -99,17 +107,11 @@ def rules(given):
     plan, rows = prepared(given)
     table = plan.candidates
     logits, r2 = (torch.from_numpy(x) for x in found(given, rows))
-    with np.load(given.out / "parents.npz") as record:
-        front, back, labels = (torch.from_numpy(record[name]) for name in ("front", "back", "labels"))
-    held = slice(PROBED, None)
+    with np.load(given.out / "parents.npz") as parents:
+        front, back, labels = (torch.from_numpy(parents[name]) for name in ("front", "back", "labels"))
     right = labels if len(labels) else back.argmax(dim=1)
-    accuracy = 100 * (logits.argmax(dim=2) == right)[:, held].double().mean(dim=1).numpy()
-    print(
-        f"\n{given.a} into {given.b}: {len(rows)} candidates, accuracy {accuracy.min():.1f} to {accuracy.max():.1f} %"
-    )
-
+    accuracy = 100 * (logits.argmax(dim=2) == right)[:, PROBED:].double().mean(dim=1).numpy()
     plan = replace(plan, images=images(f"{given.data}{'&' if '?' in given.data else '?'}limit={CHOOSE_IMAGES}"))
-    limits = np.linspace(table.macs[rows].min(), table.macs[rows].max(), BUDGETS + 2)[1:-1]
 
     def sign(metric):
         matrix = Similarity(metric=metric)(plan).similarity[0].matrix
@@ -129,12 +131,59 @@ def rules(given):
         if len(labels):
             signs[f"accuracy, {count} labelled images"] = probe("accuracy", labels, count)
             signs[f"expected agreement with labels too, {count} images"] = probe("cascade", labels, count)
+    return plan, rows, accuracy, signs
+
+
+def rules(given):
+    plan, rows, accuracy, signs = record(given)
+    macs = plan.candidates.macs[rows]
+    limits = np.linspace(macs.min(), macs.max(), BUDGETS + 2)[1:-1]
+    print(f"{given.a} into {given.b}: {len(rows)} candidates, accuracy {accuracy.min():.1f} to {accuracy.max():.1f} %")
     print("\n| score of a candidate | rank correlation | points lost under ten budgets | at most |\n|---|---|---|---|")
     for name, values in signs.items():
-        lost = [loss(accuracy, values, table.macs[rows] <= limit) for limit in limits]
-        print(f"| {name} | {spearman(values, accuracy):.2f} | {np.mean(lost):.1f} | {max(lost):.1f} |")
+        lost = [loss(accuracy, values, macs <= limit) for limit in limits]
+        print(f"| {name} | {spearman(values, accuracy):.2f} | {np.mean(lost):.1f} | {max(lost):.1f} |", flush=True)
     if given.cascade:
         as_users_have_them(plan, rows, accuracy, limits)
+
+
+def tuned(given):
+    import stitchc
+    from stitchc.zoo import images
+
+    plan, rows, accuracy, signs = record(given)
+    table, likeness = plan.candidates, signs["unbiased CKA"]
+    mine = [i for i, r in enumerate(rows) if table.adapters[table.adapter[r]] == "conv3x3"]
+    mine = sorted(mine, key=lambda i: likeness[i])
+    mine = [mine[i] for i in np.linspace(0, len(mine) - 1, TUNED).round().astype(int)]
+    file = given.out / "tuned.jsonl"
+    known = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    top1 = {row["row"]: row["top1"] for row in known}
+    labelled = images(f"{given.data}{'&' if '?' in given.data else '?'}limit={TUNE_IMAGES}")
+    test = images(given.test)
+    for i in mine:
+        row = int(rows[i])
+        if row in top1:
+            continue
+        with TemporaryDirectory() as scratch:
+            stitchc.compile(
+                given.a, given.b, front=int(table.front_cut[row]), back=int(table.back_cut[row]), adapter="conv3x3",
+                data=plan.images, heal="none", onnx=False, out=Path(scratch) / "fitted",
+            )  # fmt: skip
+            made = stitchc.tune(
+                Path(scratch) / "fitted", labelled, epochs=2, evaluate=test, out=Path(scratch) / "tuned"
+            )
+        top1[row] = 100 * made.after.top1
+        with file.open("a") as record_:
+            record_.write(json.dumps({"row": row, "top1": top1[row]}) + "\n")
+        print(f"CKA {likeness[i]:.2f}: {accuracy[i]:.1f} % fitted, {top1[row]:.1f} % tuned", flush=True)
+    after = np.array([top1[int(rows[i])] for i in mine])
+    print(
+        f"\n{TUNED} pairs, tuned from {accuracy[mine].min():.1f} ... {accuracy[mine].max():.1f} % to {after.min():.1f} ... "
+        f"{after.max():.1f} %\n\n| score | rank correlation before | after tuning |\n|---|---|---|"
+    )
+    for name, values in (signs | {"accuracy of the fitted stitch": accuracy}).items():
+        print(f"| {name} | {spearman(values[mine], accuracy[mine]):.2f} | {spearman(values[mine], after):.2f} |")
 
 
 def as_users_have_them(plan, rows, accuracy, limits):
@@ -160,7 +209,7 @@ def as_users_have_them(plan, rows, accuracy, limits):
     )
     for name, options in {
         "cka": None, "cascade, low effort": {"effort": "low"}, "cascade (default)": {},
-        "agreement": {"rank": "agreement"}, "kl": {"rank": "kl"}, "fit": {"rank": "fit"},
+        "agreement": {"rank": "agreement"},
     }.items():  # fmt: skip
         lost, seconds, every = [], 0.0, 0.0
         for limit in limits:
@@ -188,7 +237,7 @@ def spearman(x, y):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["truth", "rules"])
+    parser.add_argument("step", choices=["truth", "rules", "tuned"])
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--data", required=True)
@@ -198,7 +247,7 @@ def main():
     parser.add_argument("--no-cascade", dest="cascade", action="store_false", help="the first table only")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    {"truth": truth, "rules": rules}[given.step](given)
+    {"truth": truth, "rules": rules, "tuned": tuned}[given.step](given)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,9 @@ def markdown(rows: list[dict[str, Any]], what: str) -> str:
         shown = []
         for key in across:
             row = cells.get((pair, *key))
-            shown.append("" if row is None else f"{row['top1']:.1f}" + (f" ({row['seconds']:.0f} s)" * bool(row["seconds"])))
+            shown.append(
+                "" if row is None else f"{row['top1']:.1f}" + (f" ({row['seconds']:.0f} s)" * bool(row["seconds"]))
+            )
         test = next(r["test"] for r in found if tuple(r["pair"]) == pair)
         ends = ", ".join(f"{parents[name, test]:.1f}" for name in (pair[0], pair[2]))
         lines.append(f"| {named(pair)} | {' | '.join(shown)} | {ends} |")
@@ -195,7 +197,9 @@ def figure(rows: list[dict[str, Any]], path: Path) -> None:
                       textcoords="offset points")  # fmt: skip
     for images, marker in zip(sorted({row["images"] for row in hybrids}), "ox", strict=False):
         chosen = [row for row in hybrids if row["images"] == images and row["way"] == "default"]
-        axes.plot([r["macs"] / 1e6 for r in chosen], [r["top1"] for r in chosen], marker, label=f"healed, {images:,} images")
+        axes.plot(
+            [r["macs"] / 1e6 for r in chosen], [r["top1"] for r in chosen], marker, label=f"healed, {images:,} images"
+        )
     axes.set(xlabel="multiply-adds of one image (MMACs)", ylabel="top-1 (%)")
     axes.legend()
     picture.savefig(path, metadata={"Date": None})
