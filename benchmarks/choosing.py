@@ -95,8 +95,8 @@ def found(given, rows):
 
 
 def record(given):
-    """The plan with CHOOSE_IMAGES images, its rows, the accuracy of each candidate in percent on the test images that no
-    score sees, and the scores by name."""
+    """The plan with CHOOSE_IMAGES images, its rows, the accuracy of each candidate in percent on the test images that
+    no score sees, and the scores by name."""
     import torch
 
     from stitchc.passes import Similarity
@@ -179,8 +179,9 @@ def tuned(given):
         print(f"CKA {likeness[i]:.2f}: {accuracy[i]:.1f} % fitted, {top1[row]:.1f} % tuned", flush=True)
     after = np.array([top1[int(rows[i])] for i in mine])
     print(
-        f"\n{TUNED} pairs, tuned from {accuracy[mine].min():.1f} ... {accuracy[mine].max():.1f} % to {after.min():.1f} ... "
-        f"{after.max():.1f} %\n\n| score | rank correlation before | after tuning |\n|---|---|---|"
+        f"\n{TUNED} pairs, tuned from {accuracy[mine].min():.1f} ... {accuracy[mine].max():.1f} % "
+        f"to {after.min():.1f} ... {after.max():.1f} %\n\n"
+        "| score | rank correlation before | after tuning |\n|---|---|---|"
     )
     for name, values in (signs | {"accuracy of the fitted stitch": accuracy}).items():
         print(f"| {name} | {spearman(values[mine], accuracy[mine]):.2f} | {spearman(values[mine], after):.2f} |")

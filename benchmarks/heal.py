@@ -2,11 +2,11 @@
 
     python benchmarks/heal.py table --nets nets.py --train DATA --test DATA --out docs/healing.jsonl
 
-`table` stitches the pairs of PAIRS in the ways of TABLE; `curve` three of them with 8 to 2,048 images; `pareto` those of
-PARETO, and two of them in the ways of WAYS; `imagenet` its own pairs, on --train and --test images of ImageNet. Every
-hybrid comes from `stitchc.compile`, verified and with its ONNX file. Each finished row is a line of --out; rows that are
-there are passed over, so a run goes on where it was stopped. --seconds stops it after that time. --markdown prints what
-is in --out, --figure draws the rows of `pareto`.
+`table` stitches the pairs of PAIRS in the ways of TABLE; `curve` three of them with 8 to 2,048 images; `pareto` those
+of PARETO, and two of them in the ways of WAYS; `imagenet` its own pairs, on --train and --test images of ImageNet.
+Every hybrid comes from `stitchc.compile`, verified and with its ONNX file. Each finished row is a line of --out; rows
+that are there are passed over, so a run goes on where it was stopped. --seconds stops it after that time. --markdown
+prints what is in --out, --figure draws the rows of `pareto`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ class Bench:
             )  # fmt: skip
             assert plan.price is not None and plan.verified is not None
             row = key | {
-                "adapter": next(part.name for part in plan.chain if isinstance(part, AdapterUse)), "macs": plan.price.macs,
+                "adapter": next(part.name for part in plan.chain if isinstance(part, AdapterUse)),
+                "macs": plan.price.macs,
                 "seconds": round(plan.seconds.get("heal", 0.0), 2), "threads": torch.get_num_threads(),
                 "verified": plan.verified.module_max_rel, "onnx": plan.verified.onnx_max_rel,
             }  # fmt: skip

@@ -88,8 +88,8 @@ def measure(given: argparse.Namespace, cuts: str, adapter: str, options: dict[st
                 continue
             start = time.perf_counter()
             stitchc.compile(
-                given.a, given.b, front=front, back=back, adapter=adapter, heal=heal, probe_images=given.probe, onnx=False,
-                data=re.sub(r"limit=\d+", f"limit={given.probe}", given.data), out=Path(scratch) / train,
+                given.a, given.b, front=front, back=back, adapter=adapter, heal=heal, probe_images=given.probe,
+                onnx=False, data=re.sub(r"limit=\d+", f"limit={given.probe}", given.data), out=Path(scratch) / train,
             )  # fmt: skip
             if (train, "null") not in done:
                 add(train, None, Path(scratch) / train, time.perf_counter() - start)
