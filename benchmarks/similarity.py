@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def hookable(graph, nodes):
     from torch import nn
     from torch.fx import GraphModule
 
-    whole = GraphModule(graph, graph.graph)
+    whole = GraphModule(graph, deepcopy(graph.graph))
     for node in list(whole.graph.nodes):
         if node.name in nodes:
             whole.add_module(f"seen_{node.name}", nn.Identity())

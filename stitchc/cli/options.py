@@ -102,7 +102,7 @@ def ranking(command: F) -> F:
                metavar="NAME", default="cka-unbiased", group=CHOICE,
                help="cka, cka-pooled, rbf-cka, procrustes, [cka-unbiased]."),
         option("--max-memory", type=Bytes(), metavar="Q", group=CHOICE,
-               help="That comparing may take beside the models, like 2GiB [no limit]."),
+               help="That comparing, and healing, may take beside the models, like 2GiB [no limit; 2GiB]."),
     ]):  # fmt: skip
         command = decorate(command)
     return command
