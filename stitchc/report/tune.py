@@ -50,6 +50,10 @@ class Training:
                 f"top-1 {percent(found['before'])} before, {percent(found['after'])} after "
                 f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
             )
+            if found["after"] < found["before"]:
+                yield Text(
+                    "It fell: try a lower --lr, or --holdout 10% to keep the epoch that is best on other images."
+                )
         else:
             yield Text(f"top-1 {NONE}: no images to measure on; --evaluate names some")
 
