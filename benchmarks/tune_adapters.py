@@ -110,23 +110,27 @@ def _value(text: str) -> Any:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
+    """A line for each stitch: its price, and top-1 in percent fitted, healed and after each training."""
     first = rows[0]
     parents = ", ".join(f"`{name}` {100 * top1:.1f} %" for name, top1 in first["parents"].items())
-    largest = max(first["parents_macs"])
-    order = {"fit": 0, "heal": 1}
-    lines = [
-        "| cuts | of the larger's MACs | adapter | its params | trained | options | trained params | top-1 |",
-        "|---|---:|---|---:|---|---|---:|---:|",
-    ]
-    for row in sorted(rows, key=lambda row: (row["cuts"], row["adapter"], order.get(row["train"], 2))):
-        options = " ".join(f"{k}={v}" for k, v in (row["tune"] or {}).items())
-        trained = f"{row['trained_params']:,}" if "trained_params" in row else ""
-        lines.append(
-            f"| {row['cuts'].replace(':', ' to ')} | {row['macs'] / largest:.0%} | {row['adapter']} | "
-            f"{row['adapter_params']:,} | {row['train']} | {options} | {trained} | "
-            f"{100 * row['top1']:.1f} % |"
-        )
-    return f"Parents on the same {first['images']} images: {parents}.\n\n" + "\n".join(lines) + "\n"
+    ways = sorted({(row["train"], _options(row)) for row in rows}, key=lambda way: (way[0] not in ("fit", "heal"), way))
+    titles = [f"{train}: {options}" if options else train for train, options in ways]
+    lines = [f"| cuts | of the larger's MACs | adapter | its params | {' | '.join(titles)} |", "|---|---:|---|---:|"]
+    lines[1] += "---:|" * len(ways)
+    stitches: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (row["cuts"], row["adapter"])):
+        stitches.setdefault((row["cuts"], row["adapter"]), {})[row["train"], _options(row)] = row
+    for (cuts, adapter), found in stitches.items():
+        price = next(iter(found.values()))
+        share = price["macs"] / max(price["parents_macs"])
+        shown = [f"{100 * found[way]['top1']:.1f}" if way in found else "" for way in ways]
+        cells = [cuts.replace(":", " to "), f"{share:.0%}", adapter, f"{price['adapter_params']:,}", *shown]
+        lines.append(f"| {' | '.join(cells)} |")
+    return f"Parents on the same {first['images']:,} images: {parents}.\n\n" + "\n".join(lines) + "\n"
+
+
+def _options(row: dict[str, Any]) -> str:
+    return " ".join(f"{k}={v}" for k, v in (row["tune"] or {}).items())
 
 
 if __name__ == "__main__":
