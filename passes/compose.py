@@ -89,11 +89,13 @@ def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, c
             continue
         if node.op == "placeholder":
             raise CutError(f"the input itself crosses the cut '{part.start}'")
-        if is_scalar(node) and node.args and node.args[0] is placeholder(source):
+        if _is_batch_size(node, placeholder(source)):
             new = graph.call_method("size", (value, 0))
+            new.meta = _prefixed(node.meta, prefix, scope) | {"batch_size": True}
         else:
             new = graph.node_copy(node, made.__getitem__)
-        new.meta = _prefixed(node.meta, prefix, scope) | {"origin": (part.name, node.name)}
+            new.meta = _prefixed(node.meta, prefix, scope)
+        new.meta["origin"] = (part.name, node.name)
         if node.op in ("call_module", "get_attr"):
             new.target = prefix + str(node.target)
             if new.target not in holders:
@@ -110,7 +112,7 @@ def _needed(source: fx.Graph, start: Node, end: Node, part: Part) -> set[Node]:
     seen, stack = {end}, [end]
     while stack:
         node = stack.pop()
-        if node is start or (is_scalar(node) and image in node.all_input_nodes):
+        if node is start or _is_batch_size(node, image):
             continue
         for needed in needs[node]:
             if needed not in seen:
@@ -121,6 +123,11 @@ def _needed(source: fx.Graph, start: Node, end: Node, part: Part) -> set[Node]:
     if start is not image and image in seen:
         raise CutError(f"'{start.name}' is no cut: other values reach '{end.name}' beside it")
     return seen
+
+
+def _is_batch_size(node: Node, image: Node) -> bool:
+    """Whether a node is the number of images: read from the image, or, in a composed graph, from where a part began."""
+    return is_scalar(node) and (image in node.all_input_nodes or "batch_size" in node.meta)
 
 
 def _prefixed(meta: dict[str, Any], prefix: str, scope: tuple[tuple[str, str], ...]) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class PreNorm(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).reshape(b, h * w, 3 * c).chunk(3, dim=-1)
         y = nn.functional.scaled_dot_product_attention(q, k, v)
         x = x + (self.drop(self.out(y)) * self.scale).reshape(b, h, w, c).roll(1, 2)
-        x = x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
+        tokens = self.norm2(x).reshape(b, h * w, c)  # the batch size reaches this block beside x
+        x = x + self.down(nn.functional.gelu(self.up(tokens))).reshape(b, h, w, c)
         return self.head(x.mean((1, 2)))
 
 
