@@ -46,7 +46,7 @@ PAIRS: tuple[Pair, ...] = (
     (R8, "layer1", R20, "layer1.2"),
     (R56, "layer1.8", R8, "layer1"),
 )
-VIT = ((R56, "layer1.8", "blocks.1"), (R56, "layer1.8", "blocks.3"), (R56, "layer2.4", "blocks.3"))
+VIT = ((R56, "layer2.8", "blocks.1"), (R56, "layer3.2", "blocks.3"))
 CURVE = (PAIRS[0], PAIRS[6], PAIRS[10])
 COUNTS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 PARETO = (PAIRS[6], PAIRS[7], PAIRS[8], PAIRS[1], PAIRS[2], PAIRS[3], PAIRS[9], PAIRS[10])
