@@ -47,11 +47,12 @@ class Latency(Pass):
         segments: list[np.ndarray] = []
         eager: list[np.ndarray] = []
         for done, (graph, model, cuts) in enumerate(zip(plan.graphs, plan.models, plan.cuts, strict=True), start=1):
-            names = [cut.node for cut in cuts.cuts]
-            for backend, found in ((self.backend, segments), ("eager", eager)):
-                found.append(
-                    profile(graph, model.input.size, names, backend=backend, device=self.device, store=self.store)
-                )
+            names, size = [cut.node for cut in cuts.cuts], model.input.size
+            segments.append(profile(graph, size, names, backend=self.backend, device=self.device, store=self.store))
+            if self.backend == "eager":
+                eager.append(segments[-1])
+            else:
+                eager.append(profile(graph, size, names, backend="eager", device=self.device, store=self.store))
             if self.progress:
                 self.progress(done, len(plan.graphs))
         wholes = [float(s.sum()) for s in segments]
