@@ -140,8 +140,8 @@ class Bench:
             if plan.healing:
                 row |= {"agreement_before": plan.healing.agreement, "agreement": plan.healing.healed_agreement}
             if epochs:
-                images_ = zoo.images(f"{self.train}limit={self.labelled}")
-                stitchc.tune(folder, images_, epochs=epochs, out=Path(scratch) / "tuned")
+                labelled = zoo.images(f"{self.train}limit={self.labelled}")
+                stitchc.tune(folder, labelled, epochs=epochs, out=Path(scratch) / "tuned")
                 folder, row["labelled"] = Path(scratch) / "tuned", self.labelled
             self.add(row | {"top1": round(100 * stitchc.evaluate(folder, self.test).top1, 2)})
 

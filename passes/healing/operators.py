@@ -182,9 +182,8 @@ def _of_module(node: Node, module: nn.Module) -> Operator | None:
     if isinstance(module, nn.Conv2d):
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
         pad = _pad(module.padding, tuple(module.weight.shape[2:]), module.dilation)
-        (down, right), (high, wide) = module.stride, module.dilation
-        steps, spread = (down, right), (high, wide)
-        return Convolution(node, given, module.weight, module.bias, steps, spread, module.groups, pad, mode)
+        stride, dilation = _pair(module.stride), _pair(module.dilation)
+        return Convolution(node, given, module.weight, module.bias, stride, dilation, module.groups, pad, mode)
     if isinstance(module, nn.ConvTranspose2d) and len(node.args) == 1:
         options = (module.stride, module.padding, module.output_padding, module.dilation, module.groups)
         return _transposed(node, given, module.weight, module.bias, *options)

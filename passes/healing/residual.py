@@ -97,7 +97,7 @@ def _waits(other: Node, node: Node, position: Mapping[Node, int], healed: Contai
         here = stack.pop()
         if here is node or (here in healed and position[here] > first):
             return True
-        new = [n for n in here.all_input_nodes if n not in seen and position[n] >= 0]
+        new = [n for n in here.all_input_nodes if n not in seen]
         seen.update(new)
         stack += new
     return False
