@@ -84,8 +84,8 @@ def _overwrite(graph: GraphModule) -> None:
             continue
         if _is_relu(graph, node):
             node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, node.args[:1], {}
-        elif node.target is operator.add and _shape(node) == _shape(node.args[0]) != ():
-            node.target = operator.iadd
+        elif _is_sum(node) and _shape(node) == _shape(node.args[0]) != ():
+            node.op, node.target = "call_function", operator.iadd
 
 
 def _is_relu(graph: GraphModule, node: Node) -> bool:
@@ -98,7 +98,11 @@ def _allocates(graph: GraphModule, node: Node) -> bool:
     """Whether the node's value lies in memory of its own, as far as is known."""
     if node.op == "call_module":
         return isinstance(graph.get_submodule(str(node.target)), _CONVOLUTIONS + _NORMS)
-    return node.target in (operator.add, operator.iadd, torch.add) and is_tensor(node)
+    return _is_sum(node) and is_tensor(node)
+
+
+def _is_sum(node: Node) -> bool:
+    return node.op != "call_module" and target_name(node) in ("add", "iadd") and len(node.args) == 2 and not node.kwargs
 
 
 def _shape(node: object) -> tuple:
