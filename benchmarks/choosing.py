@@ -2,20 +2,22 @@
 
     python benchmarks/choosing.py truth A B --data DATA --test DATA --out DIR  # hours; resumable
     python benchmarks/choosing.py rules A B --data DATA --test DATA --out DIR  # minutes
-    python benchmarks/choosing.py tuned A B --data DATA --test DATA --out DIR  # half an hour; resumable
+    python benchmarks/choosing.py repaired A B --data DATA --test DATA --out DIR  # an hour; resumable
 
 `truth` fits both adapters of every pair (A gives the front) on 1,024 images of --data and keeps what the stitched
 networks say of the images of --test; `--every N` takes every N-th boundary of the longer network, `--pairs N` N random
 pairs. `rules` prints two tables. In the first, signs and scores of all candidates: those that look at stitched networks
-see the first 256 test images, and are held against the accuracy on all others. In the second, the rules as users have
-them, on 512 images of --data under ten budgets: the points lost against the best candidate within each, and processor
-seconds beside those of fitting and probing every candidate within it. Without labels truth is agreement with B. `tuned`
-trains the 3x3 adapters of TUNED pairs over the range of CKA for two epochs on TUNE_IMAGES images, and prints how well
-every score ranks them before and after.
+see the first --probed test images, and are held against the accuracy on all others. In the second, the rules as users
+have them, on 512 images of --data under ten budgets: the points lost against the best candidate within each, and
+processor seconds beside those of fitting and probing every candidate within it. The cascade uses labels of --data where
+there are some; without labels of --test truth is agreement with B. `repaired` takes REPAIRED pairs with 3x3 adapters
+over the range of CKA, heals them on 512 images, trains the fitted adapters for two epochs on TUNE_IMAGES, and prints how
+well every score ranks them before and after.
 """
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +26,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 ADAPTERS = ("linear", "conv3x3")
-FIT_IMAGES, CHOOSE_IMAGES, PROBED, BUDGETS = 1024, 512, 256, 10
-TUNED, TUNE_IMAGES = 40, 4000
+FIT_IMAGES, CHOOSE_IMAGES, BUDGETS = 1024, 512, 10
+REPAIRED, TUNE_IMAGES = 40, 4000
+
+
+def limited(data, count=None):
+    from stitchc.zoo import images
+
+    return images(data if count is None else f"{data}{'&' if '?' in data else '?'}limit={count}")
 
 
 def boundaries(plan, model):
@@ -42,9 +50,9 @@ def boundaries(plan, model):
 def prepared(given):
     """A plan of both networks with their candidates priced, and the rows of the table that are looked at."""
     from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
-    from stitchc.zoo import images, load
+    from stitchc.zoo import load
 
-    shown = images(f"{given.data}{'&' if '?' in given.data else '?'}limit={FIT_IMAGES}")
+    shown = limited(given.data, FIT_IMAGES)
     passes = [Trace(), Partition(), Cost(adapters=ADAPTERS, direction="given")]
     plan = Pipeline(passes)(Plan((load(given.a), load(given.b)), images=shown))
     sides = [boundaries(plan, model) for model in (0, 1)]
@@ -63,11 +71,10 @@ def truth(given):
     """One file for each cut of the front: rows of the table, logits of each on the test images, R2 of each fit."""
     from stitchc.passes.fitting import fit_all
     from stitchc.passes.rank.stitched import Stitched
-    from stitchc.zoo import images
 
     plan, rows = prepared(given)
     given.out.mkdir(parents=True, exist_ok=True)
-    test, stitched = images(given.test), Stitched(plan)
+    test, stitched = limited(given.test), Stitched(plan)
     if not (given.out / "parents.npz").exists():
         parents = [stitched.parent(model, test).numpy() for model in (0, 1)]
         labels = np.array([]) if test.labels is None else test.labels.numpy()
@@ -102,7 +109,6 @@ def record(given):
     from stitchc.passes import Similarity
     from stitchc.passes.rank.scores import SCORES, reference
     from stitchc.passes.rank.shortlist import depth_match
-    from stitchc.zoo import images
 
     plan, rows = prepared(given)
     table = plan.candidates
@@ -110,8 +116,8 @@ def record(given):
     with np.load(given.out / "parents.npz") as parents:
         front, back, labels = (torch.from_numpy(parents[name]) for name in ("front", "back", "labels"))
     right = labels if len(labels) else back.argmax(dim=1)
-    accuracy = 100 * (logits.argmax(dim=2) == right)[:, PROBED:].double().mean(dim=1).numpy()
-    plan = replace(plan, images=images(f"{given.data}{'&' if '?' in given.data else '?'}limit={CHOOSE_IMAGES}"))
+    accuracy = 100 * (logits.argmax(dim=2) == right)[:, given.probed :].double().mean(dim=1).numpy()
+    plan = replace(plan, images=limited(given.data, CHOOSE_IMAGES))
 
     def sign(metric):
         matrix = Similarity(metric=metric)(plan).similarity[0].matrix
@@ -125,7 +131,7 @@ def record(given):
     names = {"cka": "biased CKA, as ReStNet", "cka-unbiased": "unbiased CKA", "cka-pooled": "pooled CKA"}
     signs |= {names.get(m, m): sign(m) for m in ("cka", "cka-unbiased", "cka-pooled", "rbf-cka", "procrustes")}
     signs["R2 of the fit, held out"] = r2.numpy()
-    for count in (32, 64, PROBED):
+    for count in sorted({32, 64, given.probed}):
         for name in ("kl", "agreement", "cascade"):
             signs[f"{'expected agreement' if name == 'cascade' else name}, {count} images"] = probe(name, None, count)
         if len(labels):
@@ -147,44 +153,41 @@ def rules(given):
         as_users_have_them(plan, rows, accuracy, limits)
 
 
-def tuned(given):
+def repaired(given):
     import stitchc
-    from stitchc.zoo import images
 
     plan, rows, accuracy, signs = record(given)
     table, likeness = plan.candidates, signs["unbiased CKA"]
     mine = [i for i, r in enumerate(rows) if table.adapters[table.adapter[r]] == "conv3x3"]
     mine = sorted(mine, key=lambda i: likeness[i])
-    mine = [mine[i] for i in np.linspace(0, len(mine) - 1, TUNED).round().astype(int)]
-    file = given.out / "tuned.jsonl"
+    mine = [mine[i] for i in np.linspace(0, len(mine) - 1, REPAIRED).round().astype(int)]
+    file = given.out / "repaired.jsonl"
     known = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    top1 = {row["row"]: row["top1"] for row in known}
-    labelled = images(f"{given.data}{'&' if '?' in given.data else '?'}limit={TUNE_IMAGES}")
-    test = images(given.test)
+    top1 = {(one["row"], one["how"]): one["top1"] for one in known}
+    labelled, test = limited(given.data, TUNE_IMAGES), limited(given.test)
     for i in mine:
         row = int(rows[i])
-        if row in top1:
-            continue
+        pair = {"front": int(table.front_cut[row]), "back": int(table.back_cut[row]), "adapter": "conv3x3"}
         with TemporaryDirectory() as scratch:
-            stitchc.compile(
-                given.a, given.b, front=int(table.front_cut[row]), back=int(table.back_cut[row]), adapter="conv3x3",
-                data=plan.images, heal="none", onnx=False, out=Path(scratch) / "fitted",
-            )  # fmt: skip
-            made = stitchc.tune(
-                Path(scratch) / "fitted", labelled, epochs=2, evaluate=test, out=Path(scratch) / "tuned"
-            )
-        top1[row] = 100 * made.after.top1
-        with file.open("a") as record_:
-            record_.write(json.dumps({"row": row, "top1": top1[row]}) + "\n")
-        print(f"CKA {likeness[i]:.2f}: {accuracy[i]:.1f} % fitted, {top1[row]:.1f} % tuned", flush=True)
-    after = np.array([top1[int(rows[i])] for i in mine])
-    print(
-        f"\n{TUNED} pairs, tuned from {accuracy[mine].min():.1f} ... {accuracy[mine].max():.1f} % "
-        f"to {after.min():.1f} ... {after.max():.1f} %\n\n"
-        "| score | rank correlation before | after tuning |\n|---|---|---|"
-    )
-    for name, values in (signs | {"accuracy of the fitted stitch": accuracy}).items():
-        print(f"| {name} | {spearman(values[mine], accuracy[mine]):.2f} | {spearman(values[mine], after):.2f} |")
+            healed, fitted, done = (Path(scratch) / name for name in ("healed", "fitted", "tuned"))
+            if (row, "healed") not in top1:
+                stitchc.compile(given.a, given.b, **pair, data=plan.images, onnx=False, out=healed)
+                top1[row, "healed"] = 100 * stitchc.evaluate(healed, test).top1
+            if (row, "tuned") not in top1:
+                stitchc.compile(given.a, given.b, **pair, data=plan.images, heal="none", onnx=False, out=fitted)
+                stitchc.tune(fitted, labelled, epochs=2, out=done)
+                top1[row, "tuned"] = 100 * stitchc.evaluate(done, test).top1
+        lines = [json.dumps({"row": row, "how": how, "top1": value}) for (row, how), value in top1.items()]
+        file.write_text("\n".join(lines) + "\n")
+        shown = f"{accuracy[i]:.1f} % fitted, {top1[row, 'healed']:.1f} % healed, {top1[row, 'tuned']:.1f} % tuned"
+        print(f"CKA {likeness[i]:.2f}: {shown}", file=sys.stderr, flush=True)
+    states = {"fitted": accuracy[mine]}
+    states |= {how: np.array([top1[int(rows[i]), how] for i in mine]) for how in ("healed", "tuned")}
+    print(f"{REPAIRED} pairs of {given.a} into {given.b}, rank correlation of each score with the accuracy\n")
+    titles = [f"{how} ({values.min():.1f} ... {values.max():.1f} %)" for how, values in states.items()]
+    print(f"| score of the fitted stitch | {' | '.join(titles)} |\n|---|---|---|---|")
+    for name, values in (signs | {"its accuracy on the test images": accuracy}).items():
+        print(f"| {name} | {' | '.join(f'{spearman(values[mine], after):.2f}' for after in states.values())} |")
 
 
 def as_users_have_them(plan, rows, accuracy, limits):
@@ -238,17 +241,18 @@ def spearman(x, y):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["truth", "rules", "tuned"])
+    parser.add_argument("step", choices=["truth", "rules", "repaired"])
     parser.add_argument("a", metavar="A")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--data", required=True)
     parser.add_argument("--test", required=True)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--probed", type=int, default=256)
     parser.add_argument("--no-cascade", dest="cascade", action="store_false", help="the first table only")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    {"truth": truth, "rules": rules, "tuned": tuned}[given.step](given)
+    {"truth": truth, "rules": rules, "repaired": repaired}[given.step](given)
 
 
 if __name__ == "__main__":
