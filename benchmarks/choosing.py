@@ -11,8 +11,8 @@ see the first --probed test images, and are held against the accuracy on all oth
 have them, on 512 images of --data under ten budgets: the points lost against the best candidate within each, and
 processor seconds beside those of fitting and probing every candidate within it. The cascade uses labels of --data where
 there are some; without labels of --test truth is agreement with B. `repaired` takes REPAIRED pairs with 3x3 adapters
-over the range of CKA, heals them on 512 images, trains the fitted adapters for two epochs on TUNE_IMAGES, and prints how
-well every score ranks them before and after.
+over the range of CKA, heals them on 512 images, trains the fitted adapters for two epochs on TUNE_IMAGES, and prints
+how well every score ranks them before and after.
 """
 
 import argparse
