@@ -3,7 +3,8 @@
 Refitted one by one, operators follow the parent's value at every node, even where a ReLU behind them throws the
 difference away. The step is free of that: with e = y* - f(w), what the block's output lacks, and J its derivative by
 the weights, it solves (J'J + damping) d = J'e by conjugate gradients. J d and J'v are a forward and a backward pass, so
-that no matrix is ever made. What stops it is the error on held-out images.
+that no matrix is ever made. J'J is averaged over as many images as it takes to see every weight often; J'e is of all.
+What stops it is the error on held-out images.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .refit import tensors
 from .values import Values
 
 ITERATIONS = 8
+SEEN = 30  # values of the block's output for each of its weights: images beyond that leave J'J as it is
 DAMPING = 1e-4  # of the curvature along the gradient
 GAIN = 1e-3  # of the held-out error: what an iteration has to take off it for another to follow
 
@@ -44,6 +46,11 @@ class _Fit:
     models: Mapping[str, int]
     start: Node
     end: Node
+
+    @property
+    def images(self) -> int:
+        """That are not held out."""
+        return sum(len(chunk.members) for chunk in self.probe.chunks if not chunk.held_out)
 
     def rows(self, held_out: bool) -> Iterator[tuple[Tensor, Tensor]]:
         """What goes in and what should come out, chunk by chunk."""
@@ -109,12 +116,17 @@ def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit
 
     def curvature(direction: Weights) -> Weights:
         total = {name: torch.zeros_like(w) for name, w in start.items()}
-        for x, _ in fit.rows(False):
+        images = values = 0
+        for x, y in fit.rows(False):
             _, along = cast(Pair, jvp(of(x), (start,), (direction,)))
             _, back = cast(Pulled, vjp(of(x), start))
             _add(total, back(along)[0])
-        return total
+            images, values = images + len(x), values + y.numel()
+            if values >= SEEN * unknowns:
+                break
+        return {name: value * (fit.images / images) for name, value in total.items()}
 
+    unknowns = sum(w.numel() for w in start.values())
     least, best = error(start), None
     left = gradient()
     direction, step = left, {name: torch.zeros_like(w) for name, w in start.items()}
