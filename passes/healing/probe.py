@@ -12,6 +12,7 @@ from torch.fx import GraphModule, Node
 from ..errors import InputError
 from ..graph import by_name, result
 from ..model import Images, InputSpec
+from .attention import written_out
 from .record import Options
 from .values import Chunk, Memory, Values, chunks
 
@@ -38,8 +39,8 @@ class Probe:
         self.memory = Memory(options.max_memory, torch.device(device))
         self.chunks = chunks(len(images), options.batch, options.hold_out)
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
-        self.parents = [self.values(graph, model) for model, graph in enumerate(graphs)]
-        self.nodes = [by_name(graph.graph) for graph in graphs]
+        self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
+        self.nodes = [by_name(parent.graph.graph) for parent in self.parents]
         self._lasting: list[set[Node]] = [set() for _ in graphs]
 
     def values(self, graph: GraphModule, model: int) -> Values:

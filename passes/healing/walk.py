@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from ..graph import result
+from .attention import written_out
 from .blocks import Block, blocks
 from .polish import polish
 from .probe import Judge, Probe
@@ -30,6 +31,7 @@ def heal(
     models: of the parts of the graph ("front", "back"), the model each is of. what: "adapter", "back" or "all". After
     each block its refit is undone if the hybrid's classes on held-out images came no nearer to the parent's.
     """
+    stitched = written_out(stitched)  # on the same weights
     with torch.no_grad():
         hybrid = probe.values(stitched, models["front"])
         judge = Judge(hybrid, probe, models)

@@ -14,6 +14,7 @@ from stitchc.passes import Heal, InputSpec, TensorImages
 from stitchc.passes.compose import Part, compose
 from stitchc.passes.errors import InputError
 from stitchc.passes.healing import Options, Probe, heal
+from stitchc.passes.healing.attention import written_out
 from stitchc.passes.trace.record import record
 
 MODELS = {"front": 0, "back": 0}
@@ -86,7 +87,32 @@ class Convs(nn.Module):
         return self.head(self.transposed(x).mean((2, 3)))
 
 
-NETS = {"small": (Small, "stem"), "pre-norm": (PreNorm, "permute"), "convs": (Convs, "stem")}
+class TorchAttention(nn.Module):
+    """torch's own attention, batch first and last, the second after its sum's norm."""
+
+    def __init__(self, width: int = 8):
+        super().__init__()
+        self.patch = nn.Conv2d(3, width, 2, 2)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.first = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.last = nn.MultiheadAttention(width, 4, bias=False)
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch(x).flatten(2).mT
+        y = self.norm1(x)
+        x = x + self.first(y, y, y, need_weights=False)[0]
+        y = x.transpose(0, 1)
+        x = self.norm2(x + self.last(y, y, y)[0].transpose(0, 1))
+        return self.head(x.mean(1))
+
+
+NETS = {
+    "small": (Small, "stem"),
+    "pre-norm": (PreNorm, "permute"),
+    "convs": (Convs, "stem"),
+    "torch's attention": (TorchAttention, "flatten"),
+}
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -110,6 +136,28 @@ def test_a_back_that_was_shaken_comes_back(net):
     heal(joined, probe_of(graph, IMAGES, sweeps=1, ridges=(1e-6, 1e-3)), MODELS)
     unseen = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(9))
     assert distance(joined, graph, unseen) < 0.2 * hurt
+
+
+def test_attention_written_out_computes_the_same_on_the_same_weights():
+    graph = record(randomised(TorchAttention()).eval(), (3, 8, 8))
+    written = written_out(graph)
+    called = {type(written.get_submodule(n.target)) for n in written.graph.nodes if n.op == "call_module"}
+    assert nn.MultiheadAttention not in called and written_out(written) is written
+    with torch.no_grad():
+        torch.testing.assert_close(written(IMAGES), graph(IMAGES))
+    mine, own = (dict(network.named_parameters()) for network in (written, graph))
+    assert mine.keys() == own.keys() and all(mine[name] is own[name] for name in own)
+
+
+def test_the_projections_of_torch_s_attention_are_healed():
+    graph, joined = seam(randomised(TorchAttention()), "flatten")
+    shaken(joined, 0.1)
+    before = {name: tensor.clone() for name, tensor in joined.named_parameters()}
+    healing = heal(joined, probe_of(graph, IMAGES), MODELS)
+    changed = {name for name, tensor in joined.named_parameters() if not torch.equal(tensor, before[name])}
+    assert {f"back.first.{name}" for name in ("in_proj_weight", "in_proj_bias", "out_proj.weight")} <= changed
+    assert {"back.last.in_proj_weight", "back.last.out_proj.weight"} <= changed
+    assert healing.healed_divergence < healing.divergence
 
 
 def test_on_a_linear_network_one_sweep_reaches_the_least_squares_optimum():
