@@ -28,6 +28,12 @@ import numpy as np
 ADAPTERS = ("linear", "conv3x3")
 FIT_IMAGES, CHOOSE_IMAGES, BUDGETS = 1024, 512, 10
 REPAIRED, TUNE_IMAGES = 40, 4000
+RULES = {  # options of the pass `rank`; None for what `select` puts first
+    "cka": None,
+    "cascade, low effort": {"effort": "low"},
+    "cascade (default)": {},
+    "agreement": {"rank": "agreement"},
+}
 
 
 def limited(data, count=None):
@@ -149,8 +155,8 @@ def rules(given):
     for name, values in signs.items():
         lost = [loss(accuracy, values, macs <= limit) for limit in limits]
         print(f"| {name} | {spearman(values, accuracy):.2f} | {np.mean(lost):.1f} | {max(lost):.1f} |", flush=True)
-    if given.cascade:
-        as_users_have_them(plan, rows, accuracy, limits)
+    if given.only:
+        as_users_have_them(plan, rows, accuracy, limits, given.only)
 
 
 def repaired(given):
@@ -190,7 +196,7 @@ def repaired(given):
         print(f"| {name} | {' | '.join(f'{spearman(values[mine], after):.2f}' for after in states.values())} |")
 
 
-def as_users_have_them(plan, rows, accuracy, limits):
+def as_users_have_them(plan, rows, accuracy, limits, only):
     from stitchc.passes import Rank, Select, Similarity
     from stitchc.passes.budget import Limit
     from stitchc.passes.fitting import fit_all
@@ -211,10 +217,8 @@ def as_users_have_them(plan, rows, accuracy, limits):
         "\n| rule | points lost, mean of ten budgets | at most | seconds | of every candidate's |\n"
         "|---|---|---|---|---|"
     )
-    for name, options in {
-        "cka": None, "cascade, low effort": {"effort": "low"}, "cascade (default)": {},
-        "agreement": {"rank": "agreement"},
-    }.items():  # fmt: skip
+    for name in only:
+        options = RULES[name]
         lost, seconds, every = [], 0.0, 0.0
         for limit in limits:
             chosen = within(limit)
@@ -249,7 +253,7 @@ def main():
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--pairs", type=int)
     parser.add_argument("--probed", type=int, default=256)
-    parser.add_argument("--no-cascade", dest="cascade", action="store_false", help="the first table only")
+    parser.add_argument("--only", nargs="*", choices=RULES, default=list(RULES), help="of the rules as users have them")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     {"truth": truth, "rules": rules, "repaired": repaired}[given.step](given)
