@@ -37,12 +37,17 @@ class Sums:
     def add(self, x: Tensor, e: Tensor) -> None:
         """Products of a few thousand rows are taken in float32 and summed in float64: what a row's noise moves is far
         above what such a product rounds, and it takes a third of the time."""
-        if self.intercept:
-            x = torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=2)
+        features = x.shape[2]
         for part, error in zip(x.split(PRODUCT_ROWS, 1), e.split(PRODUCT_ROWS, 1), strict=True):
-            self.xx += part.transpose(1, 2) @ part
-            self.xe += part.transpose(1, 2) @ error
+            self.xx[:, :features, :features] += _square(part)
+            self.xe[:, :features] += part.transpose(1, 2) @ error
             self.ee += error.square().sum(1)
+            if self.intercept:
+                ones = part.sum(1)
+                self.xx[:, features, :features] += ones
+                self.xx[:, :features, features] += ones
+                self.xx[:, features, features] += part.shape[1]
+                self.xe[:, features] += error.sum(1)
         self.rows += x.shape[1]
 
     def __add__(self, other: Sums) -> Sums:
@@ -66,6 +71,14 @@ class Sums:
     def left(self, change: Tensor) -> Tensor:
         """The squared error that stays after a change, [groups, channels]."""
         return self.ee - 2 * (change * self.xe).sum(1) + (change * (self.xx @ change)).sum(1)
+
+
+def _square(x: Tensor) -> Tensor:
+    """x'x of rows [groups, rows, features]. NumPy knows that it is symmetric and computes half of it, torch all."""
+    if len(x) > 1 or x.device.type != "cpu":
+        return x.transpose(1, 2) @ x
+    array = x[0].numpy()
+    return torch.from_numpy(array.T @ array)[None]
 
 
 def best_ridge(fitting: Sums, held_out: Sums, ridges: Sequence[float]) -> tuple[float, float]:
