@@ -154,10 +154,11 @@ def named(pair: Pair | list[str]) -> str:
     return f"{short(pair[0])} `{pair[1]}` to {short(pair[2])} `{pair[3]}`"
 
 
-def markdown(rows: list[dict[str, Any]], what: str) -> str:
-    """The rows of one kind as a table: a line a pair, top-1 in percent and the seconds of healing."""
+def markdown(rows: list[dict[str, Any]], what: str, test: str | None = None) -> str:
+    """The rows of one kind, on one set of test images, as a table: a line a pair, top-1 in percent and the seconds of
+    healing."""
     parents = {(row["model"], row["test"]): row["top1"] for row in rows if row["what"] == "parent"}
-    found = [row for row in rows if row["what"] == what]
+    found = [row for row in rows if row["what"] == what and test in (None, row["test"])]
     across = list(dict.fromkeys((r["images"], r["way"]) for r in found))
     if what == "curve":
         across.sort()
@@ -218,7 +219,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", help="only these")
     parser.add_argument("--pairs", type=int, nargs="*", help="only these, by number")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
-    parser.add_argument("--markdown", action="store_true", help="print the table of what is in --out, and no more")
+    parser.add_argument("--markdown", action="store_true", help="print the table of what is in --out, of --test alone if given, and no more")
     parser.add_argument("--figure", type=Path, help="draw what is in --out, and no more")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     given = parser.parse_args()
@@ -227,7 +228,7 @@ def main() -> None:
         if given.figure:
             figure(rows, given.figure)
         else:
-            print(markdown(rows, given.what), end="")
+            print(markdown(rows, given.what, given.test), end="")
         return
     train = given.train + ("&" if "?" in given.train else "?")
     bench = Bench(given.nets, train, given.test, given.labelled, given.out, time.monotonic() + given.seconds)
