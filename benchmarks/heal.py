@@ -219,7 +219,11 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", help="only these")
     parser.add_argument("--pairs", type=int, nargs="*", help="only these, by number")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
-    parser.add_argument("--markdown", action="store_true", help="print the table of what is in --out, of --test alone if given, and no more")
+    parser.add_argument(
+        "--markdown",
+        action="store_true",
+        help="print what is in --out (of --test), no more",
+    )
     parser.add_argument("--figure", type=Path, help="draw what is in --out, and no more")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     given = parser.parse_args()
