@@ -12,7 +12,7 @@ have them, on 512 images of --data under ten budgets: the points lost against th
 processor seconds beside those of fitting and probing every candidate within it. The cascade uses labels of --data where
 there are some; without labels of --test truth is agreement with B. `repaired` takes REPAIRED pairs with 3x3 adapters
 over the range of CKA, heals them on 512 images, trains the fitted adapters for two epochs on TUNE_IMAGES, and prints
-how well every score ranks them before and after.
+how well every score ranks them, and chooses among them, before and after.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def record(given):
 def rules(given):
     plan, rows, accuracy, signs = record(given)
     macs = plan.candidates.macs[rows]
-    limits = np.linspace(macs.min(), macs.max(), BUDGETS + 2)[1:-1]
+    limits = budgets(macs)
     print(f"{given.a} into {given.b}: {len(rows)} candidates, accuracy {accuracy.min():.1f} to {accuracy.max():.1f} %")
     print("\n| score of a candidate | rank correlation | points lost under ten budgets | at most |\n|---|---|---|---|")
     for name, values in signs.items():
@@ -189,11 +189,20 @@ def repaired(given):
         print(f"CKA {likeness[i]:.2f}: {shown}", file=sys.stderr, flush=True)
     states = {"fitted": accuracy[mine]}
     states |= {how: np.array([top1[int(rows[i]), how] for i in mine]) for how in ("healed", "tuned")}
-    print(f"{REPAIRED} pairs of {given.a} into {given.b}, rank correlation of each score with the accuracy\n")
+    macs = table.macs[rows[mine]]
+    print(f"{REPAIRED} pairs of {given.a} into {given.b}: rank correlation, and points lost under ten budgets\n")
     titles = [f"{how} ({values.min():.1f} ... {values.max():.1f} %)" for how, values in states.items()]
     print(f"| score of the fitted stitch | {' | '.join(titles)} |\n|---|---|---|---|")
     for name, values in (signs | {"its accuracy on the test images": accuracy}).items():
-        print(f"| {name} | {' | '.join(f'{spearman(values[mine], after):.2f}' for after in states.values())} |")
+        cells = []
+        for after in states.values():
+            lost = [loss(after, values[mine], macs <= limit) for limit in budgets(macs)]
+            cells.append(f"{spearman(values[mine], after):.2f}, {np.mean(lost):.1f}")
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def budgets(macs):
+    return np.linspace(macs.min(), macs.max(), BUDGETS + 2)[1:-1]
 
 
 def as_users_have_them(plan, rows, accuracy, limits, only):
