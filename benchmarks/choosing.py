@@ -98,13 +98,14 @@ def truth(given):
 
 
 def found(given, rows):
-    """The record of `truth` for these rows: logits [rows, images, classes] and R2 [rows]."""
+    """The record of `truth` for those of these rows that it has got to: they, logits [rows, images, classes] and R2."""
     logits, r2 = {}, {}
     for file in given.out.glob("[0-9]*.npz"):
         with np.load(file) as record:
             for row, said, share in zip(record["rows"], record["logits"], record["r2"], strict=True):
                 logits[int(row)], r2[int(row)] = said.astype(np.float32), share
-    return np.stack([logits[r] for r in rows]), np.array([r2[r] for r in rows])
+    rows = np.array([r for r in rows if int(r) in r2])
+    return rows, np.stack([logits[r] for r in rows]), np.array([r2[r] for r in rows])
 
 
 def record(given):
@@ -117,8 +118,8 @@ def record(given):
     from stitchc.passes.rank.shortlist import depth_match
 
     plan, rows = prepared(given)
-    table = plan.candidates
-    logits, r2 = (torch.from_numpy(x) for x in found(given, rows))
+    table, (rows, *known) = plan.candidates, found(given, rows)
+    logits, r2 = (torch.from_numpy(x) for x in known)
     with np.load(given.out / "parents.npz") as parents:
         front, back, labels = (torch.from_numpy(parents[name]) for name in ("front", "back", "labels"))
     right = labels if len(labels) else back.argmax(dim=1)
@@ -156,7 +157,7 @@ def rules(given):
         lost = [loss(accuracy, values, macs <= limit) for limit in limits]
         print(f"| {name} | {spearman(values, accuracy):.2f} | {np.mean(lost):.1f} | {max(lost):.1f} |", flush=True)
     if given.only:
-        as_users_have_them(plan, rows, accuracy, limits, given.only)
+        as_users_have_them(plan, rows, accuracy, limits, given.only, given.timed)
 
 
 def repaired(given):
@@ -205,7 +206,7 @@ def budgets(macs):
     return np.linspace(macs.min(), macs.max(), BUDGETS + 2)[1:-1]
 
 
-def as_users_have_them(plan, rows, accuracy, limits, only):
+def as_users_have_them(plan, rows, accuracy, limits, only, timed):
     from stitchc.passes import Rank, Select, Similarity
     from stitchc.passes.budget import Limit
     from stitchc.passes.fitting import fit_all
@@ -218,10 +219,12 @@ def as_users_have_them(plan, rows, accuracy, limits, only):
         order = np.array([r for r in chosen.candidates.order if int(r) in place])
         return replace(chosen, candidates=replace(chosen.candidates, order=order))
 
+    fronts = plan.candidates.front_cut[rows]
+    sample = [plan.candidates[int(r)] for r in rows[np.isin(fronts, np.unique(fronts)[::timed])]]
     start, half = time.process_time(), CHOOSE_IMAGES // 2
-    fitted = fit_all(replace(plan, images=Part(plan.images, 0, half)), [plan.candidates[int(r)] for r in rows])
+    fitted = fit_all(replace(plan, images=Part(plan.images, 0, half)), sample)
     Stitched(plan).logits(fitted, Part(plan.images, half, CHOOSE_IMAGES))
-    exhaustive = time.process_time() - start
+    exhaustive = (time.process_time() - start) * len(rows) / len(sample)
     print(
         "\n| rule | points lost, mean of ten budgets | at most | seconds | of every candidate's |\n"
         "|---|---|---|---|---|"
@@ -262,6 +265,7 @@ def main():
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--pairs", type=int)
     parser.add_argument("--probed", type=int, default=256)
+    parser.add_argument("--timed", type=int, default=1, help="every candidate's seconds from those of every N-th front")
     parser.add_argument("--only", nargs="*", choices=RULES, default=list(RULES), help="of the rules as users have them")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
