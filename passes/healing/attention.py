@@ -37,8 +37,9 @@ def _attention(graph: GraphModule, node: Node) -> nn.MultiheadAttention | None:
     plain = module.bias_k is None and not module.add_zero_attn and not any(isinstance(mask, Node) for mask in masks)
     first = all(target_name(user) == "getitem" and user.args[1] == 0 for user in node.users)
     same = len(node.all_input_nodes) == 1 and len(node.args) >= 3
+    batched = same and len(node.all_input_nodes[0].meta.get("shape", ())) == 3
     causal = node.kwargs.get("is_causal")
-    return module if plain and first and same and not causal and len(node.users) == 1 else None
+    return module if plain and first and batched and not causal and len(node.users) == 1 else None
 
 
 def _write_out(graph: GraphModule, node: Node, module: nn.MultiheadAttention) -> None:
