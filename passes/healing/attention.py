@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import nn
@@ -29,17 +30,16 @@ def written_out(graph: GraphModule) -> GraphModule:
 
 
 def _attention(graph: GraphModule, node: Node) -> nn.MultiheadAttention | None:
-    """The module of a node of plain self-attention, whose weights nobody reads."""
+    """The module of a node of plain self-attention on a batch, without masks, whose attention weights nobody reads."""
     module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
     if not isinstance(module, nn.MultiheadAttention) or module.in_proj_weight is None:
         return None
-    masks = [node.kwargs.get(name) for name in ("key_padding_mask", "attn_mask")] + list(node.args[3:])
-    plain = module.bias_k is None and not module.add_zero_attn and not any(isinstance(mask, Node) for mask in masks)
-    first = all(target_name(user) == "getitem" and user.args[1] == 0 for user in node.users)
-    same = len(node.all_input_nodes) == 1 and len(node.args) >= 3
-    batched = same and len(node.all_input_nodes[0].meta.get("shape", ())) == 3
-    causal = node.kwargs.get("is_causal")
-    return module if plain and first and batched and not causal and len(node.users) == 1 else None
+    if module.bias_k is not None or module.add_zero_attn or node.kwargs.get("is_causal"):
+        return None
+    if len(node.args) < 3 or len(node.all_input_nodes) > 1 or len(node.all_input_nodes[0].meta.get("shape", ())) != 3:
+        return None
+    (user,) = node.users if len(node.users) == 1 else (None,)
+    return module if user is not None and target_name(user) == "getitem" and user.args[1] == 0 else None
 
 
 def _write_out(graph: GraphModule, node: Node, module: nn.MultiheadAttention) -> None:
@@ -48,9 +48,10 @@ def _write_out(graph: GraphModule, node: Node, module: nn.MultiheadAttention) ->
     shape = x.meta["shape"]
     heads, width = module.num_heads, module.head_dim
 
-    def call(what: str, function: object, *args: object, method: bool = False) -> Node:
-        made = graph.graph.create_node("call_method" if method else "call_function", function, args, {})  # type: ignore[arg-type]
-        made.meta = {key: node.meta[key] for key in ("scopes", "origin") if key in node.meta}
+    def call(what: str, function: Callable[..., Any] | str, *args: Any) -> Node:
+        kind = "call_method" if isinstance(function, str) else "call_function"
+        made = graph.graph.create_node(kind, function, args, name=f"{name}_{what}")  # the same in parent and hybrid
+        made.meta = {"scopes": node.meta["scopes"]} if "scopes" in node.meta else {}
         if part is not None:
             made.meta["origin"] = (part, f"{name}_{what}")
         return made
@@ -67,13 +68,13 @@ def _write_out(graph: GraphModule, node: Node, module: nn.MultiheadAttention) ->
     node.meta |= {"shape": (*shape[:-1], 3 * heads * width), "dtype": x.meta.get("dtype")}
     batch, token = (0, 1) if module.batch_first else (1, 0)
     with graph.graph.inserting_before(taken):
-        split = call("heads", "unflatten", node, -1, (3, heads, width), method=True)
-        turned = call("turned", "permute", split, 2, batch, 3, token, 4, method=True)
-        three = [call(f"part{i}", "select", turned, 0, i, method=True) for i in range(3)]
+        split = call("heads", "unflatten", node, -1, (3, heads, width))
+        turned = call("turned", "permute", split, 2, batch, 3, token, 4)
+        three = [call(f"part{i}", "select", turned, 0, i) for i in range(3)]
         mixed = call("mixed", F.scaled_dot_product_attention, *three)
         back = (0, 2, 1, 3) if module.batch_first else (2, 0, 1, 3)
-        whole = call("back", "permute", mixed, *back, method=True)
-        joined = call("joined", "flatten", whole, -2, method=True)
+        whole = call("back", "permute", mixed, *back)
+        joined = call("joined", "flatten", whole, -2)
         joined.meta |= {"shape": shape, "dtype": x.meta.get("dtype")}
         out = (joined, parameter("out_proj.weight"), parameter("out_proj.bias"))
     taken.op, taken.target, taken.args, taken.kwargs = "call_function", F.linear, out, {}

@@ -107,11 +107,26 @@ class TorchAttention(nn.Module):
         return self.head(x.mean(1))
 
 
+class Alone(nn.Module):
+    """Attention that no sum goes around: its inner values are all that crosses."""
+
+    def __init__(self, width: int = 8):
+        super().__init__()
+        self.patch = nn.Conv2d(3, width, 2, 2)
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch(x).flatten(2).mT
+        return self.head(self.attention(x, x, x)[0].mean(1))
+
+
 NETS = {
     "small": (Small, "stem"),
     "pre-norm": (PreNorm, "permute"),
     "convs": (Convs, "stem"),
     "torch's attention": (TorchAttention, "flatten"),
+    "attention alone": (Alone, "flatten"),
 }
 
 
