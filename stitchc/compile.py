@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,7 @@ def compile(
             with stage(watcher, f"loading {given.name if isinstance(given, Model) else given}"):
                 models.append(model_of(given, trust_pickle=trust_pickle, arch=arch_for(given, arch)))
         images, notes = probe(models, data, probe_images)
+        measured = None if dry_run else _measured_on(evaluate, images, models)
         chosen = None if front is None and back is None else "given"
         plan = Plan(_named_apart(models), seed=seed, images=images, notes=notes)
         plan = Pipeline(
@@ -138,7 +140,7 @@ def compile(
         healing["max_memory"] = max_memory
         passes = synthesis(folder, healing, recalibrate=recalibrate, onnx=onnx, opset=opset, progress=watcher)
         plan = Pipeline(passes, callback=watcher)(plan)
-        hybrid, parents = _measure(plan, folder, evaluate or _test_split(images), device, watcher)
+        plan, hybrid, parents = _measure(plan, measured, device, watcher)
         write(plan, folder, options=options, accuracy=hybrid, parents=parents)
         return plan
 
@@ -281,15 +283,25 @@ def _check_device(device: str) -> None:
         raise InputError(f"compile computes on the processor only, not on '{device}'", "Leave --device out.")
 
 
-def _test_split(probe: Images) -> str | None:
-    """Images that were used neither to train the embedded zoo nor to fit."""
-    return "digits?split=test" if probe.name.split("?")[0] == "digits" else None
+def _measured_on(evaluate: str | Images | None, probe: Images, models: Sequence[Model]) -> Images | None:
+    """The images to measure on: those given; for the digits those that were used neither to train nor to fit.
+
+    Raises:
+        DataError: their classes are those of no model, which is said before the work.
+    """
+    from .classes import check
+    from .inputs import images_of
+
+    if evaluate is None and probe.name.split("?")[0] != "digits":
+        return None
+    images = images_of(evaluate or "digits?split=test", "to measure on", measuring=True)
+    if evaluate is not None:
+        check(images, models)
+    return images
 
 
 def _named_apart(models: list[Model]) -> tuple[Model, ...]:
     """Two models of one name would be one in every report."""
-    from dataclasses import replace
-
     first, second = models
     if first.name == second.name and first.module is not second.module:
         return replace(first, name=f"{first.name} (a)"), replace(second, name=f"{second.name} (b)")
@@ -297,22 +309,27 @@ def _named_apart(models: list[Model]) -> tuple[Model, ...]:
 
 
 def _measure(
-    plan: Plan, folder: Path, data: str | Images | None, device: str, progress: Progress
-) -> tuple[Accuracy | None, tuple[Accuracy | None, ...]]:
-    """Accuracy of the hybrid and of its parents on the same images."""
-    if data is None:
-        return None, (None,) * len(plan.models)
-    from .evaluate import accuracy
-    from .inputs import images_of
+    plan: Plan, images: Images | None, device: str, progress: Progress
+) -> tuple[Plan, Accuracy | None, tuple[Accuracy | None, ...]]:
+    """Accuracy of the hybrid and of its parents on the same images, and the plan with what must be said of them."""
+    if images is None:
+        return plan, None, (None,) * len(plan.models)
+    from .evaluate import accuracy_if_matched
 
-    images = images_of(data, "to measure on")
-    spec = plan.models[plan.choice[0].front[0]].input
+    (front, _), (back, _) = plan.choice[0].front, plan.choice[0].back
     assert plan.stitched is not None
     with stage(progress, "measuring the hybrid"):
-        hybrid = accuracy(plan.stitched, spec, images, device=device, progress=progress)
+        owner = replace(plan.models[back], name="the hybrid")
+        hybrid, notes = accuracy_if_matched(
+            plan.stitched, plan.models[front].input, images, owner, device=device, progress=progress
+        )
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):
             assert model.module is not None
-            parents.append(accuracy(model.module, model.input, images, device=device, progress=progress))
-    return hybrid, tuple(parents)
+            found, said = accuracy_if_matched(
+                model.module, model.input, images, model, device=device, progress=progress
+            )
+            parents.append(found)
+            notes += said
+    return replace(plan, notes=tuple(dict.fromkeys((*plan.notes, *notes)))), hybrid, tuple(parents)

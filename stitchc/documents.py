@@ -144,6 +144,7 @@ def plan_document(
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
         "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
+        "class_names": _class_names(plan),
         "healing": _healing(plan.healing) if plan.healing else None,
         "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(plan.verified) if plan.verified else None,
@@ -289,6 +290,14 @@ def _find(plan: Plan, fragment: Fragment, node: str | None) -> Cut | None:
     if node is None or fragment.model >= len(plan.cuts):
         return None
     return next((cut for cut in plan.cuts[fragment.model].cuts if cut.node == node), None)
+
+
+def _class_names(plan: Plan) -> list[str] | None:
+    """What the outputs mean, where the back's own record says it."""
+    if not plan.chain or not isinstance(plan.chain[-1], Fragment):
+        return None
+    names = plan.models[plan.chain[-1].model].class_names
+    return list(names) if names else None
 
 
 def _front(plan: Plan) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .passes.data.errors import DataError, InputError
+from .passes.data.errors import DataError, InputError, ModelError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
@@ -19,12 +20,18 @@ BATCH = 64  # images; the peak of memory, not the result, depends on it
 
 @dataclass(frozen=True)
 class Accuracy:
-    """data: the words that name the images. images: how many. top1, top5: fractions in [0, 1]."""
+    """data: the words that name the images. images: how many. top1, top5: fractions in [0, 1].
+
+    classes: how many the images have, how many outputs the network, and how they were matched (`classes.Match`).
+    notes: what whoever reads the figures must know.
+    """
 
     data: str
     images: int
     top1: float
     top5: float
+    classes: Mapping[str, int | str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -49,11 +56,13 @@ def evaluate(
     watcher = progress or Silent()
     with stage(watcher, f"loading {subject if isinstance(subject, str | Path) else subject.name}"):
         model = model_of(subject, trust_pickle=trust_pickle, arch=arch)
-        images = images_of(data if data is not None else model.data, f"to measure {model.name} on")
+        images = images_of(data if data is not None else model.data, f"to measure {model.name} on", measuring=True)
     if model.module is None:
         raise InputError(f"{model.name} was loaded without its network", "Load it again.")
     with stage(watcher, f"measuring {model.name}"):
-        return accuracy(model.module, model.input, images, device=device, batch=batch, progress=watcher)
+        return accuracy(
+            model.module, model.input, images, names=model.class_names, device=device, batch=batch, progress=watcher
+        )
 
 
 def accuracy(
@@ -61,46 +70,75 @@ def accuracy(
     spec: InputSpec,
     images: Images,
     *,
+    names: Sequence[str] | None = None,
     device: str = "auto",
     batch: int = BATCH,
     progress: Progress | None = None,
 ) -> Accuracy:
-    """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes]."""
+    """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes].
+
+    names: what it calls its outputs, where that is known.
+
+    Raises:
+        DataError: as `classes.match`. ModelError: what the network returns are no scores, or not finite.
+    """
     import torch
 
+    from .classes import checked, match
     from .device import resolve
 
-    if images.labels is None:
-        raise DataError(
-            f"the images of '{images.name}' have no labels",
-            "Accuracy needs class subfolders, labels=prefix, or labels in the file.",
-        )
-    if len(images) == 0:
-        raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
+    checked(images)
+    matched = None
     place, watcher = resolve(device), progress or Silent()
     network = network.eval().to(place)
     right1 = right5 = done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
             scores = network(x.to(place))
-            labels = images.labels[done : done + len(x)].to(place)
-            _check(scores, labels, images.name)
+            _check(scores, done)
+            matched = matched or match(images, scores.shape[1], names)
+            labels = matched.labels[done : done + len(x)].to(place)
             ranks = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
             right1 += int(ranks[:, 0].sum())
             right5 += int(ranks.any(dim=1).sum())
             done += len(x)
             watcher.update(done, len(images))
-    return Accuracy(images.name, done, right1 / done, right5 / done)
+    if matched is None or done != len(images):
+        raise DataError(f"'{images.name}' says it holds {len(images)} images, and gave {done}", "Mend its batches().")
+    notes = (*((matched.note,) if matched.note else ()), *getattr(images, "notes", ()))
+    return Accuracy(images.name, done, right1 / done, right5 / done, matched.as_dict(), notes)
 
 
-def _check(scores: Tensor, labels: Tensor, data: str) -> None:
+def accuracy_if_matched(
+    network: nn.Module, spec: InputSpec, images: Images, owner: Model, *, device: str, progress: Progress
+) -> tuple[Accuracy | None, tuple[str, ...]]:
+    """`accuracy` of a network whose outputs are those of `owner`, and what a report must say; None, and why, where the
+    classes of the images are not those of its outputs."""
+    from .classes import match, outputs_of
+
+    outputs = outputs_of(owner)
+    try:
+        if outputs is not None:
+            match(images, outputs, owner.class_names)
+    except DataError as error:
+        return None, (f"{owner.name} is not measured: {error.message}",)
+    found = accuracy(network, spec, images, names=owner.class_names, device=device, progress=progress)
+    return found, found.notes
+
+
+def _check(scores: Tensor, before: int) -> None:
+    """Raises:
+    ModelError: they are no scores [images, classes], or some are no finite numbers, which have no order.
+    """
     if scores.ndim != 2:
-        raise DataError(
+        raise ModelError(
             f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?"
         )
-    highest = int(labels.max())
-    if highest >= scores.shape[1]:
-        raise DataError(
-            f"'{data}' has a label {highest}, but the network has {scores.shape[1]} outputs",
-            "Measure it on images of the classes that it was trained on.",
+    wrong = (~scores.isfinite()).any(dim=1)
+    if wrong.any():
+        first = before + int(wrong.nonzero()[0])
+        raise ModelError(
+            f"the network's scores are not finite for {int(wrong.sum())} of {len(scores)} images, the first of them "
+            f"image {first}",
+            "Look for weights that are NaN or infinite, or for an overflow at a low precision.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .classes import for_models
 from .passes.data.errors import DataError
 from .passes.data.model import Images, Model
 
@@ -36,8 +37,8 @@ def arch_for(words: str | Path | Model, arch: str | None) -> str | None:
     return arch if bare.endswith((".pt", ".pth", ".safetensors")) else None
 
 
-def images_of(data: str | Images | None, why: str) -> Images:
-    """The images that DATA words name. `why` ends the sentence "no images are named ...".
+def images_of(data: str | Images | None, why: str, *, measuring: bool = False) -> Images:
+    """The images that DATA words name. `why` ends the sentence "no images are named ..."; measuring: see `zoo.images`.
 
     Raises:
         DataError: there are no words, or as `zoo.images`.
@@ -48,7 +49,7 @@ def images_of(data: str | Images | None, why: str) -> Images:
         return data
     from .zoo import images
 
-    return images(data)
+    return images(data, measuring=measuring)
 
 
 def probe_words(models: Sequence[Model], data: str | Images | None) -> str | Images:
@@ -67,6 +68,7 @@ def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tup
         words = f"{words}{'&' if '?' in words else '?'}limit={limit}"
     images = images_of(words, "to compare on")
     if not images.noise:
-        return images, ()
+        images, notes = for_models(images, models)
+        return images, (*getattr(images, "notes", ()), *notes)
     cause = "no images were named" if data is None else f"'{images.name}' is noise"
     return images, (f"Similarity was taken on noise: {cause}. Give --data to rank candidates on real ones.",)

@@ -120,9 +120,15 @@ def _described(model: Model, record: Mapping[str, Any], path: Path) -> Model:
         licence=given.get("licence"),
         data=given.get("data"),
         classes=given.get("classes") or model.classes,
+        class_names=_names(given.get("class_names")) or model.class_names,
         accuracy=given.get("accuracy"),
         notes=given.get("notes", ()),
     )
+
+
+def _names(given: Any) -> tuple[str, ...] | None:
+    """The names of classes that a record gives, if they are that."""
+    return given if isinstance(given, tuple) and all(isinstance(name, str) for name in given) else None
 
 
 def _pickled(checkpoint: Checkpoint, path: Path, words: Words) -> Model:
@@ -139,6 +145,7 @@ def record_of(model: Model) -> dict[str, Any]:
         "licence": model.licence,
         "data": model.data,
         "classes": model.classes,
+        "class_names": model.class_names,
         "accuracy": model.accuracy,
         "notes": model.notes,
         "source": model.source,

@@ -21,6 +21,8 @@ def command(run: Run, model: str, data: str | None, arch: str | None) -> Outcome
     )
     from ..documents import eval_document
     from ..report.accuracy import AccuracyLine
+    from ..report.notes import Notes
 
+    notes = [Notes(found.notes)] if found.notes else []
     name = Path(model).name if Path(model).is_dir() else model
-    return Outcome(eval_document(name, found), [AccuracyLine(name, found)])
+    return Outcome(eval_document(name, found), [*notes, AccuracyLine(name, found)])

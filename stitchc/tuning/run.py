@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from .. import artifact, recipe
-from ..evaluate import Accuracy, accuracy
+from ..classes import match, outputs_of, relabelled
+from ..evaluate import Accuracy, accuracy, accuracy_if_matched
 from ..inputs import images_of
 from ..passes.data.budget import parse_quantity
 from ..passes.data.errors import DataError, Diverged, InputError, ModelError
@@ -124,7 +125,13 @@ def tune(
         model = artifact.as_model(source)
         images = images_of(data if data is not None else _compiled_with(source, record), "to train on")
         settings = _labelled(images, settings)
-        measured = _measured_on(evaluate, record, images)
+        assert model.module is not None
+        images, model, said = _with_classes(images, model)
+        measured, unmeasured = _measured_on(evaluate, record, images, model)
+        record = {
+            **record, "class_names": list(model.class_names) if model.class_names else None,
+            "notes": list(dict.fromkeys((*record["notes"], *said, *unmeasured))),
+        }  # fmt: skip
     if settings.batch % (settings.accumulate * place.world):
         raise InputError(
             f"a batch of {settings.batch} images cannot be shared by {place.world} processes in "
@@ -133,8 +140,6 @@ def tune(
         )
     training, held = split(images, settings.holdout, settings.seed)
     views = Views(images, model.input, training, settings.augment, settings.seed)
-    assert model.module is not None
-    _check_classes(model.module, views, settings)
     trainee = Trainee(
         model.module, settings.train, normalised(views.plain(torch.arange(min(2, len(views)))), model.input)
     )
@@ -151,7 +156,7 @@ def tune(
     before = Accuracy(**found["before"]) if found and found["before"] else None
     if measured is not None and before is None:
         with stage(watcher, "measuring the hybrid before"):
-            before = accuracy(model.module, model.input, measured, device=place.device.type, progress=watcher)
+            before = _accuracy(model, measured, place, watcher)
     trainee.to(place.device)
     done = 0
     values, taught = _features(trainee, views, teachers, settings, place, max_memory, checkpoint, watcher)
@@ -183,7 +188,8 @@ def tune(
     after = None
     if measured is not None and place.rank == 0:
         with stage(watcher, "measuring the hybrid after"):
-            after = accuracy(model.module, model.input, measured, device=place.device.type, progress=watcher)
+            after = _accuracy(model, measured, place, watcher)
+            record["notes"] = list(dict.fromkeys((*record["notes"], *after.notes)))
     made = Tuned(target, None, settings, trainee.trained_params, history, before, after, done, {}, place.rank)
     if place.rank == 0:
         keep = _next_free(f"{source.resolve()}-untuned") if out is None else None
@@ -221,27 +227,62 @@ def _labelled(images: Images, settings: Settings) -> Settings:
     return replace(settings, distill_weight=1.0)
 
 
-def _measured_on(evaluate: str | Images | None, record: Mapping[str, Any], images: Images) -> Images | None:
-    """The images to measure on: those given, else those of the artifact's accuracy, else the digits' test split."""
-    if evaluate is not None:
-        return images_of(evaluate, "to measure on")
-    known = (record.get("accuracy") or {}).get("data")
+def _with_classes(images: Images, model: Model) -> tuple[Images, Model, tuple[str, ...]]:
+    """The images with labels that are outputs of the model, the model with the names that its outputs will have, and
+    what a report must say.
+
+    Raises:
+        DataError: the images have classes that can be none of its outputs.
+    """
+    said = getattr(images, "notes", ())
+    if images.labels is None:
+        return images, model, said
+    outputs = outputs_of(model)
+    if outputs is None:
+        raise ModelError(f"{model.name} cannot be run on an image of {model.input.size}", "See `stitchc verify`.")
+    found = match(images, outputs, model.class_names, learning=True)
+    said = (*((found.note,) if found.note else ()), *said)
+    if not found.positions:
+        return images, model, said
+    if found.by == "position":  # training gives the outputs their meaning
+        names = [""] * outputs
+        for name, place in zip(images.class_names, found.positions, strict=True):  # type: ignore[attr-defined] # see Images
+            names[place] = name
+        model = replace(model, class_names=tuple(names))
+    return relabelled(images, found.labels), model, said
+
+
+def _measured_on(
+    evaluate: str | Images | None, record: Mapping[str, Any], images: Images, model: Model
+) -> tuple[Images | None, tuple[str, ...]]:
+    """The images to measure on: those given, else those of the artifact's accuracy, else the digits' test split. None,
+    and why, where the artifact's own have other classes by now.
+
+    Raises:
+        DataError: those given have other classes.
+    """
+    known = evaluate if evaluate is not None else (record.get("accuracy") or {}).get("data")
     if known is None and images.name.split("?")[0] == "digits":
         known = "digits?split=test"
-    return images_of(known, "to measure on") if known else None
+    if known is None:
+        return None, ()
+    measured = images_of(known, "to measure on", measuring=True)
+    outputs = outputs_of(model)
+    try:
+        if outputs is not None:
+            match(measured, outputs, model.class_names)
+    except DataError as error:
+        if evaluate is not None:
+            raise
+        return None, (f"nothing is measured on '{measured.name}': {error.message}",)
+    return measured, ()
 
 
-@torch.no_grad()
-def _check_classes(network: torch.nn.Module, views: Views, settings: Settings) -> None:
-    labels = views.images.labels
-    if labels is None:
-        return
-    classes = network(normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
-    if int(labels.max()) >= classes:
-        raise DataError(
-            f"'{views.images.name}' has a label {int(labels.max())}, but the network has {classes} outputs",
-            "Tune it on images of the classes that it was compiled for.",
-        )
+def _accuracy(model: Model, images: Images, place: Engine, watcher: Progress) -> Accuracy:
+    assert model.module is not None
+    return accuracy(
+        model.module, model.input, images, names=model.class_names, device=place.device.type, progress=watcher
+    )
 
 
 def _identity(
@@ -349,9 +390,10 @@ class _Parents:
                 continue
             assert model.module is not None
             with stage(self.watcher, f"measuring {model.name}"):
-                found.append(
-                    accuracy(model.module, model.input, images, device=place.device.type, progress=self.watcher)
+                made, _ = accuracy_if_matched(
+                    model.module, model.input, images, model, device=place.device.type, progress=self.watcher
                 )
+                found.append(made)
         return found
 
 

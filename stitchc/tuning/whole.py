@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from ..classes import checked, match, outputs_of, relabelled
 from ..inputs import images_of, model_of
-from ..passes.data.errors import DataError, ModelError
+from ..passes.data.errors import ModelError
 from ..passes.data.model import Images, Model
 from ..progress import Progress, Silent, stage
 from .checkpoint import Checkpoint
@@ -44,9 +45,12 @@ def train(
     loaded, images = model_of(model), images_of(data, "to train on")
     if loaded.module is None:
         raise ModelError(f"{loaded.name} was loaded without its network", "Load it again.")
-    if images.labels is None:
-        raise DataError(f"the images of '{images.name}' have no labels", "Give images in class subfolders.")
     network, target = loaded.module, Path(out)
+    checked(images)
+    outputs = outputs_of(loaded)
+    found = match(images, outputs, loaded.class_names, learning=True) if outputs is not None else None
+    if found is not None and found.positions:
+        images = relabelled(images, found.labels)
     training, held = split(images, settings.holdout, settings.seed)
     views = Views(images, loaded.input, training, settings.augment, settings.seed)
     trainee = Trainee(network, "all", normalised(views.plain(torch.arange(2)), loaded.input))
