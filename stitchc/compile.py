@@ -316,13 +316,10 @@ def _measure(
         return plan, None, (None,) * len(plan.models)
     from .evaluate import accuracy_if_matched
 
-    (front, _), (back, _) = plan.choice[0].front, plan.choice[0].back
-    assert plan.stitched is not None
     with stage(progress, "measuring the hybrid"):
-        owner = replace(plan.models[back], name="the hybrid")
-        hybrid, notes = accuracy_if_matched(
-            plan.stitched, plan.models[front].input, images, owner, device=device, progress=progress
-        )
+        owner = replace(plan.models[plan.hybrid.chain.back.model], name="the hybrid")
+        spec = plan.input_of(plan.hybrid.chain)
+        hybrid, notes = accuracy_if_matched(plan.hybrid.network, spec, images, owner, device=device, progress=progress)
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .passes.data.errors import DataError, InputError, ModelError
 from .progress import Progress, Silent, stage
@@ -32,6 +32,10 @@ class Accuracy:
     top5: float
     classes: Mapping[str, int | str] | None = None
     notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "notes": list(self.notes)}
 
 
 def evaluate(

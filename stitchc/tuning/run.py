@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ def tune(
             trainee, views, settings, place,
             held=Views(images, model.input, held, (), settings.seed) if len(held) else None,
             teachers=teachers, features=values, taught=taught, workers=workers, every=checkpoint_seconds,
-            save=lambda state: checkpoint.write({"before": asdict(before) if before else None, **state}),
+            save=lambda state: checkpoint.write({"before": before.as_dict() if before else None, **state}),
             progress=watcher,
         )  # fmt: skip
         if found:
