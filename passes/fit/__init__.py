@@ -61,7 +61,7 @@ class Fit(Pass):
 
 def _tried(plan: Plan) -> tuple[list[Candidate], tuple[str, ...]]:
     """The plan's choice without the adapters that are too large to be tried beside others, and a note on each."""
-    features = [adapters.get(c.adapter)(*ends(plan, c)).features for c in plan.choice]
+    features = [adapters.without_weights(c.adapter, *ends(plan, c)).features for c in plan.choice]
     limit = max(FEATURES, min(features))
     large = [c.adapter for c, count in zip(plan.choice, features, strict=True) if count > limit]
     notes: tuple[str, ...] = ()

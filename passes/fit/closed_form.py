@@ -85,9 +85,7 @@ def fit_all(
     on what the adapters make of the held-out images, for `output_residual`. progress: called with (images done, images
     in all sweeps).
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        jobs = [_Job.of(plan, candidate) for candidate in candidates]
+    jobs = [_Job.of(plan, candidate) for candidate in candidates]
     sweeps = list(_sweeps(jobs, memory, through))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
@@ -130,7 +128,7 @@ class _Job:
 
     @classmethod
     def of(cls, plan: Plan, candidate: Candidate) -> _Job:
-        adapter = adapters.get(candidate.adapter)(*ends(plan, candidate)).eval()
+        adapter = adapters.built(candidate.adapter, *ends(plan, candidate), plan.seed)
         (front, i), (back, j) = candidate.front, candidate.back
         node = plan.cuts[back][j].node
         aim = preactivation(plan.graphs[back], node) if adapter.preactivation else node

@@ -90,14 +90,10 @@ class Shortlist(Pass):
 
 def stitched(plan: Plan, candidate: Candidate) -> GraphModule:
     """The candidate's graph, its adapter as it was made."""
-    import torch
-
     from .. import adapters
     from ..stitch.join import ends, join
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        adapter = adapters.get(candidate.adapter)(*ends(plan, candidate))
+    adapter = adapters.built(candidate.adapter, *ends(plan, candidate), plan.seed)
     whole = join(plan, candidate, adapter).stitched
     assert whole is not None
     return whole

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from .. import adapters
 from ..data.plan import Plan
 from ..pipeline import Pass
@@ -23,7 +21,4 @@ class Stitch(Pass):
 
     def __call__(self, plan: Plan) -> Plan:
         candidate = plan.choice[0]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.seed)
-            adapter = adapters.get(candidate.adapter)(*ends(plan, candidate))
-        return join(plan, candidate, adapter)
+        return join(plan, candidate, adapters.built(candidate.adapter, *ends(plan, candidate), plan.seed))
