@@ -26,6 +26,7 @@ from ..data.model import Images
 from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
+from ..numerics.held_out import held_out, measured
 from ..numerics.ridge import Moments
 from ..stitch.join import ends, folded
 from .normal_equations import SLICE_BYTES, Place, Solved, System, rows_per_image
@@ -296,9 +297,9 @@ def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
         values: dict[Place, Tensor] = {}
         for (model, nodes), batch_of in zip(by_model.items(), shown, strict=True):
             values |= zip([(model, node) for node in nodes], heads[model](batch_of), strict=True)
-        held = torch.arange(done, done + len(shown[0])) % 5 == 4
+        held = held_out(done, len(shown[0]))
         done += len(held)
-        yield _Batch(values, held, held if len(images) >= 5 else ~held)
+        yield _Batch(values, held, measured(held, len(images)))
 
 
 def _batch_size(plan: Plan, wanted: set[Place], batch: int) -> int:
