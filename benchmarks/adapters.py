@@ -31,9 +31,9 @@ def main() -> None:
     given = arguments()
     from stitchc.evaluate import accuracy
     from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
-    from stitchc.passes.compose import fragment
-    from stitchc.passes.fitting import fit_all
-    from stitchc.passes.join import folded
+    from stitchc.passes.fit.closed_form import fit_all
+    from stitchc.passes.graphs.compose import fragment
+    from stitchc.passes.stitch.join import folded
     from stitchc.zoo import images, load
 
     models = tuple(load(words) for words in (given.a, given.b))

@@ -75,7 +75,7 @@ def prepared(given):
 
 def truth(given):
     """One file for each cut of the front: rows of the table, logits of each on the test images, R2 of each fit."""
-    from stitchc.passes.fitting import fit_all
+    from stitchc.passes.fit.closed_form import fit_all
     from stitchc.passes.rank.stitched import Stitched
 
     plan, rows = prepared(given)
@@ -114,8 +114,8 @@ def record(given):
     import torch
 
     from stitchc.passes import Similarity
+    from stitchc.passes.rank.preselection import depth_match
     from stitchc.passes.rank.scores import SCORES, reference
-    from stitchc.passes.rank.shortlist import depth_match
 
     plan, rows = prepared(given)
     table, (rows, *known) = plan.candidates, found(given, rows)
@@ -208,8 +208,8 @@ def budgets(macs):
 
 def as_users_have_them(plan, rows, accuracy, limits, only, timed):
     from stitchc.passes import Rank, Select, Similarity
-    from stitchc.passes.budget import Limit
-    from stitchc.passes.fitting import fit_all
+    from stitchc.passes.data.budget import Limit
+    from stitchc.passes.fit.closed_form import fit_all
     from stitchc.passes.rank.stitched import Part, Stitched
 
     plan, place = Similarity()(plan), {int(row): i for i, row in enumerate(rows)}

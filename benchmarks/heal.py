@@ -24,8 +24,8 @@ import torch
 
 import stitchc
 from stitchc import zoo
-from stitchc.passes.errors import StitchError
-from stitchc.passes.plan import AdapterUse
+from stitchc.passes.data.errors import StitchError
+from stitchc.passes.data.plan import AdapterUse
 
 Pair = tuple[str, str, str, str]  # front, its cut, back, its cut
 

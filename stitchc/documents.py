@@ -7,22 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .passes.codec import encode
-from .passes.plan import AdapterUse, Fragment
-from .passes.values import Price
+from .passes.data.plan import AdapterUse, Fragment
+from .passes.data.records import encode
+from .passes.data.values import Price
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .evaluate import Accuracy
-    from .passes.candidates import Candidate
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
-    from .passes.healing import Healing
+    from .passes.data.candidates import Candidate
+    from .passes.data.healing import Healing
+    from .passes.data.model import Model
+    from .passes.data.plan import Plan, Verified
+    from .passes.data.values import Cut
     from .passes.latency.clock import Timing
-    from .passes.model import Model
-    from .passes.plan import Plan, Verified
-    from .passes.values import Cut
 
 SCHEMA = 1
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stitchc.passes.errors import BadCheckpoint, OutputError, UnsafeCheckpoint, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, OutputError, UnsafeCheckpoint, did_you_mean
 
 from .naming import CHECKPOINTS
 from .weights import unwrapped

@@ -7,8 +7,8 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from stitchc.passes.errors import BadCheckpoint, ModelError
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import BadCheckpoint, ModelError
+from stitchc.passes.data.model import InputSpec, Model
 
 from .checkpoints import Checkpoint, read
 from .inputs import assumed

@@ -19,8 +19,8 @@ from typing import Any
 
 from torch import nn
 
-from stitchc.passes.errors import BadCheckpoint, ModelError, StitchError, did_you_mean
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, StitchError, did_you_mean
+from stitchc.passes.data.model import InputSpec, Model
 
 from .inputs import assumed
 from .naming import Words

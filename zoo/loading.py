@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from stitchc.passes.errors import ModelError
-from stitchc.passes.model import Model
+from stitchc.passes.data.errors import ModelError
+from stitchc.passes.data.model import Model
 
 from . import checkpoints, from_checkpoint
 from .inputs import overridden

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from stitchc.passes.errors import ModelError, did_you_mean
+from stitchc.passes.data.errors import ModelError, did_you_mean
 
 CHECKPOINTS = (".pt", ".pth", ".safetensors")
 FORMS = (

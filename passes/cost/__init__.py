@@ -7,9 +7,9 @@ from math import prod
 from typing import ClassVar
 
 from .. import adapters as registry
-from ..base import Pass
-from ..plan import Plan
-from ..values import Cuts
+from ..data.plan import Plan
+from ..data.values import Cuts
+from ..pipeline import Pass
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import Graph, Node
 
-from ..graph import by_name, dependencies, output, reachable, reads_input
-from ..values import Price
-from ..weights_file import file_bytes
+from ..data.values import Price
+from ..data.weights_file import file_bytes
+from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
 from .count import Count, Stored
 from .memory import Peaks, peaks
 from .sizes import Side, file_sizes

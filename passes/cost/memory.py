@@ -21,7 +21,7 @@ import numpy as np
 from torch.fx import Node
 
 from ..emit.regroup import regroup
-from ..graph import placeholder
+from ..graphs.conventions import placeholder
 from .count import Count
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from ..base import Pass
-from ..plan import Plan
+from ..data.plan import Plan
+from ..pipeline import Pass
 from .classes import make_classes
-from .head import describe, parts
+from .docstring import describe, parts
 from .prepare import prepare
 from .regroup import regroup
 from .source import write_source

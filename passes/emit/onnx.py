@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..base import Pass
-from ..errors import ModelError
-from ..plan import Fragment, Plan
-from .head import first_model, used_models
+from ..data.errors import ModelError
+from ..data.plan import Fragment, Plan
+from ..pipeline import Pass
+from .docstring import first_model, used_models
 from .load import load_module, load_onnx
 
 if TYPE_CHECKING:

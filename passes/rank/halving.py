@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..fitting import Fitted, fit_all
-from ..healing import Options, Probe, heal
-from ..join import join
-from ..plan import Plan, Stage
+from ..data.errors import InputError
+from ..data.healing import Options
+from ..data.plan import Plan, Stage
+from ..fit.closed_form import Fitted, fit_all
+from ..heal.blockwise import heal
+from ..heal.probe import Probe
+from ..stitch.join import join
 from .effort import Clock, Effort
+from .preselection import depth_match, pairs_of, union
 from .scores import SCORES, Reference, reference
-from .shortlist import depth_match, pairs_of, union
 from .stitched import Part, Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from ..compose import fragment, values_at
-from ..fitting import Fitted
-from ..model import Images, InputSpec
-from ..plan import Plan
+from ..data.model import Images, InputSpec
+from ..data.plan import Plan
+from ..fit.closed_form import Fitted
+from ..graphs.compose import fragment, values_at
 
 # The values kept of one batch take at most this much memory.
 _BYTES = 256 << 20

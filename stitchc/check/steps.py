@@ -15,17 +15,17 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from ..passes.cost import Cost
+from ..passes.data.errors import ModelError, StitchError, TraceError, VerificationError
+from ..passes.data.model import Model
+from ..passes.data.plan import Fragment, Plan
+from ..passes.data.values import Cuts, Value
 from ..passes.emit.codegen import Codegen
 from ..passes.emit.load import load_module, load_onnx
 from ..passes.emit.onnx import ExportOnnx
-from ..passes.errors import ModelError, StitchError, TraceError, VerificationError
-from ..passes.layout import layouts
-from ..passes.model import Model
+from ..passes.graphs.layouts import layouts
 from ..passes.partition import partition
-from ..passes.plan import Fragment, Plan
 from ..passes.trace.logits import logits_of
 from ..passes.trace.trace import trace
-from ..passes.values import Cuts, Value
 from .liven import liven
 from .record import STEPS
 

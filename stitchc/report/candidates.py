@@ -9,8 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label, ranked
-from ..passes.candidates import Candidate
-from ..passes.plan import Plan
+from ..passes.data.candidates import Candidate
+from ..passes.data.plan import Plan
 from .names import short
 from .numbers import NONE, Unit, score, significant
 from .table import table

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from .. import artifact, recipe
 from ..documents import verified_record
 from ..env import versions
-from ..passes.model import Images, Model
-from ..passes.plan import Fragment, Plan
+from ..passes.data.model import Images, Model
+from ..passes.data.plan import Fragment, Plan
 from ..progress import Progress
 
 if TYPE_CHECKING:

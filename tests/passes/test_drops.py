@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from stitchc.passes import Codegen, Fragment, Pipeline, Plan, Trace, Verify
-from stitchc.passes.drops import DropPath
 from stitchc.passes.emit.load import load_module
+from stitchc.passes.graphs.drops import DropPath
 
 SIZE = (3, 32, 32)
 

@@ -14,9 +14,9 @@ from nets import Small, Tokens, Windows
 from torch import Tensor, nn
 
 from stitchc.passes import AdapterUse, Codegen, Cut, Cuts, Fragment, InputSpec, Model, Price, Value
-from stitchc.passes.compose import Part, compose
+from stitchc.passes.data.errors import TraceError
 from stitchc.passes.emit.load import load_module
-from stitchc.passes.errors import TraceError
+from stitchc.passes.graphs.compose import Part, compose
 
 SIZE = (3, 8, 8)
 

@@ -9,8 +9,8 @@ from test_trace import randomised
 from torch import nn
 
 from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace, Value, adapters
-from stitchc.passes.errors import CutError
-from stitchc.passes.fitting import fit_all
+from stitchc.passes.data.errors import CutError
+from stitchc.passes.fit.closed_form import fit_all
 
 IMAGES = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -9,8 +9,8 @@ from nets import Small, Tokens
 from test_trace import randomised
 
 from stitchc.passes import Candidate, Cost, Partition, Pipeline, Plan, Price, TensorImages, Trace
-from stitchc.passes.compose import fragment, values_at
-from stitchc.passes.fitting import fit_all
+from stitchc.passes.fit.closed_form import fit_all
+from stitchc.passes.graphs.compose import fragment, values_at
 
 SHOWN = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -11,10 +11,12 @@ from test_trace import randomised
 from torch import Tensor, nn
 
 from stitchc.passes import Heal, InputSpec, TensorImages
-from stitchc.passes.compose import Part, compose
-from stitchc.passes.errors import InputError
-from stitchc.passes.healing import Options, Probe, heal
-from stitchc.passes.healing.attention import written_out
+from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.healing import Options
+from stitchc.passes.graphs.attention import written_out
+from stitchc.passes.graphs.compose import Part, compose
+from stitchc.passes.heal.blockwise import heal
+from stitchc.passes.heal.probe import Probe
 from stitchc.passes.trace.record import record
 
 MODELS = {"front": 0, "back": 0}

@@ -10,10 +10,10 @@ import torch
 from test_restnet import make
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Price, Select, Trace, adapters
-from stitchc.passes.compose import Part, compose
 from stitchc.passes.cost.count import total
-from stitchc.passes.folding import fold
-from stitchc.passes.join import join
+from stitchc.passes.graphs.compose import Part, compose
+from stitchc.passes.graphs.fold import fold
+from stitchc.passes.stitch.join import join
 from stitchc.passes.trace.record import record
 
 IMAGENET = (3, 224, 224)

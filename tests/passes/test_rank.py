@@ -9,14 +9,14 @@ from nets import Small
 from test_trace import randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
-from stitchc.passes.errors import InputError
-from stitchc.passes.fitting import fit_all
-from stitchc.passes.join import join
+from stitchc.passes.data.errors import InputError
+from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
+from stitchc.passes.rank.preselection import depth_match, pairs_of, union
 from stitchc.passes.rank.scores import SCORES, reference
-from stitchc.passes.rank.shortlist import depth_match, pairs_of, union
 from stitchc.passes.rank.stitched import Part, Stitched
+from stitchc.passes.stitch.join import join
 
 IMAGES = torch.randn(96, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -9,7 +9,7 @@ from nets import Tokens
 from torch import nn
 
 from stitchc.passes import Codegen, ExportOnnx, Verify
-from stitchc.passes.errors import VerificationError
+from stitchc.passes.data.errors import VerificationError
 from stitchc.passes.verify import compare, verify_folder
 
 SIZE = (3, 8, 8)

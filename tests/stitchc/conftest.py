@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stitchc.passes.candidates import Candidates
-from stitchc.passes.model import InputSpec, Model
-from stitchc.passes.plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
-from stitchc.passes.values import Cut, Cuts, Price, Rejected, Value
+from stitchc.passes.data.candidates import Candidates
+from stitchc.passes.data.model import InputSpec, Model
+from stitchc.passes.data.plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
+from stitchc.passes.data.values import Cut, Cuts, Price, Rejected, Value
 
 MODEL_PY = """\
 import torch

@@ -13,7 +13,7 @@ import pytest
 
 import stitchc
 from stitchc.cli import main
-from stitchc.passes.errors import Infeasible, ModelError
+from stitchc.passes.data.errors import Infeasible, ModelError
 
 VERBS = [
     "compile", "tune", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "zoo check",

@@ -8,7 +8,7 @@ import pytest
 
 from stitchc.documents import plan_document
 from stitchc.evaluate import Accuracy
-from stitchc.passes.values import Cuts, Price, Rejected
+from stitchc.passes.data.values import Cuts, Price, Rejected
 from stitchc.readme import readme
 from stitchc.report.accuracy import AccuracyLine
 from stitchc.report.candidates import CandidateTable

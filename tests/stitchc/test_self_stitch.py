@@ -5,7 +5,7 @@ import pytest
 import stitchc
 from stitchc.evaluate import accuracy
 from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace
-from stitchc.passes.errors import InputError
+from stitchc.passes.data.errors import InputError
 from stitchc.zoo import images, load
 
 
