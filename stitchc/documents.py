@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .passes.data.plan import AdapterUse, Fragment
 from .passes.data.records import encode
-from .passes.data.values import Price
+from .passes.data.values import Price, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,7 @@ def inspect_document(plan: Plan) -> dict[str, Any]:
         },
         "rule": cuts.rule,
         "cuts": [_cut(cut) for cut in cuts.cuts],
+        "uncounted": dict(plan.uncounted[0]),
         "fragments": len(cuts) + 1,
         "rejected": [asdict(rejected) for rejected in cuts.rejected],
         "notes": notes(plan),
@@ -65,6 +67,7 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
             document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
+    document["uncounted"] = added(plan.uncounted)
     document["timed"] = [asdict(timed) for timed in plan.timed]
     document["rank"] = plan.candidates.rank if plan.candidates is not None else None
     document["stages"] = [asdict(stage) for stage in plan.stages]
@@ -142,6 +145,7 @@ def plan_document(
         "stages": [asdict(stage) for stage in plan.stages],
         "score": number(best.score) if best else None,
         "cost": (plan.price or (best.price if best else Price())).as_dict(),
+        "uncounted": _uncounted(plan, best),
         "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
         "accuracy": asdict(accuracy) if accuracy else None,
         "healing": _healing(plan.healing) if plan.healing else None,
@@ -181,8 +185,15 @@ def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
 
 
 def notes(plan: Plan) -> list[str]:
-    """What a report must say first: the plan's own notes, then each model's, with its name."""
-    return [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    """What a report must say first: the plan's own notes, then each model's, and what its price leaves out."""
+    said = [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    priced = zip(plan.models, plan.uncounted, strict=False)
+    return said + [f"{model.name}: {without_formula(uncounted)}" for model, uncounted in priced if uncounted]
+
+
+def without_formula(uncounted: Mapping[str, int]) -> str:
+    """What is to be said beside MACs and FLOPs that lack some operators."""
+    return f"MACs and FLOPs leave out operators that have no formula: {listed(uncounted)}."
 
 
 def label(cut: Cut) -> str:
@@ -269,6 +280,23 @@ def _chain_of(plan: Plan, candidate: Candidate) -> tuple[Fragment | AdapterUse, 
         AdapterUse(candidate.adapter, adapter),
         Fragment(back, enters.node, None),
     )
+
+
+def _uncounted(plan: Plan, best: Candidate | None) -> dict[str, int]:
+    """The calls in the chain of operators that have no formula."""
+    links = plan.chain or (_chain_of(plan, best) if best else ())
+    found: list[Mapping[str, int]] = []
+    for link in links:
+        if isinstance(link, Fragment):
+            start, end = _find(plan, link, link.start), _find(plan, link, link.end)
+            found += [end.uncounted_before] if end else []
+            found += [start.uncounted_after] if start else []
+    return added(found)
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Operators and how often they are called, over several parts."""
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:

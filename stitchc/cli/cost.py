@@ -42,7 +42,7 @@ def command(run: Run, model: str, metric: tuple[str, ...], depth: int, **given: 
         price = replace(price, latency_ms=timed.median_ms)
     by_convention = counted_by_conventions(plan) if given["conventions"] else None
     parts = stages(plan, depth) if depth else []
-    report = [*notes_of(plan), CostTable(found.name, price, uncounted, metric)]
+    report = [*notes_of(plan), CostTable(found.name, price, metric)]
     report += [TimingLine(timed)] if timed else []
     report += [StageTable(parts)] if parts and not metric else []
     report += [ConventionTable(*by_convention)] if by_convention else []

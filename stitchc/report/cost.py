@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,11 +32,10 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class CostTable:
-    """The metrics of a network, and the operators that have no formula. metrics: the ones to show, all by default."""
+    """The metrics of a network. metrics: the ones to show, all by default."""
 
     name: str
     price: Price
-    uncounted: Mapping[str, int]
     metrics: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -56,9 +55,6 @@ class CostTable:
                     metric, _short(value, unit), _exact(value), unit, what if value is not None else "not computed"
                 )
         yield rows
-        if self.uncounted:
-            listed = ", ".join(f"{name} ({times})" for name, times in sorted(self.uncounted.items()))
-            yield Text(f"Without a formula, counted as nothing: {listed}")
 
 
 def _short(value: float | None, unit: str) -> str:
