@@ -163,7 +163,9 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
     columns = (table.front_model, table.front_cut, table.back_model, table.back_cut)
     pair = np.logical_and.reduce([table.feasible, *(column == column[table.order[0]] for column in columns)])
     choice = [table[int(row)] for row in np.flatnonzero(pair)]
-    return tuple(sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.adapter))))
+    return tuple(
+        sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.chain.adapters[0])))
+    )
 
 
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
