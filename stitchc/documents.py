@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .evaluate import Accuracy
+    from .other_counters import Comparison
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
     from .passes.data.candidates import Candidate
@@ -92,6 +93,7 @@ def cost_document(
     stages: Sequence[Stage] = (),
     timing: Timing | None = None,
     conventions: tuple[Table, Sequence[str]] | None = None,
+    check: Comparison | None = None,
 ) -> dict[str, Any]:
     """`stitchc cost --json`."""
     document = {
@@ -102,6 +104,8 @@ def cost_document(
         "stages": [asdict(stage) for stage in stages],
         "latency": asdict(timing) if timing else None,
     }
+    if check:
+        document["check"] = {"macs": dict(check.macs), "why": list(check.why)}
     if conventions:
         table, why = conventions
         totals = {name: sum(kinds.values()) for name, kinds in table.items()}

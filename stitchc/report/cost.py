@@ -15,6 +15,7 @@ from .numbers import NONE, count, significant, size
 from .table import table
 
 if TYPE_CHECKING:
+    from ..other_counters import Comparison
     from ..passes.cost.conventions import Table
     from ..passes.cost.stages import Stage
     from ..passes.latency.clock import Timing
@@ -120,4 +121,24 @@ class ConventionTable:
         rows.add_row("all", *(f"{sum(found.values()):,}" for found in self.counted.values()))
         yield rows
         for reason in self.why:
+            yield Text(reason)
+
+
+@dataclass(frozen=True)
+class CounterTable:
+    """Multiply-adds by counter, each really run, and why they differ."""
+
+    compared: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        ours = self.compared.macs["stitchc"]
+        rows = table(ascii_only=options.ascii_only, title="By counter, one image")
+        rows.add_column("counter", no_wrap=True)
+        rows.add_column("MACs", justify="right", no_wrap=True)
+        rows.add_column("difference", justify="right", no_wrap=True)
+        for name, macs in self.compared.macs.items():
+            difference = NONE if macs is None or ours is None else f"{macs - ours:+,}" if macs != ours else "0"
+            rows.add_row(name, _exact(macs), difference)
+        yield rows
+        for reason in self.compared.why:
             yield Text(reason)
