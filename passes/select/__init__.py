@@ -12,10 +12,10 @@ from .. import adapters as registry
 from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
-from ..data.errors import CutError, Infeasible, InputError, PipelineError, did_you_mean
+from ..data.errors import CutError, Infeasible, InputError, PipelineError, QuantityError, did_you_mean
 from ..data.mac_shares import of_each_row, smaller_share
 from ..data.plan import Plan
-from ..data.values import Cut
+from ..data.values import Cut, listed
 from ..pipeline import Pass
 
 #: Rules by name: from the table to sort keys, most important first, smallest first.
@@ -40,12 +40,16 @@ class Select(Pass):
     the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
     likeness, and are chosen only when nothing else meets the budget. 0 ranks by likeness alone, as the papers do.
 
+    allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
+    Without it such a budget is refused: it would be met on paper alone.
+
     Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
     each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
 
     Raises:
         Infeasible: nothing meets the budget. CutError: a cut that does not exist or cuts that cannot be joined.
-        QuantityError: a budget that means nothing. InputError: an unknown rank. PipelineError: no similarity.
+        QuantityError: a budget that means nothing, or in macs or flops over operators that have no formula.
+        InputError: an unknown rank. PipelineError: no similarity.
     """
 
     name: ClassVar[str] = "select"
@@ -58,6 +62,7 @@ class Select(Pass):
     front: str | int | None = None
     back: str | int | None = None
     min_share: float = 0.1
+    allow_uncounted: bool = False
 
     def __call__(self, plan: Plan) -> Plan:
         if self.rank not in RANKS:
@@ -65,6 +70,8 @@ class Select(Pass):
             raise InputError(f"'{self.rank}' is no rank", f"{near} There are {', '.join(RANKS)}.".strip())
         assert plan.candidates is not None  # `requires` holds it
         limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
+        if not self.allow_uncounted:
+            _refuse_uncounted(plan, limits)
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
 
         eligible = self._eligible(plan, table)
@@ -125,6 +132,21 @@ class Select(Pass):
                 "Choose the cuts yourself with --front and --back to have one all the same.",
             )
         return asked
+
+
+def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
+    metrics = [metric for metric in limits if metric in ("macs", "flops")]
+    unknown = [
+        f"{model.name} calls {listed(uncounted)}"
+        for model, uncounted in zip(plan.models, plan.uncounted, strict=True)
+        if uncounted
+    ]
+    if metrics and unknown:
+        raise QuantityError(
+            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(unknown)}, for which there is no formula",
+            "Give a budget in params, size, memory or latency, or count these operators as nothing with "
+            "--allow-uncounted.",
+        )
 
 
 def _order(table: Candidates, rows: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:

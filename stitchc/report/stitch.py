@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..documents import label, plan_document
+from ..documents import label, plan_document, without_formula
 from ..passes.data.budget import format_quantity
 from ..passes.data.plan import Plan
 from .candidates import CandidateTable
@@ -58,6 +58,8 @@ class Choice:
             reached = record["cost"].get(_KEYS.get(metric, metric))
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
+        if record.get("uncounted"):
+            yield Text(f"hybrid: {without_formula(record['uncounted'])}")
         for link in record["chain"]:
             if "adapter" in link and link["adapter"]["params"] is not None:
                 yield _adapter_line(link["adapter"])
