@@ -44,7 +44,8 @@ class Similarity(Pass):
 
     name: ClassVar[str] = "similarity"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "images")
-    adds: ClassVar[tuple[str, ...]] = ("grams",)
+    ensures: ClassVar[tuple[str, ...]] = ("grams",)
+    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
 
     metric: str = "cka-unbiased"
     images: int | None = None
@@ -54,7 +55,7 @@ class Similarity(Pass):
     store: Store | None = field(default=None, compare=False)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from ..numerics import similarity as metrics
 
         metric = metrics.get(self.metric)

@@ -31,7 +31,8 @@ class Heal(Pass):
 
     name: ClassVar[str] = "heal"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     heal: str = "back"
     heal_layers: int | None = None
@@ -41,7 +42,7 @@ class Heal(Pass):
     options: Options = field(default_factory=Options)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         _check("heal", self.heal, PARTS)
         _check("heal_target", self.heal_target, TARGETS)
         assert plan.images is not None  # `requires` holds it
@@ -61,7 +62,7 @@ class Heal(Pass):
         probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
         graph = copy.deepcopy(hybrid.network)
         healing = heal(graph, probe, hybrid.chain, self.heal, self.progress)
-        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing))
+        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing, verified=None))
 
 
 def _check(option: str, given: str, known: tuple[str, ...]) -> None:

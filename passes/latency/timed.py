@@ -32,7 +32,9 @@ class Shortlist(Pass):
 
     name: ClassVar[str] = "shortlist"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
-    adds: ClassVar[tuple[str, ...]] = ("timed",)
+    ensures: ClassVar[tuple[str, ...]] = ("timed",)
+    drops: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     size: int = 5
     most: int = 20
@@ -40,7 +42,7 @@ class Shortlist(Pass):
     device: str = "cpu"
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.candidates is not None
         limit = plan.budget.get("latency", float("inf"))
         timed: list[Timed] = []

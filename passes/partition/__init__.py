@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch.fx import Graph, GraphModule, Node
 
 from ..data.errors import CutError, did_you_mean
-from ..data.plan import Plan
+from ..data.plan import Plan, behind
 from ..data.values import Cut, Cuts, Rejected, Value
 from ..graphs.conventions import (
     dependencies,
@@ -50,11 +50,12 @@ class Partition(Pass):
 
     name: ClassVar[str] = "partition"
     requires: ClassVar[tuple[str, ...]] = ("graphs",)
-    adds: ClassVar[tuple[str, ...]] = ("cuts",)
+    ensures: ClassVar[tuple[str, ...]] = ("cuts",)
+    drops: ClassVar[tuple[str, ...]] = behind("cuts")
 
     rule: str = "single-tensor"
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         return replace(plan, cuts=tuple(partition(graph, self.rule) for graph in plan.graphs))
 
 

@@ -45,7 +45,8 @@ class Rank(Pass):
 
     name: ClassVar[str] = "rank"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     rank: str = "cascade"
     effort: str | float = "medium"
@@ -56,7 +57,7 @@ class Rank(Pass):
     heal_target: str = "back"
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from ..data.healing import Options
         from .effort import effort_of
         from .halving import Halving

@@ -54,7 +54,9 @@ class Select(Pass):
 
     name: ClassVar[str] = "select"
     requires: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
-    adds: ClassVar[tuple[str, ...]] = ("choice",)
+    ensures: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("budget", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates",)
 
     budget: Mapping[str, float | str | Limit] | Iterable[Limit] = field(default_factory=dict)
     rank: str = "cka"
@@ -64,7 +66,7 @@ class Select(Pass):
     min_share: float = 0.1
     allow_uncounted: bool = False
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         if self.rank not in RANKS:
             near = did_you_mean(self.rank, list(RANKS))
             raise InputError(f"'{self.rank}' is no rank", f"{near} There are {', '.join(RANKS)}.".strip())

@@ -11,7 +11,7 @@ from torch.fx import GraphModule
 
 from ..data.errors import InputError, TraceError
 from ..data.model import Model
-from ..data.plan import Plan
+from ..data.plan import Plan, behind
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
@@ -36,12 +36,13 @@ class Trace(Pass):
 
     name: ClassVar[str] = "trace"
     requires: ClassVar[tuple[str, ...]] = ("models",)
-    adds: ClassVar[tuple[str, ...]] = ("graphs",)
+    ensures: ClassVar[tuple[str, ...]] = ("graphs",)
+    drops: ClassVar[tuple[str, ...]] = behind("graphs")
 
     frontend: str = "auto"
     check: tuple[int, ...] = (1, 3)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         graphs, notes = [], list(plan.notes)
         done: dict[int, GraphModule] = {}
         for model in plan.models:
