@@ -11,6 +11,7 @@ from .passes.data.chain import Chain, Fragment
 from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
 from .passes.data.values import Price
+from .wording import as_flags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,7 +186,7 @@ def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
 
 def notes(plan: Plan) -> list[str]:
     """What a report must say first: the plan's own notes, then each model's, with its name."""
-    return [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    return [*map(as_flags, plan.notes), *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
 
 
 def label(cut: Cut) -> str:

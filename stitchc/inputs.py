@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .passes.data.errors import DataError
 from .passes.data.model import Images, Model
+from .progress import Progress, stage
 
-#: Images to compare cuts and to fit adapters on, unless said otherwise.
-PROBE_IMAGES = 512
+if TYPE_CHECKING:
+    from .options import CompareOptions, CompileOptions
+
 NOISE = "random"  # the DATA that needs nothing
 
 
@@ -36,6 +39,22 @@ def arch_for(words: str | Path | Model, arch: str | None) -> str | None:
     return arch if bare.endswith((".pt", ".pth", ".safetensors")) else None
 
 
+def load_all(
+    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions, progress: Progress
+) -> list[Model]:
+    """The models that are given, by their words or loaded, one after the other."""
+    found = []
+    for model in given:
+        with stage(progress, f"loading {name_of(model)}"):
+            arch = arch_for(model, options.arch)
+            found.append(model_of(model, trust_pickle=options.trust_pickle, arch=arch))
+    return found
+
+
+def name_of(subject: str | Path | Model) -> str:
+    return subject.name if isinstance(subject, Model) else str(subject)
+
+
 def images_of(data: str | Images | None, why: str) -> Images:
     """The images that DATA words name. `why` ends the sentence "no images are named ...".
 
@@ -43,12 +62,17 @@ def images_of(data: str | Images | None, why: str) -> Images:
         DataError: there are no words, or as `zoo.images`.
     """
     if data is None:
-        raise DataError(f"no images are named {why}", "Name them with --data, such as digits?split=test or folder:DIR.")
+        raise DataError(f"no images are named {why}", "Name them with `data`, such as digits?split=test or folder:DIR.")
     if not isinstance(data, str):
         return data
     from .zoo import images
 
     return images(data)
+
+
+def test_split(images: Images) -> str | None:
+    """The words for other images of the same kind, where those are known: the digits' test split."""
+    return "digits?split=test" if images.name.split("?")[0] == "digits" else None
 
 
 def probe_words(models: Sequence[Model], data: str | Images | None) -> str | Images:
@@ -69,4 +93,4 @@ def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tup
     if not images.noise:
         return images, ()
     cause = "no images were named" if data is None else f"'{images.name}' is noise"
-    return images, (f"Similarity was taken on noise: {cause}. Give --data to rank candidates on real ones.",)
+    return images, (f"Similarity was taken on noise: {cause}. Give `data` to rank candidates on real ones.",)

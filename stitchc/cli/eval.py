@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .options import arch, data, model_argument
+from ..options import EvaluateOptions
+from .parts import MODEL_OR_ARTIFACT, argument
 from .run import Outcome, Run, verb
 
 
-@verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'")
-@model_argument
-@data
-@arch
-def command(run: Run, model: str, data: str | None, arch: str | None) -> Outcome:
-    """Top-1 and top-5 accuracy on labelled images."""
+@verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'", record=EvaluateOptions)
+@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+def command(run: Run, model: str) -> Outcome:
+    """Measure top-1 and top-5 accuracy on labelled images."""
     import stitchc
 
-    found = stitchc.evaluate(
-        model, data, arch=arch, device=run.device, trust_pickle=run.trust_pickle, progress=run.progress
-    )
+    found = stitchc.evaluate(model, **run.given, progress=run.progress)
     from ..documents import eval_document
     from ..report.accuracy import AccuracyLine
 

@@ -54,8 +54,8 @@ OTHERS = [
     "bottleneck?tokens=zeros",
     "transformer?heads=1",
     "transformer?heads=1&tokens=learned&position=learned",
-    "conv3x3-relu?chain=yes&norm=after&resize=strided",
-    "bottleneck?chain=yes",
+    "conv3x3-relu?steps=yes&norm=after&resize=strided",
+    "bottleneck?steps=yes",
 ]
 
 

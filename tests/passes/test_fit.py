@@ -93,7 +93,7 @@ def test_what_is_no_linear_map_is_measured_on_held_out_images(adapter):
 def test_a_chain_hands_on_what_its_last_link_is_fitted_to():
     """Its first links begin as the identity: with nothing between them the fit is that of one adapter."""
     front, back = Value((4, 8, 8), "NCHW", grid=(8, 8)), Value((6, 2, 2), "NCHW", grid=(2, 2))
-    chain = adapters.get("linear?chain=yes&by=area")(front, back)
+    chain = adapters.get("linear?steps=yes&by=area")(front, back)
     x = torch.randn(3, 4, 8, 8)
     assert [link.project.weight.shape[:2] for link in chain.links] == [(6, 4), (6, 6)]
     means = torch.nn.functional.avg_pool2d(x, 2)

@@ -224,7 +224,7 @@ def test_a_choice_that_is_nearly_one_parent_says_so(plan):
         replace(c, cuts=tuple(replace(cut, before=replace(cut.before, macs=1)) for cut in c.cuts)) for c in plan.cuts
     )
     notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
-    assert any("is nearly the whole of Small" in note and "--min-share 10%" in note for note in notes)
+    assert any("is nearly the whole of Small" in note and "`min_share=0.1`" in note for note in notes)
 
 
 def test_a_leader_is_ahead_of_every_other_by_two_standard_errors():
