@@ -41,10 +41,10 @@ def cost(model: str | Path | Model, *, options: CostOptions, progress: Progress 
     plan = _examined(model, options, progress or Silent())
     if options.strict and plan.uncounted[0]:
         from .passes.data.errors import ModelError
+        from .passes.data.values import listed
 
-        listed = ", ".join(f"{name} ({times})" for name, times in sorted(plan.uncounted[0].items()))
         raise ModelError(
-            f"{plan.models[0].name} calls operators that have no formula: {listed}",
+            f"{plan.models[0].name} calls operators that have no formula: {listed(plan.uncounted[0])}",
             "Without `strict` they are counted as nothing and listed.",
         )
     return plan

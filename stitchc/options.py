@@ -30,6 +30,7 @@ from .passes.data.pass_options import (
     RankOptions,
     ShareOptions,
     TraceOptions,
+    UncountedOptions,
 )
 
 if TYPE_CHECKING:
@@ -236,19 +237,19 @@ class EvaluateOptions(DataOptions, DeviceOptions, ArchOptions, TrustOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(
-    BudgetOptions, BackendOptions, DataOptions, DirectionOptions, AdapterOptions, RankOptions, ShareOptions,
-    SimilarityOptions, ConfidenceOptions, MemoryOptions, PartitionOptions, ProbeOptions, SeedOptions, ArchOptions,
-    TraceOptions, TrustOptions,
+    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, DirectionOptions, AdapterOptions, RankOptions,
+    ShareOptions, SimilarityOptions, ConfidenceOptions, MemoryOptions, PartitionOptions, ProbeOptions, SeedOptions,
+    ArchOptions, TraceOptions, TrustOptions,
 ):  # fmt: skip
     """Of `stitchc.compare`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(
-    BudgetOptions, BackendOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions, HealOptions,
-    RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions, CutOptions, ProbeOptions,
-    OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions, OutOptions, TrustOptions,
-    ForceOptions,
+    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
+    HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions, CutOptions,
+    ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions, OutOptions,
+    TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

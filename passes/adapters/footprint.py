@@ -15,7 +15,7 @@ from ..data.values import Value
 from ..data.weights_file import Entry
 
 if TYPE_CHECKING:
-    from .base import Kind
+    from .kind import Kind
     from .projection import Projection
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import adapters as registry
-from ..adapters.base import Kind
 from ..adapters.footprint import footprint
+from ..adapters.kind import Kind
 from ..data.candidates import Candidates
 from ..data.values import Cuts, Price, Value
 from ..data.weights_file import Entry

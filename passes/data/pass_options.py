@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share
+from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch
 from .options import WHEN_CHANGED, Options, option
+from .plugins import installed
 
 BUDGET, CHOICE, HEALING, IMAGES, OUTPUT, MODELS = (
     "Budget", "Choice of a stitch", "Healing", "Images", "Output", "Models",
@@ -16,7 +17,9 @@ BUDGET, CHOICE, HEALING, IMAGES, OUTPUT, MODELS = (
 
 DIRECTION = Choice("slow-to-fast", "fast-to-slow", "both", "given")
 EFFORT = Effort(words=("low", "medium", "high"))
-RANK = Choice("cascade", "cka", "fit", "agreement", "kl", "accuracy")
+#: The entry points by which other packages add rules to rank by (see the pass `rank`).
+RANKS = "stitchc.ranks"
+RANK = Choice(known=lambda: ("cascade", "cka", "fit", "agreement", "kl", "accuracy", *installed(RANKS)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,16 @@ class DirectionOptions(Options):
 class BackendOptions(Options):
     backend: str = option(
         "eager", Choice("eager", "compile", "onnxruntime"), "Runtime that latency is measured with.",
+        group=BUDGET, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class UncountedOptions(Options):
+    allow_uncounted: bool = option(
+        False, Switch(),
+        "Hold a budget in macs or flops also where operators have no formula for their cost, which then count as "
+        "nothing.",
         group=BUDGET, recipe=WHEN_CHANGED,
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
 
     rank: what a network is worth (see `scores`): "cascade", its expected agreement with its parents, and with the
     labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe;
-    "cka" leaves the order as it is.
+    "cka" leaves the order as it is; or a rule that another package adds.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
     heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are

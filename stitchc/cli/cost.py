@@ -20,9 +20,17 @@ from .run import Outcome, Run, verb
 @option("--latency", is_flag=True, help="Also measure the latency for one image.")
 @option("--backend", type=Name("eager", "compile", "onnxruntime"), default="eager",
         help="Runtime that latency is measured with. [eager]")  # fmt: skip
-@option("--conventions", is_flag=True, help="Also show what thop and fvcore count, and why they differ.")
+@option("--conventions", is_flag=True, help="Also show what thop and fvcore would count, and why they differ.")
+@option("--check", is_flag=True, help="Also run thop and torch's own counter, and say why they differ.")
 def command(
-    run: Run, model: str, metric: tuple[str, ...], depth: int, latency: bool, backend: str, conventions: bool
+    run: Run,
+    model: str,
+    metric: tuple[str, ...],
+    depth: int,
+    latency: bool,
+    backend: str,
+    conventions: bool,
+    check: bool,
 ) -> Outcome:
     """Show what a model or an artifact takes, in every metric.
 
@@ -32,7 +40,8 @@ def command(
     plan = stitchc.cost(model, **run.given, progress=run.progress)
     from ..documents import cost_document
     from ..examine import counted_by_conventions, stages, timing
-    from ..report.cost import ConventionTable, CostTable, StageTable, TimingLine
+    from ..other_counters import compare_counters
+    from ..report.cost import ConventionTable, CostTable, CounterTable, StageTable, TimingLine
     from ..report.notes import notes_of
 
     found, price, uncounted = plan.models[0], plan.prices[0], plan.uncounted[0]
@@ -40,10 +49,14 @@ def command(
     if timed:
         price = replace(price, latency_ms=timed.median_ms)
     by_convention = counted_by_conventions(plan) if conventions else None
+    compared = compare_counters(plan) if check else None
     parts = stages(plan, depth) if depth else []
-    report = [*notes_of(plan), CostTable(found.name, price, uncounted, metric)]
+    report = [*notes_of(plan), CostTable(found.name, price, metric)]
     report += [TimingLine(timed)] if timed else []
     report += [StageTable(parts)] if parts and not metric else []
     report += [ConventionTable(*by_convention)] if by_convention else []
-    document = cost_document(found, price, uncounted, stages=parts, timing=timed, conventions=by_convention)
+    report += [CounterTable(compared)] if compared else []
+    document = cost_document(
+        found, price, uncounted, stages=parts, timing=timed, conventions=by_convention, check=compared
+    )
     return Outcome(document, report)
