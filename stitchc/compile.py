@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .passes.errors import InputError
 from .passes.model import Images, Model
 from .progress import Progress, Silent, stage
-from .subjects import PROBE_IMAGES, arch_for, model_of, probe
+from .subjects import PROBE_IMAGES, archs_for, model_of, probe
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
@@ -53,7 +53,7 @@ def compile(
     dry_run: bool = False,
     seed: int = 0,
     device: str = "auto",
-    arch: str | None = None,
+    arch: str | Sequence[str] | None = None,
     frontend: str = "auto",
     trust_pickle: bool = False,
     force: bool = False,
@@ -73,7 +73,8 @@ def compile(
     candidates, with `effort` "low", "medium", "high" or seconds; "cka" goes by similarity (see the passes `rank` and
     `select`). min_share: what each parent must give of the MACs; None for nothing where candidates are probed, 10 %
     where they are not. max_memory: bytes that comparing may take beside the models, and that healing keeps in memory.
-    frontend: "record", "export", or "auto" for the first that works. dry_run: stop once the candidates are ranked, and
+    arch: architectures of checkpoints that name none, as `--arch` takes them. frontend: "record", "export", or "auto"
+    for the first that works. dry_run: stop once the candidates are ranked, and
     write nothing.
     Without `out` everything is done and verified, in a folder that is gone afterwards.
 
@@ -97,7 +98,8 @@ def compile(
         "recalibrate": recalibrate or None, "rank": rank, "effort": effort,
         "min_share": min_share, "similarity": similarity, "max_memory": max_memory, "front": front, "back": back,
         "probe_images": probe_images, "onnx": onnx,
-        "opset": opset, "seed": seed, "device": device, "arch": arch,
+        "opset": opset, "seed": seed, "device": device,
+        "arch": [arch] if isinstance(arch, str) else list(arch or ()) or None,
         "frontend": frontend,
     }  # fmt: skip
     healing: dict[str, Any] = {
@@ -108,9 +110,9 @@ def compile(
     }
     with _folder(None if dry_run else out, force) as folder:
         models = []
-        for given in (a, b):
+        for given, named in zip((a, b), archs_for((a, b), arch), strict=True):
             with stage(watcher, f"loading {given.name if isinstance(given, Model) else given}"):
-                models.append(model_of(given, trust_pickle=trust_pickle, arch=arch_for(given, arch)))
+                models.append(model_of(given, trust_pickle=trust_pickle, arch=named))
         images, notes = probe(models, data, probe_images)
         chosen = None if front is None and back is None else "given"
         plan = Plan(_named_apart(models), seed=seed, images=images, notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def evaluate(
     *,
     device: str = "auto",
     trust_pickle: bool = False,
-    arch: str | None = None,
+    arch: str | Sequence[str] | None = None,
     batch: int = BATCH,
     progress: Progress | None = None,
 ) -> Accuracy:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .progress import Progress, Silent, stage
-from .subjects import PROBE_IMAGES, arch_for, model_of, probe
+from .subjects import PROBE_IMAGES, archs_for, model_of, probe
 
 if TYPE_CHECKING:
     from .compile import Budget
@@ -24,7 +25,7 @@ def inspect(
     rule: str = "single-tensor",
     seed: int = 0,
     trust_pickle: bool = False,
-    arch: str | None = None,
+    arch: str | Sequence[str] | None = None,
     frontend: str = "auto",
     progress: Progress | None = None,
 ) -> Plan:
@@ -47,7 +48,7 @@ def cost(
     *,
     seed: int = 0,
     trust_pickle: bool = False,
-    arch: str | None = None,
+    arch: str | Sequence[str] | None = None,
     frontend: str = "auto",
     strict: bool = False,
     progress: Progress | None = None,
@@ -125,7 +126,7 @@ def compare(
     probe_images: int = PROBE_IMAGES,
     seed: int = 0,
     trust_pickle: bool = False,
-    arch: str | None = None,
+    arch: str | Sequence[str] | None = None,
     frontend: str = "auto",
     progress: Progress | None = None,
 ) -> Plan:
@@ -147,9 +148,9 @@ def compare(
     limits = read_budget(budget, metric)
     adapters.expand(adapter)  # words that mean nothing are refused before anything slow begins
     models = []
-    for words in (a, b):
+    for words, named in zip((a, b), archs_for((a, b), arch), strict=True):
         with stage(watcher, f"loading {_name(words)}"):
-            models.append(model_of(words, trust_pickle=trust_pickle, arch=arch_for(words, arch)))
+            models.append(model_of(words, trust_pickle=trust_pickle, arch=named))
     images, notes = probe(models, data, probe_images)
     plan = Plan(tuple(models), seed=seed, images=images, notes=notes)
     passes = analysis(

@@ -53,6 +53,8 @@ def loads(text: str, where: str = "the recipe") -> dict[str, Any]:
         raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
     options.pop("tune", None)  # what `stitchc tune` reads: see `trainings`
     _check_names(options, where)
+    if isinstance(options.get("arch"), str):  # as recipes had it before there could be two
+        options["arch"] = [options["arch"]]
     return options
 
 

@@ -12,7 +12,7 @@ from .run import Outcome, Run, verb
 @model_argument
 @data
 @arch
-def command(run: Run, model: str, data: str | None, arch: str | None) -> Outcome:
+def command(run: Run, model: str, data: str | None, arch: tuple[str, ...]) -> Outcome:
     """Top-1 and top-5 accuracy on labelled images."""
     import stitchc
 

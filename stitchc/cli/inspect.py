@@ -13,7 +13,7 @@ from .run import Outcome, Run, verb
 @option("--why", is_flag=True, help="List the values that are no cut too, with the reason.")
 @arch
 @frontend
-def command(run: Run, model: str, rule: str, why: bool, arch: str | None, frontend: str) -> Outcome:
+def command(run: Run, model: str, rule: str, why: bool, arch: tuple[str, ...], frontend: str) -> Outcome:
     """The cuts of one model, and the cost before and after each."""
     import stitchc
 

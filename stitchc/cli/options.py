@@ -139,7 +139,10 @@ def healing(command: F) -> F:
 
 
 def arch(command: F) -> F:
-    return option("--arch", metavar="NAME", group=MODELS, help="Of a checkpoint that does not name its own.")(command)
+    return option(
+        "--arch", multiple=True, metavar="[A=]NAME", group=MODELS,
+        help="Of a checkpoint that does not name its own; one a model, in order or as A=, B=.",
+    )(command)  # fmt: skip
 
 
 def frontend(command: F) -> F:

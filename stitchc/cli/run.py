@@ -78,7 +78,14 @@ _COMMON = [
         "--seed", type=click.IntRange(min=0), default=0, metavar="N", group=COMMON, help="Of every random choice [0]."
     ),
     option("--device", type=Name("auto", "cpu", "cuda", "mps"), default="auto", group=COMMON, help="Where to compute."),
-    option("--trust-pickle", is_flag=True, group=COMMON, help="Load pickled modules. This runs code in the file."),
+    option(
+        "--trust",
+        "--trust-pickle",
+        "trust_pickle",
+        is_flag=True,
+        group=COMMON,
+        help="Allow code in files that come from somebody, such as pickled networks. This runs it.",
+    ),
     option("--force", is_flag=True, group=COMMON, help="Replace an earlier result of stitchc."),
 ]
 

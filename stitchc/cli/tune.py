@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import IMAGES, MODELS, Share
+from .options import IMAGES, Share, arch
 from .parts import Name, argument, option
 from .run import Outcome, Run, verb
 
@@ -68,7 +68,7 @@ def _stated(path: str, folder: str) -> dict[str, Any]:
 @option("--restart", is_flag=True, group=OUTPUT, help="Forget an unfinished training instead of going on.")
 @option("--recipe", metavar="FILE", group=OUTPUT,
         help="Take options from the recipe.toml of a tuned artifact.")  # fmt: skip
-@option("--arch", metavar="NAME", group=MODELS, help="Of a parent's checkpoint that does not name its own.")
+@arch
 def command(run: Run, folder: str, recipe: str | None, **given: Any) -> Outcome:
     """Train a stitched artifact; resumable.
 

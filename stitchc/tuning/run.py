@@ -88,7 +88,7 @@ def tune(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     restart: bool = False,
     device: str = "auto",
-    arch: str | None = None,
+    arch: str | Sequence[str] | None = None,
     trust_pickle: bool = False,
     force: bool = False,
     progress: Progress | None = None,
@@ -293,7 +293,8 @@ class _Parents:
     """The models that an artifact was made from, loaded when they are asked for."""
 
     def __init__(
-        self, record: Mapping[str, Any], given: Sequence[Model] | None, folder: Path, arch: str | None,
+        self, record: Mapping[str, Any], given: Sequence[Model] | None, folder: Path,
+        arch: str | Sequence[str] | None,
         trust_pickle: bool, watcher: Progress,
     ):  # fmt: skip
         self.record, self.given, self.folder = record, given, folder
@@ -322,11 +323,12 @@ class _Parents:
                 "From Python, give the models: stitchc.tune(..., parents=(a, b)).",
             )
         else:
-            from ..subjects import arch_for, model_of
+            from ..subjects import archs_for, model_of
 
-            arch = self.arch or recipe.read(self.folder / "recipe.toml").get("arch")
+            named = self.arch or recipe.read(self.folder / "recipe.toml").get("arch")
+            arch = archs_for([one["source"] for one in self.record["models"]], named)[index]
             with stage(self.watcher, f"loading {known['name']}"):
-                model = model_of(known["source"], trust_pickle=self.trust_pickle, arch=arch_for(known["source"], arch))
+                model = model_of(known["source"], trust_pickle=self.trust_pickle, arch=arch)
             if known["sha256"] and model.sha256 != known["sha256"]:
                 raise ModelError(
                     f"'{known['source']}' is not the network that {self.folder} was made from: its weights differ",
