@@ -17,7 +17,7 @@ import torchvision
 
 from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Trace
 from stitchc.passes.latency.clock import device_name, measure
-from stitchc.passes.latency.shortlist import stitched
+from stitchc.passes.latency.timed import stitched
 
 PAIRS = (
     ("resnet18", "mobilenet_v2"),

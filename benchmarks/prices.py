@@ -32,8 +32,8 @@ from stitchc.passes.cost.conventions import conventions
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.operators import Operators
+from stitchc.passes.data.errors import TraceError
 from stitchc.passes.emit.load import load_module
-from stitchc.passes.errors import TraceError
 from stitchc.passes.trace.trace import trace
 
 SIZE = (3, 224, 224)
@@ -171,8 +171,8 @@ def written(skip: int, each: int = 2) -> Iterator[str]:
             apart.append((price.memory_bytes or 0) - (own.memory_bytes or 0))
             cuts = plan.cuts[a][i].node, plan.cuts[b][j].node
             yield (
-                f"| {names[a]} | `{cuts[0]}` | {candidate.adapter} | {names[b]} | `{cuts[1]}` | "
-                f"{' | '.join(map(str, apart))} |"
+                f"| {names[a]} | `{cuts[0]}` | {candidate.adapter} | {names[b]} | `{cuts[1]}` "
+                f"| {' | '.join(map(str, apart))} |"
             )
 
 

@@ -101,7 +101,7 @@ def input_spec(name: str) -> tuple[tuple[int, int, int], tuple[float, ...], tupl
 def pictures(words: str) -> tuple[Tensor, Tensor]:
     """Pixels uint8 [n, 3, 32, 32] and labels int64 [n] of the images that `words` name."""
     from stitchc import zoo
-    from stitchc.passes.model import InputSpec
+    from stitchc.passes.data.model import InputSpec
 
     images = zoo.images(words)
     assert images.labels is not None, f"{words} has no labels"

@@ -10,65 +10,69 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .base import Pass, Pipeline
-    from .candidates import Candidate, Candidates
+    from .compare import Similarity
     from .cost import Cost
+    from .data.candidates import Candidate, Candidates
+    from .data.chain import Chain, Fragment
+    from .data.healing import HealedBlock, Healing
+    from .data.hybrid import AdapterUse, Hybrid, Verified
+    from .data.model import Images, InputSpec, Model, TensorImages
+    from .data.plan import PairSimilarity, Plan, Stage, Timed
+    from .data.values import Cut, Cuts, Price, Rejected, Value
     from .emit.codegen import Codegen
     from .emit.onnx import ExportOnnx
     from .fit import Fit
     from .heal import Heal
-    from .healing.record import HealedBlock, Healing
     from .latency import Latency
-    from .latency.shortlist import Shortlist
-    from .model import Images, InputSpec, Model, TensorImages
+    from .latency.timed import Shortlist
     from .partition import Partition
-    from .plan import AdapterUse, Fragment, PairSimilarity, Plan, Stage, Timed, Verified
+    from .pipeline import Pass, Pipeline
     from .rank import Rank
     from .recalibrate import Recalibrate
     from .select import Select
-    from .similarity import Similarity
     from .stitch import Stitch
     from .trace.trace import Trace
-    from .values import Cut, Cuts, Price, Rejected, Value
     from .verify import Verify
 
 _HOME = {
-    "AdapterUse": "plan",
-    "Candidate": "candidates",
-    "Candidates": "candidates",
+    "AdapterUse": "data.hybrid",
+    "Candidate": "data.candidates",
+    "Candidates": "data.candidates",
+    "Chain": "data.chain",
     "Codegen": "emit.codegen",
     "Cost": "cost",
-    "Cut": "values",
-    "Cuts": "values",
+    "Cut": "data.values",
+    "Cuts": "data.values",
     "ExportOnnx": "emit.onnx",
     "Fit": "fit",
-    "Fragment": "plan",
+    "Fragment": "data.chain",
     "Heal": "heal",
-    "HealedBlock": "healing.record",
-    "Healing": "healing.record",
-    "Images": "model",
-    "InputSpec": "model",
+    "HealedBlock": "data.healing",
+    "Healing": "data.healing",
+    "Hybrid": "data.hybrid",
+    "Images": "data.model",
+    "InputSpec": "data.model",
     "Latency": "latency",
-    "Model": "model",
-    "PairSimilarity": "plan",
+    "Model": "data.model",
+    "PairSimilarity": "data.plan",
     "Partition": "partition",
-    "Pass": "base",
-    "Pipeline": "base",
-    "Plan": "plan",
-    "Price": "values",
+    "Pass": "pipeline",
+    "Pipeline": "pipeline",
+    "Plan": "data.plan",
+    "Price": "data.values",
     "Rank": "rank",
     "Recalibrate": "recalibrate",
-    "Rejected": "values",
+    "Rejected": "data.values",
     "Select": "select",
-    "Shortlist": "latency.shortlist",
-    "Similarity": "similarity",
-    "Stage": "plan",
+    "Shortlist": "latency.timed",
+    "Similarity": "compare",
+    "Stage": "data.plan",
     "Stitch": "stitch",
-    "TensorImages": "model",
-    "Timed": "plan",
+    "TensorImages": "data.model",
+    "Timed": "data.plan",
     "Trace": "trace.trace",
-    "Value": "values",
-    "Verified": "plan",
+    "Value": "data.values",
+    "Verified": "data.hybrid",
     "Verify": "verify",
 }
 

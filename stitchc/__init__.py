@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .compile import compile
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
-    from .passes import errors
-    from .recheck import verify
+    from .passes.data import errors
     from .tuning import tune
+    from .verification import verify
 
 __version__ = "0.1.0"
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from . import folder as folders
 from . import recipe
 from .env import versions
-from .passes.errors import OutputError, VerificationError
-from .passes.model import InputSpec, Model
+from .passes.data.errors import OutputError, VerificationError
+from .passes.data.model import InputSpec, Model
 
 if TYPE_CHECKING:
     from torch import nn
 
     from .evaluate import Accuracy
-    from .passes.plan import Plan
+    from .passes.data.plan import Plan
 
 PLAN = "plan.json"
 

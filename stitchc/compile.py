@@ -8,16 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from .passes.errors import InputError
-from .passes.model import Images, Model
+from .inputs import PROBE_IMAGES, archs_for, model_of, probe
+from .passes.data.errors import InputError
+from .passes.data.model import Images, Model
 from .progress import Progress, Silent, stage
-from .subjects import PROBE_IMAGES, archs_for, model_of, probe
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
-    from .passes.base import Pass
-    from .passes.budget import Limit
-    from .passes.plan import Plan
+    from .passes.data.budget import Limit
+    from .passes.data.plan import Plan
+    from .passes.pipeline import Pass
 
 Budget = str | Iterable[str] | Mapping[str, float | str]
 
@@ -248,7 +248,7 @@ def read_budget(budget: Budget | None, metric: str | None) -> tuple[Limit, ...]:
     Raises:
         QuantityError: a quantity, a unit or a metric that means nothing.
     """
-    from .passes.budget import as_limits, check_metric, parse_budget
+    from .passes.data.budget import as_limits, check_metric, parse_budget
 
     if metric is not None:
         check_metric(metric)
@@ -305,13 +305,12 @@ def _measure(
     if data is None:
         return None, (None,) * len(plan.models)
     from .evaluate import accuracy
-    from .subjects import images_of
+    from .inputs import images_of
 
     images = images_of(data, "to measure on")
-    spec = plan.models[plan.choice[0].front[0]].input
-    assert plan.stitched is not None
+    spec = plan.input_of(plan.hybrid.chain)
     with stage(progress, "measuring the hybrid"):
-        hybrid = accuracy(plan.stitched, spec, images, device=device, progress=progress)
+        hybrid = accuracy(plan.hybrid.network, spec, images, device=device, progress=progress)
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):

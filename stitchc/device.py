@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .passes.errors import InputError
+from .passes.data.errors import InputError
 
 if TYPE_CHECKING:
     import torch

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .passes.errors import DataError, InputError
+from .passes.data.errors import DataError, InputError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .passes.model import Images, InputSpec, Model
+    from .passes.data.model import Images, InputSpec, Model
 
 BATCH = 64  # images; the peak of memory, not the result, depends on it
 
@@ -45,7 +45,7 @@ def evaluate(
     Raises:
         DataError: no data is known, the images have no labels, or labels that the network has no output for.
     """
-    from .subjects import images_of, model_of
+    from .inputs import images_of, model_of
 
     watcher = progress or Silent()
     with stage(watcher, f"loading {subject if isinstance(subject, str | Path) else subject.name}"):

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .inputs import PROBE_IMAGES, archs_for, model_of, probe
 from .progress import Progress, Silent, stage
-from .subjects import PROBE_IMAGES, archs_for, model_of, probe
 
 if TYPE_CHECKING:
     from .compile import Budget
-    from .passes.base import Pass
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
+    from .passes.data.model import Images, Model
+    from .passes.data.plan import Plan
     from .passes.latency.clock import Timing
-    from .passes.model import Images, Model
-    from .passes.plan import Plan
+    from .passes.pipeline import Pass
 
 
 def inspect(
@@ -38,7 +38,7 @@ def inspect(
     with stage(watcher, f"loading {_name(model)}"):  # and torch with it, which takes seconds
         loaded = model_of(model, trust_pickle=trust_pickle, arch=arch)
     from .passes import Cost, Partition, Trace
-    from .passes.plan import Plan
+    from .passes.data.plan import Plan
 
     return _run([Trace(frontend=frontend), Partition(rule=rule), Cost()], Plan((loaded,), seed=seed), watcher)
 
@@ -63,7 +63,7 @@ def cost(
     """
     plan = inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, frontend=frontend, progress=progress)
     if strict and plan.uncounted[0]:
-        from .passes.errors import ModelError
+        from .passes.data.errors import ModelError
 
         listed = ", ".join(f"{name} ({times})" for name, times in sorted(plan.uncounted[0].items()))
         raise ModelError(
@@ -142,7 +142,7 @@ def compare(
     """
     from .compile import analysis, asks_latency, least_share, read_budget
     from .passes import adapters
-    from .passes.plan import Plan
+    from .passes.data.plan import Plan
 
     watcher = progress or Silent()
     limits = read_budget(budget, metric)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .passes.errors import OutputError
+from .passes.data.errors import OutputError
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .passes.base import Pass
-    from .passes.plan import Plan
+    from .passes.data.plan import Plan
+    from .passes.pipeline import Pass
 
 
 class Progress(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .passes.errors import InputError, did_you_mean
+from .passes.data.errors import InputError, did_you_mean
 
 SCHEMA = 1
 

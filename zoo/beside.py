@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stitchc.passes.errors import BadCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint
 
 from . import foreign, records
 from .records import Record

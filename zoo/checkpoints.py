@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stitchc.passes.errors import BadCheckpoint, OutputError, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, OutputError, did_you_mean
 
 from . import foreign, pickled, records
 from .records import Record

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from stitchc.passes.errors import DataError
+from stitchc.passes.data.errors import DataError
 
 from .pictures import Pictures, from_folder
 from .sampling import draw

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stitchc.passes.errors import BadCheckpoint, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, did_you_mean
 
 from .tensors import as_stored, shape_of, some
 

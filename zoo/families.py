@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from stitchc.passes.errors import ModelError
+from stitchc.passes.data.errors import ModelError
 
 from .naming import parse
 

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from stitchc.passes.errors import InputError, StitchError, did_you_mean
+from stitchc.passes.data.errors import InputError, StitchError, did_you_mean
 
 T = TypeVar("T")
 #: Takes a value and where it stands; returns what it is, typed.

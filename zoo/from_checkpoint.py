@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import nn
 
-from stitchc.passes.errors import BadCheckpoint, ModelError
-from stitchc.passes.model import Model
+from stitchc.passes.data.errors import BadCheckpoint, ModelError
+from stitchc.passes.data.model import Model
 
 from . import beside, checkpoints, envelopes, records
 from .checkpoints import Checkpoint

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stitchc.passes.errors import ModelError, did_you_mean
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import ModelError, did_you_mean
+from stitchc.passes.data.model import InputSpec, Model
 
 from .inputs import assumed, overridden
 from .naming import Options, Words, words_of

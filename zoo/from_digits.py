@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stitchc.passes.errors import ModelError, did_you_mean
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import ModelError, did_you_mean
+from stitchc.passes.data.model import InputSpec, Model
 
 from .naming import Words, words_of
 from .weights import fill_but_classifier, seeded

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from stitchc.passes.errors import BadCheckpoint, ModelError
-from stitchc.passes.model import Model
+from stitchc.passes.data.errors import BadCheckpoint, ModelError
+from stitchc.passes.data.model import Model
 
 from .checkpoints import require
 from .inputs import assumed

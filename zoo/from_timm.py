@@ -10,8 +10,8 @@ from typing import Any
 import timm
 from torch import nn
 
-from stitchc.passes.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.data.model import InputSpec, Model
 
 from .from_torchvision import unavailable
 from .inputs import INTERPOLATIONS

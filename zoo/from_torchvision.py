@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from stitchc.passes.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.data.model import InputSpec, Model
 
 from .inputs import assumed
 from .naming import Words, words_of

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stitchc.passes.errors import DataError, did_you_mean
-from stitchc.passes.model import InputSpec
+from stitchc.passes.data.errors import DataError, did_you_mean
+from stitchc.passes.data.model import InputSpec
 
 from . import datasets, pictures
 from .pictures import Pictures

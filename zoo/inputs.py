@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stitchc.passes.errors import ModelError
-from stitchc.passes.model import InputSpec
+from stitchc.passes.data.errors import ModelError
+from stitchc.passes.data.model import InputSpec
 
 from .naming import Options
 

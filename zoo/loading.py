@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from stitchc.passes.errors import ModelError
-from stitchc.passes.model import InputSpec, Model
+from stitchc.passes.data.errors import ModelError
+from stitchc.passes.data.model import InputSpec, Model
 
 from . import checkpoints, from_checkpoint, records
 from .inputs import overridden

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stitchc.passes.errors import ModelError, did_you_mean
+from stitchc.passes.data.errors import ModelError, did_you_mean
 
 REGISTRIES = ("timm", "torchvision", "digits")
 FORMS = (

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from stitchc.passes.errors import BadCheckpoint, UnsafeCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint, UnsafeCheckpoint
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"

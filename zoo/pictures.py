@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from stitchc.passes.errors import DataError, did_you_mean
+from stitchc.passes.data.errors import DataError, did_you_mean
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 SPLITS = ("train", "training", "test", "val", "valid", "validation")

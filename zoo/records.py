@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stitchc.passes.errors import BadCheckpoint
-from stitchc.passes.model import Model
+from stitchc.passes.data.errors import BadCheckpoint
+from stitchc.passes.data.model import Model
 
 from .foreign import Reader, choice, either, flag, listed, mapping, number, optional, read, table, text, whole
 from .inputs import FIELDS, INTERPOLATIONS, assumed

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stitchc.passes.errors import BadCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint
 
 
 def as_stored(given: Tensor, own: Tensor, name: str, origin: str) -> tuple[Tensor, str]:

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stitchc.passes.errors import DataError
-from stitchc.passes.model import InputSpec
+from stitchc.passes.data.errors import DataError
+from stitchc.passes.data.model import InputSpec
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

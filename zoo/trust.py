@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from stitchc.passes.errors import UnsafeCheckpoint
+from stitchc.passes.data.errors import UnsafeCheckpoint
 
 from .naming import REGISTRIES, Words, parse
 

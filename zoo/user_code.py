@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from stitchc.passes.errors import BadCheckpoint, ModelError, StitchError, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, StitchError, did_you_mean
 
 from .weights import SEED
 

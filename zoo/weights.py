@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from stitchc.passes.errors import BadCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint
 
 from .tensors import shape_of, some
 

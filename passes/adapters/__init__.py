@@ -10,8 +10,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import CutError, did_you_mean
-from . import words as language
+from ..data.errors import CutError, did_you_mean
+from . import notation as language
 
 if TYPE_CHECKING:
     from .base import Adapter, Kind

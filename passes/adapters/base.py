@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from ..values import Price, Value
-from . import convert, words
+from ..data.values import Price, Value
+from . import convert
+from . import notation as words
 
 if TYPE_CHECKING:
-    from ..ridge import Moments, Solution
+    from ..numerics.ridge import Moments, Solution
     from .footprint import Footprint
 
 
@@ -25,7 +26,7 @@ class Kind:
     """
 
     name: ClassVar[str] = ""
-    folds: ClassVar[bool] = False  # whether its projection goes into the back's own weights (see `passes/folding.py`)
+    folds: ClassVar[bool] = False  # whether its projection goes into the back's own weights (see `graphs/fold.py`)
 
     def __call__(self, front: Value, back: Value) -> Adapter:
         """The module that joins the two, or those of a chain."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..values import Price, Value
+from ..data.values import Price, Value
 from . import convert, prices, resample, tokens
 from .base import Adapter, Carrying, Kind
 from .chain import scale_steps

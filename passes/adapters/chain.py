@@ -8,7 +8,7 @@ from math import log2
 
 from torch import Tensor, nn
 
-from ..values import Value
+from ..data.values import Value
 from .base import Carrying, Kind
 
 

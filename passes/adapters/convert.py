@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..values import Value
+from ..data.values import Value
 
 
 def to_maps(x: Tensor, value: Value) -> Tensor:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..values import Value
-from ..weights_file import Entry
+from ..data.values import Value
+from ..data.weights_file import Entry
 
 if TYPE_CHECKING:
     from .base import Kind

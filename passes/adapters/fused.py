@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..ridge import Moments, Solution
-from ..values import Price, Value
+from ..data.values import Price, Value
+from ..numerics.ridge import Moments, Solution
 from . import resample
 from .base import Adapter, Carrying, Kind
 from .identity import Identity
@@ -57,7 +57,7 @@ class Fused(Kind):
 
 
 class Folded(Carrying):
-    """matrix: [the back's channels, the front's], of no module: what `passes/folding.py` folds."""
+    """matrix: [the back's channels, the front's], of no module: what `passes/graphs/fold.py` folds."""
 
     matrix: Tensor
     exact = True

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..values import Price, Value
+from ..data.values import Price, Value
 from . import convert, resample, tokens
 from .base import Adapter, Kind
 

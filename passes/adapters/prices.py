@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..values import Price
+from ..data.values import Price
 
 
 def weights(inputs: int, outputs: int, positions: int, *, bias: bool) -> Price:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..values import Value
+from ..data.values import Value
+from ..numerics.moments import Means, Spread
 from . import convert, resample, tokens
 from .base import Adapter, picked
-from .observed import Means, Spread
 from .patches import Patches
 
 if TYPE_CHECKING:
-    from ..ridge import Moments, Solution
+    from ..numerics.ridge import Moments, Solution
     from .projection import Projection
 
 

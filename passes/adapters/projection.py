@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from ..values import Price, Value
+from ..data.values import Price, Value
 from . import convert, prices, resample, tokens
 from .base import Adapter, Kind
 from .chain import scale_steps

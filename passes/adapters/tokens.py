@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..values import Value
+from ..data.values import Value
 
 #: Of an adapter; "auto" is `carry` where both sides have equally many, `drop` where the back has none, else `mean`.
 RULES = ("auto", "carry", "drop", "concat", "mean", "zeros", "learned")

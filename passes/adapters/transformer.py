@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..values import Price, Value
+from ..data.values import Price, Value
 from . import prices, resample, tokens
 from .base import Adapter, Carrying, Kind
 from .linear import Linear

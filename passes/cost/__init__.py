@@ -7,9 +7,9 @@ from math import prod
 from typing import ClassVar
 
 from .. import adapters as registry
-from ..base import Pass
-from ..plan import Plan
-from ..values import Cuts
+from ..data.plan import Plan
+from ..data.values import Cuts
+from ..pipeline import Pass
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Cost(Pass):
             cuts=cuts,
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
+            parts=tuple(parts),
             candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
         )
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..graph import target_name
+from ..graphs.conventions import target_name
 from .formulas import macs_of
 from .operators import counting, fakes
 

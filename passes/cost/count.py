@@ -13,11 +13,11 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 from torch.utils._pytree import tree_map
 
+from ..data.values import Price
+from ..data.weights_file import Entry, file_bytes
 from ..emit.prepare import prepare
 from ..emit.program import Program
 from ..emit.weights import DTYPES, tied_keys
-from ..values import Price
-from ..weights_file import Entry, file_bytes
 from .calls import Call, Calls, Form, Result
 from .operators import Operators, copy_on, counting, fakes
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..weights_file import RANK, Entry, with_header
+from ..data.weights_file import RANK, Entry, with_header
 
 _POWERS = 10 ** np.arange(1, 16, dtype=np.int64)
 

@@ -12,10 +12,10 @@ import numpy as np
 from .. import adapters as registry
 from ..adapters.base import Kind
 from ..adapters.footprint import footprint
-from ..candidates import Candidates
-from ..errors import InputError, did_you_mean
-from ..values import Cuts, Price, Value
-from ..weights_file import Entry
+from ..data.candidates import Candidates
+from ..data.errors import InputError, did_you_mean
+from ..data.values import Cuts, Price, Value
+from ..data.weights_file import Entry
 from .fragments import FragmentPrices
 from .sizes import Side, file_sizes
 

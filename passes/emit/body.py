@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 from torch.fx import Node
 
-from ..graph import target_name
+from ..graphs.conventions import target_name
 from .expressions import Access, Expression, Ref, Writer, reads_as_method
 from .items import Item, Loop, mentions, nodes_of, outputs_of, parts_of, tuple_length
 from .names import NAMELESS, fresh, is_name, path_name

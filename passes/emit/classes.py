@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .alike import Group, Member, absorb_shortened, absorb_unadded
 from .body import write_body
 from .definition import ClassDef, Line, give_names
 from .items import find_loops
@@ -18,6 +17,7 @@ from .names import class_name, is_name
 from .parameters import Parameter, unify
 from .program import Memory, Program
 from .regroup import Region, is_chain
+from .same_classes import Group, Member, absorb_shortened, absorb_unadded
 from .slots import Slot, access, loop_over, slots
 from .text import Call, Hole, Items, Numbered, Piece, Repeat, Text, holes
 from .weights import tied_keys

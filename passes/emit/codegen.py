@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from ..base import Pass
-from ..plan import Plan
+from ..data.plan import Plan
+from ..pipeline import Pass
 from .classes import make_classes
-from .head import describe, parts
+from .docstring import describe, parts
 from .prepare import prepare
 from .regroup import regroup
 from .source import write_source
@@ -28,16 +28,15 @@ class Codegen(Pass):
     """
 
     name: ClassVar[str] = "codegen"
-    requires: ClassVar[tuple[str, ...]] = ("stitched",)
+    requires: ClassVar[tuple[str, ...]] = ("hybrids",)
     adds: ClassVar[tuple[str, ...]] = ("folder",)
 
     folder: Path
 
     def __call__(self, plan: Plan) -> Plan:
-        assert plan.stitched is not None
         folder = Path(self.folder)
         described = {name: _sentence(name, text) for name, text in parts(plan).items()}
-        program = prepare(plan.stitched)
+        program = prepare(plan.hybrid.network)
         classes = make_classes(program, regroup(program))
         for made in classes:
             if made.paths[0] in described and len(made.paths) == 1:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from ..graph import target_name
+from ..graphs.conventions import target_name
 from .program import Memory, Program, scopes, writes
 
 # Methods and functions that take from their first argument nothing but dtype, device and sometimes shape.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..drops import DropPath
+from ..graphs.drops import DropPath
 from .body import Body
 from .names import class_name, is_name
 from .parameters import Parameter

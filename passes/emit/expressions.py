@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.fx import Node
 
-from ..errors import TraceError
-from ..graph import target_name
+from ..data.errors import TraceError
+from ..graphs.conventions import target_name
 from .batch import axis_size
 from .simplify import arguments
 from .text import Code, Hole, literal

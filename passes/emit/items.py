@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from ..graph import target_name
+from ..graphs.conventions import target_name
 from .regroup import Region, is_inline, path_of
 
 

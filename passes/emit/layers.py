@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..drops import DropPath
-from ..errors import TraceError
+from ..data.errors import TraceError
+from ..graphs.drops import DropPath
 from .text import Call, Code, Hole, Piece, literal
 
 _SKIPPED = frozenset({"device", "dtype", "_weight", "_freeze"})

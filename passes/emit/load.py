@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import VerificationError
+from ..data.errors import VerificationError
 
 
 def load_module(folder: Path) -> nn.Module:

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 
-from ..drops import DROPOUTS, DropPath
-from ..graph import VIEWS, target_name, writes_in_place
+from ..graphs.conventions import VIEWS, target_name, writes_in_place
+from ..graphs.drops import DROPOUTS, DropPath
 
 
 @dataclass

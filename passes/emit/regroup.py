@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch.fx import Node
 
-from ..graph import is_scalar, result
+from ..graphs.conventions import is_scalar, result
 from .program import Program, scopes
 
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.fx import Node
 
-from ..drops import DROPOUTS
-from ..graph import target_name
+from ..graphs.conventions import target_name
+from ..graphs.drops import DROPOUTS
 from .program import Memory, Program, scopes
 
 _FUNCTIONAL_DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from ..drops import DropPath
+from ..graphs.drops import DropPath
 from .definition import ClassDef
 from .text import Hole, Items, lay_out
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..base import Pass
-from ..candidates import Candidates
-from ..plan import Plan
-from ..values import Cuts
+from ..data.candidates import Candidates
+from ..data.plan import Plan
+from ..data.values import Cuts
+from ..pipeline import Pass
 
 if TYPE_CHECKING:
     from .profile import Store
@@ -70,7 +70,7 @@ class Latency(Pass):
         self, plan: Plan, table: Candidates, before: list[np.ndarray], wholes: list[float], speed: np.ndarray
     ) -> Candidates:
         """speed: of each model, how much of its time in eager mode the backend takes; adapters take as much."""
-        from .joints import joint_times
+        from .adapter_times import joint_times
 
         latency = np.zeros(len(table))
         for model, (times, whole) in enumerate(zip(before, wholes, strict=True)):

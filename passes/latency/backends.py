@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..data.errors import InputError, did_you_mean
 from ..emit.load import load_onnx
-from ..errors import InputError, did_you_mean
 
 BACKENDS = ("eager", "compile", "onnxruntime")
 

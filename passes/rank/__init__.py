@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..base import Pass
-from ..candidates import Candidates
-from ..errors import InputError, did_you_mean
-from ..plan import Plan
-from ..share import smaller_share
+from ..data.candidates import Candidates
+from ..data.errors import InputError, did_you_mean
+from ..data.mac_shares import smaller_share
+from ..data.plan import Plan
+from ..pipeline import Pass
 
 if TYPE_CHECKING:
-    from ..model import Images
+    from ..data.model import Images
     from .halving import Probed
 
 #: The rules of this pass; `select` has one more, which needs no stitching.
@@ -59,7 +59,7 @@ class Rank(Pass):
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def __call__(self, plan: Plan) -> Plan:
-        from ..healing import Options
+        from ..data.healing import Options
         from .effort import effort_of
         from .halving import Halving
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ..errors import InputError, did_you_mean
+from ..data.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)

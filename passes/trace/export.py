@@ -19,7 +19,7 @@ from torch import fx, nn
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from ..errors import TraceError
+from ..data.errors import TraceError
 from .logits import logits_of
 
 # Checks on sizes that the exporter leaves behind; they compute nothing.
@@ -27,7 +27,7 @@ _CHECKS = ("_assert", "sym_constrain", "_check", "_guards_fn")
 
 
 def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
-    """The aten graph of `model` for images [batch, *size]; see `passes/graph.py`. It shares the model's parameters.
+    """The aten graph of `model` for images [batch, *size] (see `graphs/conventions.py`), with the model's parameters.
 
     Raises:
         TraceError: torch.export refuses the model, or fixes the batch size.

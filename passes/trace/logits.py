@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import TraceError
+from ..data.errors import TraceError
 
 
 def logits_of(result: Any) -> tuple[Tensor, str]:

@@ -22,8 +22,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.overrides import TorchFunctionMode
 
-from ..drops import Drop, depth_rate
-from ..errors import TraceError
+from ..data.errors import TraceError
+from ..graphs.drops import Drop, depth_rate
 from .logits import logits_of
 
 # The batch size that control flow sees while recording: equal to no usual grid, window, head or channel count.
@@ -94,7 +94,7 @@ def is_leaf(module: nn.Module) -> bool:
 
 
 def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
-    """The graph of `model` for float32 images [batch, *size], in eval mode. See `passes/graph.py` for what it holds.
+    """The graph of `model` for float32 images [batch, *size], in eval mode. `graphs/conventions.py` says what it holds.
 
     The graph shares the model's parameters. Notes on what had to be decided stand in `graph.meta["notes"]`.
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from ..base import Pass
-from ..errors import InputError, TraceError
-from ..model import Model
-from ..plan import Plan
+from ..data.errors import InputError, TraceError
+from ..data.model import Model
+from ..data.plan import Plan
+from ..graphs.constants import fold_constants
+from ..pipeline import Pass
 from .export import export, is_exported
-from .fold import fold_constants
 from .logits import logits_of
 from .record import record
 

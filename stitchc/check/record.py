@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..passes.errors import InputError, OutputError
+from ..passes.data.errors import InputError, OutputError
 
 #: In order. A model that fails one goes no further.
 STEPS = ("load", "trace", "equal", "cuts", "cost", "emit", "run", "onnx", "ort")

@@ -7,10 +7,7 @@ ONNX Runtime is left out: it starts threads, which a fork would lose.
 import tempfile
 from pathlib import Path
 
-from . import (
-    steps,
-    warm,  # noqa: F401  # first, for its one thread
-)
+from . import steps
 
 with tempfile.TemporaryDirectory(prefix="stitchc-check-") as folder:
     steps.run(steps.Task("digits/vit?weights=none", Path(folder), until="onnx"), lambda kind, words: None)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..passes.errors import InputError, ModelError, did_you_mean
+from ..passes.data.errors import InputError, ModelError, did_you_mean
 from .isolate import Life, isolated
 from .record import STEPS, Checked, append, as_line, read
 

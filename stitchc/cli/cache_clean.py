@@ -11,7 +11,7 @@ from .run import Outcome, Run, verb
 def command(run: Run, kind: str | None) -> Outcome:
     """Delete what the cache holds."""
     from .. import cache
-    from ..passes.errors import InputError, did_you_mean
+    from ..passes.data.errors import InputError, did_you_mean
     from ..report.numbers import size
 
     kinds = sorted({entry.kind for entry in cache.entries()})

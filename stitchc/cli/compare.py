@@ -53,7 +53,7 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     if plot:
         check_plot(plot, force=run.force)
     if axes:
-        from ..passes.pareto import check_axes
+        from ..passes.data.pareto import check_axes
 
         check_axes(axes)
     import stitchc
@@ -70,7 +70,7 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     document = compare_document(plan, top)
     if axes:
         from ..documents import pareto_record
-        from ..passes.pareto import knee, pareto_front
+        from ..passes.data.pareto import knee, pareto_front
         from ..report.pareto import ParetoTable
 
         assert plan.candidates is not None

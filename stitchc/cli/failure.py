@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..passes.errors import StitchError, did_you_mean
+from ..passes.data.errors import StitchError, did_you_mean
 
 INTERRUPTED = 130
 SCHEMA = 1

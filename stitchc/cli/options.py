@@ -10,7 +10,7 @@ import click
 from .parts import Name, argument, option
 
 if TYPE_CHECKING:
-    from ..passes.budget import Limit
+    from ..passes.data.budget import Limit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,7 +55,7 @@ class Bytes(click.ParamType):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        from ..passes.budget import parse_quantity
+        from ..passes.data.budget import parse_quantity
 
         limit = parse_quantity(str(value), "memory")
         if limit.relative:
@@ -154,6 +154,6 @@ def frontend(command: F) -> F:
 
 def read_budget(given: dict[str, Any]) -> dict[str, Limit]:
     """Takes `budget` out of a verb's options and reads it, before anything slow begins."""
-    from ..passes.budget import parse_budget
+    from ..passes.data.budget import parse_budget
 
     return parse_budget(given.pop("budget"), given["metric"])

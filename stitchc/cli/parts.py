@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..passes.errors import did_you_mean
+from ..passes.data.errors import did_you_mean
 
 COMMON = "Common options"
 

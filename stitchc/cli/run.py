@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..passes.errors import InputError, StitchError
+from ..passes.data.errors import InputError, StitchError
 from .failure import silence_stdout
 from .parts import COMMON, Name, Verb, option
 from .streams import results_only

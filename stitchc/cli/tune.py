@@ -17,7 +17,7 @@ PRESETS = ("restnet-cnn", "restnet-transformer", "traft")
 def _stated(path: str, folder: str) -> dict[str, Any]:
     """The options of the recipe's training that the artifact has not had yet."""
     from ..artifact import read
-    from ..passes.errors import InputError
+    from ..passes.data.errors import InputError
     from ..recipe import trainings
 
     found, had = trainings(path), len(read(folder).get("tuned", []))

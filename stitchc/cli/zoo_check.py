@@ -24,8 +24,8 @@ class Count(click.ParamType):
     name = "count"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from ..passes.budget import parse_quantity
-        from ..passes.errors import QuantityError
+        from ..passes.data.budget import parse_quantity
+        from ..passes.data.errors import QuantityError
 
         try:
             limit = parse_quantity(str(value), "params")

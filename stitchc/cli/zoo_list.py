@@ -12,7 +12,7 @@ from .run import Outcome, Run, verb
 )
 def command(run: Run, pattern: str | None) -> Outcome:
     """The models that can be named without a file."""
-    from ..passes.errors import InputError
+    from ..passes.data.errors import InputError
     from ..zoo import names
 
     found = names(pattern)

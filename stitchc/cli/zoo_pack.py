@@ -15,8 +15,8 @@ def command(run: Run, model: str, out: str, arch: tuple[str, ...]) -> Outcome:
     """Write a checkpoint that describes itself.
 
     It names its architecture, input transform, licence and data."""
+    from ..inputs import archs_for
     from ..report.numbers import size
-    from ..subjects import archs_for
     from ..zoo import pack
 
     path = pack(model, out, force=run.force, arch=archs_for([model], arch)[0], trust=run.trust_pickle)

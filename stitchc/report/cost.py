@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..passes.values import Price
+from ..passes.data.values import Price
 from .notes import heading
 from .numbers import NONE, count, significant, size
 from .table import table

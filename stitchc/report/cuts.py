@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..passes.model import Model
-from ..passes.values import Cuts, Price, Rejected
+from ..passes.data.model import Model
+from ..passes.data.values import Cuts, Price, Rejected
 from .notes import heading
 from .numbers import Unit, count, shape
 from .table import table

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from ..passes.errors import OutputError
+from ..passes.data.errors import OutputError
 
 _COLUMNS = 110
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ..documents import notes
-from ..passes.plan import Plan
+from ..passes.data.plan import Plan
 
 
 @dataclass(frozen=True)

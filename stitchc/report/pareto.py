@@ -9,8 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label
-from ..passes.budget import METRICS, format_quantity
-from ..passes.plan import Plan
+from ..passes.data.budget import METRICS, format_quantity
+from ..passes.data.plan import Plan
 from .names import short
 from .numbers import score
 from .table import table

@@ -7,10 +7,10 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..passes.errors import InputError, OutputError
+from ..passes.data.errors import InputError, OutputError
 
 if TYPE_CHECKING:
-    from ..passes.plan import Plan
+    from ..passes.data.plan import Plan
 
 PICTURES = (".png", ".svg", ".pdf")
 _LABELS = 40  # of an axis, at most

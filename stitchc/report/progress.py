@@ -13,8 +13,8 @@ from ..progress import Progress, Silent
 from .numbers import duration, size
 
 if TYPE_CHECKING:
-    from ..passes.base import Pass
-    from ..passes.plan import Plan
+    from ..passes.data.plan import Plan
+    from ..passes.pipeline import Pass
 
 LONG = 2.0  # seconds; what is quicker passes without a word
 

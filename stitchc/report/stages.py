@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..passes.plan import Plan
+from ..passes.data.plan import Plan
 from .table import table
 
 _BY = {

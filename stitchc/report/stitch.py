@@ -11,8 +11,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label, plan_document
-from ..passes.budget import format_quantity
-from ..passes.plan import Plan
+from ..passes.data.budget import format_quantity
+from ..passes.data.plan import Plan
 from .candidates import CandidateTable
 from .chain import ChainLine
 from .healing import Trajectory

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..passes.errors import InputError
+from ..passes.data.errors import InputError
 
 SCHEMA = 1
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..device import resolve
-from ..passes.errors import InputError
+from ..passes.data.errors import InputError
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..passes.errors import Diverged
+from ..passes.data.errors import Diverged
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
 from ..zoo.sampling import draw

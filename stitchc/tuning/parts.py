@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..passes.errors import InputError
+from ..passes.data.errors import InputError
 
 
 class Trainee(nn.Module):

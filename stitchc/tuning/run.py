@@ -12,12 +12,12 @@ import torch
 
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
-from ..passes.budget import parse_quantity
-from ..passes.errors import DataError, Diverged, InputError, ModelError
-from ..passes.model import Images, Model
+from ..inputs import images_of
+from ..passes.data.budget import parse_quantity
+from ..passes.data.errors import DataError, Diverged, InputError, ModelError
+from ..passes.data.model import Images, Model
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
-from ..subjects import images_of
 from . import features as kept
 from .checkpoint import Checkpoint
 from .emit import emit
@@ -323,7 +323,7 @@ class _Parents:
                 "From Python, give the models: stitchc.tune(..., parents=(a, b)).",
             )
         else:
-            from ..subjects import archs_for, model_of
+            from ..inputs import archs_for, model_of
 
             named = self.arch or recipe.read(self.folder / "recipe.toml").get("arch")
             arch = archs_for([one["source"] for one in self.record["models"]], named)[index]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ..passes.errors import InputError, did_you_mean
+from ..passes.data.errors import InputError, did_you_mean
 
 TRAIN = ("adapter", "back", "front", "all")
 DISTILL = ("front", "back", "both")

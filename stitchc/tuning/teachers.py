@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..passes.errors import InputError
-from ..passes.model import InputSpec, Model
+from ..passes.data.errors import InputError
+from ..passes.data.model import InputSpec, Model
 
 
 class Teachers:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..passes.errors import DataError, InputError
-from ..passes.model import Images, InputSpec
+from ..passes.data.errors import DataError, InputError
+from ..passes.data.model import Images, InputSpec
 from ..zoo.sampling import draw
 
 _PICTURES_ONLY = ("autoaugment", "randaugment", "trivialaugment")

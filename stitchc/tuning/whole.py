@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ..passes.errors import DataError, ModelError
-from ..passes.model import Images, Model
+from ..inputs import images_of, model_of
+from ..passes.data.errors import DataError, ModelError
+from ..passes.data.model import Images, Model
 from ..progress import Progress, Silent, stage
-from ..subjects import images_of, model_of
 from .checkpoint import Checkpoint
 from .engine import engine
 from .loop import Loop

@@ -14,10 +14,10 @@ from stitchc.passes.adapters import Kind
 from stitchc.passes.adapters.footprint import footprint
 from stitchc.passes.cost.count import count
 from stitchc.passes.cost.fragments import fragment_prices
-from stitchc.passes.errors import CutError, InputError
-from stitchc.passes.ridge import Moments, Solution, residual, solve
+from stitchc.passes.data.errors import CutError, InputError
+from stitchc.passes.data.weights_file import file_bytes
+from stitchc.passes.numerics.ridge import Moments, Solution, residual, solve
 from stitchc.passes.trace.record import record
-from stitchc.passes.weights_file import file_bytes
 
 MAPS = Value((6, 8, 8), "NCHW", grid=(8, 8))
 TINY_LAST = Value((2, 2, 16), "NHWC", grid=(2, 2))

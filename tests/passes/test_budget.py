@@ -2,9 +2,9 @@
 
 import pytest
 
-from stitchc.passes.budget import Limit, amount, as_limits, format_quantity, parse_budget, parse_quantity
-from stitchc.passes.errors import QuantityError
-from stitchc.passes.values import Price
+from stitchc.passes.data.budget import Limit, amount, as_limits, format_quantity, parse_budget, parse_quantity
+from stitchc.passes.data.errors import QuantityError
+from stitchc.passes.data.values import Price
 
 SMALL, LARGE = Price(params=100, macs=1000, size_bytes=450), Price(params=50, macs=4000, size_bytes=900)
 

@@ -5,8 +5,8 @@ import torch
 from nets import Small, Tokens, Windows
 from test_trace import randomised
 
-from stitchc.passes.compose import Part, compose, fragment
-from stitchc.passes.errors import CutError
+from stitchc.passes.data.errors import CutError
+from stitchc.passes.graphs.compose import Part, compose, fragment
 from stitchc.passes.trace.trace import trace
 
 

@@ -17,10 +17,10 @@ from stitchc.passes.adapters.footprint import Footprint
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
+from stitchc.passes.data.errors import CutError, InputError
+from stitchc.passes.data.weights_file import Entry, file_bytes
 from stitchc.passes.emit.load import load_module
-from stitchc.passes.errors import CutError, InputError
-from stitchc.passes.graph import by_name, dependencies, output, reachable
-from stitchc.passes.weights_file import Entry, file_bytes
+from stitchc.passes.graphs.conventions import by_name, dependencies, output, reachable
 
 
 def test_a_node_costs_its_products_and_its_parameters():

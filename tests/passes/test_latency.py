@@ -9,8 +9,9 @@ from nets import Small
 from torch import nn
 
 from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, Shortlist, Trace
-from stitchc.passes.errors import Infeasible, InputError, PipelineError
-from stitchc.passes.latency import clock, joints, profile
+from stitchc.passes.data.errors import Infeasible, InputError, PipelineError
+from stitchc.passes.latency import adapter_times as joints
+from stitchc.passes.latency import clock, profile
 
 
 class Memory(dict):

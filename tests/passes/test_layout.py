@@ -8,11 +8,11 @@ from builders import graph_of, node_of
 from nets import Tokens, Windows
 from torch import Tensor, nn
 
-from stitchc.passes.graph import result
-from stitchc.passes.layout import layouts
+from stitchc.passes.data.values import Cuts, Value
+from stitchc.passes.graphs.conventions import result
+from stitchc.passes.graphs.layouts import layouts
 from stitchc.passes.partition import partition
 from stitchc.passes.trace.record import record
-from stitchc.passes.values import Cuts, Value
 
 
 def last(forward, size=(3, 8, 8), **parts) -> Value | str:

@@ -10,10 +10,10 @@ import torch
 from test_restnet import make
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Price, Select, Trace, adapters
-from stitchc.passes.compose import Part, compose
 from stitchc.passes.cost.count import total
-from stitchc.passes.folding import fold
-from stitchc.passes.join import join
+from stitchc.passes.graphs.compose import Part, compose
+from stitchc.passes.graphs.fold import fold
+from stitchc.passes.stitch.join import join
 from stitchc.passes.trace.record import record
 
 IMAGENET = (3, 224, 224)
@@ -128,9 +128,9 @@ def test_stitchnets_fragments_of_densenet_and_resnet():
     plan = priced(*models, adapter="fused", front="flatten", back="flatten", rule="stitchnet")
     assert [len(cuts) + 1 for cuts in plan.cuts] == [5, 6]
     candidate = plan.choice[0]
-    whole = join(plan, candidate, adapters.get("fused")(*ends(plan)))
-    assert sum(p.numel() for p in whole.stitched.parameters()) == candidate.price.params == whole.price.params
-    assert stored(whole.stitched) == 8040040
+    whole = join(plan, candidate, [adapters.get("fused")(*ends(plan))])
+    assert sum(p.numel() for p in whole.graph.parameters()) == candidate.price.params == whole.price.params
+    assert stored(whole.graph) == 8040040
 
 
 @pytest.mark.slow

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stitchc.passes.candidates import Candidates
-from stitchc.passes.errors import InputError
-from stitchc.passes.pareto import knee, pareto_front
+from stitchc.passes.data.candidates import Candidates
+from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.pareto import knee, pareto_front
 
 
 def table(macs, similarity, feasible=None):

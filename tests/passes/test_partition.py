@@ -12,8 +12,8 @@ from torch.fx import Graph, GraphModule
 from torchvision import models
 
 from stitchc.passes import Partition, Pipeline, Plan, Trace
-from stitchc.passes.errors import CutError
-from stitchc.passes.graph import by_name, dependencies, output, placeholder, reads_input, result
+from stitchc.passes.data.errors import CutError
+from stitchc.passes.graphs.conventions import by_name, dependencies, output, placeholder, reads_input, result
 from stitchc.passes.partition import partition
 from stitchc.passes.trace.record import record
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from stitchc.passes.ridge import Moments, choose_ridge, residual, solve
+from stitchc.passes.numerics.ridge import Moments, choose_ridge, residual, solve
 
 
 def moments_of(x, y, batch=7):

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.fx import Interpreter
 
 from stitchc.passes import Partition, Pipeline, Plan, Similarity, Trace
-from stitchc.passes.errors import DataError, InputError, ModelError, QuantityError
-from stitchc.passes.model import TensorImages
-from stitchc.passes.similarity.gram import GramRunner, _gram_here, _gram_there, gram, whole
-from stitchc.passes.similarity.intervals import intervals
-from stitchc.passes.similarity.memory import live_bytes
-from stitchc.passes.similarity.metrics import METRICS, block_sizes, join_blocks, similarity, unit_vectors
-from stitchc.passes.similarity.prepare import for_comparison
+from stitchc.passes.compare.intervals import intervals
+from stitchc.passes.data.errors import DataError, InputError, ModelError, QuantityError
+from stitchc.passes.data.model import TensorImages
+from stitchc.passes.numerics.gram import GramRunner, _gram_here, _gram_there, gram, whole
+from stitchc.passes.numerics.similarity import METRICS, block_sizes, join_blocks, similarity, unit_vectors
+from stitchc.passes.represent.memory import live_bytes
+from stitchc.passes.represent.prepare import for_comparison
 
 
 def textbook(x: Tensor, y: Tensor, name: str) -> float:

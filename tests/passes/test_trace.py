@@ -6,8 +6,8 @@ from nets import Caches, Residual, Small, Tokens, Windows
 from torch import nn
 
 from stitchc.passes import Plan
-from stitchc.passes.errors import TraceError
-from stitchc.passes.graph import dependencies, is_scalar, writes_in_place
+from stitchc.passes.data.errors import TraceError
+from stitchc.passes.graphs.conventions import dependencies, is_scalar, writes_in_place
 from stitchc.passes.trace.record import is_leaf
 from stitchc.passes.trace.trace import Trace, trace
 

@@ -9,7 +9,7 @@ import torch
 
 import stitchc
 from stitchc import artifact
-from stitchc.passes.errors import OutputError, VerificationError
+from stitchc.passes.data.errors import OutputError, VerificationError
 
 
 def make(plan, options, fill, out: Path, force: bool = False) -> dict:

@@ -16,7 +16,7 @@ from stitchc.check.liven import liven
 from stitchc.check.page import page
 from stitchc.check.record import append, as_line
 from stitchc.cli import main
-from stitchc.passes.errors import InputError
+from stitchc.passes.data.errors import InputError
 
 NETS = """
 import os, signal, time

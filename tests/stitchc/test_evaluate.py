@@ -6,8 +6,8 @@ from torch import nn
 
 import stitchc
 from stitchc.evaluate import Accuracy, accuracy
-from stitchc.passes.errors import DataError
-from stitchc.passes.model import InputSpec, Model, TensorImages
+from stitchc.passes.data.errors import DataError
+from stitchc.passes.data.model import InputSpec, Model, TensorImages
 
 SPEC = InputSpec((8, 1, 1), (0.0,) * 8, (1.0,) * 8)
 

@@ -7,7 +7,7 @@ import pytest
 import stitchc
 from stitchc.cli import main
 from stitchc.examine import counted_by_conventions, stages
-from stitchc.passes.errors import ModelError
+from stitchc.passes.data.errors import ModelError
 from stitchc.report.cost import ConventionTable, StageTable
 from stitchc.report.pareto import ParetoTable
 from stitchc.report.terminal import render

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from stitchc.passes.base import Pass, Pipeline
-from stitchc.passes.plan import Plan
+from stitchc.passes.data.plan import Plan
+from stitchc.passes.pipeline import Pass, Pipeline
 from stitchc.progress import Silent, stage
 from stitchc.report import progress
 from stitchc.report.progress import progress_on

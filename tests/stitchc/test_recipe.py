@@ -3,7 +3,7 @@
 import pytest
 
 from stitchc import recipe
-from stitchc.passes.errors import InputError
+from stitchc.passes.data.errors import InputError
 
 
 def test_a_recipe_reads_back_as_it_was_written():

@@ -6,9 +6,9 @@ import pytest
 from torch import nn
 
 from stitchc.device import resolve
-from stitchc.passes.errors import InputError
-from stitchc.passes.model import InputSpec, Model
-from stitchc.subjects import archs_for, is_artifact, model_of, probe, probe_words
+from stitchc.inputs import archs_for, is_artifact, model_of, probe, probe_words
+from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.model import InputSpec, Model
 
 SPEC = InputSpec((1, 8, 8), (0.0,), (1.0,))
 

@@ -11,8 +11,8 @@ from torch import nn
 
 import stitchc
 from stitchc import recipe
-from stitchc.passes.errors import DataError, Diverged, InputError, OutputError
-from stitchc.passes.model import InputSpec, Model, TensorImages
+from stitchc.passes.data.errors import DataError, Diverged, InputError, OutputError
+from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.progress import Silent
 
 SIDE, CLASSES, COUNT = 8, 3, 48

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stitchc.passes.errors import InputError
-from stitchc.passes.model import InputSpec, Model, TensorImages
+from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.tuning import checkpoint, loop, teachers, views
 from stitchc.tuning.settings import Settings, resolve
 

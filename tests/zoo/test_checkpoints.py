@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from stitchc import zoo
-from stitchc.passes.errors import BadCheckpoint, ModelError, OutputError, UnsafeCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, OutputError, UnsafeCheckpoint
 
 
 @pytest.fixture(scope="module")

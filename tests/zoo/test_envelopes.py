@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from stitchc import zoo
-from stitchc.passes.errors import BadCheckpoint, UnsafeCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint, UnsafeCheckpoint
 
 NETS = """
 from torch import nn
@@ -53,7 +53,7 @@ WRAPPINGS = {
     "profiled by thop": lambda s: {**s, "total_ops": torch.zeros(1), "0.total_params": torch.zeros(1)},
     "under net": lambda s: {"net": s, "acc": 92.1},
     "of the tutorial": lambda s: {
-        "model_state_dict": s, "optimizer_state_dict": {"state": {0: {"exp_avg": torch.ones(2)}}}, "loss": torch.ones(()),
+        "model_state_dict": s, "optimizer_state_dict": {0: {"exp_avg": torch.ones(2)}}, "loss": torch.ones(1),
     },
     "an optimizer's moments by name": lambda s: {"optimizer": {"exp_avg": other(s)}, "weights": s},
     "a list of dicts": lambda s: [{"epoch": 3}, {"model": s}],

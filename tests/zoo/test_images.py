@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from stitchc import zoo
-from stitchc.passes.errors import DataError
-from stitchc.passes.model import InputSpec
+from stitchc.passes.data.errors import DataError
+from stitchc.passes.data.model import InputSpec
 from stitchc.zoo import image_sets, pictures
 from stitchc.zoo.sampling import order
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stitchc import zoo
-from stitchc.passes.errors import BadCheckpoint, ModelError, WeightsUnavailable
-from stitchc.passes.model import InputSpec
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable
+from stitchc.passes.data.model import InputSpec
 from stitchc.zoo import weights
 
 

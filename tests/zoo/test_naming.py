@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stitchc.passes.errors import ModelError
+from stitchc.passes.data.errors import ModelError
 from stitchc.zoo.naming import Options, names, parse
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stitchc.passes.errors import DataError
-from stitchc.passes.model import InputSpec
+from stitchc.passes.data.errors import DataError
+from stitchc.passes.data.model import InputSpec
 from stitchc.zoo.transforms import normalised, pixels
 
 RGB = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}

@@ -1,0 +1,84 @@
+"""The words of an adapter: a name, and options after it, as `conv3x3?resize=strided&norm=before&rank=16`.
+
+The options are the fields of the adapter's dataclass. Words that say the same are written the same way: options in the
+order of the fields, those that have their default left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import Any, TypeVar
+
+from ..data.errors import InputError, did_you_mean
+
+T = TypeVar("T")
+
+_TRUTH = {"yes": True, "no": False}
+_EXAMPLES = {"bool": "yes or no", "int | None": "a whole number such as 16", "float | None": "a number such as 1e-3"}
+_EXAMPLES["float"] = _EXAMPLES["float | None"]
+
+
+def split(words: str) -> tuple[str, dict[str, str]]:
+    """The name and the options of `words`, as text.
+
+    Raises:
+        InputError: an option without a value, or one that is given twice.
+    """
+    name, _, rest = words.partition("?")
+    options: dict[str, str] = {}
+    for part in filter(None, rest.split("&")):
+        key, equals, value = part.partition("=")
+        if not equals or not value:
+            raise InputError(
+                f"'{part}' in the adapter '{words}' has no value", f"Write it like {name}?bias=no&rank=16."
+            )
+        if key in options:
+            raise InputError(f"the adapter '{words}' gives '{key}' twice", "Give it once.")
+        options[key] = value
+    return name, options
+
+
+def read(kind: type[T], name: str, options: Mapping[str, str]) -> T:
+    """An instance of a dataclass whose fields are the options of the adapter `name`.
+
+    Raises:
+        InputError: an option that it does not have, or a value that means nothing.
+    """
+    known = {option.name: option for option in fields(kind)}  # type: ignore[arg-type]
+    for key in options:
+        if key not in known:
+            hint = did_you_mean(key, list(known)) or f"Its options are {', '.join(known)}."
+            raise InputError(f"the adapter '{name}' has no option '{key}'", hint)
+    return kind(**{key: _value(name, known[key], text) for key, text in options.items()})
+
+
+def write(name: str, kind: Any) -> str:
+    """The words that stand for an instance: `read` makes an equal one of them."""
+    said = [f"{f.name}={_text(getattr(kind, f.name))}" for f in fields(kind) if getattr(kind, f.name) != f.default]
+    return f"{name}?{'&'.join(said)}" if said else name
+
+
+def _value(name: str, option: Field, text: str) -> Any:
+    choices = option.metadata.get("choices")
+    refused = f"'{text}' is no {option.name} of the adapter '{name}'"
+    if choices is not None:
+        if text not in choices:
+            raise InputError(refused, f"{did_you_mean(text, list(choices))} It takes {', '.join(choices)}.".strip())
+        return text
+    try:
+        if option.type == "bool":
+            return _TRUTH[text]
+        value = int(text) if option.type == "int | None" else float(text)
+    except (KeyError, ValueError):
+        raise InputError(refused, f"It takes {_EXAMPLES[str(option.type)]}.") from None
+    least = option.metadata.get("least", 0)
+    if not least <= value < float("inf"):
+        raise InputError(refused, f"It is {least} at least.")
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

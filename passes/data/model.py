@@ -1,0 +1,99 @@
+"""A model and the images it is shown: the plain data that a loader (zoo/, or a user) hands to the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model's input must be.
+
+    size: (channels, height, width) in pixels, without batch.
+    mean, std: per channel, of pixels in [0, 1]; the model is fed (pixel - mean) / std.
+    interpolation: "nearest", "bilinear" or "bicubic", how an image of another size is brought to this one.
+    crop: the share of the resized image's short side that the centre crop keeps (timm's `crop_pct`), in (0, 1].
+    assumed: names of the fields above that nobody stated, so that a report can say so.
+    """
+
+    size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bilinear"
+    crop: float = 1.0
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network, where it came from, what its input must be, its licence.
+
+    source: the words it was named by. arch: the words that build the same architecture without its weights, "" where
+    none do. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
+    data: the DATA that its own record names (interface.md), or None.
+    classes: length of the output, None when unknown. accuracy: top-1 its own record states, a fraction.
+    module: the network, in eval mode. Not part of comparison or of JSON.
+    """
+
+    name: str
+    input: InputSpec
+    source: str = ""
+    arch: str = ""
+    sha256: str = ""
+    licence: str | None = None
+    data: str | None = None
+    classes: int | None = None
+    accuracy: float | None = None
+    notes: tuple[str, ...] = ()
+    module: nn.Module | None = field(default=None, compare=False, repr=False)
+
+    def at(self, size: tuple[int, int, int]) -> Model:
+        """The same network, with the same weights, given images of another size (channels, height, width). Its record's
+        accuracy is of its own size, so it is not taken over."""
+        name = f"{self.name}@{size[1]}x{size[2]}" if size != self.input.size else self.name
+        return replace(self, name=name, input=replace(self.input, size=size), accuracy=None)
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Images that every model sees in the same order, each through its own input transform.
+
+    name: the words they were named by ("digits?split=test"). labels: int64 [images], or None when unlabelled.
+    noise: whether they are no pictures at all, so that a report can say what its figures rest on.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> Tensor | None: ...
+
+    @property
+    def noise(self) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        """Images start..stop in order, as float32 [n <= size, *spec.size], transformed as `spec` says. Re-iterable."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorImages:
+    """A tensor [images, channels, height, width] shown to every model as it is. For plain `nn.Module`s."""
+
+    tensor: Tensor = field(repr=False)
+    labels: Tensor | None = field(default=None, repr=False)
+    name: str = "tensor"
+    noise: bool = False
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        yield from self.tensor[start:stop].split(size)

@@ -1,0 +1,170 @@
+"""The plan: what flows through the passes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .candidates import Candidate, Candidates, same
+from .chain import Chain
+from .errors import InputError, PipelineError
+from .hybrid import Hybrid
+from .model import Images, InputSpec, Model, TensorImages
+from .records import decode, encode
+from .values import Cuts, Price, Value
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.fx import GraphModule
+
+    from ..cost.fragments import FragmentPrices
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class PairSimilarity:
+    """How alike every cut of model `a` is to every cut of model `b` (indices into the plan).
+
+    metric: its name. images: how many were compared. matrix: float64 [cuts of a, cuts of b], in [0, 1] for biased CKA.
+    low, high: the ends of an interval of that confidence around each, or None.
+    """
+
+    a: int
+    b: int
+    metric: str
+    images: int
+    matrix: np.ndarray
+    confidence: float | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PairSimilarity):
+            return NotImplemented
+        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A candidate that was stitched and timed: milliseconds for one image, as predicted and as measured (the median of
+    `runs` runs, and the range between the quartiles), where and by what."""
+
+    row: int
+    predicted_ms: float
+    measured_ms: float
+    iqr_ms: float
+    runs: int
+    device: str
+    threads: int
+    backend: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What choosing by probes did at one point: of how many candidates it kept how many, on how many images. The
+    "shortlist" counts pairs of cuts and shows no images; a "probe" counts stitched networks, "healed" those healed."""
+
+    name: str
+    images: int
+    candidates: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known so far about a compilation. Frozen, comparable, and JSON there and back (`to_json`, `from_json`).
+
+    The second group of fields holds what is not data: modules, graphs, tensors. It is left out of comparison and JSON.
+    Lists by model follow the order of `models`.
+    """
+
+    models: tuple[Model, ...]
+    seed: int = 0
+    cuts: tuple[Cuts, ...] = ()
+    similarity: tuple[PairSimilarity, ...] = ()
+    prices: tuple[Price, ...] = ()
+    uncounted: tuple[Mapping[str, int], ...] = ()
+    candidates: Candidates | None = None
+    budget: Mapping[str, float] = field(default_factory=dict)
+    choice: tuple[Candidate, ...] = ()  # the chosen fragments, once for each way to join them, best guess first
+    timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
+    stages: tuple[Stage, ...] = ()  # how it was chosen, where candidates were probed
+    hybrids: tuple[Hybrid, ...] = ()  # what was stitched
+    notes: tuple[str, ...] = ()  # what a report must tell the user: assumptions, fallbacks
+
+    images: Images | None = field(default=None, compare=False, repr=False, metadata={"data": False})
+    graphs: tuple[GraphModule, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
+    parts: tuple[FragmentPrices, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
+    grams: tuple[Tensor, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
+    folder: Path | None = field(default=None, compare=False, repr=False, metadata={"data": False})
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, *models: Model | nn.Module, images: Images | Tensor | None = None, seed: int = 0) -> Plan:
+        """A plan of plain modules or Models. `images` is a tensor [n, c, h, w] for all, or an `Images`.
+
+        A plain module is named by its class, taken to expect exactly what the tensor holds, and put into eval mode,
+        the one that is compiled.
+        """
+        shown: Images | None = images if images is None or isinstance(images, Images) else TensorImages(images)
+        return cls(tuple(_as_model(m, shown) for m in models), seed=seed, images=shown)
+
+    @property
+    def hybrid(self) -> Hybrid:
+        """The one that was stitched.
+
+        Raises:
+            PipelineError: none was, or several.
+        """
+        if len(self.hybrids) != 1:
+            raise PipelineError(f"the plan holds {len(self.hybrids)} hybrids where one is asked for")
+        return self.hybrids[0]
+
+    def with_hybrid(self, hybrid: Hybrid) -> Plan:
+        """The plan with this hybrid in the place of the one that it has."""
+        return replace(self, hybrids=(hybrid,))
+
+    def input_of(self, chain: Chain) -> InputSpec:
+        """What a chain must be given: what its first fragment's model wants."""
+        return self.models[chain.front.model].input
+
+    def value_at(self, end: tuple[int, int]) -> Value:
+        """The value at a cut: (index of the model, index of the cut)."""
+        return self.cuts[end[0]][end[1]].value
+
+    def node_at(self, model: int, cut: int | None) -> str | None:
+        """The fx node of a cut, None for a model's own end."""
+        return None if cut is None else self.cuts[model][cut].node
+
+    def has(self, name: str) -> bool:
+        """Whether a field has been filled: not None, not empty."""
+        value = getattr(self, name)
+        return value is not None and (not isinstance(value, tuple | Mapping) or len(value) > 0)
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA} | encode(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        record = json.loads(text)
+        record.pop("schema")
+        return decode(cls, record)
+
+
+def _as_model(given: Model | nn.Module, images: Images | None) -> Model:
+    if isinstance(given, Model):
+        return given
+    if not isinstance(images, TensorImages):
+        raise InputError(
+            f"a plain {type(given).__name__} does not say what its input must be",
+            "Pass images as a tensor [n, channels, height, width], or wrap the module in a Model with an InputSpec.",
+        )
+    channels, height, width = images.tensor.shape[1:]
+    spec = InputSpec((channels, height, width), (0.0,) * channels, (1.0,) * channels, assumed=("mean", "std"))
+    return Model(type(given).__name__, spec, module=given.eval())

@@ -1,0 +1,89 @@
+"""The docstring at the top of `model.py`: what the network is, from what, and what its input must be."""
+
+from __future__ import annotations
+
+from ..data.chain import Fragment
+from ..data.model import Model
+from ..data.plan import Plan
+
+
+def describe(plan: Plan) -> str:
+    """What came from where. No date and no path, so that the same plan gives the same text."""
+    lines = [_title(plan), "", *_rows([*parts(plan).items()])]
+    lines += [""]
+    facts = [("input", _input(first_model(plan)))]
+    facts.append(("pixels", _pixels(first_model(plan))))
+    price = plan.hybrid.price
+    if price:
+        facts.append(("takes", f"{price.params:,} parameters, {price.macs:,} multiply-adds an image"))
+    facts += [("licence", text) for text in _licences(plan)]
+    lines += _rows(facts)
+    lines += ["", "The weights lie in model.safetensors beside this file. Written by stitchc; needs torch alone:", ""]
+    return "\n".join(lines) + "\n    from model import load\n    logits = load()(images)\n"
+
+
+def _rows(rows: list[tuple[str, str]]) -> list[str]:
+    return [f"{name:<8} {text}" for name, text in rows]
+
+
+def _title(plan: Plan) -> str:
+    names = list(dict.fromkeys(m.name for m in used_models(plan)))
+    return f"{names[0]}." if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}, stitched."
+
+
+def used_models(plan: Plan) -> list[Model]:
+    return [plan.models[fragment.model] for fragment in plan.hybrid.chain.fragments]
+
+
+def first_model(plan: Plan) -> Model:
+    return used_models(plan)[0]
+
+
+def parts(plan: Plan) -> dict[str, str]:
+    """What each part of the chain is, by the name that it has in the stitched graph."""
+    uses = iter(plan.hybrid.adapters)
+    described = {}
+    for part in plan.hybrid.chain.parts():
+        if part.fragment is None:
+            use = next(uses)
+            described[part.name] = f"{use.name}, {use.price.params:,} parameters"
+        else:
+            span = _span(plan, part.fragment)
+            described[part.name or "model"] = f"{plan.models[part.fragment.model].name}, {span}"
+    return described
+
+
+def _span(plan: Plan, part: Fragment) -> str:
+    start, end = (_cut(plan, part.model, cut) for cut in (part.start, part.end))
+    if start and end:
+        return f"after {start}, up to {end}"
+    if end:
+        return f"up to {end}"
+    return f"after {start}" if start else "whole"
+
+
+def _cut(plan: Plan, model: int, index: int | None) -> str | None:
+    """A cut by the path of its module, else by its node."""
+    if index is None:
+        return None
+    cut = plan.cuts[model][index]
+    return cut.path or cut.node
+
+
+def _input(model: Model) -> str:
+    return f"float32 [batch, {', '.join(map(str, model.input.size))}], a batch of any size"
+
+
+def _pixels(model: Model) -> str:
+    mean, std = _numbers(model.input.mean), _numbers(model.input.std)
+    assumed = " (assumed)" if {"mean", "std"} & set(model.input.assumed) else ""
+    return f"in [0, 1], then (pixel - mean) / std; mean {mean}, std {std}{assumed}"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)
+
+
+def _licences(plan: Plan) -> list[str]:
+    found = {m.name: m.licence or "not stated" for m in used_models(plan)}
+    return [f"{licence} ({name})" for name, licence in found.items()]

@@ -1,0 +1,334 @@
+"""Adapters for many candidates at once, in closed form: what the pass `fit` does for the plan's choice.
+
+One sweep over the probe images serves all candidates: each parent runs once a batch, up to the last value that is
+needed, and the needed values are taken on the way. Adapters that read the same of the same front (whatever their backs)
+share its second moments and each factorisation; only the products with the back's values are their own.
+
+What is no linear map once it is loaded (a ReLU at the end, a low rank, a norm before) takes a sweep more: over the
+held-out images to measure what it leaves, or ahead over the others to observe their means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from .. import adapters
+from ..adapters import convert
+from ..adapters.base import Adapter
+from ..data.chain import Seam
+from ..data.model import Images
+from ..data.plan import Plan
+from ..graphs.compose import fragment, values_at
+from ..graphs.conventions import by_name, preactivation, result
+from ..numerics.ridge import Moments
+from ..stitch.join import ends, folded
+from .normal_equations import SLICE_BYTES, Place, Prefix, Solved, System, rows_per_image
+
+#: Penalties to choose among, relative to the mean variance of a feature.
+RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+#: Positions to use at most, evenly over the images.
+ROWS = 200_000
+#: Bytes that the moments of one sweep may take.
+MEMORY = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A seam with its adapter, in eval mode, its weights set.
+
+    residual: the share of the variance of the back's values that the adapter leaves unexplained on held-out images,
+    when fitted on the others; the weights themselves are from all images. ridge: the penalty that was chosen; None for
+    an adapter without a linear map. output_residual: the share of the variance of the back's own output that the whole
+    leaves unexplained on the same images, likewise; None where it was not asked for.
+    """
+
+    seam: Seam
+    adapter: Adapter
+    residual: float
+    ridge: float | None
+    output_residual: float | None = None
+
+    @property
+    def r2(self) -> float:
+        """The held-out coefficient of determination."""
+        return 1 - self.residual
+
+
+@torch.no_grad()  # not inference_mode: what is made here may be trained later
+def fit_all(
+    plan: Plan,
+    seams: Sequence[Seam],
+    *,
+    prefix: Prefix | None = None,
+    batch: int = 64,
+    ridges: Sequence[float] = RIDGES,
+    rows: int = ROWS,
+    memory: int = MEMORY,
+    through: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Fitted]:
+    """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
+    that the next fragment's own parent has for the same images, in float64. The plan needs graphs, cuts and images.
+
+    prefix: the chain before the seams, where it is more than a part of one model: the values are then taken from it.
+
+    Every fifth image is held out, to choose each ridge by; the weights are then solved from all. The result for a
+    candidate does not depend on which others are fitted beside it, but for rounding.
+
+    batch: images a forward pass, fewer where the values at the cuts are large. rows: positions to use at most, drawn at
+    random and evenly over the images; fewer for adapters of many features, whose normal equations would take more than
+    half a minute, but never under 16 a feature if there are so many. memory: bytes of moments; where they would take
+    more there are several sweeps, and one system too large for it alone has one of its own. through: run the backs too,
+    on what the adapters make of the held-out images, for `output_residual`. progress: called with (images done, images
+    in all sweeps).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        jobs = [_Job.of(plan, seam, prefix) for seam in seams]
+    sweeps = list(_sweeps(jobs, memory, through))
+    images = len(_images(plan))
+    for index, sweep in enumerate(sweeps):
+        sweep.begin(plan, rows)
+        done = 0
+        for shown in _values(plan, sweep.places, batch):
+            sweep.add(shown)
+            done += len(shown.held)
+            if progress:
+                progress(index * images + done, len(sweeps) * images)
+        sweep.end(ridges)
+    return [job.finish() for job in jobs]
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """The values at places for the same images. held: which of them are held out of the fit; scored: which of them it
+    is measured on, the same unless the images are too few to hold any out. Both bool [images]."""
+
+    values: Mapping[Place, Tensor]
+    held: Tensor
+    scored: Tensor
+
+
+@dataclass(eq=False)
+class _Job:
+    """A seam while its adapter is fitted.
+
+    front, back: where the values at its cuts are taken. target: where the value is that the linear map is fitted to.
+    output: the output of the back's own parent. left, left_at_output: what is measured. tail: the rest of that parent
+    behind the seam, where the output is measured.
+    """
+
+    seam: Seam
+    adapter: Adapter
+    front: Place
+    back: Place
+    target: Place
+    output: Place
+    solved: Solved | None = None
+    left: _Left | None = None
+    left_at_output: _Left | None = None
+    tail: GraphModule | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None) -> _Job:
+        adapter = adapters.get(seam.adapter)(*ends(plan, seam)).eval()
+        back = seam.enters.model
+        graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
+        aim = preactivation(graph, node) if adapter.preactivation else node
+        front: Place = seam.leaves.model, plan.cuts[seam.leaves.model][seam.leaves.cut].node
+        if prefix is not None:
+            front = prefix, result(prefix.graph.graph).name
+        return cls(seam, adapter, front, (back, node), (back, aim), (back, result(graph.graph).name))
+
+    def observe(self, shown: _Batch) -> None:
+        kept = ~shown.held
+        self.adapter.observe(shown.values[self.front][kept], shown.values[self.target][kept])
+
+    def take(self, solved: Solved) -> None:
+        self.solved = solved
+        self.adapter.load(*solved.half)
+
+    def measure(self, shown: _Batch) -> None:
+        """What is left of the value, and of the output, on the images that are held out."""
+        back = self.adapter.back
+        x, y = shown.values[self.front][shown.scored], shown.values[self.back][shown.scored]
+        made = self.adapter(x)
+        if not self.adapter.exact:
+            self.left = self.left or _Left()
+            self.left.add(convert.rows(made, back).flatten(0, 1), convert.rows(y, back).flatten(0, 1))
+        if self.tail:
+            self.left_at_output = self.left_at_output or _Left()
+            self.left_at_output.add(self.tail(made).flatten(1), shown.values[self.output][shown.scored].flatten(1))
+
+    def open(self, plan: Plan) -> None:
+        """Make the back ready to be run on what the adapter makes."""
+        _, node = self.back
+        self.tail = fragment(folded(plan.graphs[self.seam.enters.model], node, self.adapter), start=node)
+
+    def finish(self) -> Fitted:
+        if self.solved:
+            self.adapter.load(*self.solved.whole)
+        left = self.left.share if self.left else self.solved.left if self.solved else 0.0
+        through = self.left_at_output.share if self.left_at_output else None
+        return Fitted(self.seam, self.adapter, left, self.solved.ridge if self.solved else None, through)
+
+
+class _Left:
+    """The share of the variance of rows, each channel around its mean, that what was made of them leaves."""
+
+    def __init__(self) -> None:
+        self.errors = 0.0
+        self.moments: Moments | None = None
+
+    def add(self, made: Tensor, wanted: Tensor) -> None:
+        self.moments = self.moments or Moments.zeros(0, wanted.shape[1])
+        self.moments.add(wanted[:, :0], wanted)
+        self.errors += float((made - wanted).double().square().sum())
+
+    @property
+    def share(self) -> float:
+        variation = float(self.moments.variation().sum()) if self.moments else 0.0
+        return self.errors / variation if variation > 0 else 0.0
+
+
+@dataclass(eq=False)
+class _Observe:
+    """The sweep in which adapters see what must be known before they can be fitted."""
+
+    jobs: list[_Job]
+
+    @property
+    def places(self) -> set[Place]:
+        return {place for job in self.jobs for place in (job.front, job.target)}
+
+    def begin(self, plan: Plan, rows: int) -> None: ...
+
+    def add(self, shown: _Batch) -> None:
+        for job in self.jobs:
+            job.observe(shown)
+
+    def end(self, ridges: Sequence[float]) -> None: ...
+
+
+@dataclass(eq=False)
+class _Collect:
+    """The sweep that collects the moments of systems, by what their users read; at its end they are solved."""
+
+    jobs: list[_Job]
+    systems: dict[Hashable, System] = field(default_factory=dict)
+    rows: dict[Hashable, int] = field(default_factory=dict)
+    generators: dict[Hashable, torch.Generator] = field(default_factory=dict)
+
+    @property
+    def places(self) -> set[Place]:
+        return set[Place]().union(*(system.places for system in self.systems.values()))
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(system.size_bytes for system in self.systems.values())
+
+    def begin(self, plan: Plan, rows: int) -> None:
+        for key, system in self.systems.items():
+            system.begin()
+            self.rows[key] = rows_per_image(system.reader, len(_images(plan)), rows)
+            self.generators[key] = torch.Generator().manual_seed(plan.seed)
+
+    def add(self, shown: _Batch) -> None:
+        for key, system in self.systems.items():
+            system.add(shown.values, shown.held, self.rows[key], self.generators[key])
+
+    def end(self, ridges: Sequence[float]) -> None:
+        for system in self.systems.values():
+            for user, solved in system.solve(ridges).items():
+                self.jobs[user].take(solved)
+
+
+@dataclass(eq=False)
+class _Measure(_Observe):
+    """The sweep that measures what adapters leave, fitted on the other images. through: of the output too."""
+
+    through: bool = False
+
+    @property
+    def places(self) -> set[Place]:
+        outputs = {job.output for job in self.jobs} if self.through else set()
+        return outputs | {place for job in self.jobs for place in (job.front, job.back)}
+
+    def begin(self, plan: Plan, rows: int) -> None:
+        for job in self.jobs if self.through else ():
+            job.open(plan)
+
+    def add(self, shown: _Batch) -> None:
+        for job in self.jobs:
+            job.measure(shown)
+
+
+_Sweep = _Observe | _Collect
+
+
+def _sweeps(jobs: list[_Job], memory: int, through: bool) -> Iterator[_Sweep]:
+    """As few sweeps as will do: each collects the moments of as many systems as fit into `memory`, or of one."""
+    observers = [job for job in jobs if job.adapter.observes]
+    if observers:
+        yield _Observe(observers)
+    systems: dict[Hashable, System] = {}
+    for index, job in enumerate(jobs):
+        if job.adapter.features:
+            shared = job.front, job.adapter.reading, job.adapter.ridge
+            system = systems.setdefault(shared, System(job.front, job.adapter))
+            system.join(index, job.target, job.adapter)
+    collect = _Collect(jobs)
+    for key, system in systems.items():
+        if collect.systems and collect.size_bytes + system.size_bytes > memory:
+            yield collect
+            collect = _Collect(jobs)
+        collect.systems[key] = system
+    if collect.systems:
+        yield collect
+    measured = [job for job in jobs if through or not job.adapter.exact]
+    if measured:
+        yield _Measure(measured, through)
+
+
+def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
+    """The values at all wanted places for the same images, batch by batch."""
+    sources = sorted({source for source, _ in wanted}, key=_order)
+    by_source = {source: sorted(node for other, node in wanted if other == source) for source in sources}
+    heads = {source: values_at(_graph(plan, source), nodes) for source, nodes in by_source.items()}
+    images = _images(plan)
+    size = _batch_size(plan, wanted, batch)
+    views = [images.batches(plan.models[_order(source)[1]].input, size) for source in by_source]
+    done = 0
+    for shown in zip(*views, strict=True):
+        values: dict[Place, Tensor] = {}
+        for (source, nodes), batch_of in zip(by_source.items(), shown, strict=True):
+            values |= zip([(source, node) for node in nodes], heads[source](batch_of), strict=True)
+        held = torch.arange(done, done + len(shown[0])) % 5 == 4
+        done += len(held)
+        yield _Batch(values, held, held if len(images) >= 5 else ~held)
+
+
+def _batch_size(plan: Plan, wanted: set[Place], batch: int) -> int:
+    """Fewer images where the values that are kept of them would take more than `SLICE_BYTES`."""
+    shapes = [by_name(_graph(plan, source).graph)[node].meta["shape"] for source, node in wanted]
+    return max(1, min(batch, SLICE_BYTES // (4 * sum(prod(shape[1:]) for shape in shapes))))
+
+
+def _graph(plan: Plan, source: int | Prefix) -> GraphModule:
+    return plan.graphs[source] if isinstance(source, int) else source.graph
+
+
+def _order(source: int | Prefix) -> tuple[bool, int]:
+    """Models by their index, a prefix after them; second, the model whose input it takes."""
+    return (False, source) if isinstance(source, int) else (True, source.model)
+
+
+def _images(plan: Plan) -> Images:
+    assert plan.images is not None, "fitting needs images"
+    return plan.images

@@ -1,0 +1,151 @@
+"""From the seam to the output, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from ..data.chain import Chain
+from ..data.healing import HealedBlock, Healing
+from ..graphs.attention import written_out
+from ..graphs.conventions import result
+from .blocks import Block, blocks
+from .gauss_newton import polish
+from .least_squares import refit, tensors
+from .probe import Judge, Probe
+from .values import Values
+
+
+def heal(
+    stitched: GraphModule,
+    probe: Probe,
+    chain: Chain,
+    what: str = "back",
+    progress: Callable[[int, int], None] | None = None,
+) -> Healing:
+    """Refits the operators of a chain's graph in graph order, in place, each toward what it gives in its own parent.
+
+    what: "adapter", "back" (the fragments behind the first seam) or "all". After each block its refit is undone if the
+    hybrid's classes on held-out images came no nearer to the parent's.
+    """
+    stitched = written_out(stitched)  # on the same weights
+    with torch.no_grad():
+        hybrid = probe.values(stitched, chain.front.model)
+        judge = Judge(hybrid, probe, chain)
+        before = state = judge()
+        steps = plan_steps(stitched, probe, chain, what)
+        done: list[HealedBlock] = []
+        for step in steps:
+            done.append(_taken(step, hybrid, probe, chain, judge, state))
+            state = done[-1].divergence, done[-1].agreement
+            if progress:
+                progress(len(done), len(steps))
+        hybrid.close()
+    held_out = sum(len(chunk.members) for chunk in probe.chunks if chunk.held_out)
+    return Healing(len(probe.images), held_out, *before, tuple(done))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is healed before the next look at the held-out images.
+
+    block: the operators that are polished together, `polishes` times, so that the value `end` becomes the parent's.
+    refitted: the block whose operators are refitted one by one before.
+    """
+
+    block: Block
+    refitted: Block | None
+    end: Node
+    polishes: int
+
+
+def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> list[Step]:
+    """A step for each block behind the first seam.
+
+    Where something lies at the seam that is to be healed too, the first block of a fragment is polished together with
+    it: with "all" the end of the front and the adapter; behind every later seam the adapter, which was fitted on what
+    the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
+    """
+    found = {
+        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.options.features)  # type: ignore[misc]
+        for part in chain.parts()
+    }
+    ends = _fragment_ends(stitched, chain)
+    steps: list[Step] = []
+    before, adapter = found[chain.parts()[0].name], ""
+    for part in chain.parts()[1:]:
+        if part.adapter is not None:
+            adapter = part.name
+            continue
+        seam = [*(before[-1:] if what == "all" and not steps else ()), *found[adapter]]
+        steps += _fragment_steps(found[part.name], ends[part.name], seam, found[adapter], probe, what, first=not steps)
+        before = found[part.name]
+    return steps
+
+
+def _fragment_steps(
+    inside: tuple[Block, ...], end: Node, seam: list[Block], adapter: tuple[Block, ...], probe: Probe, what: str,
+    *, first: bool,
+) -> list[Step]:  # fmt: skip
+    """The steps of one fragment. seam: what is polished with its first block, where something is."""
+    ends = [block.start for block in inside[1:]] + [end]
+    polishes = probe.options.sweeps - 1
+    if what == "adapter":
+        return [Step(_joined(adapter), None, ends[0], max(1, polishes))] if adapter else []
+    steps = [Step(block, block, last, polishes) for block, last in zip(inside, ends, strict=False)]
+    if steps and seam and (what == "all" or not first):
+        steps[0] = replace(steps[0], block=_joined((*seam, inside[0])), polishes=max(1, polishes))
+    return steps[: probe.options.layers]
+
+
+def _fragment_ends(stitched: GraphModule, chain: Chain) -> dict[str, Node]:
+    """The node that gives the value at the end of each fragment, by the name of its part."""
+    names = {part.name for part in chain.parts() if part.fragment is not None}
+    found: dict[str, Node] = {}
+    for node in stitched.graph.nodes:
+        if _part(node) in names and "shape" in node.meta:
+            found[_part(node)] = node
+    found[chain.parts()[-1].name] = result(stitched.graph)
+    return found
+
+
+def _part(node: Node) -> str:
+    return str(node.meta.get("origin", ("",))[0])
+
+
+def _joined(together: Sequence[Block]) -> Block:
+    operators = tuple(operator for block in together for operator in block.operators)
+    return replace(together[-1], start=together[0].start, operators=operators)
+
+
+def _taken(
+    step: Step, hybrid: Values, probe: Probe, chain: Chain, judge: Judge, before: tuple[float, float]
+) -> HealedBlock:
+    """Heals a block. What leaves the hybrid's classes further from the parent's than they were before the block is
+    undone, the polish first: it stays, with the rest, as long as the block as a whole is no loss."""
+    ridge, states, reached = 0.0, [_weights(step.block)], [before]
+    if step.refitted:
+        block = replace(step.refitted, start=step.block.start)
+        ridge = max(refit(hybrid, probe, block, operator, chain) for operator in block.operators)
+        states.append(_weights(step.block))
+        reached.append(judge())
+    for _ in range(step.polishes):
+        if not polish(hybrid, probe, chain, step.block, step.end):
+            break
+        states.append(_weights(step.block))
+        reached.append(judge())
+    best = next(i for i in reversed(range(len(reached))) if reached[i][0] <= before[0])
+    if best < len(reached) - 1:
+        for operator, old in zip(step.block.operators, states[best], strict=True):
+            for tensor, value in zip(tensors(operator), old, strict=True):
+                tensor.data.copy_(value)
+        hybrid.forget(hybrid.position[step.block.start])
+    return HealedBlock(step.block.name, len(step.block.operators), ridge, *reached[best], best > 0)
+
+
+def _weights(block: Block) -> list[list[Tensor]]:
+    return [[tensor.detach().clone() for tensor in tensors(operator)] for operator in block.operators]

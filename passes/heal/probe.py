@@ -1,0 +1,93 @@
+"""Probe images, the values that the parents have for them, and how far a hybrid's classes are from a parent's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from ..data.chain import Chain
+from ..data.errors import InputError
+from ..data.healing import Options
+from ..data.model import Images, InputSpec
+from ..graphs.attention import written_out
+from ..graphs.conventions import by_name, result
+from .values import Chunk, Memory, Values, chunks
+
+
+class Probe:
+    """Probe images and what the parents compute for them.
+
+    graphs, specs: of the models, by their index in the plan. keep: the values that a hybrid was healed toward stay for
+    the next one that needs them.
+    """
+
+    def __init__(
+        self,
+        graphs: Sequence[GraphModule],
+        specs: Sequence[InputSpec],
+        images: Images,
+        options: Options | None = None,
+        *,
+        keep: bool = False,
+        device: torch.device | str = "cpu",
+    ):
+        options = options or Options()
+        self.images, self.specs, self.options, self.keep = images, specs, options, keep
+        self.memory = Memory(options.max_memory, torch.device(device))
+        self.chunks = chunks(len(images), options.batch, options.hold_out)
+        self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
+        self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
+        self.nodes = [by_name(parent.graph.graph) for parent in self.parents]
+        self._lasting: list[set[Node]] = [set() for _ in graphs]
+
+    def values(self, graph: GraphModule, model: int) -> Values:
+        """Of a graph that takes what model number `model` takes."""
+        return Values(graph, self.images, self.specs[model], self.chunks, self.memory)
+
+    def parent(self, model: int, chunk: Chunk, wanted: Sequence[Node], here: int) -> list[Tensor]:
+        """Values of a parent. What is read at position `here` of its graph or later is kept."""
+        values, lasting = self.parents[model], self._lasting[model]
+        if self.keep:
+            lasting.update(wanted)
+        return values(chunk, wanted, lambda node: values.last[node] >= here or node in lasting)
+
+    def logits(self, chunk: Chunk, chain: Chain, target: str) -> Tensor:
+        """What the hybrid should give: the outputs of the parent of its first fragment ("front"), of its last ("back"),
+        or the mean of both.
+
+        Raises:
+            InputError: the parents' outputs differ in shape.
+        """
+        models = {"front": [chain.front.model], "back": [chain.back.model]}
+        wanted = [*models["front"], *models["back"]] if target == "both" else models[target]
+        ends = [(model, result(self.parents[model].graph.graph)) for model in wanted]
+        if len({node.meta.get("shape") for _, node in ends}) > 1:
+            raise InputError(
+                "the two parents give outputs of different shapes, so that a classifier has no mean of both to follow",
+                "Leave the target at 'back'.",
+            )
+        found = [self.parents[model](chunk, [node])[0] for model, node in ends]
+        return torch.stack(found).mean(0)
+
+
+class Judge:
+    """How far a hybrid's classes are from those it should give, on the held-out images."""
+
+    def __init__(self, hybrid: Values, probe: Probe, chain: Chain):
+        self.hybrid = hybrid
+        self.wanted = {chunk: probe.logits(chunk, chain, probe.options.target) for chunk in probe.held_out}
+
+    def __call__(self) -> tuple[float, float]:
+        """The mean divergence in nats, and the share of images of the same class."""
+        end = result(self.hybrid.graph.graph)
+        far = same = count = 0.0
+        for chunk, want in self.wanted.items():
+            (got,) = self.hybrid(chunk, [end])
+            far += float(F.kl_div(got.log_softmax(-1), want.log_softmax(-1), log_target=True, reduction="sum"))
+            same += float((got.argmax(-1) == want.argmax(-1)).sum())
+            count += want[..., 0].numel()
+        return far / count, same / count

@@ -1,0 +1,173 @@
+"""The values of a graph's nodes for the probe images, computed when asked for and kept while something needs them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
+
+from ..data.model import Images, InputSpec
+from ..graphs.conventions import is_scalar, placeholder, writes_in_place
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A few of the images from `start` to `stop`: those held out, or the others. members: which, counted from start."""
+
+    start: int
+    stop: int
+    held_out: bool
+    members: tuple[int, ...]
+
+
+def chunks(images: int, size: int, hold_out: int) -> tuple[Chunk, ...]:
+    """All images by chunks of at most `size`; one of so many is held out."""
+    found = []
+    for start in range(0, images, size):
+        stop = min(start + size, images)
+        for held_out in (False, True):
+            members = tuple(i - start for i in range(start, stop) if (i % hold_out == hold_out - 1) == held_out)
+            found += [Chunk(start, stop, held_out, members)] if members else []
+    return tuple(found)
+
+
+class Values:
+    """What the nodes of a graph give, by chunks of images.
+
+    A value is computed from the latest ones that are kept. Parameters are read anew each time, so that a change of
+    weights shows in everything that is computed after it; `forget` drops what was computed with older ones.
+    """
+
+    def __init__(self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], memory: Memory):
+        self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, memory
+        self.position = {node: index for index, node in enumerate(graph.graph.nodes)}
+        self.last = {node: max((self.position[u] for u in node.users), default=-1) for node in graph.graph.nodes}
+        self.kept: dict[Chunk, dict[Node, Any]] = {}
+
+    def __call__(self, chunk: Chunk, wanted: Sequence[Node], keep: Callable[[Node], bool] | None = None) -> list[Any]:
+        """The values of some nodes. Of all that are known then, those stay that `keep` says (None: as before)."""
+        before = self.kept.setdefault(chunk, {})
+        todo = self._missing(before, wanted)
+        if todo and todo[0].op == "placeholder":
+            self._load(chunk)
+        known = dict(self.kept[chunk])
+        readers = {node: at for at, user in enumerate(todo) for node in user.all_input_nodes}
+        for at, node in enumerate(todo):
+            if node not in known:
+                known[node] = self._computed(node, known)
+            self._sizes(node, known)
+            if keep is None:
+                self._release(known, node, at, readers, wanted)
+        if keep is not None:
+            self._keep(chunk, {n: v for n, v in known.items() if is_scalar(n) or (n.op != "get_attr" and keep(n))})
+        return [known[node] for node in wanted]
+
+    def through(self, chain: Sequence[Node], start: Node, value: Tensor, known: Mapping[Node, Any]) -> Tensor:
+        """The value at the end of a chain of nodes when the node before them, `start`, has this value."""
+        found = dict(known) | {start: value}
+        for node in chain:
+            found[node] = self._computed(node, found)
+        return found[chain[-1]] if chain else value
+
+    def forget(self, after: int) -> None:
+        """Drop what lies after a position in the graph."""
+        for held in self.kept.values():
+            for node in [n for n in held if self.position[n] > after and not is_scalar(n)]:
+                self.memory.free(held.pop(node))
+
+    def close(self) -> None:
+        self.forget(-1)
+        self.kept.clear()
+
+    def _missing(self, held: dict[Node, Any], wanted: Iterable[Node]) -> list[Node]:
+        """What has to be computed for the wanted nodes, in graph order."""
+        seen: set[Node] = set()
+        stack = [node for node in wanted if node not in held]
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack += [n for n in node.all_input_nodes if n not in held and n not in seen]
+        return sorted(seen, key=self.position.__getitem__)
+
+    def _load(self, chunk: Chunk) -> None:
+        """Shows a range of images to both of its chunks at once: they are decoded but once."""
+        batch = next(iter(self.images.batches(self.spec, chunk.stop - chunk.start, chunk.start, chunk.stop)))
+        image = placeholder(self.graph.graph)
+        for other in self.chunks:
+            if other.start == chunk.start and (other == chunk or other not in self.kept):
+                held = self.kept.setdefault(other, {})
+                held[image] = batch[list(other.members)].to(self.memory.device)
+                self._sizes(image, held)
+
+    def _sizes(self, node: Node, known: dict[Node, Any]) -> None:
+        """The integers that are computed from a value alone: they outlive it."""
+        for user in node.users:
+            if is_scalar(user) and user not in known and all(n in known for n in user.all_input_nodes):
+                known[user] = self._computed(user, known)
+                self._sizes(user, known)
+
+    def parameters(self, node: Node) -> dict[Node, Any]:
+        """The parameters and buffers among a node's arguments."""
+        return {given: self._computed(given, {}) for given in node.all_input_nodes if given.op == "get_attr"}
+
+    def _computed(self, node: Node, known: dict[Node, Any]) -> Any:
+        if node.op == "get_attr":
+            holder, _, name = str(node.target).rpartition(".")
+            return getattr(self.graph.get_submodule(holder), name).detach()
+        args: Any = map_arg(node.args, known.__getitem__)
+        kwargs: Any = map_arg(node.kwargs, known.__getitem__)
+        if writes_in_place(node) and args and isinstance(args[0], Tensor):
+            args = (args[0].clone(), *args[1:])
+        if node.op == "call_module":
+            return self.graph.get_submodule(str(node.target))(*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        assert callable(node.target)
+        return node.target(*args, **kwargs)
+
+    def _release(self, known: dict[Node, Any], node: Node, at: int, readers: dict[Node, int], wanted: Any) -> None:
+        for given in node.all_input_nodes:
+            if readers.get(given) == at and given not in wanted and not is_scalar(given):
+                known.pop(given, None)
+
+    def _keep(self, chunk: Chunk, values: dict[Node, Any]) -> None:
+        before = self.kept[chunk]
+        for node, value in before.items():
+            if node not in values:
+                self.memory.free(value)
+        self.kept[chunk] = {n: v if n in before else self.memory.taken(v) for n, v in values.items()}
+
+
+class Memory:
+    """Where values are kept: in memory up to a limit in bytes, beyond it in files that vanish with them."""
+
+    def __init__(self, limit: int, device: torch.device):
+        self.limit, self.device, self.used = limit, device, 0
+        self._counted: dict[int, int] = {}
+
+    def taken(self, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        size = value.numel() * value.element_size()
+        if self.used + size <= self.limit:
+            self.used += size
+            self._counted[id(value)] = size
+            return value
+        return _filed(value)
+
+    def free(self, value: Any) -> None:
+        self.used -= self._counted.pop(id(value), 0)
+
+
+def _filed(value: Tensor) -> Tensor:
+    """A copy whose numbers lie in a file without a name."""
+    with tempfile.NamedTemporaryFile(prefix="stitchc-") as file:
+        copy = torch.from_file(file.name, shared=True, size=value.numel(), dtype=value.dtype)
+    return copy.reshape(value.shape).copy_(value)

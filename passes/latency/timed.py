@@ -1,0 +1,95 @@
+"""The pass `shortlist`: the best candidates stitched and timed, and the choice held to what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..data.budget import format_quantity
+from ..data.candidates import Candidate
+from ..data.errors import Infeasible
+from ..data.plan import Plan, Timed
+from ..pipeline import Pass
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+
+@dataclass(frozen=True)
+class Shortlist(Pass):
+    """Times the first `size` candidates of the order for real: `plan.timed`, each with what was predicted for it.
+
+    Under a budget of latency the choice is the first that holds it when measured; those that do not are no longer
+    feasible. Where none of the first does, the next are tried, `most` in all. backend, device: as of `latency`.
+    A candidate is timed with noise for weights in its adapter, and its choice stays a single one.
+
+    Raises:
+        Infeasible: none of `most` candidates holds the budget when measured.
+    """
+
+    name: ClassVar[str] = "shortlist"
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
+    adds: ClassVar[tuple[str, ...]] = ("timed",)
+
+    size: int = 5
+    most: int = 20
+    backend: str = "eager"
+    device: str = "cpu"
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def __call__(self, plan: Plan) -> Plan:
+        assert plan.candidates is not None
+        limit = plan.budget.get("latency", float("inf"))
+        timed: list[Timed] = []
+        for row in plan.candidates.order[: self.most].tolist():
+            if len(timed) >= self.size and any(t.measured_ms <= limit for t in timed):
+                break
+            timed.append(self._time(plan, row))
+            if self.progress:
+                self.progress(len(timed), max(self.size, len(timed)))
+        held = [t for t in timed if t.measured_ms <= limit]
+        if not held:
+            least = min(timed, key=lambda t: t.measured_ms).measured_ms
+            raise Infeasible(
+                f"the first {len(timed)} candidates are predicted to take at most {format_quantity(limit, 'latency')}, "
+                f"but measured none does; the least is {format_quantity(least, 'latency')}",
+                f"Raise the budget to latency={least * 1.02:.3g}ms, or measure on a quieter machine.",
+                {"latency": least},
+            )
+        table = plan.candidates
+        missed = [t.row for t in timed if t.measured_ms > limit]
+        feasible = table.feasible.copy()
+        feasible[missed] = False
+        order = table.order[~np.isin(table.order, missed)]
+        choice = plan.choice
+        if missed and plan.candidates.order[0] in missed:
+            choice = (table[held[0].row],)
+        return replace(
+            plan, timed=tuple(timed), choice=choice, candidates=replace(table, feasible=feasible, order=order)
+        )
+
+    def _time(self, plan: Plan, row: int) -> Timed:
+        import torch
+
+        from .backends import on_backend
+        from .clock import measure
+
+        assert plan.candidates is not None
+        candidate = plan.candidates[row]
+        graph = stitched(plan, candidate).to(self.device)
+        image = torch.zeros(1, *plan.models[candidate.chain.front.model].input.size, device=self.device)
+        found = measure(on_backend(self.backend, graph, image), image, device=self.device, backend=self.backend)
+        return Timed(
+            row, float(plan.candidates.latency_ms[row]), found.median_ms, found.iqr_ms, found.runs, found.device,
+            found.threads, found.backend,
+        )  # fmt: skip
+
+
+def stitched(plan: Plan, candidate: Candidate) -> GraphModule:
+    """The candidate's graph, its adapters as they were made."""
+    from ..stitch.join import built, graph_of
+
+    return graph_of(plan, candidate.chain, [built(plan, seam) for seam in candidate.chain.seams()])

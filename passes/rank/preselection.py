@@ -1,0 +1,45 @@
+"""Which candidates are worth a probe: the best by each of several cheap signs, none of which is trusted alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..data.candidates import Candidates
+from ..data.mac_shares import of_each_row
+from ..data.plan import Plan
+
+
+def pairs_of(table: Candidates, rows: np.ndarray) -> list[np.ndarray]:
+    """The rows that stitch the same two cuts, by different adapters, together; in the order of their first."""
+    columns = (table.front_model, table.front_cut, table.back_model, table.back_cut)
+    found: dict[tuple[int, ...], list[int]] = {}
+    for row in rows.tolist():
+        found.setdefault(tuple(int(column[row]) for column in columns), []).append(row)
+    return [np.array(pair) for pair in found.values()]
+
+
+def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
+    """How nearly the front ends as deep, by the share of its parent's multiply-adds, as the back begins: float64, at
+    most 0."""
+    macs = np.maximum([whole.macs for whole in plan.prices], 1)
+
+    def depth(models: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+        before = of_each_row(plan, models[rows], cuts[rows], lambda cut: cut.before.macs if cut.before else 0)
+        return before / macs[models[rows]]
+
+    return -np.abs(depth(table.front_model, table.front_cut) - depth(table.back_model, table.back_cut))
+
+
+def union(signs: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """The `size` first of the best by each sign, taken in turn: indices, sorted. NaN is worst, among equals the first
+    index is better."""
+    orders = [np.argsort(-np.nan_to_num(sign, nan=-np.inf), kind="stable") for sign in signs]
+    chosen: dict[int, None] = {}
+    for turn in zip(*orders, strict=True):
+        for index in turn:
+            if len(chosen) == size:
+                return np.array(sorted(chosen), dtype=np.int64)
+            chosen[int(index)] = None
+    return np.array(sorted(chosen), dtype=np.int64)

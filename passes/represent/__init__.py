@@ -1,0 +1,1 @@
+"""How each cut of a model represents the images."""

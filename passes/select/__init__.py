@@ -1,0 +1,232 @@
+"""The pass `select`: which of the candidates to stitch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from .. import adapters as registry
+from ..data.budget import Limit, as_limits, format_quantity
+from ..data.candidates import Candidate, Candidates
+from ..data.cut_names import find_cut, no_such_cut
+from ..data.errors import CutError, Infeasible, InputError, PipelineError, did_you_mean
+from ..data.mac_shares import of_each_row, smaller_share
+from ..data.plan import Plan
+from ..data.values import Cut
+from ..pipeline import Pass
+
+#: Rules by name: from the table to sort keys, most important first, smallest first.
+RANKS: dict[str, Callable[[Candidates], tuple[np.ndarray, ...]]] = {
+    "cka": lambda table: (-np.round(table.similarity, 6),),
+}
+
+
+@dataclass(frozen=True)
+class Select(Pass):
+    """Ranks the candidates that meet every budget and chooses the first pair of cuts.
+
+    budget: limits by metric, `{"flops": 12e6}` or `{"macs": "60%"}`, or `Limit`s; none leaves all. rank: "cka", by
+    similarity, to six decimals, as ReStNet; among equals the cheaper in MACs, then in params, then the earlier cuts.
+    adapter: a name, or "auto" for all that were priced. front, back: choose that cut yourself, by its node, its path or
+    its index; with both given no similarity is needed.
+
+    A candidate has parameters on both sides of the seam: with none before the front's cut, or none after the back's, it
+    would be one of the parents behind an adapter. Only a cut that was asked for by name is exempt.
+
+    min_share: of the stitched network's MACs, what each side must have to count as a real mix. Likeness alone prefers
+    the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
+    likeness, and are chosen only when nothing else meets the budget. 0 ranks by likeness alone, as the papers do.
+
+    Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
+    each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
+
+    Raises:
+        Infeasible: nothing meets the budget. CutError: a cut that does not exist or cuts that cannot be joined.
+        QuantityError: a budget that means nothing. InputError: an unknown rank. PipelineError: no similarity.
+    """
+
+    name: ClassVar[str] = "select"
+    requires: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
+    adds: ClassVar[tuple[str, ...]] = ("choice",)
+
+    budget: Mapping[str, float | str | Limit] | Iterable[Limit] = field(default_factory=dict)
+    rank: str = "cka"
+    adapter: str = "auto"
+    front: str | int | None = None
+    back: str | int | None = None
+    min_share: float = 0.1
+
+    def __call__(self, plan: Plan) -> Plan:
+        if self.rank not in RANKS:
+            near = did_you_mean(self.rank, list(RANKS))
+            raise InputError(f"'{self.rank}' is no rank", f"{near} There are {', '.join(RANKS)}.".strip())
+        assert plan.candidates is not None  # `requires` holds it
+        limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
+        table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
+
+        eligible = self._eligible(plan, table)
+        if "latency" in limits and np.isnan(table.latency_ms).all():
+            raise PipelineError("a budget of latency needs the pass 'latency' before 'select'")
+        within = {metric: table.metric(metric) <= limit for metric, limit in limits.items()}
+        feasible = np.logical_and.reduce([eligible, *within.values()])
+        if not feasible.any():
+            raise _infeasible(plan, table, eligible, within, limits)
+        nearly_whole = smaller_share(plan, table) < self.min_share
+        order = _order(table, np.flatnonzero(feasible), nearly_whole)
+        notes = plan.notes
+        if nearly_whole[order[0]] and self.front is None and self.back is None:
+            share = f"{self.min_share:.0%}"
+            notes += (f"Within the budget every stitch has less than {share} of its MACs from one parent.",)
+        table = replace(table, feasible=feasible, order=order)
+        return replace(plan, candidates=table, budget=limits, choice=_choice(table), notes=notes)
+
+    def _similarity(self, plan: Plan, table: Candidates) -> np.ndarray:
+        """Of each row; NaN throughout where both cuts are given and nothing was compared."""
+        column = np.full(len(table), np.nan)
+        if not plan.similarity and len(table) and (self.front is None or self.back is None):
+            raise PipelineError("the pass 'select' needs similarity, unless front and back are both given")
+        for pair in plan.similarity:
+            ahead = (table.front_model == pair.a) & (table.back_model == pair.b)
+            column[ahead] = pair.matrix[table.front_cut[ahead], table.back_cut[ahead]]
+            behind = (table.front_model == pair.b) & (table.back_model == pair.a)
+            column[behind] = pair.matrix[table.back_cut[behind], table.front_cut[behind]]
+        return column
+
+    def _eligible(self, plan: Plan, table: Candidates) -> np.ndarray:
+        """Rows with the asked-for cuts and adapter, and with parameters on both sides of the seam."""
+        if not len(table):
+            raise CutError(
+                f"no two cuts of {' and '.join(m.name for m in plan.models)} can be joined by {_list(table.adapters)}",
+                "See the cuts with `stitchc inspect`, and those that are none with `--why`; or try another adapter.",
+            )
+        asked = _asked_cut(plan, self.front, table.front_model, table.front_cut)
+        asked &= _asked_cut(plan, self.back, table.back_model, table.back_cut)
+        asked &= _asked_adapter(self.adapter, table)
+        if not asked.any():
+            raise _cannot_join(plan, self.front, self.back, table, self.adapter)
+        if self.front is None:
+            asked &= (
+                of_each_row(
+                    plan, table.front_model, table.front_cut, lambda cut: cut.before.params if cut.before else 1
+                )
+                > 0
+            )
+        if self.back is None:
+            asked &= (
+                of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1)
+                > 0
+            )
+        if not asked.any():
+            raise CutError(
+                "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
+                "Choose the cuts yourself with --front and --back to have one all the same.",
+            )
+        return asked
+
+
+def _order(table: Candidates, rows: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
+    """`rows` from best to worst, those marked in `last` behind all others. The last keys leave no two rows equal, so
+    that the order depends on nothing else."""
+    first = () if last is None else (last,)
+    ties = (table.macs, table.params, table.size_bytes)
+    place = (table.front_model, table.front_cut, table.back_model, table.back_cut, table.adapter)
+    keys = [key[rows] for key in (*first, *RANKS[table.rank](table), *ties, *place)]
+    return rows[np.lexsort(keys[::-1])]
+
+
+def _choice(table: Candidates) -> tuple[Candidate, ...]:
+    """The best row's pair of cuts with each adapter that is feasible."""
+    columns = (table.front_model, table.front_cut, table.back_model, table.back_cut)
+    pair = np.logical_and.reduce([table.feasible, *(column == column[table.order[0]] for column in columns)])
+    choice = [table[int(row)] for row in np.flatnonzero(pair)]
+    return tuple(
+        sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.chain.adapters[0])))
+    )
+
+
+def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
+    if name == "auto":
+        return np.ones(len(table), dtype=bool)
+    words = registry.get(name).words
+    if words not in table.adapters:
+        raise CutError(
+            f"the candidates were priced with {_list(table.adapters)}, not with '{name}'",
+            f"Price them with it: Cost(adapters=('{name}',)).",
+        )
+    return table.adapter == table.adapters.index(words)
+
+
+def _asked_cut(plan: Plan, word: str | int | None, models: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """Which rows have the cut that `word` names; all without a word."""
+    if word is None:
+        return np.ones(len(models), dtype=bool)
+    found = {int(model): find_cut(plan.cuts[model].cuts, word) for model in np.unique(models)}
+    if all(index is None for index in found.values()):
+        raise no_such_cut(plan, word, list(found))
+    return np.logical_or.reduce([(models == m) & (cuts == index) for m, index in found.items() if index is not None])
+
+
+def _cannot_join(
+    plan: Plan, front: str | int | None, back: str | int | None, table: Candidates, adapter: str
+) -> CutError:
+    """Why no row is left, by the adapters' own words where both cuts are named."""
+    names = table.adapters if adapter == "auto" else (adapter,)
+    pairs = sorted({*zip(table.front_model.tolist(), table.back_model.tolist(), strict=True)})
+    for a, b in pairs:
+        i, j = (None if w is None else find_cut(plan.cuts[m].cuts, w) for m, w in ((a, front), (b, back)))
+        if i is not None and j is not None:
+            x, y = plan.cuts[a][i], plan.cuts[b][j]
+            reasons = {name: registry.get(name).price(x.value, y.value) for name in names}
+            said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if isinstance(reason, str))
+            return CutError(
+                f"'{x.node}' of {plan.models[a].name} {x.value.shape} cannot be joined to '{y.node}' of "
+                f"{plan.models[b].name} {y.value.shape}: {said}",
+                "Leave one of the two out to see what it can be joined to.",
+            )
+    words = _list([f"'{w}'" for w in (front, back) if w is not None])
+    return CutError(f"{_list(names)} can join nothing to {words or 'any cut'}", "Choose another cut or adapter.")
+
+
+def _infeasible(
+    plan: Plan, table: Candidates, eligible: np.ndarray, within: Mapping[str, np.ndarray], limits: Mapping[str, float]
+) -> Infeasible:
+    """Which budget binds, the least that can be had of each metric while the other budgets hold, and who has it."""
+    least: dict[str, int] = {}  # the row that has the least, of several the one ranked best
+    for metric in limits:
+        others = np.logical_and.reduce([eligible, *(rows for m, rows in within.items() if m != metric)])
+        rows = _order(table, np.flatnonzero(others if others.any() else eligible))
+        least[metric] = int(rows[np.argmin(table.metric(metric)[rows])])
+    nearest = {metric: table.metric(metric)[row].item() for metric, row in least.items()}
+    alone = [metric for metric, rows in within.items() if not (rows & eligible).any()]
+
+    asked = " and ".join(f"{format_quantity(limit, m)}" for m, limit in limits.items())
+    names = " and ".join(m.name for m in plan.models)
+    together = len(limits) > 1 and not alone
+    message = f"no stitch of {names} takes at most {asked}"
+    if together:
+        message += "; each budget can be met alone, but not together"
+    for metric in alone or limits:
+        scope = " within the other budgets" if together else ""
+        message += (
+            f"; the least{scope} is {format_quantity(nearest[metric], metric)} ({_told(plan, table[least[metric]])})"
+        )
+    reachable = " or ".join(f"{metric}={_above(nearest[metric], metric)}" for metric in alone or limits)
+    return Infeasible(message, f"Raise the budget to {reachable} at least, or give other models or cuts.", nearest)
+
+
+def _above(value: float, metric: str) -> str:
+    """A quantity that a budget can be raised to; a measured one with a little room."""
+    return f"{value * 1.01:.3g}ms" if metric == "latency" else str(value)
+
+
+def _told(plan: Plan, candidate: Candidate) -> str:
+    (a, i), (b, j) = candidate.front, candidate.back
+    front, back = plan.cuts[a][i], plan.cuts[b][j]
+    return f"{plan.models[a].name} up to '{front.node}', {candidate.adapter}, {plan.models[b].name} from '{back.node}'"
+
+
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(words)

@@ -1,0 +1,162 @@
+"""The pass `verify`: the stitched graph, the generated module and the ONNX file must compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..data.errors import VerificationError
+from ..data.hybrid import Verified
+from ..data.model import Images, InputSpec
+from ..data.plan import Plan
+from ..emit.load import load_module, load_onnx
+from ..pipeline import Pass
+
+Network = Callable[[Tensor], Tensor]
+
+# What another order of summation does to the outputs of a deep float32 network, relative to the largest.
+ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Verify(Pass):
+    """Compares what was emitted with what was meant, on probe images (where the plan has any) and on random ones.
+
+    `model.py` is run from its folder, as a user would. batches: the batch sizes tried. tolerance: the largest
+    difference allowed, relative to the largest absolute output of the graph.
+
+    Raises:
+        VerificationError: a file differs by more, or gives another class. Says which, at what batch, by how much.
+    """
+
+    name: ClassVar[str] = "verify"
+    requires: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
+    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+
+    batches: tuple[int, ...] = (1, 3)
+    tolerance: float = 1e-4
+
+    def __call__(self, plan: Plan) -> Plan:
+        assert plan.folder is not None
+        hybrid = plan.hybrid
+        spec = plan.input_of(hybrid.chain)
+        inputs = list(_inputs(spec, self.batches, plan.seed, plan.images))
+        emitted = _emitted(plan.folder)
+        verified = compare(hybrid.network, emitted, inputs, self.batches, self.tolerance)
+        return plan.with_hybrid(replace(hybrid, verified=verified))
+
+
+def verify_folder(
+    folder: Path,
+    size: Sequence[int] | None = None,
+    batches: tuple[int, ...] = (1, 3),
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> Verified:
+    """Compare the files of an artifact with each other: `model.onnx`, if there is one, with `model.py`.
+
+    size: (channels, height, width) of the input; by default what the ONNX file says.
+
+    Raises:
+        VerificationError: a file is missing or cannot be run, or they differ.
+    """
+    folder = Path(folder)
+    emitted = _emitted(folder)
+    if size is None:
+        size = _size_of(folder / "model.onnx")
+    spec = InputSpec(tuple(size), (0.0,) * size[0], (1.0,) * size[0])  # type: ignore[arg-type]
+    inputs = list(_inputs(spec, batches, seed, None))
+    return compare(emitted["model.py"], emitted, inputs, batches, tolerance)
+
+
+@torch.no_grad()
+def compare(
+    reference: Network, emitted: dict[str, Network], inputs: list[Tensor], batches: tuple[int, ...], tolerance: float
+) -> Verified:
+    """Run `reference` and every emitted network (by file name) on every input, and compare.
+
+    Two networks agree on an image's class when their largest output is the same one, or when the reference's first and
+    second class are so near each other that float32 cannot tell them apart (`ROUNDING`): then neither is wrong.
+
+    Raises:
+        VerificationError: they differ.
+    """
+    absolute = dict.fromkeys(emitted, 0.0)
+    relative = dict.fromkeys(emitted, 0.0)
+    for images in inputs:
+        want = reference(images.clone())
+        if not torch.isfinite(want).all():
+            raise VerificationError(f"the network itself gives infinite or undefined outputs at batch {len(images)}")
+        for name, network in emitted.items():
+            got = _run(name, network, images)
+            if got.shape != want.shape:
+                shapes = f"{tuple(got.shape)} where the network gives {tuple(want.shape)}"
+                raise VerificationError(f"{name} gives {shapes}, at batch {len(images)}")
+            difference = (got - want).abs().max().item()
+            share = difference / max(want.abs().max().item(), 1e-12)
+            if not share <= tolerance:
+                raise VerificationError(
+                    f"{name} differs from the network by {difference:.3g} ({share:.3g} relative, "
+                    f"allowed {tolerance:g}) at batch {len(images)}",
+                    "This is a defect of stitchc; please report it with the command that led here.",
+                )
+            wrong = _disagreements(want, got)
+            if wrong:
+                raise VerificationError(f"{name} gives another class for {wrong} of {len(images)} images of a batch")
+            absolute[name] = max(absolute[name], difference)
+            relative[name] = max(relative[name], share)
+    return Verified(
+        module_max_abs=absolute["model.py"],
+        module_max_rel=relative["model.py"],
+        onnx_max_abs=absolute.get("model.onnx"),
+        onnx_max_rel=relative.get("model.onnx"),
+        argmax_agreement=1.0,
+        batches=batches,
+    )
+
+
+def _emitted(folder: Path) -> dict[str, Network]:
+    networks: dict[str, Network] = {"model.py": load_module(folder)}
+    if (folder / "model.onnx").exists():
+        networks["model.onnx"] = load_onnx(folder / "model.onnx")
+    return networks
+
+
+def _run(name: str, network: Network, images: Tensor) -> Tensor:
+    try:
+        return network(images.clone())
+    except Exception as error:
+        raise VerificationError(f"{name} fails on a batch of {len(images)}: {type(error).__name__}: {error}") from error
+
+
+def _inputs(spec: InputSpec, batches: tuple[int, ...], seed: int, images: Images | None) -> Iterator[Tensor]:
+    """For each batch size that many random images, and as many of the probe images where there are enough."""
+    generator = torch.Generator().manual_seed(seed)
+    for batch in batches:
+        yield torch.randn(batch, *spec.size, generator=generator)
+    for batch in batches:
+        if images is not None and len(images) >= batch:
+            yield next(iter(images.batches(spec, batch, 0, batch)))
+
+
+def _disagreements(want: Tensor, got: Tensor) -> int:
+    want, got = want.flatten(1), got.flatten(1)
+    if want.shape[1] < 2:
+        return 0
+    top = want.topk(2, dim=1).values
+    tied = top[:, 0] - top[:, 1] <= ROUNDING * want.abs().amax(dim=1)
+    return int(((want.argmax(1) != got.argmax(1)) & ~tied).sum())
+
+
+def _size_of(path: Path) -> tuple[int, ...]:
+    if not path.exists():
+        raise VerificationError(f"{path} does not exist, and nothing else says how large the input is")
+    import onnx
+
+    (given,) = [i for i in onnx.load(str(path), load_external_data=False).graph.input if i.name == "input"]
+    return tuple(d.dim_value for d in given.type.tensor_type.shape.dim[1:])

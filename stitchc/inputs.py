@@ -1,0 +1,123 @@
+"""What a verb is about: a model by its words, an artifact by its folder, images by their words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from .passes.data.errors import DataError, InputError
+from .passes.data.model import Images, Model
+from .zoo.naming import REGISTRIES, parse
+
+#: Images to compare cuts and to fit adapters on, unless said otherwise.
+PROBE_IMAGES = 512
+NOISE = "random"  # the DATA that needs nothing
+_LETTER = re.compile(r"[A-Z]=.")
+
+
+def model_of(
+    subject: str | Path | Model, *, trust_pickle: bool = False, arch: str | Sequence[str] | None = None
+) -> Model:
+    """The model that MODEL words, or the folder of an artifact, name. A Model is itself.
+
+    Raises:
+        ModelError, OutputError: as `zoo.load` and `artifact.read`.
+    """
+    if isinstance(subject, Model):
+        return subject
+    if arch and not isinstance(arch, str):
+        (arch,) = archs_for([subject], arch)
+    if is_artifact(subject):
+        if arch:
+            raise InputError(f"{subject} is an artifact, and has no use for the architecture '{arch}'", "Leave it out.")
+        from .artifact import as_model
+
+        return as_model(subject)
+    from .zoo import load
+
+    return load(str(subject), trust=trust_pickle, arch=arch)
+
+
+def archs_for(subjects: Sequence[str | Path | Model], arch: str | Sequence[str] | None) -> list[str | None]:
+    """The architecture given for each of several models, as `--arch` says it: `A=NAME` for the first, `B=NAME` for the
+    second; names alone for the checkpoints among them in order, a single one for all of them.
+
+    Raises:
+        InputError: more of them than there are checkpoints, two for one model, or one for something else.
+    """
+    given = [arch] if isinstance(arch, str) else list(arch or ())
+    found: list[str | None] = [None] * len(subjects)
+    open_to = [index for index, subject in enumerate(subjects) if _is_checkpoint(subject)]
+    for words in [words for words in given if _LETTER.match(words)]:
+        index = ord(words[0]) - ord("A")
+        if index >= len(subjects):
+            raise InputError(f"--arch {words}: there is no model {words[0]}", f"There are {len(subjects)} models.")
+        if index not in open_to:
+            raise InputError(
+                f"--arch {words}: '{subjects[index]}' is no checkpoint, or has its architecture already",
+                "Leave it out.",
+            )
+        found[index] = words[2:]
+        open_to.remove(index)
+    in_order = [words for words in given if not _LETTER.match(words)]
+    if len(in_order) == 1:
+        in_order *= max(1, len(open_to))
+    if len(in_order) > len(open_to):
+        raise InputError(
+            f"--arch names {len(in_order)} architectures for {len(open_to)} checkpoints: {', '.join(in_order)}",
+            "Name one for each checkpoint, in order, or as A=NAME and B=NAME.",
+        )
+    for index, words in zip(open_to, in_order, strict=False):
+        found[index] = words
+    return found
+
+
+def _is_checkpoint(subject: str | Path | Model) -> bool:
+    if isinstance(subject, Model) or is_artifact(subject):
+        return False
+    return parse(str(subject)).form == "checkpoint"
+
+
+def is_artifact(subject: str | Path | Model) -> bool:
+    """Whether it is the folder of an artifact. A registry's name is none: a folder of that name is `./digits/x`."""
+    if isinstance(subject, Model):
+        return False
+    named = isinstance(subject, str) and subject.partition("/")[0] in REGISTRIES and "/" in subject
+    return not named and Path(subject).is_dir()
+
+
+def images_of(data: str | Images | None, why: str) -> Images:
+    """The images that DATA words name. `why` ends the sentence "no images are named ...".
+
+    Raises:
+        DataError: there are no words, or as `zoo.images`.
+    """
+    if data is None:
+        raise DataError(f"no images are named {why}", "Name them with --data, such as digits?split=test or folder:DIR.")
+    if not isinstance(data, str):
+        return data
+    from .zoo import images
+
+    return images(data)
+
+
+def probe_words(models: Sequence[Model], data: str | Images | None) -> str | Images:
+    """The images to compare models on: those given; else what all the models' own records name; else noise."""
+    if data is not None:
+        return data
+    named = {model.data for model in models}
+    return str(named.pop()) if len(named) == 1 and None not in named else NOISE
+
+
+def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tuple[Images, tuple[str, ...]]:
+    """The images to compare models on, `limit` of them at most unless the words state their own number, and what a
+    report must say of them."""
+    words = probe_words(models, data)
+    if isinstance(words, str) and "limit=" not in words:
+        words = f"{words}{'&' if '?' in words else '?'}limit={limit}"
+    images = images_of(words, "to compare on")
+    if not images.noise:
+        return images, ()
+    cause = "no images were named" if data is None else f"'{images.name}' is noise"
+    return images, (f"Similarity was taken on noise: {cause}. Give --data to rank candidates on real ones.",)

@@ -1,0 +1,37 @@
+"""Checking an artifact again, long after the compile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import artifact
+from .progress import Progress, Silent, stage
+
+if TYPE_CHECKING:
+    from .passes.data.plan import Verified
+
+
+def verify(
+    folder: Path | str,
+    *,
+    batches: Sequence[int] = (1, 3),
+    tolerance: float = 1e-4,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Verified:
+    """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise.
+
+    tolerance: the largest difference allowed, relative to the largest absolute output.
+
+    Raises:
+        OutputError: the folder is no artifact.
+        VerificationError: a file was changed or cannot be run, or they differ.
+    """
+    record = artifact.read(folder)
+    artifact.check_hashes(folder, record)
+    with stage(progress or Silent(), f"verifying {folder}"):
+        from .passes.verify import verify_folder
+
+        return verify_folder(Path(folder), record["input"]["size"], tuple(batches), tolerance, seed)
