@@ -60,6 +60,8 @@ def read(path: Path, *, trust: bool = False) -> Checkpoint:
     if content.get("stitchc"):
         return _own(path, content, content["stitchc"], content.get("arch"), content.get("record"))
     record = records.of_training(content.get("args"), f"{path}, args")
+    if not {"best_acc1", "best_prec1"}.isdisjoint(content):  # PyTorch's ImageNet example, which trains torchvision's
+        record = replace(record, registry="torchvision")
     return Checkpoint(content, replace(record, arch=_line(arch) or record.arch))
 
 

@@ -77,7 +77,7 @@ def _with_beside(checkpoint: Checkpoint, path: Path, arch: str | None) -> Checkp
     if other.arch and named and _is_bare(named) and named != other.arch.partition(".")[0]:
         note = f"{beside.CONFIG} beside it is of {other.arch}, and was not used"
         return replace(checkpoint, record=replace(own, notes=(*own.notes, note)))
-    stated = {key: value for key, value in vars(own).items() if value and key != "registry"}
+    stated = {key: value for key, value in vars(own).items() if value}
     return replace(checkpoint, record=replace(other, **stated))
 
 
@@ -92,11 +92,10 @@ def _named_by_file(record: Record, path: Path, trust: bool) -> list[Words]:
             f"{path} holds weights, but does not say of which architecture",
             "Name it with --arch, for example --arch timm/resnet50 or --arch 'nets.py:make(\"name\")'.",
         )
-    first = record.registry
-    names = [f"{first}/{arch}", *(f"{r}/{arch}" for r in ("timm", "torchvision") if r != first)]
-    return [words_in_file(name, str(path), trust=trust, beside=path.parent) for name in names if _is_bare(arch)] or [
-        words_in_file(arch, str(path), trust=trust, beside=path.parent)
-    ]
+    names = [arch]
+    if _is_bare(arch):
+        names = [f"{registry}/{arch}" for registry in ("timm", "torchvision") if record.registry in ("", registry)]
+    return [words_in_file(name, str(path), trust=trust, beside=path.parent) for name in names]
 
 
 def _is_bare(arch: str) -> bool:
@@ -111,8 +110,8 @@ def _first_that_fits(choices: list[Words], checkpoint: Checkpoint, path: Path, w
         try:
             model = _model(choice, checkpoint, path, words, build)
         except ModelError as error:
-            if complaint is None or not isinstance(complaint, BadCheckpoint):
-                complaint = error
+            told = isinstance(complaint, BadCheckpoint) or not isinstance(error, BadCheckpoint)
+            complaint = complaint if complaint and told else error
             continue
         return _noting_the_other(model, choice, choices)
     assert complaint is not None
@@ -139,9 +138,10 @@ def _model(choice: Words, checkpoint: Checkpoint, path: Path, words: Words, buil
     if choice.form == "code" and asked.num_classes is None:
         stated = None  # the user's call says what it makes
     options = Options(weights=False, num_classes=stated, input=size)
-    bare = replace(choice, options=options, arguments=record.arguments if choice.form == "timm" else {})
+    arguments = record.arguments if _same_architecture(choice, record.arch) else {}
+    bare = replace(choice, options=options, arguments=arguments)
     model = build(bare)
-    if not checkpoint.ours and not record.arguments and choice.form in REGISTRIES:
+    if not checkpoint.ours and record.registry != choice.form and choice.form in REGISTRIES:
         # Their library's own weights want this input; who trained these has not said.
         model = replace(model, input=replace(model.input, assumed=FIELDS))
     if words.options.weights:
@@ -149,11 +149,16 @@ def _model(choice: Words, checkpoint: Checkpoint, path: Path, words: Words, buil
     model = records.described(model, record, path.stem)
     if not words.options.weights:
         model = replace(model, accuracy=None)
-    if record.arguments and choice.form == "timm":
+    if arguments:
         model = replace(model, arch="")  # no words say them
     return replace(
         model, name=own.name or model.name, input=overridden(model.input, replace(own, name=None), choice.given)
     )
+
+
+def _same_architecture(choice: Words, arch: str) -> bool:
+    """Whether `choice` is timm's architecture of this name, whatever the tags."""
+    return choice.form == "timm" and choice.body.partition(".")[0] == arch.removeprefix("timm/").partition(".")[0]
 
 
 def _check_options(choice: Words, record: Record, path: Path, *, by_file: bool) -> None:

@@ -25,7 +25,7 @@ _CLASSES = whole(0, MOST_CLASSES)
 #: The record of a checkpoint that `write` made: the names are those of `Model`'s and `InputSpec`'s fields.
 _OWN = table({
     "name": text(), "licence": optional(text()), "data": optional(text()), "classes": optional(_CLASSES),
-    "accuracy": optional(number(0, 1)), "notes": listed(text(2000), most=100), "source": text(2000),
+    "accuracy": optional(number(0, 1)), "notes": listed(text(2000), most=100), "source": text(2000),  # no more written
     "size": _SIZE, "mean": _MEAN, "std": _STD, "interpolation": choice(*INTERPOLATIONS), "crop": _CROP,
     "assumed": listed(choice(*FIELDS), most=len(FIELDS)),
 })  # fmt: skip
@@ -71,11 +71,11 @@ class Record:
     """What a file says of its model. None where it says nothing.
 
     arch: the architecture's words. arguments: for the constructor, which words cannot say. registry: whose the name of
-    the architecture is most likely. The others are the fields of `Model` and `InputSpec`.
+    the architecture is, where that can be known. The others are the fields of `Model` and `InputSpec`.
     """
 
     arch: str = ""
-    registry: str = "timm"
+    registry: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     licence: str | None = None
@@ -125,6 +125,7 @@ def of_training(arguments: Any, where: str) -> Record:
     return _checked(
         Record(
             arch=given.get("model") or "",
+            registry="timm" if "model" in given and "img_size" in given else "",
             arguments={key: value for key, value in extra.items() if value is not None},
             classes=given.get("num_classes") or None,
             size=size,
@@ -153,6 +154,7 @@ def of_timm(config: Any, where: str) -> Record:
     return _checked(
         Record(
             arch=given["architecture"],
+            registry="timm",
             arguments=arguments,
             classes=of_input.get("num_classes") if classes is None else classes,
             licence=of_input.get("license"),
@@ -226,7 +228,6 @@ def of_model(model: Model) -> dict[str, Any]:
         "classes": model.classes,
         "accuracy": model.accuracy,
         "notes": model.notes,
-        "source": model.source,
         **asdict(model.input),
     }
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}

@@ -16,11 +16,18 @@ def command(run: Run, model: str, data: str | None, arch: tuple[str, ...]) -> Ou
     """Top-1 and top-5 accuracy on labelled images."""
     import stitchc
 
-    found = stitchc.evaluate(
-        model, data, arch=arch, device=run.device, trust_pickle=run.trust_pickle, progress=run.progress
-    )
-    from ..documents import eval_document
-    from ..report.accuracy import AccuracyLine
+    from ..inputs import is_artifact, model_of
+    from ..progress import stage
 
-    name = Path(model).name if Path(model).is_dir() else model
-    return Outcome(eval_document(name, found), [AccuracyLine(name, found)])
+    with stage(run.progress, f"loading {model}"):
+        loaded = model_of(model, trust_pickle=run.trust_pickle, arch=arch)
+    found = stitchc.evaluate(loaded, data, device=run.device, progress=run.progress)
+    from ..documents import eval_document
+    from ..passes.data.records import encode
+    from ..report.accuracy import AccuracyLine
+    from ..report.notes import Inputs, Notes
+
+    name = Path(model).name if is_artifact(model) else model
+    notes = [Notes(loaded.notes)] if loaded.notes else []
+    report = [*notes, Inputs({loaded.name: encode(loaded.input)}), AccuracyLine(name, found)]
+    return Outcome(eval_document(name, loaded, found), report)
