@@ -44,6 +44,7 @@ def inspect_document(plan: Plan) -> dict[str, Any]:
             "flops": price.flops,
             "input": list(model.input.size),
         },
+        "input": encode(model.input),
         "rule": cuts.rule,
         "cuts": [_cut(cut) for cut in cuts.cuts],
         "uncounted": dict(plan.uncounted[0]),
@@ -100,6 +101,8 @@ def cost_document(
     document = {
         "schema": SCHEMA,
         "model": {"name": model.name, "source": model.source},
+        "input": encode(model.input),
+        "notes": list(model.notes),
         "cost": price.as_dict(),
         "uncounted": dict(uncounted),
         "stages": [asdict(stage) for stage in stages],
@@ -114,9 +117,10 @@ def cost_document(
     return document
 
 
-def eval_document(model: str, accuracy: Accuracy) -> dict[str, Any]:
-    """`stitchc eval --json`."""
-    return {"schema": SCHEMA, "model": model, **asdict(accuracy)}
+def eval_document(name: str, model: Model, accuracy: Accuracy) -> dict[str, Any]:
+    """`stitchc eval --json`. name: what the model was called."""
+    said = {"input": encode(model.input), "notes": list(model.notes)}
+    return {"schema": SCHEMA, "model": name, **asdict(accuracy), **said}
 
 
 def verify_document(verified: Verified) -> dict[str, Any]:
@@ -242,6 +246,7 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
         "source": model.source,
         "sha256": model.sha256,
         "licence": model.licence,
+        "input": encode(model.input),
         "params": price.params if price else None,
         "macs": price.macs if price else None,
         "flops": price.flops if price else None,

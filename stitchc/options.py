@@ -5,13 +5,13 @@ A record lists what it takes over by its bases, in the order in which help and r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .passes.data.budget import METRICS, Limit, as_limits, parse_budget
-from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text
+from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text, Texts
 from .passes.data.options import NEVER, WHEN_CHANGED, Options, option, with_default
 from .passes.data.pass_options import (
     BUDGET,
@@ -171,9 +171,11 @@ class OnnxOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchOptions(Options):
-    arch: str | None = option(
-        None, Text(), "Architecture of a checkpoint that does not name its own.", group=MODELS, metavar="NAME"
-    )
+    arch: Sequence[str] | None = option(
+        None, Texts(),
+        "Architecture of a checkpoint that does not name its own: one a model, in order or as A=NAME, B=NAME.",
+        group=MODELS, metavar="[A=]NAME",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +191,8 @@ class DeviceOptions(Options):
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions(Options):
     trust_pickle: bool = option(
-        False, Switch(), "Load models that are stored as pickled code. This runs the code in the file.", common=True,
-        recipe=NEVER,
+        False, Switch(), "Allow code in files that come from somebody, such as pickled networks. This runs it.",
+        common=True, recipe=NEVER, also=("--trust",),
     )  # fmt: skip
 
 
@@ -207,7 +209,7 @@ class OutOptions(Options):
         "Folder to write the artifact to.",
         group=OUTPUT,
         metavar="DIR",
-        short="-o",
+        also=("-o",),
         recipe=NEVER,
         unset="hybrid, or the next free name; from Python, none",
     )
@@ -269,4 +271,4 @@ class DemoOptions(OutOptions, SeedOptions, DeviceOptions, TrustOptions, ForceOpt
 class PackOptions(ArchOptions, TrustOptions, ForceOptions):
     """Of `stitchc.zoo.pack`."""
 
-    out: str | None = option(None, Text(), "File to write: .pt, .pth or .safetensors.", metavar="FILE", short="-o")
+    out: str | None = option(None, Text(), "File to write: .pt, .pth or .safetensors.", metavar="FILE", also=("-o",))

@@ -59,6 +59,17 @@ class Text(Kind):
 
 
 @dataclass(frozen=True)
+class Texts(Text):
+    """Several words, in an order that matters; one alone need not be a list."""
+
+    several: ClassVar[bool] = True
+
+    def read(self, name: str, value: Any) -> tuple[Any, ...]:
+        words = [value] if isinstance(value, str | Path) else value
+        return tuple(super(Texts, self).read(name, word) for word in words)
+
+
+@dataclass(frozen=True)
 class Switch(Kind):
     """Yes or no."""
 

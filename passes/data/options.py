@@ -33,8 +33,8 @@ class Option:
 
     kind: what it may be, and how it is read and written. help: whole sentences, which may mark other options
     (`rank='cka'`). group: the title under which help lists it. metavar: stands for the value there, by default what
-    the kind says. unset: says in words what the default does. short: a one-letter flag. recipe: when a recipe states
-    it. common: whether every verb of a command line takes it.
+    the kind says. unset: says in words what the default does. also: other flags that mean the same. recipe: when a
+    recipe states it. common: whether every verb of a command line takes it.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ class Option:
     group: str = "Options"
     metavar: str = ""
     unset: str = ""
-    short: str = ""
+    also: tuple[str, ...] = ()
     recipe: str = ALWAYS
     common: bool = False
 

@@ -56,7 +56,7 @@ def _flag(name: str, of: Field) -> Callable[[Any], Any]:
         more["metavar"] = said.metavar or (choices if len(choices) <= _WIDEST else "NAME")
     else:
         more["metavar"] = said.kind.metavar
-    names = [*([said.short] if said.short else []), words, name]
+    names = [*said.also, words, name]
     return option(*names, group=COMMON if said.common else said.group, default=None, help=_help(of, more), **more)
 
 

@@ -37,6 +37,7 @@ def pack(run: Run, model: str) -> Outcome:
     """Write a checkpoint that describes itself.
 
     It names its architecture, input transform, licence and data."""
+    from ..inputs import archs_for
     from ..passes.data.errors import InputError
     from ..report.numbers import size
     from ..zoo import pack
@@ -44,6 +45,8 @@ def pack(run: Run, model: str) -> Outcome:
     given = dict(run.given)
     if "out" not in given:
         raise InputError("no file is named to write to", "Name a .pt, .pth or .safetensors file with `out`.")
-    path = pack(model, given.pop("out"), **given)
+    (arch,) = archs_for([model], given.pop("arch", None))
+    trust = given.pop("trust_pickle", False)
+    path = pack(model, given.pop("out"), arch=arch, trust=trust, **given)
     taken = path.stat().st_size
     return Outcome({"schema": 1, "model": model, "file": str(path), "size_bytes": taken}, [f"{path}  {size(taken)}"])

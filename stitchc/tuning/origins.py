@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import recipe
 from ..evaluate import Accuracy, accuracy
-from ..inputs import arch_for, model_of
+from ..inputs import archs_for, model_of
 from ..passes.data.errors import InputError, ModelError
 from ..passes.data.model import Images, Model
 from ..progress import Progress, stage
@@ -55,9 +55,10 @@ class Origins:
                 f"{self.folder} does not say where its parent {known['name']} came from",
                 "From Python, give the models: stitchc.tune(..., parents=(a, b)).",
             )
-        arch = self.options.arch or recipe.read(self.folder / "recipe.toml").options.get("arch")
+        named = self.options.arch or recipe.read(self.folder / "recipe.toml").options.get("arch")
+        arch = archs_for([one["source"] for one in self.record["models"]], named)[index]
         with stage(self.progress, f"loading {known['name']}"):
-            model = model_of(source, trust_pickle=self.options.trust_pickle, arch=arch_for(source, arch))
+            model = model_of(source, trust_pickle=self.options.trust_pickle, arch=arch)
         if known["sha256"] and model.sha256 != known["sha256"]:
             raise ModelError(
                 f"'{source}' is not the network that {self.folder} was made from: its weights differ",

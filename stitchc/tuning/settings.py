@@ -181,7 +181,7 @@ class TuneOptions(TrainingOptions, RunOptions, OutOptions, DeviceOptions, ArchOp
         False, Switch(), "Begin anew instead of going on with an unfinished training.", group=OUTPUT, recipe=NEVER
     )
     out: Any = option(
-        None, Kind(), "Folder to write the tuned artifact to.", group=OUTPUT, metavar="DIR", short="-o", recipe=NEVER,
+        None, Kind(), "Folder to write the tuned artifact to.", group=OUTPUT, metavar="DIR", also=("-o",), recipe=NEVER,
         unset="in place of DIR, which is kept as DIR-untuned",
     )  # fmt: skip
 

@@ -65,6 +65,8 @@ def another(name: str, of):
         return "params=1M"
     if name == "adapter":
         return "linear"
+    if name == "arch":
+        return ("A=x", "y")
     if isinstance(kind, Choices):
         return kind.known[:2]
     if isinstance(kind, Choice):
@@ -104,7 +106,9 @@ def reached(verb: str, **given):
 def as_arguments(given) -> list[str]:
     words = []
     for name, value in given.items():
-        if isinstance(value, bool):
+        if name == "arch":
+            words += [word for each in value for word in (flag_of(name), each)]
+        elif isinstance(value, bool):
             words.append(flag_of(name if value else f"no_{name}"))
         else:
             words += [flag_of(name), ",".join(value) if isinstance(value, tuple) else str(value)]
