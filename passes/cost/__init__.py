@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import adapters as registry
+from ..data.pass_options import DirectionOptions
 from ..data.plan import Plan
 from ..data.values import Cuts
 from ..pipeline import Pass
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cost(Pass):
+class Cost(Pass, DirectionOptions):
     """Prices models, fragments and candidates in params, macs, size and memory, on fake tensors, for one image.
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
@@ -35,15 +36,13 @@ class Cost(Pass):
     changes: ClassVar[tuple[str, ...]] = ("cuts",)
 
     adapters: tuple[str, ...] = ("linear", "conv3x3")
-    direction: str = "slow-to-fast"
 
     def run(self, plan: Plan) -> Plan:
         from .calls import Calls
         from .count import count
         from .fragments import fragment_prices
-        from .table import candidates, check_direction, directed_pairs
+        from .table import candidates, directed_pairs
 
-        direction = check_direction(self.direction)
         names = tuple(dict.fromkeys(name for word in self.adapters for name in registry.expand(word)))
         calls = Calls()  # shared: models of a pool have blocks in common
         parts = [
@@ -62,7 +61,7 @@ class Cost(Pass):
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
             parts=tuple(parts),
-            candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
+            candidates=candidates(cuts, parts, list(directed_pairs(prices, self.direction)), names),
         )
 
 

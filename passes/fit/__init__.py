@@ -80,6 +80,6 @@ def _tried(plan: Plan, seams: Sequence[Seam]) -> tuple[list[Seam], tuple[str, ..
     large = [seam.adapter for seam, count in zip(seams, features, strict=True) if count > limit]
     notes: tuple[str, ...] = ()
     if large:
-        advice = f"--adapter {large[0]} takes the time."
+        advice = f"`adapter='{large[0]}'` takes the time."
         notes = (f"Not tried, having more than {FEATURES:,} inputs here: {', '.join(large)}. {advice}",)
     return [seam for seam, count in zip(seams, features, strict=True) if count <= limit], notes

@@ -17,7 +17,7 @@ from .candidates import CandidateTable
 from .chain import ChainLine
 from .healing import Trajectory
 from .heatmap import HeatMap
-from .notes import Notes
+from .notes import Inputs, Notes
 from .numbers import count, percent, score, size
 from .sides import Sides
 from .stages import Stages
@@ -119,6 +119,8 @@ class CompileReport:
 
     def parts(self) -> list[RenderableType]:
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        inputs = {model["name"]: model["input"] for model in self.record["models"] if model.get("input")}
+        parts += [Inputs(inputs)] if inputs else []
         if self.plan.similarity:
             parts.append(heat_map(self.plan))
         if self.plan.stages:
