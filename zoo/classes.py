@@ -193,12 +193,12 @@ def _filled_splits(listing: Listing, depth: int, splits: list[str]) -> list[str]
         DataError: they are both.
     """
     filled = {path[depth] for path in listing.pictures if len(path) > depth + 1}
-    nested = {path[depth] for path in listing.pictures if len(path) > depth + 2}
+    direct = {path[depth] for path in listing.pictures if len(path) == depth + 2}
     splits = [name for name in splits if name in filled]
     others = sorted(filled - set(splits))
     if not splits or not others:
         return splits
-    if len({SPLITS[name.lower()] for name in splits}) == 1 and not nested & set(splits):
+    if len({SPLITS[name.lower()] for name in splits}) == 1 and direct >= set(splits):
         return []
     raise DataError(
         f"{listing.where} mixes splits ({', '.join(splits)}) with {counted(others, 'other folder', 'other folders')}: "
