@@ -6,7 +6,7 @@ stitch meets the budget, or verification failed; 2 usage or input; 130 interrupt
 
 import sys
 
-from .signals import Interruption
+from .process import Interruption
 
 
 def main(arguments: list[str] | None = None) -> int:

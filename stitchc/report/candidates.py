@@ -11,9 +11,8 @@ from rich.text import Text
 from ..documents import label, ranked
 from ..passes.data.candidates import Candidate
 from ..passes.data.plan import Plan
-from .names import short
 from .numbers import NONE, Unit, score, significant
-from .table import table
+from .table import short, table
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from rich.text import Text
 from ..documents import label
 from ..passes.data.budget import METRICS, format_quantity
 from ..passes.data.plan import Plan
-from .names import short
 from .numbers import score
-from .table import table
+from .table import short, table
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Parents and hybrid, side by side."""
+"""The hybrid beside the models that it was made from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from .names import short
 from .numbers import NONE, count, milliseconds, percent, size
-from .table import table
+from .table import short, table
 
 _WIDE = 12  # characters
 
@@ -26,7 +25,7 @@ _ROWS = (
 
 
 @dataclass(frozen=True)
-class Sides:
+class ParentTable:
     """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent.
 
     record: a plan document.
