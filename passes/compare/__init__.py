@@ -45,7 +45,8 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
 
     name: ClassVar[str] = "similarity"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "images")
-    adds: ClassVar[tuple[str, ...]] = ("grams",)
+    ensures: ClassVar[tuple[str, ...]] = ("grams",)
+    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
 
     metric: str = "cka-unbiased"
     images: int | None = None
@@ -53,7 +54,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
     store: Store | None = field(default=None, compare=False)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from ..numerics import similarity as metrics
 
         metric = metrics.get(self.metric)

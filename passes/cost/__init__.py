@@ -31,11 +31,13 @@ class Cost(Pass, DirectionOptions):
 
     name: ClassVar[str] = "cost"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts")
-    adds: ClassVar[tuple[str, ...]] = ("prices", "uncounted", "candidates")
+    ensures: ClassVar[tuple[str, ...]] = ("prices", "parts", "uncounted", "candidates")
+    drops: ClassVar[tuple[str, ...]] = ("budget", "choice", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("cuts",)
 
     adapters: tuple[str, ...] = ("linear", "conv3x3")
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from .calls import Calls
         from .count import count
         from .fragments import fragment_prices

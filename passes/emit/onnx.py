@@ -45,7 +45,7 @@ class ExportOnnx(Pass, OpsetOptions):
 
     simplify: bool = True
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.folder is not None
         path = plan.folder / "model.onnx"
         images = torch.randn(2, *first_model(plan).input.size, generator=torch.Generator().manual_seed(plan.seed))

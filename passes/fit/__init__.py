@@ -35,14 +35,15 @@ class Fit(Pass):
 
     name: ClassVar[str] = "fit"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
 
     batch: int = 64
     ridges: tuple[float, ...] = RIDGES
     rows: int = ROWS
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         choice, fitted, notes = list(plan.choice), list[Fitted](), plan.notes
         for k in range(len(choice[0].chain.adapters)):
             seams = dict.fromkeys(candidate.chain.seams()[k] for candidate in choice)

@@ -31,12 +31,13 @@ class Heal(Pass, HealOptions, MemoryOptions):
 
     name: ClassVar[str] = "heal"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     options: Options = field(default_factory=Options)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.images is not None  # `requires` holds it
         hybrid = plan.hybrid
         if self.heal == "none" or plan.images.noise or not hybrid.chain.adapters:
@@ -48,4 +49,4 @@ class Heal(Pass, HealOptions, MemoryOptions):
         probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
         graph = copy.deepcopy(hybrid.network)
         healing = heal(graph, probe, hybrid.chain, self.heal, self.progress)
-        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing))
+        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing, verified=None))

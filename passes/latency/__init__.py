@@ -33,13 +33,14 @@ class Latency(Pass, BackendOptions):
 
     name: ClassVar[str] = "latency"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates")
-    adds: ClassVar[tuple[str, ...]] = ("candidates",)
+    drops: ClassVar[tuple[str, ...]] = ("choice", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
 
     device: str = "cpu"
     store: Store | None = field(default=None, compare=False)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from .profile import profile
 
         segments: list[np.ndarray] = []

@@ -33,14 +33,16 @@ class Shortlist(Pass, BackendOptions):
 
     name: ClassVar[str] = "shortlist"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
-    adds: ClassVar[tuple[str, ...]] = ("timed",)
+    ensures: ClassVar[tuple[str, ...]] = ("timed",)
+    drops: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     size: int = 5
     most: int = 20
     device: str = "cpu"
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.candidates is not None
         limit = plan.budget.get("latency", float("inf"))
         timed: list[Timed] = []

@@ -48,12 +48,13 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
 
     name: ClassVar[str] = "rank"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     heal: str = with_default(HealOptions, "heal", "none")
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from ..data.healing import healing_options
         from .effort import effort_of
         from .halving import Halving

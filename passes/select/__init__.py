@@ -59,13 +59,15 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
 
     name: ClassVar[str] = "select"
     requires: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
-    adds: ClassVar[tuple[str, ...]] = ("choice",)
+    ensures: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("budget", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates",)
 
     budget: Mapping[str, float | str | Limit] | Iterable[Limit] = field(default_factory=dict)
     rank: str = "cka"
     adapter: str = "auto"
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         if self.rank not in RANKS:
             raise unknown(self.rank, "rank", RANKS)
         assert plan.candidates is not None  # `requires` holds it

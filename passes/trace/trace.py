@@ -12,7 +12,7 @@ from torch.fx import GraphModule
 from ..data.errors import TraceError, unknown
 from ..data.model import Model
 from ..data.pass_options import TraceOptions
-from ..data.plan import Plan
+from ..data.plan import Plan, behind
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
@@ -37,11 +37,12 @@ class Trace(Pass, TraceOptions):
 
     name: ClassVar[str] = "trace"
     requires: ClassVar[tuple[str, ...]] = ("models",)
-    adds: ClassVar[tuple[str, ...]] = ("graphs",)
+    ensures: ClassVar[tuple[str, ...]] = ("graphs",)
+    drops: ClassVar[tuple[str, ...]] = behind("graphs")
 
     check: tuple[int, ...] = (1, 3)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         graphs, notes = [], list(plan.notes)
         done: dict[int, GraphModule] = {}
         for model in plan.models:
