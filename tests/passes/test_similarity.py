@@ -386,7 +386,7 @@ def test_blocks_are_halved_until_memory_suffices_and_it_is_said():
     assert Similarity(batch=16, max_memory=enough)(plan).notes == ()
     with pytest.raises(QuantityError, match="four images at a time") as caught:
         Similarity(max_memory=1000)(plan)
-    assert "--max-memory" in caught.value.hint
+    assert "`max_memory=" in caught.value.hint
 
 
 class Kept(dict):
