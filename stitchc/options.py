@@ -20,6 +20,7 @@ from .passes.data.pass_options import (
     MODELS,
     OUTPUT,
     BackendOptions,
+    ChainOptions,
     ConfidenceOptions,
     CutOptions,
     DirectionOptions,
@@ -249,9 +250,9 @@ class CompareOptions(
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
-    HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions, CutOptions,
-    ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions, OutOptions,
-    TrustOptions, ForceOptions,
+    ChainOptions, HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions,
+    CutOptions, ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions,
+    OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from .. import adapters as registry
-from ..data.budget import Limit, as_limits, format_quantity
+from ..data.budget import Limit, amount, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
 from ..data.mac_shares import of_each_row, smaller_share
-from ..data.pass_options import CutOptions, ShareOptions, UncountedOptions
+from ..data.pass_options import ChainOptions, CutOptions, ShareOptions, UncountedOptions
 from ..data.plan import Plan
 from ..data.values import Cut, listed
 from ..pipeline import Pass
@@ -29,7 +29,7 @@ LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
+class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
     """Ranks the candidates that meet every budget and chooses the first pair of cuts.
 
     budget: limits by metric, `{"flops": 12e6}` or `{"macs": "60%"}`, or `Limit`s; none leaves all. rank: "cka", by
@@ -47,6 +47,9 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
 
     allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
     Without it such a budget is refused: it would be met on paper alone.
+
+    chain: a chain of any length that is stated by hand (see `stitch.stated`). Nothing is ranked then: the choice is the
+    chain, once for each way to join its fragments that is within budget.
 
     Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
     each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
@@ -74,6 +77,8 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
         limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
         if not self.allow_uncounted:
             _refuse_uncounted(plan, limits)
+        if self.chain is not None:
+            return self._stated(plan, limits)
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
 
         eligible = self._eligible(plan, table)
@@ -91,6 +96,34 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
             notes += (f"Within the budget every stitch has less than {least:.0%} of its MACs from one parent.",)
         table = replace(table, feasible=feasible, order=order)
         return replace(plan, candidates=table, budget=limits, choice=_choice(table), notes=notes)
+
+    def _stated(self, plan: Plan, limits: Mapping[str, float]) -> Plan:
+        """The plan with the stated chain for its choice, in all ways that are within budget.
+
+        Raises:
+            Infeasible: none is. QuantityError: a budget of what is only known of pairs.
+        """
+        from ..stitch.stated import stated
+
+        assert self.chain is not None
+        ways = stated(plan, self.chain, self.adapter)
+        for metric in limits:
+            if amount(ways[0].price, metric) is None:
+                raise QuantityError(
+                    f"a budget of {metric} holds for pairs only, and the chain is stated by hand",
+                    "Leave the budget out, and measure the network that is written.",
+                )
+        within = [c for c in ways if all((amount(c.price, m) or 0) <= limit for m, limit in limits.items())]
+        if not within:
+            nearest = {m: min(amount(c.price, m) or 0.0 for c in ways) for m in limits}
+            least = " and ".join(format_quantity(value, metric) for metric, value in nearest.items())
+            asked = " and ".join(format_quantity(limit, metric) for metric, limit in limits.items())
+            raise Infeasible(
+                f"the chain '{self.chain}' takes at least {least}, more than {asked}",
+                "Raise the budget, or state a smaller chain.",
+                nearest,
+            )
+        return replace(plan, budget=dict(limits), choice=tuple(within))
 
     def _similarity(self, plan: Plan, table: Candidates) -> np.ndarray:
         """Of each row; NaN throughout where both cuts are given and nothing was compared."""

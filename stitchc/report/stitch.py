@@ -125,7 +125,7 @@ class CompileReport:
             parts.append(heat_map(self.plan))
         if self.plan.stages:
             parts.append(Stages(self.plan))
-        if self.plan.candidates is not None:
+        if self.plan.candidates:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
         if self.record.get("healing"):

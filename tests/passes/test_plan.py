@@ -82,7 +82,6 @@ def test_a_plain_module_expects_what_the_images_are():
 @dataclass(frozen=True)
 class Say(Pass):
     name: ClassVar[str] = "say"
-    ensures: ClassVar[tuple[str, ...]] = ("notes",)
     words: str = ""
 
     def run(self, plan: Plan) -> Plan:
@@ -117,8 +116,8 @@ def test_a_pass_in_the_wrong_place_is_named_with_those_before_it():
 
 
 def test_a_pass_that_breaks_its_promise_is_named():
-    with pytest.raises(PipelineError, match="'say' promised notes"):
-        Pipeline([Say()])(bare())
+    with pytest.raises(PipelineError, match="'renews' promised choice"):
+        Pipeline([Renews()])(bare())
 
 
 def test_a_nested_pipeline_is_checked_before_anything_runs():
