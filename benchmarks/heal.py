@@ -112,7 +112,7 @@ class Bench:
     def parent(self, name: str) -> None:
         if self.wanted(what="parent", model=name, test=self.test):
             top1 = 100 * stitchc.evaluate(self.words(name), self.test).top1
-            macs = stitchc.cost(self.words(name)).prices[0].macs
+            macs = stitchc.cost(self.words(name)).prices[0]["macs"]
             self.add({"what": "parent", "model": name, "test": self.test, "top1": round(top1, 2), "macs": macs})
 
     def hybrid(self, what: str, pair: Pair, images: int, way: str, options: Way) -> None:
@@ -133,7 +133,7 @@ class Bench:
             assert plan.price is not None and plan.verified is not None
             row = key | {
                 "adapter": next(part.name for part in plan.chain if isinstance(part, AdapterUse)),
-                "macs": plan.price.macs,
+                "macs": plan.price["macs"],
                 "seconds": round(plan.seconds.get("heal", 0.0), 2), "threads": torch.get_num_threads(),
                 "verified": plan.verified.module_max_rel, "onnx": plan.verified.onnx_max_rel,
             }  # fmt: skip

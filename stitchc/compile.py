@@ -246,10 +246,11 @@ def read_budget(budget: Budget | None, metric: str | None) -> tuple[Limit, ...]:
     Raises:
         QuantityError: a quantity, a unit or a metric that means nothing.
     """
-    from .passes.data.budget import as_limits, check_metric, parse_budget
+    from .passes.data import metrics
+    from .passes.data.budget import as_limits, parse_budget
 
     if metric is not None:
-        check_metric(metric)
+        metrics.get(metric)
     if budget is None:
         return ()
     if isinstance(budget, Mapping):
@@ -258,8 +259,11 @@ def read_budget(budget: Budget | None, metric: str | None) -> tuple[Limit, ...]:
 
 
 def asks_latency(limits: Iterable[Limit], metric: str | None) -> bool:
-    """Whether anything asks for latency, which has to be measured."""
-    return metric == "latency" or any(limit.metric == "latency" for limit in limits)
+    """Whether anything asks for what the pass `latency` has to measure."""
+    from .passes.data import metrics
+
+    asked = {limit.metric for limit in limits} | ({metric} if metric else set())
+    return any(metrics.get(name).computed_by == "latency" for name in asked)
 
 
 def budget_words(limits: Iterable[Limit]) -> list[str]:

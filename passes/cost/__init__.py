@@ -14,7 +14,8 @@ from ..pipeline import Pass
 
 @dataclass(frozen=True)
 class Cost(Pass):
-    """Prices models, fragments and candidates in params, macs, size and memory, on fake tensors, for one image.
+    """Prices models, fragments and candidates in every metric that is computed here, on fake tensors, for one image:
+    all sums, the size of the weights file and the peak of memory.
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a

@@ -3,9 +3,9 @@
 What depends on the image lies on one side of a cut, and which side follows from graph order: a cut is a value that
 every path from input to output passes. What depends on no image (a position table, a mask, what computes them) belongs
 to every side that uses it, and so may a parameter: it is before a cut when its first user is, after it when its last
-user is. Hence multiply-adds before + after = whole unless a product of constants is needed on both sides, in which case
-each fragment computes it; and parameters before + after = whole + those that both sides share. Memory is a peak, and
-the size of a file more than what is in it: `memory` and `sizes` say how they come together.
+user is. Hence a sum over calls before + after = whole unless a product of constants is needed on both sides, in which
+case each fragment computes it; and a sum over stored tensors before + after = whole + those that both sides share.
+Memory is a peak, and the size of a file more than what is in it: `memory` and `sizes` say how they come together.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch.fx import Graph, Node
 
+from ..data import metrics
+from ..data.metrics import CountedCall
 from ..data.values import Price
-from ..data.weights_file import file_bytes
+from ..data.weights_file import Stored, file_bytes
 from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
-from .count import Count, Stored
+from .count import Count
 from .memory import Peaks, peaks
 from .sizes import Side, file_sizes
 
@@ -51,14 +54,15 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     program = count.program.graph
     nodes = list(program.nodes)
     uses = _uses(program)
-    rows: list[tuple[int, int, int]] = []  # first use, last use, macs
+    calls: list[tuple[CountedCall, tuple[int, int]]] = []  # with the first and the last use of its value
     stored: dict[Stored, tuple[int, int]] = {}
     uncounted: Counter[str] = Counter()
     for node, cost in zip(nodes, count.costs, strict=True):
         if node not in uses:
             continue
         first, last = uses[node]
-        rows.append((first, last, cost.macs))
+        if cost.call:
+            calls.append((cost.call, (first, last)))
         uncounted.update(cost.uncounted)
         for tensor in cost.stored:
             before, after = stored.get(tensor, (first, last))
@@ -70,20 +74,24 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     memory = peaks(count, uses, at_nodes)
     given = memory.held if value_bytes is None else np.array(value_bytes, dtype=np.int64)
     entries = [s.entry for s in stored]
-    span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
-    params = np.array([s.params for s in stored], dtype=np.int64)
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    held_before, held_after = span[:, :1] <= at, span[:, 1:] > at
-    front, back = Side.of(entries, held_before), Side.of(entries, held_after)
+    of_calls, of_tensors = _sides([span for _, span in calls], at), _sides(list(stored.values()), at)
+    front, back = (Side.of(entries, side) for side in of_tensors)
     every = np.arange(len(cuts))
+    whole: dict[str, Any] = {"size": file_bytes(entries), "memory": memory.whole}
+    around: tuple[dict[str, np.ndarray], ...] = (
+        {"size": file_sizes((front, every)), "memory": memory.before},
+        {"size": file_sizes((back, every)), "memory": given + memory.after},
+    )
+    for metric in metrics.sums():
+        amounts = np.array(metric.amounts([call for call, _ in calls], list(stored)) or np.zeros(0, np.int64))
+        whole[metric.name] = amounts.sum().item()
+        for side, chosen in zip(around, of_calls if metric.of_call else of_tensors, strict=True):
+            side[metric.name] = amounts @ chosen
+    before_cuts, after_cuts = (_prices(side, len(cuts)) for side in around)
     return FragmentPrices(
-        whole=Price(int(params.sum()), int(table[:, 2].sum()), file_bytes(entries), memory.whole),
-        before=_prices(
-            params @ held_before, table[:, 2] @ (table[:, :1] <= at), file_sizes((front, every)), memory.before
-        ),
-        after=_prices(
-            params @ held_after, table[:, 2] @ (table[:, 1:2] > at), file_sizes((back, every)), given + memory.after
-        ),
+        whole=Price(whole),
+        before=before_cuts,
+        after=after_cuts,
         uncounted=dict(uncounted),
         peaks=memory,
         front=front.under("front."),
@@ -122,5 +130,13 @@ def _uses(graph: Graph) -> dict[Node, tuple[int, int]]:
     return uses
 
 
-def _prices(*columns: np.ndarray) -> tuple[Price, ...]:
-    return tuple(Price(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
+def _sides(spans: Sequence[tuple[int, int]], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """bool [spans, cuts]: which of the spans, each from a first to a last use, begin at each cut or before it, and
+    which end after it."""
+    first, last = np.array(spans, dtype=np.int64).reshape(-1, 2).T[:, :, None]
+    return first <= at, last > at
+
+
+def _prices(columns: Mapping[str, np.ndarray], count: int) -> tuple[Price, ...]:
+    rows = {name: column.tolist() for name, column in columns.items()}
+    return tuple(Price({name: row[i] for name, row in rows.items()}) for i in range(count))

@@ -67,6 +67,10 @@ class AdapterUse:
     ridge: float | None = None
 
 
+#: The metric that `Timed` holds predictions of against measurements.
+TIMED = "latency"
+
+
 @dataclass(frozen=True)
 class Timed:
     """A candidate that was stitched and timed: milliseconds for one image, as predicted and as measured (the median of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..data import metrics
 from ..data.model import Model
 from ..data.plan import AdapterUse, Fragment, Plan
+from ..data.values import Price
 
 
 def describe(plan: Plan) -> str:
@@ -13,7 +15,7 @@ def describe(plan: Plan) -> str:
     facts = [("input", _input(first_model(plan)))]
     facts.append(("pixels", _pixels(first_model(plan))))
     if plan.price:
-        facts.append(("takes", f"{plan.price.params:,} parameters, {plan.price.macs:,} multiply-adds an image"))
+        facts.append(("takes", _amounts(plan.price)))
     facts += [("licence", text) for text in _licences(plan)]
     lines += _rows(facts)
     lines += ["", "The weights lie in model.safetensors beside this file. Written by stitchc; needs torch alone:", ""]
@@ -22,6 +24,12 @@ def describe(plan: Plan) -> str:
 
 def _rows(rows: list[tuple[str, str]]) -> list[str]:
     return [f"{name:<8} {text}" for name, text in rows]
+
+
+def _amounts(price: Price) -> str:
+    """Exact amounts of the metrics that a sentence names."""
+    told = [metric for metric in metrics.every() if metric.phrase and metric.name in price]
+    return ", ".join(f"{price[metric.name]:,} {metric.phrase}" for metric in told)
 
 
 def _title(plan: Plan) -> str:
@@ -44,7 +52,7 @@ def parts(plan: Plan) -> dict[str, str]:
     for i, part in enumerate(plan.chain):
         if isinstance(part, AdapterUse):
             name = "adapter" if len(fragments) == 2 else f"adapter{i // 2}"
-            described[name] = f"{part.name}, {part.price.params:,} parameters"
+            described[name] = f"{part.name}, {part.price['params']:,} parameters"
         else:
             name = f"part{i // 2}" if len(fragments) != 2 else "back" if i else "front"
             described[name] = f"{plan.models[part.model].name}, {_span(plan, part)}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..passes.data import metrics
 from .options import (
     CHOICE,
     IMAGES,
@@ -46,8 +47,9 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     """How alike the cuts of two models are; candidates, ranked."""
     limits = read_budget(given)
     axes = [word.strip() for word in pareto.split(",")] if pareto else []
-    if "latency" in axes:
-        given["metric"] = "latency"
+    for axis in set(axes) & set(metrics.names()):
+        if metrics.get(axis).combine == "measured":
+            given["metric"] = axis
     from ..report.plot import check_plot
 
     if plot:

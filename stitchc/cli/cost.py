@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -39,7 +38,7 @@ def command(run: Run, model: str, metric: tuple[str, ...], depth: int, **given: 
     found, price, uncounted = plan.models[0], plan.prices[0], plan.uncounted[0]
     timed = timing(plan, given["backend"]) if given["latency"] or "latency" in metric else None
     if timed:
-        price = replace(price, latency_ms=timed.median_ms)
+        price |= {"latency": timed.median_ms}
     by_convention = counted_by_conventions(plan) if given["conventions"] else None
     parts = stages(plan, depth) if depth else []
     report = [*notes_of(plan), CostTable(found.name, price, uncounted, metric)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..passes.data import metrics
 from .parts import Name, argument, option
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ CHOICE = "Choice of a stitch"
 HEALING = "Healing"
 IMAGES = "Images"
 MODELS = "Models"
-METRICS = ("params", "macs", "flops", "latency", "memory", "size")
 
 _MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
 
@@ -30,7 +30,7 @@ class Metric(Name):
     name = "metric"
 
     def __init__(self) -> None:
-        super().__init__(*METRICS)
+        super().__init__(*metrics.names())
 
 
 class Share(click.ParamType):

@@ -256,8 +256,8 @@ def test_the_head_says_what_came_from_where(tmp_path):
         plan_of(Small().eval(), SIZE),
         models=(Model("a", spec, licence="MIT"), Model("b", spec)),
         cuts=(cuts, cuts),
-        chain=(Fragment(0, None, "relu"), AdapterUse("linear", Price(1234)), Fragment(1, "relu", None)),
-        price=Price(56789, 1234567),
+        chain=(Fragment(0, None, "relu"), AdapterUse("linear", Price(params=1234)), Fragment(1, "relu", None)),
+        price=Price(params=56789, macs=1234567),
         stitched=graph,
     )
     Codegen(tmp_path)(plan)

@@ -49,8 +49,8 @@ def test_a_model_fused_with_itself_costs_what_it_cost_and_is_itself(node):
     """Before a convolution and before a Linear."""
     model = plain()
     plan = stitched(model, model, node, node, "fused")
-    assert plan.price.params == sum(p.numel() for p in plan.stitched.parameters())
-    assert (plan.price.params, plan.price.macs) == (plan.prices[0].params, plan.prices[0].macs)
+    assert plan.price["params"] == sum(p.numel() for p in plan.stitched.parameters())
+    assert (plan.price["params"], plan.price["macs"]) == (plan.prices[0]["params"], plan.prices[0]["macs"])
     torch.testing.assert_close(plan.stitched(IMAGES[:7]), model(IMAGES[:7]), rtol=1e-3, atol=1e-3)
 
 
@@ -62,10 +62,10 @@ def test_a_fused_stitch_is_its_projection_and_then_the_back(leaves, enters):
     apart = stitched(front, back, leaves, enters, "linear?bias=no&ridge=0")
     torch.testing.assert_close(fused.stitched(IMAGES), apart.stitched(IMAGES), rtol=1e-4, atol=1e-4)
     assert fused.chain[1].residual == pytest.approx(apart.chain[1].residual)
-    assert fused.price.params == sum(p.numel() for p in fused.stitched.parameters())
-    whole, (params, _) = fused.price.params, fused.cuts[1][fused.choice[0].back[1]].value.widens
+    assert fused.price["params"] == sum(p.numel() for p in fused.stitched.parameters())
+    whole, (params, _) = fused.price["params"], fused.cuts[1][fused.choice[0].back[1]].value.widens
     channels = fused.cuts[1][fused.choice[0].back[1]].value.channels
-    assert apart.price.params - whole == 4 * channels + (channels - 4) * params
+    assert apart.price["params"] - whole == 4 * channels + (channels - 4) * params
 
 
 def test_a_projection_folds_into_nothing_else():

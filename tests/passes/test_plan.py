@@ -33,24 +33,37 @@ from stitchc.passes.data.errors import InputError, PipelineError, StitchError
 
 
 def full_plan() -> Plan:
-    cut = Cut(0, "relu", "layer1.0", Value((8, 4, 4), "NCHW", grid=(4, 4)), ("layer1.0",), Price(10, 20, 40), Price(1))
+    cut = Cut(
+        0,
+        "relu",
+        "layer1.0",
+        Value((8, 4, 4), "NCHW", grid=(4, 4)),
+        ("layer1.0",),
+        Price(params=10, macs=20, size=40),
+        Price(params=1),
+    )
     column = np.array([0, 1], dtype=np.int32)
     candidates = Candidates(
-        ("linear",), column, column, column, column, column * 0, column, column, column, column,
-        np.array([np.nan, 0.25]), np.array([0.5, np.nan]), np.array([True, False]), column[:1], "cka",
+        ("linear",), column, column, column, column, column * 0,
+        {"macs": column, "latency": np.array([np.nan, 0.25])}, np.array([0.5, np.nan]), np.array([True, False]),
+        column[:1], "cka",
     )  # fmt: skip
-    candidate = Candidate((0, 0), (1, 0), "linear", 0.5, Price(10, 20, 40), True)
+    candidate = Candidate((0, 0), (1, 0), "linear", 0.5, Price(params=10, macs=20, size=40), True)
     return Plan(
         models=(Model("a", InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3), licence="MIT", accuracy=0.5),),
         cuts=(Cuts("single-tensor", (cut,), (Rejected("add", "layer1", "two values cross"),)),),
         similarity=(PairSimilarity(0, 1, "cka", 64, np.array([[0.25, np.nan]])),),
-        prices=(Price(11, 22, 44, 5, 0.25),),
+        prices=(Price(params=11, macs=22, size=44, memory=5, latency=0.25),),
         uncounted=({"sort": 2},),
         candidates=candidates,
         budget={"flops": 12e6},
         choice=(candidate,),
-        chain=(Fragment(0, None, "relu"), AdapterUse("linear", Price(1, 2, 3), 0.1, 1e-3), Fragment(1, "relu", None)),
-        price=Price(1, 2, 3),
+        chain=(
+            Fragment(0, None, "relu"),
+            AdapterUse("linear", Price(params=1, macs=2), 0.1, 1e-3),
+            Fragment(1, "relu", None),
+        ),
+        price=Price(params=1, macs=2, size=3),
         verified=Verified(0.0, 0.0, 1e-6, 1e-6, 1.0, (1, 3)),
         notes=("similarity was taken on noise",),
     )
