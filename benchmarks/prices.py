@@ -31,9 +31,9 @@ from stitchc.passes import Codegen, Cost, Partition, Pipeline, Plan, Stitch, Tra
 from stitchc.passes.cost.conventions import conventions
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
-from stitchc.passes.cost.operators import Operators
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.emit.load import load_module
+from stitchc.passes.graphs.operators import Operators
 from stitchc.passes.trace.trace import trace
 
 SIZE = (3, 224, 224)

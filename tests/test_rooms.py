@@ -27,7 +27,7 @@ SHARED = {
     "heal.probe": {"rank"},
     "represent": {"compare"},  # `Similarity` is both in sequence
     "stitch.join": {"fit", "latency", "rank"},
-    "trace.record": {"stitch"},  # adapters are traced like any other module
+    "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
 }
 
 

@@ -20,7 +20,7 @@ class Cost(Pass):
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a
     cut of the front with a cut of the back that an adapter can join; three models or more make every two of them.
-    What `macs` counts is said in `formulas`; operators that it has no formula for go into `plan.uncounted`.
+    What `macs` counts is said in `graphs/formulas.py`; operators that it has no formula for go into `plan.uncounted`.
 
     Raises:
         InputError: an unknown direction. CutError: an unknown adapter.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .operators import Operators, copy_on, fakes
+from ..graphs.operators import Operators, copy_on, fakes
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from ..emit.prepare import prepare
 from ..emit.program import Program
 from ..emit.weights import DTYPES, tied_keys
 from ..graphs.conventions import target_name
+from ..graphs.operators import Operators, copy_on, counting, fakes
 from .calls import Call, Calls, Form, Result
-from .operators import Operators, copy_on, counting, fakes
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
