@@ -8,26 +8,33 @@ from functools import lru_cache
 from math import prod
 
 import torch
+from torch.fx import GraphModule, symbolic_trace
+from torch.fx.proxy import TraceError
 
 from .. import adapters as registry
-from ..adapters.base import Kind
+from ..adapters.base import Adapter, Kind
 from ..adapters.footprint import footprint
 from ..data import metrics
 from ..data.metrics import Metric
 from ..data.values import Price, Value
 from ..data.weights_file import Entry
 from ..trace.record import record
+from .calls import Calls
 from .count import count
 from .fragments import fragment_prices
+
+_CALLS = Calls()  # adapters between many values have calls in common
 
 
 @dataclass(frozen=True)
 class AdapterPrice:
-    """sums: of every metric that is one; of a kind that folds, what the back takes more by it. memory_bytes: see
-    `footprint`. entries: index of what it puts into the file, in `AdapterPrices.entries`. more_bytes: that the back's
-    file has by it. given_bytes: of the value that the back is given."""
+    """sums: of every metric that is one. widens: names of those that still lack what the layers take more that the
+    adapter folds into (see `widening`). memory_bytes: see `footprint`. entries: index of what it puts into the file, in
+    `AdapterPrices.entries`. more_bytes: that the back's file has by it. given_bytes: of the value that the back is
+    given."""
 
     sums: Price
+    widens: frozenset[str]
     memory_bytes: int
     entries: int
     more_bytes: int
@@ -63,20 +70,15 @@ class AdapterPrices:
         given = 4 * prod(back.shape)
         if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
             given = given // back.channels * front.channels
+        missing = frozenset(metric.name for metric in metrics.sums() if metric.name not in price)
         return AdapterPrice(
-            with_counted(price, kind, front, back),
+            (counted(kind, front, back, metrics.sums()) if missing else Price()) | price,
+            missing if kind.folds else frozenset(),
             found.memory_bytes,
             self.entries.setdefault(found.entries, len(self.entries)),
             int(price["size"]) if kind.folds else 0,
             given,
         )
-
-
-def with_counted(price: Price, kind: Kind, front: Value, back: Value) -> Price:
-    """The price of an adapter with what it leaves out of the sums, counted on the adapter's own graph."""
-    if all(metric.name in price for metric in metrics.sums()):
-        return price
-    return counted(kind, front, back, metrics.sums()) | price
 
 
 @lru_cache(maxsize=1 << 18)
@@ -85,4 +87,15 @@ def counted(kind: Kind, front: Value, back: Value, _: tuple[Metric, ...]) -> Pri
     is remembered."""
     with torch.device("meta"):
         adapter = kind(front, back).eval()
-    return fragment_prices(count(record(adapter, front.shape), front.shape), []).whole
+    return fragment_prices(count(graph_of(adapter), front.shape, _CALLS), []).whole
+
+
+def graph_of(adapter: Adapter) -> GraphModule:
+    """The graph of an adapter. Recording takes ten times as long as torch.fx, which knows no shapes: what it makes of
+    our own adapters has the same calls, of those of others nobody knows."""
+    if type(adapter.kind).__module__.startswith(registry.__name__):
+        try:
+            return symbolic_trace(adapter)
+        except TraceError:
+            pass
+    return record(adapter, adapter.front.shape)

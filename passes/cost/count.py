@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ..data.metrics import CountedCall
 from ..data.values import Price
@@ -39,7 +39,7 @@ class Buffer:
 class NodeCost:
     """What one node takes for one image.
 
-    call: what it calls; None where it calls nothing. stored: tensors of the weights file that it reads. uncounted:
+    call: what it calls; None where that gives no tensor. stored: tensors of the weights file that it reads. uncounted:
     operators without a formula that it called, by name and count. transient_bytes: the most that is allocated while it
     runs, over what its value lies in.
     """
@@ -181,8 +181,10 @@ class _Counter:
 
 def _counted(
     node: Node, leaf: nn.Module | None, call: Call, held: Sequence[_Held], stored: Sequence[Stored]
-) -> CountedCall:
+) -> CountedCall | None:
     """held: the tensors that it is given, stored ones among them. stored: those that its layer has."""
+    if not call.macs and not any(isinstance(value, Result) for value in tree_leaves(call.value)):
+        return None
     return CountedCall(
         target=type(leaf).__name__ if leaf is not None else target_name(node),
         macs=call.macs,

@@ -23,7 +23,7 @@ from ..data.metrics import CountedCall
 from ..data.values import Price
 from ..data.weights_file import Stored, file_bytes
 from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
-from .count import Count
+from .count import Count, NodeCost
 from .memory import Peaks, peaks
 from .sizes import Side, file_sizes
 
@@ -33,14 +33,15 @@ class FragmentPrices:
     """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
     value that it starts from. uncounted: operators without formula in the whole.
 
-    peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection for
-    each cut.
+    readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: what a stitched
+    network's weights file has of either, one selection for each cut.
     """
 
     whole: Price
     before: tuple[Price, ...]
     after: tuple[Price, ...]
     uncounted: Mapping[str, int]
+    readers: tuple[tuple[NodeCost, ...], ...]
     peaks: Peaks
     front: Side
     back: Side
@@ -93,6 +94,9 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
         before=before_cuts,
         after=after_cuts,
         uncounted=dict(uncounted),
+        readers=tuple(
+            tuple(count.costs[position[user]] for user in node.users if user.op == "call_module") for node in at_nodes
+        ),
         peaks=memory,
         front=front.under("front."),
         back=back.under("back."),

@@ -15,6 +15,7 @@ from ..data.values import Cuts, Price, Value
 from .adapter_prices import AdapterPrices
 from .fragments import FragmentPrices
 from .sizes import Side, file_sizes
+from .widening import widened
 
 DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
 
@@ -91,6 +92,12 @@ def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentP
         + _column(back.after, metric.name)[j]
         for metric in metrics.sums()
     }
+    values = [cut.value for cut in cuts[a].cuts]
+    folded = np.array([len(price.widens) > 0 for price in joined], dtype=bool)
+    for row in np.flatnonzero(folded[which]):
+        wide = widened(back.readers[j[row]], cuts[b][j[row]].value.channels, values[i[row]].channels)
+        for name in joined[which[row]].widens:
+            amounts[name][row] += wide[name]
     entries, more, memory, given = (
         np.array([getattr(price, name) for price in joined], dtype=np.int64)[which]
         for name in ("entries", "more_bytes", "memory_bytes", "given_bytes")

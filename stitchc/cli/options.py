@@ -29,8 +29,9 @@ class Metric(Name):
 
     name = "metric"
 
-    def __init__(self) -> None:
-        super().__init__(*metrics.names())
+    @property
+    def names(self) -> tuple[str, ...]:
+        return metrics.names()
 
 
 class Share(click.ParamType):

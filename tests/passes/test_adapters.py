@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from stitchc.passes import Price, Value, adapters
 from stitchc.passes.adapters import Kind
 from stitchc.passes.adapters.footprint import footprint
+from stitchc.passes.cost.adapter_prices import graph_of
 from stitchc.passes.cost.count import count
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.data.errors import CutError, InputError
@@ -90,6 +91,16 @@ def test_the_closed_form_of_its_memory_and_weights_is_what_the_graph_has(words):
         found = fragment_prices(count(record(kind(front, back).eval(), front.shape), front.shape), []).whole
         assert said.memory_bytes == found["memory"] - 4 * prod(front.shape), (front, back)
         assert file_bytes(said.entries) == found["size"], (front, back)
+
+
+@pytest.mark.parametrize("words", LINEAR + OTHERS)
+def test_both_ways_to_the_graph_of_an_adapter_give_the_same_calls(words):
+    """What torch.fx makes of our own adapters, to count quickly, is what is recorded where they are stitched."""
+    pairs = joined(words)
+    for front, back in pairs[:: len(pairs) // 3 + 1]:
+        adapter = adapters.get(words)(front, back).eval()
+        ways = [count(graph, front.shape) for graph in (graph_of(adapter), record(adapter, front.shape))]
+        assert len({tuple(cost.call for cost in way.costs if cost.call) for way in ways}) == 1, (front, back)
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "linear?norm=after", "identity"])
