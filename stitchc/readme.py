@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .documents import without_formula
 from .passes.data import metrics
 from .report.chain import ChainLine
 from .report.numbers import amount, count, percent
@@ -76,6 +77,8 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
         costs = [amount(network.get(metric.key), metric.unit) for metric in told]
         yield f"| {' | '.join([network['name'], *costs, percent(network['accuracy'])])} |"
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
+    if record.get("uncounted"):
+        yield f"The hybrid's {without_formula(record['uncounted'])}"
     found = record["accuracy"]
     if found:
         yield f"Top-1 was measured on {found['images']} images of `{found['data']}`, the same for all."

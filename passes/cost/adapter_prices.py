@@ -1,8 +1,7 @@
-"""What adapters take between two values: by their closed forms, and counted where there is none."""
+"""What an adapter takes between two values: by its closed form, and counted where there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -12,16 +11,18 @@ from torch.fx import GraphModule, symbolic_trace
 from torch.fx.proxy import TraceError
 
 from .. import adapters as registry
-from ..adapters.base import Adapter, Kind
+from ..adapters.base import Adapter
 from ..adapters.footprint import footprint
+from ..adapters.kind import Kind
 from ..data import metrics
 from ..data.metrics import Metric
 from ..data.values import Price, Value
 from ..data.weights_file import Entry
 from ..trace.record import record
 from .calls import Calls
-from .count import count
+from .count import NodeCost, count
 from .fragments import fragment_prices
+from .widening import widened
 
 _CALLS = Calls()  # adapters between many values have calls in common
 
@@ -29,56 +30,46 @@ _CALLS = Calls()  # adapters between many values have calls in common
 @dataclass(frozen=True)
 class AdapterPrice:
     """sums: of every metric that is one. widens: names of those that still lack what the layers take more that the
-    adapter folds into (see `widening`). memory_bytes: see `footprint`. entries: index of what it puts into the file, in
-    `AdapterPrices.entries`. more_bytes: that the back's file has by it. given_bytes: of the value that the back is
-    given."""
+    adapter folds into (see `folded`). entries: the tensors that it puts into the weights file, by their keys within the
+    adapter. memory_bytes: see `footprint`. more_bytes: what the fragment behind it puts into the file more by it.
+    given_bytes: of the value that this fragment is given."""
 
     sums: Price
     widens: frozenset[str]
+    entries: tuple[Entry, ...]
     memory_bytes: int
-    entries: int
     more_bytes: int
     given_bytes: int
 
 
-class AdapterPrices:
-    """What adapters say of pairs of values, each pair asked once. found: the prices so far. entries: lists of tensors
-    that adapters put into the file."""
+def adapter_price(kind: Kind, front: Value, back: Value) -> AdapterPrice | str:
+    """The price of joining two values, or why the kind cannot."""
+    price = kind.price(front, back)
+    if not isinstance(price, Price):
+        return price
+    sums = metrics.sums()
+    missing = frozenset(metric.name for metric in sums if metric.name not in price)
+    whole = counted(kind, front, back, sums) | price if missing else price
+    found = footprint(kind, front, back)
+    given = 4 * prod(back.shape)
+    if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
+        given = given // back.channels * front.channels
+    return AdapterPrice(
+        sums=Price({metric.name: whole[metric.name] for metric in sums}),
+        widens=missing if kind.folds else frozenset(),
+        entries=found.entries,
+        memory_bytes=found.memory_bytes,
+        more_bytes=int(price["size"]) if kind.folds else 0,
+        given_bytes=given,
+    )
 
-    def __init__(self, names: Sequence[str]):
-        self.names = tuple(names)
-        self.kinds = [registry.get(name) for name in names]
-        self.found: list[AdapterPrice] = []
-        self.entries: dict[tuple[Entry, ...], int] = {}
-        self._asked: dict[tuple[int, Value, Value], int] = {}
 
-    def __call__(self, kind: int, front: Value, back: Value) -> int:
-        """The index in `found`; -1 where the kind cannot join the two, or repeats another."""
-        key = (kind, front, back)
-        if key not in self._asked:
-            price = self._price(self.kinds[kind], front, back)
-            self._asked[key] = -1 if price is None else len(self.found)
-            self.found += [] if price is None else [price]
-        return self._asked[key]
-
-    def _price(self, kind: Kind, front: Value, back: Value) -> AdapterPrice | None:
-        price = kind.price(front, back)
-        simplest = kind.simplest(front, back)
-        if not isinstance(price, Price) or (simplest != kind and simplest.words in self.names):
-            return None
-        found = footprint(kind, front, back)
-        given = 4 * prod(back.shape)
-        if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
-            given = given // back.channels * front.channels
-        missing = frozenset(metric.name for metric in metrics.sums() if metric.name not in price)
-        return AdapterPrice(
-            (counted(kind, front, back, metrics.sums()) if missing else Price()) | price,
-            missing if kind.folds else frozenset(),
-            found.memory_bytes,
-            self.entries.setdefault(found.entries, len(self.entries)),
-            int(price["size"]) if kind.folds else 0,
-            given,
-        )
+def folded(price: AdapterPrice, readers: tuple[NodeCost, ...], front: Value, back: Value) -> Price:
+    """The sums of an adapter, with what the layers take more that it folds into. readers: those that read the cut."""
+    if not price.widens:
+        return price.sums
+    more = widened(readers, back.channels, front.channels)
+    return price.sums | {name: price.sums[name] + more[name] for name in price.widens}
 
 
 @lru_cache(maxsize=1 << 18)

@@ -11,14 +11,13 @@ Memory is a peak, and the size of a file more than what is in it: `memory` and `
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch.fx import Graph, Node
 
-from ..data import metrics
 from ..data.metrics import CountedCall
 from ..data.values import Price
 from ..data.weights_file import Stored, file_bytes
@@ -26,25 +25,30 @@ from ..graphs.conventions import by_name, dependencies, output, reachable, reads
 from .count import Count, NodeCost
 from .memory import Peaks, peaks
 from .sizes import Side, file_sizes
+from .spans import Spans
 
 
 @dataclass(frozen=True)
 class FragmentPrices:
     """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
-    value that it starts from. uncounted: operators without formula in the whole.
+    value that it starts from. uncounted: calls of operators without a formula in the whole, by name; uncounted_before
+    and uncounted_after: in the fragments.
 
     readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: what a stitched
-    network's weights file has of either, one selection for each cut.
+    network's weights file has of either, one selection for each cut. spans: what any fragment takes.
     """
 
     whole: Price
     before: tuple[Price, ...]
     after: tuple[Price, ...]
     uncounted: Mapping[str, int]
+    uncounted_before: tuple[Mapping[str, int], ...]
+    uncounted_after: tuple[Mapping[str, int], ...]
     readers: tuple[tuple[NodeCost, ...], ...]
     peaks: Peaks
     front: Side
     back: Side
+    spans: Spans
 
 
 def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int] | None = None) -> FragmentPrices:
@@ -57,14 +61,15 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     uses = _uses(program)
     calls: list[tuple[CountedCall, tuple[int, int]]] = []  # with the first and the last use of its value
     stored: dict[Stored, tuple[int, int]] = {}
-    uncounted: Counter[str] = Counter()
+    uncounted: list[tuple[int, int, Mapping[str, int]]] = []  # first use, last use, operators
     for node, cost in zip(nodes, count.costs, strict=True):
         if node not in uses:
             continue
         first, last = uses[node]
         if cost.call:
             calls.append((cost.call, (first, last)))
-        uncounted.update(cost.uncounted)
+        if cost.uncounted:
+            uncounted.append((first, last, cost.uncounted))
         for tensor in cost.stored:
             before, after = stored.get(tensor, (first, last))
             stored[tensor] = min(before, first), max(after, last)
@@ -74,32 +79,31 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     at = np.array([position[node] for node in at_nodes], dtype=np.int64)
     memory = peaks(count, uses, at_nodes)
     given = memory.held if value_bytes is None else np.array(value_bytes, dtype=np.int64)
+    spans = Spans.of(count, uses, at_nodes, calls, stored)
     entries = [s.entry for s in stored]
-    of_calls, of_tensors = _sides([span for _, span in calls], at), _sides(list(stored.values()), at)
-    front, back = (Side.of(entries, side) for side in of_tensors)
+    span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
+    front, back = Side.of(entries, span[:, :1] <= at), Side.of(entries, span[:, 1:] > at)
     every = np.arange(len(cuts))
     whole: dict[str, Any] = {"size": file_bytes(entries), "memory": memory.whole}
-    around: tuple[dict[str, np.ndarray], ...] = (
-        {"size": file_sizes((front, every)), "memory": memory.before},
-        {"size": file_sizes((back, every)), "memory": given + memory.after},
-    )
-    for metric in metrics.sums():
-        amounts = np.array(metric.amounts([call for call, _ in calls], list(stored)) or np.zeros(0, np.int64))
-        whole[metric.name] = amounts.sum().item()
-        for side, chosen in zip(around, of_calls if metric.of_call else of_tensors, strict=True):
-            side[metric.name] = amounts @ chosen
-    before_cuts, after_cuts = (_prices(side, len(cuts)) for side in around)
+    ahead = {"size": file_sizes((front, every)), "memory": memory.before}
+    behind = {"size": file_sizes((back, every)), "memory": given + memory.after}
+    for name, (used, amounts) in spans.sums.items():
+        whole[name] = amounts.sum().item()
+        ahead[name], behind[name] = amounts @ (used[:, :1] <= at), amounts @ (used[:, 1:] > at)
     return FragmentPrices(
         whole=Price(whole),
-        before=before_cuts,
-        after=after_cuts,
-        uncounted=dict(uncounted),
+        before=_prices(ahead, len(cuts)),
+        after=_prices(behind, len(cuts)),
+        uncounted=_added(found for _, _, found in uncounted),
+        uncounted_before=tuple(_added(found for first, _, found in uncounted if first <= cut) for cut in at),
+        uncounted_after=tuple(_added(found for _, last, found in uncounted if last > cut) for cut in at),
         readers=tuple(
             tuple(count.costs[position[user]] for user in node.users if user.op == "call_module") for node in at_nodes
         ),
         peaks=memory,
         front=front.under("front."),
         back=back.under("back."),
+        spans=spans,
     )
 
 
@@ -134,11 +138,8 @@ def _uses(graph: Graph) -> dict[Node, tuple[int, int]]:
     return uses
 
 
-def _sides(spans: Sequence[tuple[int, int]], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """bool [spans, cuts]: which of the spans, each from a first to a last use, begin at each cut or before it, and
-    which end after it."""
-    first, last = np.array(spans, dtype=np.int64).reshape(-1, 2).T[:, :, None]
-    return first <= at, last > at
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _prices(columns: Mapping[str, np.ndarray], count: int) -> tuple[Price, ...]:

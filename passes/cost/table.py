@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import adapters as registry
+from ..adapters.kind import Kind
 from ..data import metrics
 from ..data.candidates import Candidates
 from ..data.errors import InputError, did_you_mean
 from ..data.values import Cuts, Price, Value
-from .adapter_prices import AdapterPrices
+from .adapter_prices import AdapterPrice, adapter_price, folded
 from .fragments import FragmentPrices
 from .sizes import Side, file_sizes
-from .widening import widened
 
 DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
 
@@ -55,7 +56,7 @@ def candidates(
     Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
     An adapter is asked once for each pair of distinct values.
     """
-    ask = AdapterPrices(adapters)
+    ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]
     indices = np.concatenate([np.empty((5, 0)), *(r.indices for r in rows)], axis=1).astype(np.int32)
     front_model, front_cut, back_model, back_cut, adapter = indices
@@ -73,6 +74,32 @@ def candidates(
     )
 
 
+class Adapters:
+    """What adapters say of pairs of values, each pair asked once. found: the prices so far."""
+
+    def __init__(self, names: Sequence[str]):
+        self.names = tuple(names)
+        self.kinds = [registry.get(name) for name in names]
+        self.found: list[AdapterPrice] = []
+        self._asked: dict[tuple[int, Value, Value], int] = {}
+
+    def __call__(self, kind: int, front: Value, back: Value) -> int:
+        """The index in `found`; -1 where the kind cannot join the two, or repeats another."""
+        key = (kind, front, back)
+        if key not in self._asked:
+            price = self._price(self.kinds[kind], front, back)
+            self._asked[key] = -1 if price is None else len(self.found)
+            self.found += [] if price is None else [price]
+        return self._asked[key]
+
+    def _price(self, kind: Kind, front: Value, back: Value) -> AdapterPrice | None:
+        price = adapter_price(kind, front, back)
+        if isinstance(price, str):
+            return None
+        simplest = kind.simplest(front, back)
+        return None if simplest != kind and simplest.words in self.names else price
+
+
 class _Rows(NamedTuple):
     """indices: [5, rows], as the first columns of `Candidates`. amounts: its columns of metrics."""
 
@@ -80,9 +107,10 @@ class _Rows(NamedTuple):
     amounts: dict[str, np.ndarray]
 
 
-def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentPrices], ask: AdapterPrices) -> _Rows:
+def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentPrices], ask: Adapters) -> _Rows:
     (a, b), (front, back) = pair, (parts[model] for model in pair)
-    joint = _joints([c.value for c in cuts[a].cuts], [c.value for c in cuts[b].cuts], ask)
+    fronts, backs = ([cut.value for cut in cuts[model].cuts] for model in pair)
+    joint = _joints(fronts, backs, ask)
     i, j, k = np.nonzero(joint >= 0)  # front cut, back cut, adapter
     used, which = np.unique(joint[i, j, k], return_inverse=True)
     joined = [ask.found[index] for index in used]
@@ -92,27 +120,27 @@ def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentP
         + _column(back.after, metric.name)[j]
         for metric in metrics.sums()
     }
-    values = [cut.value for cut in cuts[a].cuts]
-    folded = np.array([len(price.widens) > 0 for price in joined], dtype=bool)
-    for row in np.flatnonzero(folded[which]):
-        wide = widened(back.readers[j[row]], cuts[b][j[row]].value.channels, values[i[row]].channels)
-        for name in joined[which[row]].widens:
-            amounts[name][row] += wide[name]
-    entries, more, memory, given = (
-        np.array([getattr(price, name) for price in joined], dtype=np.int64)[which]
-        for name in ("entries", "more_bytes", "memory_bytes", "given_bytes")
+    for row in np.flatnonzero(np.array([len(price.widens) > 0 for price in joined], dtype=bool)[which]):
+        price = joined[which[row]]
+        whole = folded(price, back.readers[j[row]], fronts[i[row]], backs[j[row]])
+        for name in price.widens:
+            amounts[name][row] += whole[name] - price.sums[name]
+    entries = {entries: index for index, entries in enumerate(dict.fromkeys(price.entries for price in joined))}
+    between = Side.each(list(entries)).under("adapter.")
+    listed, more, memory, given = (
+        np.array([(entries[p.entries], p.more_bytes, p.memory_bytes, p.given_bytes) for p in joined], dtype=np.int64)
+        .reshape(-1, 4)[which]
+        .T
     )
-    lists, listed = list(ask.entries), np.unique(entries, return_inverse=True)
-    between = Side.each([lists[index] for index in listed[0]]).under("adapter.")
     image = front.peaks.image
-    amounts["size"] = file_sizes((between, listed[1]), (back.back, j), (front.front, i)) + more
+    amounts["size"] = file_sizes((between, listed), (back.back, j), (front.front, i)) + more
     amounts["memory"] = np.maximum.reduce(
         [front.peaks.before[i], image + front.peaks.held[i] + memory, image + given + back.peaks.after[j]]
     )
     return _Rows(np.stack([np.full(len(i), a), i, np.full(len(i), b), j, k]), amounts)
 
 
-def _joints(front: Sequence[Value], back: Sequence[Value], ask: AdapterPrices) -> np.ndarray:
+def _joints(front: Sequence[Value], back: Sequence[Value], ask: Adapters) -> np.ndarray:
     """int64 [front cuts, back cuts, adapters]: the index of each adapter's price, -1 where there is none."""
     fronts, backs = ({value: i for i, value in enumerate(dict.fromkeys(side))} for side in (front, back))
     distinct = np.full((len(fronts), len(backs), len(ask.kinds)), -1, dtype=np.int64)

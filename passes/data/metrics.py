@@ -21,10 +21,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import plugins
 from .errors import InputError, QuantityError, did_you_mean
-from .extensions import offered
 
 if TYPE_CHECKING:
     from .weights_file import Stored
@@ -199,35 +200,53 @@ def register(metric: Metric) -> Metric:
     Raises:
         InputError: there is another of its name or its key.
     """
-    for known in (*_BUILT_IN.values(), *_ADDED.values()):
-        if metric.name == known.name or metric.key == known.key:
-            raise InputError(
-                f"there is a metric {known.name} already, with the key {known.key}", "Choose another name and key."
-            )
+    if metric.name in names():
+        raise InputError(f"there is a metric {metric.name} already", "Choose another name.")
+    _check_key(metric)
     _ADDED[metric.name] = metric
     return metric
 
 
-def every() -> tuple[Metric, ...]:
-    """All metrics, in the order in which documents and reports list them: our own, then those of others."""
-    return (*_BUILT_IN.values(), *_ADDED.values(), *_offered().values())
-
-
 def names() -> tuple[str, ...]:
-    return tuple(metric.name for metric in every())
+    """Of all metrics, in the order in which documents and reports list them: our own, then those of others. Imports no
+    other package."""
+    return tuple(dict.fromkeys([*_BUILT_IN, *_ADDED, *plugins.installed(GROUP)]))
+
+
+def every() -> tuple[Metric, ...]:
+    return tuple(map(get, names()))
 
 
 def get(name: str) -> Metric:
     """The metric of a name.
 
     Raises:
-        QuantityError: there is none.
+        QuantityError: there is none. InputError: the package that adds it is broken.
     """
-    found = _BUILT_IN.get(name) or _ADDED.get(name) or _offered().get(name)
-    if found is None:
-        near = did_you_mean(name.lower(), list(names()), cutoff=0.5)
-        raise QuantityError(f"'{name}' is no metric", f"{near} Metrics are {', '.join(names())}.".strip())
-    return found
+    found = _BUILT_IN.get(name) or _ADDED.get(name)
+    if found is not None:
+        return found
+    if name in plugins.installed(GROUP):
+        return _loaded(name)
+    near = did_you_mean(name.lower(), list(names()), cutoff=0.5)
+    raise QuantityError(f"'{name}' is no metric", f"{near} Metrics are {', '.join(names())}.".strip())
+
+
+@cache
+def _loaded(name: str) -> Metric:
+    """One that another package adds."""
+    metric = plugins.load(GROUP, name)
+    if not isinstance(metric, Metric) or metric.name != name:
+        said = f"the metric '{metric.name}'" if isinstance(metric, Metric) else f"a {type(metric).__name__}"
+        raise InputError(f"the entry point '{name}' of {GROUP} is {said}", f"It must be a Metric called '{name}'.")
+    _check_key(metric)
+    return metric
+
+
+def _check_key(metric: Metric) -> None:
+    for known in (*_BUILT_IN.values(), *_ADDED.values()):
+        if metric.key == known.key and metric is not known:
+            raise InputError(f"the metric {known.name} has the key {known.key} already", "Choose another key.")
 
 
 def sums() -> tuple[Metric, ...]:
@@ -254,17 +273,3 @@ def amount(name: str, amounts: Mapping[str, Amount]) -> Amount | None:
         return metric.derive(amounts)
     except KeyError:
         return None
-
-
-def _offered() -> dict[str, Metric]:
-    """Those of other packages, but for what was registered by hand under the same name."""
-    found: dict[str, Metric] = {}
-    for name, metric in offered(GROUP).items():
-        if not isinstance(metric, Metric) or metric.name != name:
-            said = f"the metric '{metric.name}'" if isinstance(metric, Metric) else f"a {type(metric).__name__}"
-            raise InputError(f"the entry point '{name}' of {GROUP} is {said}", f"It must be a Metric called '{name}'.")
-        if name in _BUILT_IN or any(metric.key == other.key for other in _BUILT_IN.values()):
-            raise InputError(f"the entry point '{name}' of {GROUP} has the name or key of a metric that exists already")
-        if name not in _ADDED:
-            found[name] = metric
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from . import metrics
@@ -90,9 +90,18 @@ class Price(Mapping[str, float]):
     def _additive(self, other: Price) -> list[str]:
         return [name for name in self if name in other and metrics.get(name).adds_up]
 
+    def ordering(self) -> tuple[float, ...]:
+        """A key that orders networks from cheap to expensive, by the metrics of `metrics.ties`."""
+        return tuple(self.get(metric.name, 0) for metric in metrics.ties())
+
     def as_dict(self) -> dict[str, float | None]:
         """The `cost` object of a JSON document: every metric under its key, None where it is not known."""
         return {metric.key: self.get(metric.name) for metric in metrics.every()}
+
+
+def listed(uncounted: Mapping[str, int]) -> str:
+    """Operators without a formula as text: "erfinv (1), fft_r2c (2)"."""
+    return ", ".join(f"{name} ({times})" for name, times in sorted(uncounted.items()))
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,8 @@ class Cut:
 
     index: from 0 in graph order. node: the fx node. path: the outermost module, plain containers aside, whose output
     the value is, else the module that encloses it. paths: every module whose output it is, innermost first.
-    before, after: the price of the fragment up to here, and from here on; filled by the pass `cost`.
+    before, after: the price of the fragment up to here, and from here on. uncounted_before, uncounted_after: the calls
+    in these of operators that have no formula, by name, which no price holds. All filled by the pass `cost`.
     """
 
     index: int
@@ -111,6 +121,8 @@ class Cut:
     paths: tuple[str, ...] = ()
     before: Price | None = None
     after: Price | None = None
+    uncounted_before: Mapping[str, int] = field(default_factory=dict)
+    uncounted_after: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

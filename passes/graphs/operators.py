@@ -24,23 +24,28 @@ class Operators(TorchDispatchMode):
     """Adds up the multiply-adds of all operators that run inside it, notes those it has no formula for, and follows
     what they allocate, byte by byte, until Python lets go of it.
 
-    macs: so far. uncounted: operators without a formula, by name and count. peak_bytes: the most that was allocated
-    at one moment.
+    by_operator: multiply-adds so far, by name. uncounted: operators without a formula, by name and count.
+    peak_bytes: the most that was allocated at one moment.
     """
 
     supports_higher_order_operators = True  # read by torch: flex_attention is one
 
     def __init__(self) -> None:
         super().__init__()
-        self.macs = 0
+        self.by_operator: Counter[str] = Counter()
         self.uncounted: Counter[str] = Counter()
         self.live: dict[int, int] = {}  # bytes of each storage, by its identity; 0 for what was there before
         self.live_bytes = self.peak_bytes = 0
 
+    @property
+    def macs(self) -> int:
+        """Multiply-adds so far."""
+        return self.by_operator.total()
+
     @contextmanager
     def following(self, *given: Tensor) -> Iterator[None]:
         """From zero, what runs inside the block. `given` are there before it, so they are not allocated in it."""
-        self.macs, self.uncounted = 0, Counter()
+        self.by_operator, self.uncounted = Counter(), Counter()
         self.live = {tensor.untyped_storage()._cdata: 0 for tensor in given}
         self.live_bytes = self.peak_bytes = 0
         with self:
@@ -55,9 +60,11 @@ class Operators(TorchDispatchMode):
             if out is not NotImplemented:
                 return out
         out = func(*args, **kwargs)
-        self.macs += macs_of(func, args, kwargs, out) or 0
+        name = name_of(func).removeprefix("aten::")
+        if macs := macs_of(func, args, kwargs, out):
+            self.by_operator[name] += macs
         if not known:
-            self.uncounted[name_of(func).removeprefix("aten::").lstrip("_")] += 1
+            self.uncounted[name.lstrip("_")] += 1
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 self._allocated(tensor.untyped_storage())

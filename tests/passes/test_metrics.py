@@ -2,11 +2,11 @@
 
 import pickle
 import sys
-from types import SimpleNamespace
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from stitchc.passes.data import extensions, metrics
+from stitchc.passes.data import metrics, plugins
 from stitchc.passes.data.budget import format_quantity, parse_quantity
 from stitchc.passes.data.errors import InputError, QuantityError
 from stitchc.passes.data.metrics import BYTES, Metric, Unit
@@ -22,9 +22,11 @@ def reads(name="reads", key="reads_bytes", **more):
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     monkeypatch.setattr(metrics, "_ADDED", {})
-    extensions.offered.cache_clear()
+    plugins.installed.cache_clear()
+    metrics._loaded.cache_clear()
     yield
-    extensions.offered.cache_clear()
+    plugins.installed.cache_clear()
+    metrics._loaded.cache_clear()
 
 
 def test_a_price_is_a_mapping_of_what_was_computed():
@@ -102,38 +104,35 @@ def test_a_metric_that_says_no_number_is_named(of_call):
         reads(of_call=of_call).amounts([metrics.CountedCall("Conv2d")], [])
 
 
-class Point:
-    """An entry point as importlib.metadata gives it."""
-
-    group = metrics.GROUP
-
-    def __init__(self, name, load, package="plug"):
-        self.name, self.load, self.dist = name, load, SimpleNamespace(name=package, version="1.0")
+def offer(monkeypatch, value):
+    """As if a package were installed that offers `value` of this file as `reads`."""
+    point = EntryPoint("reads", f"{__name__}:{value}", metrics.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: EntryPoints([point]).select(group=group))
 
 
-def offer(monkeypatch, *points):
-    monkeypatch.setattr(extensions, "entry_points", lambda group: points if group == metrics.GROUP else ())
+OFFERED, NO_METRIC, CALLED_OTHERWISE, KEY_OF_OURS = reads(), 3, reads("writes"), reads(key="macs")
 
 
 def test_a_package_adds_a_metric_by_an_entry_point(monkeypatch):
-    loaded = []
-    offer(monkeypatch, Point("reads", lambda: loaded.append(1) or reads()))
-    assert metrics.get("macs").name == "macs" and not loaded  # only when it is asked for
-    assert metrics.get("reads").key == "reads_bytes" and metrics.names()[-1] == "reads" and loaded == [1]
+    offer(monkeypatch, "OFFERED")
+    assert metrics.names()[-1] == "reads" and metrics.get("reads") is metrics.sums()[-1] is OFFERED
+    assert Price(reads=3).as_dict()["reads_bytes"] == 3
+    with pytest.raises(InputError, match="already"):
+        metrics.register(reads())
 
 
-def test_an_entry_point_that_fails_is_named_with_its_package(monkeypatch):
-    offer(monkeypatch, Point("reads", lambda: 1 / 0))
-    with pytest.raises(InputError, match=r"'reads' of stitchc.metrics, of the package plug 1.0.*ZeroDivisionError"):
-        metrics.names()
-    extensions.offered.cache_clear()
-    offer(monkeypatch, Point("reads", reads), Point("reads", reads, "other"))
-    with pytest.raises(InputError, match=r"two packages.*other 1.0 and plug 1.0"):
-        metrics.names()
-    extensions.offered.cache_clear()
-    offer(monkeypatch, Point("writes", reads))
-    with pytest.raises(InputError, match="is the metric 'reads'"):
-        metrics.names()
+def test_nothing_is_imported_before_it_is_asked_for(monkeypatch):
+    offer(monkeypatch, "MISSING")
+    assert metrics.names()[-1] == "reads" and metrics.get("macs").name == "macs"
+    with pytest.raises(InputError, match=r"'reads' .*cannot be loaded"):
+        metrics.get("reads")
+
+
+@pytest.mark.parametrize("value", ["NO_METRIC", "CALLED_OTHERWISE", "KEY_OF_OURS"])
+def test_an_entry_point_that_is_no_metric_of_its_name_is_refused(monkeypatch, value):
+    offer(monkeypatch, value)
+    with pytest.raises(InputError):
+        metrics.every()
 
 
 def test_the_registry_loads_no_torch():

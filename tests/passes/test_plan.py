@@ -15,9 +15,10 @@ from stitchc.passes import (
     AdapterUse,
     Candidate,
     Candidates,
+    Chain,
     Cut,
     Cuts,
-    Fragment,
+    Hybrid,
     InputSpec,
     Model,
     PairSimilarity,
@@ -33,22 +34,18 @@ from stitchc.passes.data.errors import InputError, PipelineError, StitchError
 
 
 def full_plan() -> Plan:
-    cut = Cut(
-        0,
-        "relu",
-        "layer1.0",
-        Value((8, 4, 4), "NCHW", grid=(4, 4)),
-        ("layer1.0",),
-        Price(params=10, macs=20, size=40),
-        Price(params=1),
-    )
+    value, price = Value((8, 4, 4), "NCHW", grid=(4, 4)), Price(params=10, macs=20, size=40)
+    cut = Cut(0, "relu", "layer1.0", value, ("layer1.0",), price, Price(params=1))
     column = np.array([0, 1], dtype=np.int32)
     candidates = Candidates(
         ("linear",), column, column, column, column, column * 0,
         {"macs": column, "latency": np.array([np.nan, 0.25])}, np.array([0.5, np.nan]), np.array([True, False]),
         column[:1], "cka",
     )  # fmt: skip
-    candidate = Candidate((0, 0), (1, 0), "linear", 0.5, Price(params=10, macs=20, size=40), True)
+    candidate = Candidate(Chain.pair((0, 0), (1, 0), "linear"), 0.5, price, True)
+    verified = Verified(0.0, 0.0, 1e-6, 1e-6, 1.0, (1, 3))
+    use = AdapterUse("linear", Price(params=1, macs=2), 0.1, 1e-3)
+    hybrid = Hybrid("hybrid", candidate.chain, Price(params=1, macs=2, size=3), (use,), verified=verified)
     return Plan(
         models=(Model("a", InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3), licence="MIT", accuracy=0.5),),
         cuts=(Cuts("single-tensor", (cut,), (Rejected("add", "layer1", "two values cross"),)),),
@@ -58,13 +55,7 @@ def full_plan() -> Plan:
         candidates=candidates,
         budget={"flops": 12e6},
         choice=(candidate,),
-        chain=(
-            Fragment(0, None, "relu"),
-            AdapterUse("linear", Price(params=1, macs=2), 0.1, 1e-3),
-            Fragment(1, "relu", None),
-        ),
-        price=Price(params=1, macs=2, size=3),
-        verified=Verified(0.0, 0.0, 1e-6, 1e-6, 1.0, (1, 3)),
+        hybrids=(hybrid,),
         notes=("similarity was taken on noise",),
     )
 

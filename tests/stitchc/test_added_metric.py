@@ -112,3 +112,12 @@ def test_a_candidate_takes_what_is_written_for_it(cut, adapter, tmp_path):
         written = load_module(tmp_path / str(row))
         again = fragment_prices(count(record(written, size), size), []).whole
         assert table.price(row)["reads"] == again["reads"] == by_hand(written), row
+
+
+@pytest.mark.parametrize("adapter", ["linear", "fused"])
+def test_a_chain_of_three_takes_what_is_written_for_it(cut, adapter, tmp_path):
+    plan = Cost()(cut)
+    chain = f"A:..stage2.0 / {adapter} / B:features.3..features.6 / linear / A:stage3.0.."
+    whole = Codegen(tmp_path)(Stitch(chain=chain)(plan)).hybrid
+    assert whole.price["reads"] == by_hand(load_module(tmp_path))
+    assert all("reads" in use.price for use in whole.adapters)  # of what is folded the difference, which may be less

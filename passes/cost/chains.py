@@ -1,0 +1,76 @@
+"""What a chain of any length takes, from what was counted of each of its models."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+
+from .. import adapters as registry
+from ..data.chain import Chain, Seam
+from ..data.errors import CutError
+from ..data.plan import Plan
+from ..data.values import Price
+from ..data.weights_file import Entry, file_bytes
+from .adapter_prices import AdapterPrice, adapter_price, folded
+
+
+def price_of(plan: Plan, chain: Chain) -> Price:
+    """The price of a chain, exact to the byte: what is written for it has the same. The plan needs cuts and parts.
+
+    While a fragment runs, the image and the value that it was given are held; while an adapter does, the image and the
+    memory that the value before it lies in.
+
+    Raises:
+        CutError: an adapter that cannot join the two values at its seam.
+    """
+    image = plan.parts[chain.front.model].peaks.image
+    sums: list[Price] = []
+    entries: list[Entry] = []
+    peak = given = more = 0
+    seams = iter(chain.seams())
+    held: int | None = None
+    for part in chain.parts():
+        prefix = f"{part.name}." if part.name else ""
+        if part.fragment is not None:
+            piece = plan.parts[part.fragment.model].spans.piece(part.fragment.start, part.fragment.end)
+            sums.append(piece.sums)
+            entries += [entry._replace(name=prefix + entry.name) for entry in piece.entries]
+            peak = max(peak, given + piece.peak_bytes)
+            held = given if piece.held_bytes is None else piece.held_bytes
+            continue
+        seam = next(seams)
+        adapter = _adapter(plan, seam)
+        sums.append(_folded(plan, seam, adapter))
+        entries += [entry._replace(name=prefix + entry.name) for entry in adapter.entries]
+        more, given = more + adapter.more_bytes, adapter.given_bytes
+        assert held is not None
+        peak = max(peak, held + adapter.memory_bytes)
+    return reduce(add, sums) | {"size": file_bytes(entries) + more, "memory": image + peak}
+
+
+def seam_price(plan: Plan, seam: Seam) -> Price:
+    """What the adapter of a seam takes, in every metric that is a sum. The plan needs cuts and parts.
+
+    Raises:
+        CutError: it cannot join the two values.
+    """
+    return _folded(plan, seam, _adapter(plan, seam))
+
+
+def _folded(plan: Plan, seam: Seam, price: AdapterPrice) -> Price:
+    readers = plan.parts[seam.enters.model].readers[seam.enters.cut] if price.widens else ()
+    return folded(price, readers, plan.value_at(seam.leaves), plan.value_at(seam.enters))
+
+
+def _adapter(plan: Plan, seam: Seam) -> AdapterPrice:
+    kind = registry.get(seam.adapter)
+    front, back = plan.value_at(seam.leaves), plan.value_at(seam.enters)
+    price = adapter_price(kind, front, back)
+    if isinstance(price, str):
+        x, y = (plan.node_at(*end) for end in (seam.leaves, seam.enters))
+        names = [plan.models[end.model].name for end in (seam.leaves, seam.enters)]
+        raise CutError(
+            f"{kind.words} cannot join '{x}' of {names[0]} {front.shape} to '{y}' of {names[1]} {back.shape}: {price}",
+            "Choose other cuts, or another adapter.",
+        )
+    return price
