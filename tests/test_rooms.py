@@ -29,7 +29,7 @@ SHARED = {
     "represent": {"compare"},  # `Similarity` is both in sequence
     "stitch.join": {"fit", "latency", "rank"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
-    "trace.record": {"stitch"},  # adapters are traced like any other module
+    "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
 }
 
 

@@ -107,10 +107,10 @@ def _nearly_whole(plan: Plan, table: Candidates, least: float = 0.1) -> tuple[st
     (a, i), (b, j) = best.front, best.back
     before, after = plan.cuts[a][i].before, plan.cuts[b][j].after
     assert before and after
-    share, poorer, richer = min((before.macs, a, b), (after.macs, b, a))
-    if share >= least * best.price.macs:
+    share, poorer, richer = min((before["macs"], a, b), (after["macs"], b, a))
+    if share >= least * best.price["macs"]:
         return ()
-    said = f"{plan.models[poorer].name} gives {share / max(best.price.macs, 1):.0%} of the multiply-adds"
+    said = f"{plan.models[poorer].name} gives {share / max(best.price['macs'], 1):.0%} of the multiply-adds"
     return (
         f"The best stitch is nearly the whole of {plan.models[richer].name}: {said}. `min_share=0.1` asks for more.",
     )

@@ -108,7 +108,7 @@ class Halving:
     def _r2(self, pairs: Sequence[np.ndarray]) -> np.ndarray:
         """Held-out R2 of each pair's cheapest adapter, from few positions of few images."""
         images = Part(self._fit_images, 0, min(_SIGN_IMAGES, len(self._fit_images)))
-        rows = [int(min(pair, key=lambda row: self._table.params[row])) for pair in pairs]
+        rows = [int(min(pair, key=self._cost)) for pair in pairs]
         fitted = fit_all(
             replace(self._plan, images=images), [self._table[row].chain.seams()[0] for row in rows], rows=_SIGN_ROWS
         )
@@ -117,7 +117,7 @@ class Halving:
     def _first(self, pairs: Sequence[np.ndarray]) -> list[Probed]:
         """All pairs on the first images, each with its most expensive adapter, which fits best."""
         clock, done = Clock(self._effort), list[Probed]()
-        chosen = [int(max(pair, key=lambda row: (self._table.macs[row], self._table.params[row]))) for pair in pairs]
+        chosen = [int(max(pair, key=self._cost)) for pair in pairs]
         chunk = len(chosen) if self._effort.seconds is None else _CHUNK
         for start in range(0, len(chosen), chunk):
             group = self._fitted(chosen[start : start + chunk])
@@ -127,6 +127,9 @@ class Halving:
             if clock.over():
                 break
         return done
+
+    def _cost(self, row: int) -> tuple[float, ...]:
+        return self._table.price(row).ordering()
 
     def _later(self, probed: list[Probed], pairs: Sequence[np.ndarray]) -> list[Probed]:
         """Ever fewer on ever more images. Finalists are joined by their own pairs with the other adapters. Returns the

@@ -139,10 +139,19 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
     keep: list[Tensor] = []
     for name, tensor in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]:
         if id(tensor) not in memo:
-            memo[id(tensor)] = mode.from_tensor(tensor, static_shapes=True)
+            memo[id(tensor)] = _fake(tensor, mode)
         keep.append(tensor)
         names.setdefault(id(memo[id(tensor)]), name)
     return copy.deepcopy(model, memo).eval(), names
+
+
+def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
+    """Of a network that was built on `meta`, a tensor of the processor, like the image that it is shown."""
+    if tensor.device.type != "meta":
+        return mode.from_tensor(tensor, static_shapes=True)
+    with mode:
+        made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+    return nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
 
 
 @contextmanager

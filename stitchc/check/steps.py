@@ -82,7 +82,7 @@ class _Examination:
 
     def steps(self) -> Iterator[str]:
         for step in STEPS[: STEPS.index(self.task.until) + 1]:
-            if step == "onnx" and self.plan.prices[0].params > self.task.max_params:
+            if step == "onnx" and self.plan.prices[0]["params"] > self.task.max_params:
                 return
             yield step
 
@@ -137,7 +137,7 @@ class _Examination:
 
     def cost(self) -> dict[str, Any]:
         self.plan = Cost()(self.plan)
-        return {"params": self.plan.prices[0].params, "macs": self.plan.prices[0].macs}
+        return {name: self.plan.prices[0][name] for name in ("params", "macs")}
 
     def emit(self) -> dict[str, Any]:
         self.plan = Codegen(self.task.folder)(self.plan)

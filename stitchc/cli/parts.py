@@ -103,7 +103,11 @@ class Name(click.ParamType):
     name = "name"
 
     def __init__(self, *names: str):
-        self.names = names
+        self._names = names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join(self.names)

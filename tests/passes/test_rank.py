@@ -131,8 +131,8 @@ def test_pairs_have_their_adapters_together_and_match_in_depth_where_cuts_do(pla
     deepest, shallowest = match.argmax(), match.argmin()
     shares = [
         abs(
-            plan.cuts[c.front[0]][c.front[1]].before.macs / plan.prices[c.front[0]].macs
-            - plan.cuts[c.back[0]][c.back[1]].before.macs / plan.prices[c.back[0]].macs
+            plan.cuts[c.front[0]][c.front[1]].before["macs"] / plan.prices[c.front[0]]["macs"]
+            - plan.cuts[c.back[0]][c.back[1]].before["macs"] / plan.prices[c.back[0]]["macs"]
         )
         for c in (table[int(first[deepest])], table[int(first[shallowest])])
     ]
@@ -211,7 +211,7 @@ def test_on_noise_and_on_few_images_nothing_is_probed(plan):
 def test_who_has_too_little_of_one_parent_is_probed_only_where_nobody_has_more(plan):
     def smaller(c):
         before, after = plan.cuts[c.front[0]][c.front[1]].before, plan.cuts[c.back[0]][c.back[1]].after
-        return min(before.macs, after.macs) / c.price.macs
+        return min(before["macs"], after["macs"]) / c.price["macs"]
 
     some = Rank(effort="low", min_share=0.2)(plan)
     assert smaller(some.choice[0]) >= 0.2
@@ -224,7 +224,7 @@ def test_a_choice_that_is_nearly_one_parent_says_so(plan):
     rows = [r for r in plan.candidates.order if plan.candidates.front_cut[r] == 0 and plan.candidates.back_cut[r] == 0]
     only = replace(plan, candidates=replace(plan.candidates, order=np.array(rows)))
     cuts = tuple(
-        replace(c, cuts=tuple(replace(cut, before=replace(cut.before, macs=1)) for cut in c.cuts)) for c in plan.cuts
+        replace(c, cuts=tuple(replace(cut, before=cut.before | {"macs": 1}) for cut in c.cuts)) for c in plan.cuts
     )
     notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
     assert any("is nearly the whole of Small" in note and "`min_share=0.1`" in note for note in notes)
