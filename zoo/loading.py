@@ -28,12 +28,10 @@ def load(name: str, *, trust_pickle: bool = False, arch: str | None = None) -> M
             f"'{name}' is no checkpoint, so it has no use for the architecture '{arch}'", "Leave --arch out."
         )
     model = _build(words, trust_pickle=trust_pickle, arch=arch)
-    module = model.module
-    assert module is not None
-    if words.form != "exported":  # a program has one mode, and says so when it is asked for another
-        module.eval()
+    module = model.network
     return replace(
         model,
+        module=module,
         name=words.options.name or model.name,
         source=name,
         input=overridden(model.input, words.options, name),

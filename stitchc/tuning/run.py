@@ -16,6 +16,7 @@ from ..inputs import images_of
 from ..passes.data.budget import parse_quantity
 from ..passes.data.errors import DataError, Diverged, InputError, ModelError
 from ..passes.data.model import Images, Model
+from ..passes.data.scores import scores
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
 from . import features as kept
@@ -236,7 +237,7 @@ def _check_classes(network: torch.nn.Module, views: Views, settings: Settings) -
     labels = views.images.labels
     if labels is None:
         return
-    classes = network(normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
+    classes = scores(network, normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
     if int(labels.max()) >= classes:
         raise DataError(
             f"'{views.images.name}' has a label {int(labels.max())}, but the network has {classes} outputs",
@@ -347,10 +348,9 @@ class _Parents:
             except (ModelError, InputError):
                 found.append(None)
                 continue
-            assert model.module is not None
             with stage(self.watcher, f"measuring {model.name}"):
                 found.append(
-                    accuracy(model.module, model.input, images, device=place.device.type, progress=self.watcher)
+                    accuracy(model.network, model.input, images, device=place.device.type, progress=self.watcher)
                 )
         return found
 
