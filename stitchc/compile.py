@@ -29,6 +29,7 @@ def compile(
     budget: Budget | None = None,
     metric: str | None = None,
     backend: str = "eager",
+    allow_uncounted: bool = False,
     data: str | Images | None = None,
     evaluate: str | Images | None = None,
     out: str | Path | None = None,
@@ -63,8 +64,9 @@ def compile(
 
     a, b: models by their words, or loaded. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with
     `metric`, or ["params=12M", "size=2MiB"]; None for no limit. backend: what latency is measured with, where a budget
-    or `metric` asks for it: "eager", "compile" or "onnxruntime". data: the probe images; by default what the models'
-    own records name, else noise. evaluate: labelled images to measure hybrid and parents on; by default the test
+    or `metric` asks for it: "eager", "compile" or "onnxruntime". allow_uncounted: count operators without a formula as
+    nothing, instead of refusing a budget in macs or flops. data: the probe images; by default what the models' own
+    records name, else noise. evaluate: labelled images to measure hybrid and parents on; by default the test
     split of `digits` when that is the data, else nothing is measured. front, back: a cut by node, path or index; with
     either, a is the front and b the back. adapter: words such as "conv3x3?resize=before" (docs/adapters.md). chain: one
     of them a scale step over a gap of several stages. heal: what is repaired in closed form once the adapter is fitted:
@@ -91,7 +93,8 @@ def compile(
     adapters.expand(joint)  # words that mean nothing are refused before anything slow begins
     options = {
         "a": _words(a), "b": _words(b), "budget": budget_words(limits), "data": _words(data),
-        "backend": None if backend == "eager" else backend, "evaluate": _words(evaluate), "direction": direction,
+        "backend": None if backend == "eager" else backend, "allow_uncounted": allow_uncounted or None,
+        "evaluate": _words(evaluate), "direction": direction,
         "adapter": adapter, "chain": chain or None, "heal": heal,
         "heal_layers": heal_layers, "heal_sweeps": heal_sweeps, "heal_target": heal_target,
         "recalibrate": recalibrate or None, "rank": rank, "effort": effort,
@@ -129,6 +132,7 @@ def compile(
                 front=front,
                 back=back,
                 latency=backend if asks_latency(limits, metric) else None,
+                allow_uncounted=allow_uncounted,
                 progress=watcher,
             ),
             callback=watcher,
@@ -160,6 +164,7 @@ def analysis(
     rule: str = "single-tensor",
     frontend: str = "auto",
     latency: str | None = None,
+    allow_uncounted: bool = False,
     progress: Progress,
 ) -> list[Pass]:
     """The passes from models to ranked candidates. similarity: the metric, None to do without. healing: options of the
@@ -183,7 +188,7 @@ def analysis(
         Cost(adapters=(adapter,), direction=direction),
         *([compare] if similarity else []),
         *([Latency(backend=latency, store=Store("latency"), progress=progress.update)] if latency else []),
-        Select(budget=tuple(limits), front=front, back=back, min_share=min_share),
+        Select(budget=tuple(limits), front=front, back=back, min_share=min_share, allow_uncounted=allow_uncounted),
         *probes,
         *([Shortlist(backend=latency, progress=progress.update)] if latency else []),
     ]
@@ -224,7 +229,7 @@ def synthesis(
 
 def _chained(adapter: str) -> str:
     """The words of an adapter that joins by a chain."""
-    return adapter if "chain=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}chain=yes"
+    return adapter if "steps=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}steps=yes"
 
 
 @contextmanager
@@ -306,10 +311,9 @@ def _measure(
     from .inputs import images_of
 
     images = images_of(data, "to measure on")
-    spec = plan.models[plan.choice[0].front[0]].input
-    assert plan.stitched is not None
+    spec = plan.input_of(plan.hybrid.chain)
     with stage(progress, "measuring the hybrid"):
-        hybrid = accuracy(plan.stitched, spec, images, device=device, progress=progress)
+        hybrid = accuracy(plan.hybrid.network, spec, images, device=device, progress=progress)
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):

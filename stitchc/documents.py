@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .passes.data.plan import AdapterUse, Fragment
+from .passes.data.chain import Chain, Fragment
+from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
-from .passes.data.values import Price
+from .passes.data.values import Price, listed
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .evaluate import Accuracy
+    from .other_counters import Comparison
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
     from .passes.data.candidates import Candidate
@@ -42,6 +45,7 @@ def inspect_document(plan: Plan) -> dict[str, Any]:
         },
         "rule": cuts.rule,
         "cuts": [_cut(cut) for cut in cuts.cuts],
+        "uncounted": dict(plan.uncounted[0]),
         "fragments": len(cuts) + 1,
         "rejected": [asdict(rejected) for rejected in cuts.rejected],
         "notes": notes(plan),
@@ -65,6 +69,7 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
             document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
+    document["uncounted"] = added(plan.uncounted)
     document["timed"] = [asdict(timed) for timed in plan.timed]
     document["rank"] = plan.candidates.rank if plan.candidates is not None else None
     document["stages"] = [asdict(stage) for stage in plan.stages]
@@ -88,6 +93,7 @@ def cost_document(
     stages: Sequence[Stage] = (),
     timing: Timing | None = None,
     conventions: tuple[Table, Sequence[str]] | None = None,
+    check: Comparison | None = None,
 ) -> dict[str, Any]:
     """`stitchc cost --json`."""
     document = {
@@ -98,6 +104,8 @@ def cost_document(
         "stages": [asdict(stage) for stage in stages],
         "latency": asdict(timing) if timing else None,
     }
+    if check:
+        document["check"] = {"macs": dict(check.macs), "why": list(check.why)}
     if conventions:
         table, why = conventions
         totals = {name: sum(kinds.values()) for name, kinds in table.items()}
@@ -124,15 +132,17 @@ def plan_document(
     """
     measured = [*parents, *[None] * len(plan.models)][: len(plan.models)]
     best = plan.choice[0] if plan.choice else None
+    hybrid = plan.hybrids[0] if plan.hybrids else None
+    chain = hybrid.chain if hybrid else best.chain if best else None
+    price = (hybrid and hybrid.price) or (best.price if best else Price())
     table = plan.candidates
-    front = plan.models[_front(plan)].input
     return {
         "schema": SCHEMA,
         "models": [_model(plan, index, found) for index, found in enumerate(measured)],
-        "input": encode(front),
+        "input": encode(plan.input_of(chain) if chain else plan.models[0].input),
         "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
         "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
-        "chain": _chain(plan, best),
+        "chain": _chain(plan, chain, _uses(plan, hybrid, chain)) if chain else [],
         "similarity": number(best.similarity) if best else None,
         "similarity_metric": plan.similarity[0].metric if plan.similarity else None,
         "probe": {"data": plan.images.name, "images": plan.similarity[0].images}
@@ -141,12 +151,13 @@ def plan_document(
         "rank": table.rank if table is not None else None,
         "stages": [asdict(stage) for stage in plan.stages],
         "score": number(best.score) if best else None,
-        "cost": (plan.price or (best.price if best else Price())).as_dict(),
-        "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
+        "cost": price.as_dict(),
+        "uncounted": added(_uncounted(plan, fragment) for fragment in chain.fragments) if chain else {},
+        "trainable_params": sum(_trainable(use) for use in hybrid.adapters) if hybrid else 0,
         "accuracy": asdict(accuracy) if accuracy else None,
-        "healing": _healing(plan.healing) if plan.healing else None,
+        "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
         "timed": [asdict(timed) for timed in plan.timed],
-        "verified": verified_record(plan.verified) if plan.verified else None,
+        "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
         "seed": plan.seed,
         "notes": notes(plan),
     }
@@ -181,8 +192,15 @@ def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
 
 
 def notes(plan: Plan) -> list[str]:
-    """What a report must say first: the plan's own notes, then each model's, with its name."""
-    return [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    """What a report must say first: the plan's own notes, then each model's, and what its price leaves out."""
+    said = [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    priced = zip(plan.models, plan.uncounted, strict=False)
+    return said + [f"{model.name}: {without_formula(uncounted)}" for model, uncounted in priced if uncounted]
+
+
+def without_formula(uncounted: Mapping[str, int]) -> str:
+    """What is to be said beside MACs and FLOPs that lack some operators."""
+    return f"MACs and FLOPs leave out operators that have no formula: {listed(uncounted)}."
 
 
 def label(cut: Cut) -> str:
@@ -234,41 +252,53 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
     }
 
 
-def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
-    """The chain, or the one that the best candidate would become: what a dry run shows."""
-    links = plan.chain or (_chain_of(plan, best) if best else ())
-    records: list[dict[str, Any]] = []
-    for index, link in enumerate(links):
-        if isinstance(link, Fragment):
-            start, end = _find(plan, link, link.start), _find(plan, link, link.end)
-            records.append({
-                "model": plan.models[link.model].name, "from": link.start, "to": link.end,
-                "from_path": start and start.path, "to_path": end and end.path,
-                "from_label": start and label(start), "to_label": end and label(end),
-            })  # fmt: skip
-            continue
-        before, after = links[index - 1], links[index + 1]
-        assert isinstance(before, Fragment) and isinstance(after, Fragment)
-        given, wanted = _find(plan, before, before.end), _find(plan, after, after.start)
+def _chain(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[dict[str, Any]]:
+    """Fragments and adapters in the order in which they run."""
+    records: list[dict[str, Any]] = [_fragment(plan, chain.front)]
+    for seam, use, fragment in zip(chain.seams(), uses, chain.fragments[1:], strict=True):
+        given, wanted = plan.value_at(seam.leaves), plan.value_at(seam.enters)
         records.append({"adapter": {
-            "name": link.name, "params": link.price.params, "macs": link.price.macs,
-            "residual": number(link.residual), "ridge": number(link.ridge),
-            "from_shape": given and list(given.value.shape), "from_layout": given and given.value.layout,
-            "to_shape": wanted and list(wanted.value.shape), "to_layout": wanted and wanted.value.layout,
+            "name": use.name, "params": use.price.params, "macs": use.price.macs,
+            "residual": number(use.residual), "ridge": number(use.ridge),
+            "from_shape": list(given.shape), "from_layout": given.layout,
+            "to_shape": list(wanted.shape), "to_layout": wanted.layout,
         }})  # fmt: skip
+        records.append(_fragment(plan, fragment))
     return records
 
 
-def _chain_of(plan: Plan, candidate: Candidate) -> tuple[Fragment | AdapterUse, ...]:
-    (front, i), (back, j) = candidate.front, candidate.back
-    leaves, enters = plan.cuts[front][i], plan.cuts[back][j]
-    before, after, whole = leaves.before or Price(), enters.after or Price(), candidate.price
-    adapter = Price(whole.params - before.params - after.params, whole.macs - before.macs - after.macs)
-    return (
-        Fragment(front, None, leaves.node),
-        AdapterUse(candidate.adapter, adapter),
-        Fragment(back, enters.node, None),
-    )
+def _fragment(plan: Plan, fragment: Fragment) -> dict[str, Any]:
+    start, end = (None if i is None else plan.cuts[fragment.model][i] for i in (fragment.start, fragment.end))
+    return {
+        "model": plan.models[fragment.model].name, "from": start and start.node, "to": end and end.node,
+        "from_path": start and start.path, "to_path": end and end.path,
+        "from_label": start and label(start), "to_label": end and label(end),
+    }  # fmt: skip
+
+
+def _uses(plan: Plan, hybrid: Hybrid | None, chain: Chain) -> Sequence[AdapterUse]:
+    """The adapters as they were fitted; before anything is stitched, as they were priced."""
+    if hybrid is not None:
+        return hybrid.adapters
+    from .passes.stitch.join import adapter_use
+
+    return [adapter_use(plan, seam) for seam in chain.seams()]
+
+
+def _uncounted(plan: Plan, fragment: Fragment) -> Counter[str]:
+    """The calls in a fragment of operators that have no formula: what is before its end and what is after its start,
+    less the whole model, which is what either of them has."""
+    if not plan.uncounted:
+        return Counter()
+    cuts, whole = plan.cuts[fragment.model], Counter(plan.uncounted[fragment.model])
+    before = whole if fragment.end is None else Counter(cuts[fragment.end].uncounted_before)
+    after = whole if fragment.start is None else Counter(cuts[fragment.start].uncounted_after)
+    return before + after - whole
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Operators and how often they are called, over several parts."""
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
@@ -282,20 +312,6 @@ def _trainable(adapter: AdapterUse) -> int:
     from .passes import adapters
 
     return 0 if adapters.get(adapter.name).folds else adapter.price.params
-
-
-def _find(plan: Plan, fragment: Fragment, node: str | None) -> Cut | None:
-    """The cut of a fragment's model at a node; None at the model's own ends."""
-    if node is None or fragment.model >= len(plan.cuts):
-        return None
-    return next((cut for cut in plan.cuts[fragment.model].cuts if cut.node == node), None)
-
-
-def _front(plan: Plan) -> int:
-    """The model that the image enters."""
-    if plan.chain and isinstance(plan.chain[0], Fragment):
-        return plan.chain[0].model
-    return plan.choice[0].front[0] if plan.choice else 0
 
 
 def _healing(healing: Healing) -> dict[str, Any]:

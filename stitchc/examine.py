@@ -63,10 +63,10 @@ def cost(
     plan = inspect(model, seed=seed, trust_pickle=trust_pickle, arch=arch, frontend=frontend, progress=progress)
     if strict and plan.uncounted[0]:
         from .passes.data.errors import ModelError
+        from .passes.data.values import listed
 
-        listed = ", ".join(f"{name} ({times})" for name, times in sorted(plan.uncounted[0].items()))
         raise ModelError(
-            f"{plan.models[0].name} calls operators that have no formula: {listed}",
+            f"{plan.models[0].name} calls operators that have no formula: {listed(plan.uncounted[0])}",
             "Without --strict they are counted as nothing and listed.",
         )
     return plan
@@ -113,6 +113,7 @@ def compare(
     budget: Budget | None = None,
     metric: str | None = None,
     backend: str = "eager",
+    allow_uncounted: bool = False,
     direction: str = "slow-to-fast",
     adapter: str = "auto",
     rank: str = "cascade",
@@ -132,9 +133,9 @@ def compare(
     """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
     data: DATA words or Images; by default what both models' own records name, else noise (a note says so).
-    backend: what latency is measured with, where a budget or `metric` asks for it. rank, effort, min_share: as
-    `compile`. max_memory: bytes that comparing may take beside the models. confidence: of an interval around each
-    similarity, 0.95 for one; None for none.
+    backend: what latency is measured with, where a budget or `metric` asks for it. allow_uncounted, rank, effort,
+    min_share: as `compile`. max_memory: bytes that comparing may take beside the models. confidence: of an interval
+    around each similarity, 0.95 for one; None for none.
 
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
@@ -165,6 +166,7 @@ def compare(
         rule=rule,
         frontend=frontend,
         latency=backend if asks_latency(limits, metric) else None,
+        allow_uncounted=allow_uncounted,
         progress=watcher,
     )
     return _run(passes, plan, watcher)

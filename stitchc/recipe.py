@@ -15,9 +15,9 @@ SCHEMA = 1
 #: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
 #: shown meanwhile, are no part of a recipe.
 KEYS = (
-    "a", "b", "budget", "metric", "backend", "data", "evaluate", "direction", "adapter", "chain", "heal", "heal_layers",
-    "heal_sweeps", "heal_target", "recalibrate", "rank", "effort", "min_share", "similarity", "max_memory", "front",
-    "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
+    "a", "b", "budget", "metric", "backend", "allow_uncounted", "data", "evaluate", "direction", "adapter", "chain",
+    "heal", "heal_layers", "heal_sweeps", "heal_target", "recalibrate", "rank", "effort", "min_share", "similarity",
+    "max_memory", "front", "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
 )  # fmt: skip
 
 _HEAD = """\

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .. import adapters as registry
 from ..data.plan import Plan
 from ..data.values import Cuts
 from ..pipeline import Pass
+
+if TYPE_CHECKING:
+    from .fragments import FragmentPrices
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,24 @@ class Cost(Pass):
             )
             for graph, model, cuts in zip(plan.graphs, plan.models, plan.cuts, strict=True)
         ]
-        cuts = tuple(_priced(cuts, part.before, part.after) for cuts, part in zip(plan.cuts, parts, strict=True))
+        cuts = tuple(_priced(cuts, part) for cuts, part in zip(plan.cuts, parts, strict=True))
         prices = tuple(part.whole for part in parts)
         return replace(
             plan,
             cuts=cuts,
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
+            parts=tuple(parts),
             candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
         )
 
 
-def _priced(cuts: Cuts, before: tuple, after: tuple) -> Cuts:
-    priced = (replace(c, before=b, after=a) for c, b, a in zip(cuts.cuts, before, after, strict=True))
-    return replace(cuts, cuts=tuple(priced))
+def _priced(cuts: Cuts, part: FragmentPrices) -> Cuts:
+    around = zip(cuts.cuts, part.before, part.after, part.uncounted_before, part.uncounted_after, strict=True)
+    return replace(
+        cuts,
+        cuts=tuple(
+            replace(cut, before=before, after=after, uncounted_before=left_out, uncounted_after=left_out_after)
+            for cut, before, after, left_out, left_out_after in around
+        ),
+    )

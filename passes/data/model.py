@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from .errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,7 +61,6 @@ class Model:
         Raises:
             ModelError: the model was read from a record, without its module; or its parameters have no values.
         """
-        from .errors import ModelError
         from .scores import ready
 
         if self.module is None:
@@ -75,6 +76,12 @@ class Model:
         from .scores import scores
 
         return scores(self.network, images, self.name)
+
+    def at(self, size: tuple[int, int, int]) -> Model:
+        """The same network, with the same weights, given images of another size (channels, height, width). Its record's
+        accuracy is of its own size, so it is not taken over."""
+        name = f"{self.name}@{size[1]}x{size[2]}" if size != self.input.size else self.name
+        return replace(self, name=name, input=replace(self.input, size=size), accuracy=None)
 
 
 @runtime_checkable

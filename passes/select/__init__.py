@@ -11,10 +11,11 @@ import numpy as np
 from .. import adapters as registry
 from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
-from ..data.errors import CutError, Infeasible, InputError, PipelineError, did_you_mean
+from ..data.cut_names import find_cut, no_such_cut
+from ..data.errors import CutError, Infeasible, InputError, PipelineError, QuantityError, did_you_mean
 from ..data.mac_shares import of_each_row, smaller_share
 from ..data.plan import Plan
-from ..data.values import Cut
+from ..data.values import Cut, listed
 from ..pipeline import Pass
 
 #: Rules by name: from the table to sort keys, most important first, smallest first.
@@ -39,12 +40,16 @@ class Select(Pass):
     the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
     likeness, and are chosen only when nothing else meets the budget. 0 ranks by likeness alone, as the papers do.
 
+    allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
+    Without it such a budget is refused: it would be met on paper alone.
+
     Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
     each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
 
     Raises:
         Infeasible: nothing meets the budget. CutError: a cut that does not exist or cuts that cannot be joined.
-        QuantityError: a budget that means nothing. InputError: an unknown rank. PipelineError: no similarity.
+        QuantityError: a budget that means nothing, or in macs or flops over operators that have no formula.
+        InputError: an unknown rank. PipelineError: no similarity.
     """
 
     name: ClassVar[str] = "select"
@@ -57,6 +62,7 @@ class Select(Pass):
     front: str | int | None = None
     back: str | int | None = None
     min_share: float = 0.1
+    allow_uncounted: bool = False
 
     def __call__(self, plan: Plan) -> Plan:
         if self.rank not in RANKS:
@@ -64,6 +70,8 @@ class Select(Pass):
             raise InputError(f"'{self.rank}' is no rank", f"{near} There are {', '.join(RANKS)}.".strip())
         assert plan.candidates is not None  # `requires` holds it
         limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
+        if not self.allow_uncounted:
+            _refuse_uncounted(plan, limits)
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
 
         eligible = self._eligible(plan, table)
@@ -126,6 +134,21 @@ class Select(Pass):
         return asked
 
 
+def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
+    metrics = [metric for metric in limits if metric in ("macs", "flops")]
+    unknown = [
+        f"{model.name} calls {listed(uncounted)}"
+        for model, uncounted in zip(plan.models, plan.uncounted, strict=True)
+        if uncounted
+    ]
+    if metrics and unknown:
+        raise QuantityError(
+            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(unknown)}, for which there is no formula",
+            "Give a budget in params, size, memory or latency, or count these operators as nothing with "
+            "--allow-uncounted.",
+        )
+
+
 def _order(table: Candidates, rows: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
     """`rows` from best to worst, those marked in `last` behind all others. The last keys leave no two rows equal, so
     that the order depends on nothing else."""
@@ -141,7 +164,9 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
     columns = (table.front_model, table.front_cut, table.back_model, table.back_cut)
     pair = np.logical_and.reduce([table.feasible, *(column == column[table.order[0]] for column in columns)])
     choice = [table[int(row)] for row in np.flatnonzero(pair)]
-    return tuple(sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.adapter))))
+    return tuple(
+        sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.chain.adapters[0])))
+    )
 
 
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
@@ -162,38 +187,8 @@ def _asked_cut(plan: Plan, word: str | int | None, models: np.ndarray, cuts: np.
         return np.ones(len(models), dtype=bool)
     found = {int(model): find_cut(plan.cuts[model].cuts, word) for model in np.unique(models)}
     if all(index is None for index in found.values()):
-        raise _no_such_cut(plan, word, list(found))
+        raise no_such_cut(plan, word, list(found))
     return np.logical_or.reduce([(models == m) & (cuts == index) for m, index in found.items() if index is not None])
-
-
-def find_cut(cuts: Sequence[Cut], word: str | int) -> int | None:
-    """The index of the cut that a word names by its index, its node or a path, tried in this order; None if none.
-
-    Raises:
-        CutError: a path that several cuts have.
-    """
-    text = str(word)
-    if text.isdecimal() and int(text) < len(cuts):
-        return int(text)
-    for names in (lambda cut: (cut.node,), lambda cut: cut.paths, lambda cut: (cut.path,)):
-        matches = [i for i, cut in enumerate(cuts) if text in names(cut)]
-        if len(matches) > 1:
-            nodes = _list([f"'{cuts[i].node}'" for i in matches])
-            raise CutError(f"'{text}' is the path of {len(matches)} cuts", f"Name one by its node: {nodes}.")
-        if matches:
-            return matches[0]
-    return None
-
-
-def _no_such_cut(plan: Plan, word: str | int, models: Sequence[int]) -> CutError:
-    names = " nor of ".join(plan.models[m].name for m in models)
-    cuts = [cut for m in models for cut in plan.cuts[m].cuts]
-    near = did_you_mean(str(word), list(dict.fromkeys(n for c in cuts for n in (c.node, c.path, *c.paths))))
-    counts = _list(
-        [f"{plan.models[m].name} has {len(plan.cuts[m])} cuts, 0 to {len(plan.cuts[m]) - 1}" for m in models]
-    )
-    shown = ", ".join(cut.node for cut in cuts[:12]) + (", ..." if len(cuts) > 12 else "")
-    return CutError(f"'{word}' is no cut of {names}", f"{near} {counts}: {shown}.".strip())
 
 
 def _cannot_join(

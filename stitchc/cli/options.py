@@ -80,6 +80,10 @@ def budget(command: F) -> F:
         "--backend", type=Name("eager", "compile", "onnxruntime"), default="eager", group=BUDGET,
         help="What latency is measured with [eager].",
     )(command)  # fmt: skip
+    command = option(
+        "--allow-uncounted", is_flag=True, group=BUDGET,
+        help="Count operators without a formula as nothing, instead of refusing a budget in macs or flops.",
+    )(command)  # fmt: skip
     return option(
         "--budget", multiple=True, metavar="[METRIC=]Q", group=BUDGET,
         help="At most this: 12M, 60% (of the larger model), latency=5ms. Repeatable.",

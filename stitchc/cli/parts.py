@@ -82,10 +82,10 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        if not ctx._protected_args and not ctx.args:
+        value = super().invoke(ctx)
+        if ctx.invoked_subcommand is None:
             click.echo(ctx.get_help())
-            return None
-        return super().invoke(ctx)
+        return value
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in self.verbs.items():

@@ -93,9 +93,9 @@ def test_traft_and_cheneys_bottleneck_chains(name, back, macs):
     torchvision = pytest.importorskip("torchvision")
     front = torchvision.models.resnet50().eval()
     behind = front if name == "resnet50" else getattr(torchvision.models, name)().eval()
-    plan = priced(front, behind, adapter="bottleneck?chain=yes", front="layer1.0", back=back)
+    plan = priced(front, behind, adapter="bottleneck?steps=yes", front="layer1.0", back=back)
     assert plan.choice[0].price.macs == macs
-    between = adapters.get("bottleneck?chain=yes").links(*ends(plan))
+    between = adapters.get("bottleneck?steps=yes").between(*ends(plan))
     assert [(value.channels, value.grid[0]) for value in between[:-1]] == [(256, 56), (512, 28), (1024, 14)][
         : len(between) - 1
     ] or name == "swin_t"
@@ -128,9 +128,9 @@ def test_stitchnets_fragments_of_densenet_and_resnet():
     plan = priced(*models, adapter="fused", front="flatten", back="flatten", rule="stitchnet")
     assert [len(cuts) + 1 for cuts in plan.cuts] == [5, 6]
     candidate = plan.choice[0]
-    whole = join(plan, candidate, adapters.get("fused")(*ends(plan)))
-    assert sum(p.numel() for p in whole.stitched.parameters()) == candidate.price.params == whole.price.params
-    assert stored(whole.stitched) == 8040040
+    whole = join(plan, candidate, [adapters.get("fused")(*ends(plan))])
+    assert sum(p.numel() for p in whole.graph.parameters()) == candidate.price.params == whole.price.params
+    assert stored(whole.graph) == 8040040
 
 
 @pytest.mark.slow

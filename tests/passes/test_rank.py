@@ -1,6 +1,7 @@
 """The best of the stitched networks is found by looking at few of them on few images, and it is said how."""
 
 from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
@@ -9,14 +10,17 @@ from nets import Small
 from test_trace import randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
+from stitchc.passes.data import plugins
+from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
 from stitchc.passes.rank.preselection import depth_match, pairs_of, union
+from stitchc.passes.rank.rules import rules
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Part, Stitched
-from stitchc.passes.stitch.join import join
+from stitchc.passes.stitch.join import graph_of
 
 IMAGES = torch.randn(96, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -43,14 +47,15 @@ def unlabelled(plan: Plan, **changes) -> Plan:
 @pytest.fixture(scope="module")
 def fitted(plan):
     table = plan.candidates
-    return fit_all(plan, [table[int(row)] for row in table.order[:: len(table.order) // 9]])
+    return fit_all(plan, [table[int(row)].chain.seams()[0] for row in table.order[:: len(table.order) // 9]])
 
 
 def test_what_is_computed_together_is_what_each_stitched_network_says(plan, fitted):
     part = Part(plan.images, 10, 31)
     together = Stitched(plan).logits(fitted, part)
     for one, said in zip(fitted, together, strict=True):
-        alone = join(plan, one.candidate, one.adapter).stitched
+        leaves, adapter, enters = one.seam
+        alone = graph_of(plan, Chain.pair(leaves, enters, adapter), [one.adapter])
         with torch.no_grad():
             torch.testing.assert_close(said, alone(IMAGES[10:31]), rtol=1e-4, atol=1e-5)
 
@@ -158,9 +163,8 @@ def test_with_every_image_the_choice_is_the_best_of_all(plan):
     chosen = Rank(effort="high")(bare)
     half = len(IMAGES) // 2
     table = bare.candidates
-    fitted = fit_all(
-        replace(bare, images=Part(bare.images, 0, half)), [table[int(r)] for r in table.order], rows=65_536
-    )
+    seams = [table[int(row)].chain.seams()[0] for row in table.order]
+    fitted = fit_all(replace(bare, images=Part(bare.images, 0, half)), seams, rows=65_536)
     stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
     front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
     against = reference(stitched.parent(back, shown), stitched.parent(front, shown), None)
@@ -257,3 +261,18 @@ def test_finalists_are_healed_where_the_choice_will_be(plan):
     assert set(ranked.candidates.order[: len(rows)]) == set(rows), "among themselves"
     assert (ranked.candidates.score[rows] != bare.candidates.score[rows]).any()
     assert (ranked.candidates.order[len(rows) :] == bare.candidates.order[len(rows) :]).all()
+
+
+def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):
+    point = EntryPoint("half-right", "another_package:half_right", "stitchc.ranks")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    plugins.installed.cache_clear()
+    try:
+        assert rules()[-1] == "half-right"
+        ranked = Rank(rank="half-right", effort="low")(plan).candidates
+        scores = ranked.score[~np.isnan(ranked.score)]
+        assert ranked.rank == "half-right" and len(scores) > 1 and 0 < scores.max() <= 0.5
+        with pytest.raises(InputError, match="Did you mean 'half-right'"):
+            Rank(rank="half-rigt")(plan)
+    finally:
+        plugins.installed.cache_clear()

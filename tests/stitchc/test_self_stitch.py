@@ -24,8 +24,8 @@ def test_within_a_fifth_of_a_point(name, cut, adapter):
     plan = Pipeline(passes)(Plan((model, model), images=shown))
     test = images("digits?split=test")
     own = accuracy(model.module, model.input, test).top1
-    assert abs(accuracy(plan.stitched, model.input, test).top1 - own) <= 0.002
-    assert plan.chain[1].residual < 1e-3
+    assert abs(accuracy(plan.hybrid.graph, model.input, test).top1 - own) <= 0.002
+    assert plan.hybrid.adapters[0].residual < 1e-3
 
 
 @pytest.mark.parametrize("chain", [False, True])
@@ -40,10 +40,10 @@ def test_a_chain_is_asked_for_by_a_flag_or_in_words():
     models = "digits/resnet", "digits/plain"
     plans = [
         stitchc.compile(*models, adapter=adapter, chain=chain, front="stage1.0", back=back, dry_run=True)
-        for adapter, chain, back in (("bottleneck", True, 5), ("bottleneck?chain=yes", False, 5))
+        for adapter, chain, back in (("bottleneck", True, 5), ("bottleneck?steps=yes", False, 5))
     ]
     one, other = (plan.choice[0] for plan in plans)
-    assert one.adapter == other.adapter == "bottleneck?chain=yes" and one.price == other.price
+    assert one.adapter == other.adapter == "bottleneck?steps=yes" and one.price == other.price
 
 
 def test_recalibrating_says_what_it_gained(tmp_path):
