@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,14 @@ KEYS = (
     "heal", "heal_layers", "heal_sweeps", "heal_target", "recalibrate", "rank", "effort", "min_share", "similarity",
     "max_memory", "front", "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
 )  # fmt: skip
+
+_MODELS, _DATA = ("a", "b", "arch"), ("data", "evaluate")  # the options that may name a file
+
+# The path in "nets.py:make()", in "a.pt?input=3x32x32", in "folder:images?limit=64". Names of a registry hold none.
+_MODEL_WORDS = re.compile(
+    r"(?!(?:timm|torchvision|digits)/)(?P<path>.+?\.py(?=:)|[^?]+)(?::.+)?(?:\?\w+=.*)?", re.DOTALL
+)
+_DATA_WORDS = re.compile(r"[a-z]\w+:(?P<path>[^?]+)(?:\?\w+=.*)?", re.DOTALL)
 
 _HEAD = """\
 # A recipe of stitchc. Run it again with
@@ -70,23 +80,50 @@ def trainings(path: Path | str) -> list[dict[str, Any]]:
         InputError: the file cannot be read, or is no recipe.
     """
     read(path)
-    return tomllib.loads(Path(path).read_text(encoding="utf-8")).get("tune", [])
+    stated = tomllib.loads(_text(path)).get("tune", [])
+    return [_seen_from_here(options, Path(path).parent) for options in stated]
 
 
 def read(path: Path | str) -> dict[str, Any]:
-    """The options of a recipe file.
+    """The options of a recipe file. Files that it names are looked for here, then beside the recipe.
 
     Raises:
         InputError: the file cannot be read, or as `loads`.
     """
+    return _seen_from_here(loads(_text(path), f"the recipe {path}"), Path(path).parent)
+
+
+def _text(path: Path | str) -> str:
+    """The text of a recipe file, with or without a byte-order mark, which editors on Windows put before it."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(
             f"the recipe {path} cannot be read: {reason}", "Every artifact holds a recipe.toml."
         ) from error
-    return loads(text, f"the recipe {path}")
+
+
+def _seen_from_here(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The options with paths that lead, from the current folder, to what lies beside the recipe."""
+    seen = dict(options)
+    for key in (*_MODELS, *_DATA):
+        if isinstance(seen.get(key), str):
+            seen[key] = _beside(seen[key], folder, data=key in _DATA)
+    return seen
+
+
+def _beside(words: str, folder: Path, *, data: bool) -> str:
+    """The words of a model or of images, whose file or folder is here or, if it is not, in `folder`."""
+    match = (_DATA_WORDS if data else _MODEL_WORDS).fullmatch(words)
+    if match is None:
+        return words
+    path = Path(match["path"])
+    if path.exists() or not (folder / path).exists():
+        return words
+    return f"{words[: match.start('path')]}{folder / path}{words[match.end('path') :]}"
 
 
 def _check_names(options: Mapping[str, Any], where: str) -> None:

@@ -81,6 +81,11 @@ def parse_quantity(text: str, metric: str) -> Limit:
     value = number / 100 if unit == "%" else number * units[unit]
     if not (0 < value < math.inf):
         raise QuantityError(f"'{text}': a limit on {metric} must be more than nothing and finite", _try(metric))
+    if unit != "%" and value < 1 and metric != "latency":  # every other metric is a whole number
+        raise QuantityError(
+            f"'{text}': a limit on {metric} of less than one",
+            f"Did you mean {100 * value:.10g}%, a share of the larger model?" if not unit else _try(metric),
+        )
     return Limit(metric, value, relative=unit == "%")
 
 

@@ -79,7 +79,7 @@ def trace_model(
         TraceError: it does not run at that size, cannot be traced, or its graph differs by more than rounding.
     """
     size = size or model.input.size
-    module, note = in_float32(_network(model), size)
+    module, note = in_float32(_network(model), size, model.name)
     images = torch.randn(max(IMAGES, *check, 0), *size, generator=torch.Generator().manual_seed(seed))
     seen = observe(module, images[:IMAGES], model.name).scores if check else {}
     graph = trace(module, size, frontend, model.name)
@@ -115,19 +115,27 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     raise TraceError(f"{name} cannot be traced. " + "; ".join(reasons), next(filter(None, hints), _SUPPORTED))
 
 
-def in_float32(module: nn.Module, size: tuple[int, ...]) -> tuple[nn.Module, str]:
-    """The network itself where it takes float32 images, as it is or by converting them; else a copy in float32, and a
-    note that says so. A stitch of two networks computes in one precision."""
+def in_float32(module: nn.Module, size: tuple[int, ...], name: str) -> tuple[nn.Module, str]:
+    """The network itself where its weights are float32; else a copy in float32, and a note that says so. A stitch of
+    two networks computes in one precision.
+
+    Raises:
+        TraceError: the copy does not run: the network converts what it computes to another precision itself.
+    """
     other = {p.dtype for p in module.parameters() if p.is_floating_point()} - {torch.float32}
     if not other:
         return module, ""
+    kinds = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in other))
     try:
+        module = copy.deepcopy(module).float()
         with torch.no_grad(), eagerly():
             module(torch.zeros(BATCH, *size))
-    except RuntimeError:
-        kinds = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in other))
-        return copy.deepcopy(module).float(), f"its weights are {kinds}; it is compiled in float32"
-    return module, ""
+    except Exception as error:
+        raise TraceError(
+            f"{name}: its weights are {kinds}, and in float32 it does not run: {first_line(error)}",
+            "Take the conversions (x.half(), x.to(...)) out of forward: a stitch computes in float32.",
+        ) from error
+    return module, f"its weights are {kinds}; it is compiled in float32"
 
 
 def _refuse_scripts(module: nn.Module, name: str) -> nn.Module:

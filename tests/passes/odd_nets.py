@@ -232,7 +232,17 @@ class Autocast(Odd):
             return self.net(x)
 
 
+class HalfInside(Odd):
+    def __init__(self):
+        super().__init__()
+        self.net.half()
+
+    def forward(self, x):
+        return self.net(x.half()).float()
+
+
 REFUSED = [
+    (HalfInside, "its weights are float16, and in float32 it does not run"),
     (Rows, "batch size is made a plain number"),
     (Ranged, "batch size is made a plain number"),
     (PlainNumber, "batch size is made a plain number"),
