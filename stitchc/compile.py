@@ -205,6 +205,5 @@ def _measure(
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):
-            assert model.module is not None
-            parents.append(accuracy(model.module, model.input, images, device=options.device, progress=progress))
+            parents.append(accuracy(model.network, model.input, images, device=options.device, progress=progress))
     return hybrid, tuple(parents)

@@ -32,8 +32,11 @@ def load(words: Words) -> Model:
             f"there is no network '{name}' in the embedded zoo",
             f"{did_you_mean(name, list(NETS))} It has {', '.join(f'digits/{known}' for known in NETS)}.".strip(),
         )
-    if options.input and options.input != data.SIZE:
-        raise ModelError(f"'{words.given}': the embedded networks take 1x8x8 and nothing else", "Leave input= out.")
+    if options.input and options.input[0] != data.SIZE[0]:
+        raise ModelError(
+            f"'{words.given}': the embedded networks take images of one channel",
+            "Leave input= out, or state another height and width: input=1x12x12.",
+        )
     classes = options.num_classes or data.CLASSES
     with seeded():
         module = NETS[name](classes)
