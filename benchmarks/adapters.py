@@ -96,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 def pairs(plan, asked: list[str]) -> list[tuple[int, int]]:
     """The cuts of front and back that were asked for, or those at a quarter, a half and three quarters of the MACs."""
-    from stitchc.passes.select import find_cut
+    from stitchc.passes.data.cut_names import find_cut
 
     if asked:
         words = [at.split("=", 1) for at in asked]

@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 
 PLAN = "plan.json"
 
-#: What each file of an artifact is, in the order in which reports list them.
-FILES = {
-    "model.py": "the network: torch and nothing else",
-    "model.safetensors": "its weights",
-    "model.onnx": "the same in ONNX: input, output, any batch size",
-    PLAN: "what was chosen, what it costs, how it was verified",
-    "recipe.toml": "runs this compile again",
-    "report.html": "this report, for a browser",
-    "README.md": "what it is, from what, under which licences",
-}
-
 
 @contextmanager
 def staging(out: Path | str, force: bool = False, keep: Path | None = None) -> Iterator[Path]:

@@ -229,7 +229,7 @@ def synthesis(
 
 def _chained(adapter: str) -> str:
     """The words of an adapter that joins by a chain."""
-    return adapter if "chain=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}chain=yes"
+    return adapter if "steps=" in adapter else f"{adapter}{'&' if '?' in adapter else '?'}steps=yes"
 
 
 @contextmanager

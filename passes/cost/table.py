@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import adapters as registry
-from ..adapters.base import Kind
 from ..adapters.footprint import footprint
+from ..adapters.kind import Kind
 from ..data.candidates import Candidates
 from ..data.errors import InputError, did_you_mean
 from ..data.values import Cuts, Price, Value

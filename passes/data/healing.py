@@ -14,16 +14,14 @@ TARGETS = ("back", "front", "both")
 class Options:
     """How to heal.
 
-    batch: images of a forward pass. hold_out: of so many images one is held out, to choose ridges and to keep or undo
-    blocks by. ridges: penalties to choose among, relative to the mean square of a feature. rows: positions that an
-    operator is refitted on, at most, drawn evenly. features: an operator with more inputs is left as it is. layers:
-    blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one; each further one takes
-    a Gauss-Newton step for the whole of a block after it (see `polish`). target: one of `TARGETS`. max_memory: bytes of
-    values kept in memory; the rest goes into files that vanish.
+    batch: images of a forward pass. ridges: penalties to choose among, relative to the mean square of a feature. rows:
+    positions that an operator is refitted on, at most, drawn evenly. features: an operator with more inputs is left as
+    it is. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one; each
+    further one takes a Gauss-Newton step for the whole of a block after it (see `polish`). target: one of `TARGETS`.
+    max_memory: bytes of values kept in memory; the rest goes into files that vanish.
     """
 
     batch: int = 64
-    hold_out: int = 5
     ridges: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     rows: int = 200_000
     features: int = 4608

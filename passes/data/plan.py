@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.fx import GraphModule
 
+    from ..cost.fragments import FragmentPrices
+
 SCHEMA = 1
 
 
@@ -98,6 +100,7 @@ class Plan:
 
     images: Images | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     graphs: tuple[GraphModule, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
+    parts: tuple[FragmentPrices, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
     grams: tuple[Tensor, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
     folder: Path | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)

@@ -74,7 +74,7 @@ class Fit(Pass):
 
 def _tried(plan: Plan, seams: Sequence[Seam]) -> tuple[list[Seam], tuple[str, ...]]:
     """The seams without the adapters that are too large to be tried beside others, and a note on each."""
-    features = [adapters.get(seam.adapter)(*ends(plan, seam)).features for seam in seams]
+    features = [adapters.without_weights(seam.adapter, *ends(plan, seam)).features for seam in seams]
     limit = max(FEATURES, min(features))
     large = [seam.adapter for seam, count in zip(seams, features, strict=True) if count > limit]
     notes: tuple[str, ...] = ()

@@ -17,13 +17,13 @@ from ..graphs.conventions import (
     is_tensor,
     output,
     placeholder,
-    reachable,
     reads_input,
     result,
     target_name,
 )
 from ..graphs.fold import widens
 from ..graphs.layouts import layouts
+from ..graphs.live import crossing
 from ..pipeline import Pass
 
 RULES = ("single-tensor", "stitchnet")
@@ -72,9 +72,8 @@ def partition(graph_module: GraphModule, rule: str = "single-tensor") -> Cuts:
             f"{did_you_mean(rule, list(RULES))} The rules are: {', '.join(RULES)}.".strip(),
         )
     graph = graph_module.graph
-    needs = dependencies(graph)
-    image_values = reads_input(graph, needs)
-    refused = _crossings(graph, needs, image_values)
+    image_values = reads_input(graph, dependencies(graph))
+    refused = _crossings(graph, image_values)
     refused |= _ends(graph, image_values)
     if rule == "stitchnet":
         refused |= _not_stitchnet(graph_module, image_values - refused.keys())
@@ -95,37 +94,15 @@ def partition(graph_module: GraphModule, rule: str = "single-tensor") -> Cuts:
     return Cuts(rule, tuple(cuts), tuple(rejected))
 
 
-def _crossings(graph: Graph, needs: Mapping[Node, tuple[Node, ...]], image_values: set[Node]) -> dict[Node, str]:
-    """Of every value that does not cross alone: what crosses with it.
-
-    One sweep in graph order with the set of live values: made already, needed later. In a graph without dead nodes
-    the value just made is the only live one exactly if it dominates the output: a value u made before v and needed by
-    a w after it would give a path input..u, w..output around v, and the other way round. So the answer does not
-    depend on the order that the graph happens to have.
-    """
-    alive_nodes = reachable(output(graph), dict(needs)) & image_values
-    last_reader: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in alive_nodes:
-            last_reader |= dict.fromkeys(needs[node], node)
-    ends: dict[Node, list[Node]] = {}
-    for value, reader in last_reader.items():
-        ends.setdefault(reader, []).append(value)
-
-    crossing: dict[Node, str] = {}
-    live: dict[Node, None] = {}  # a set that keeps its order
-    for node in graph.nodes:
-        if node not in image_values:
-            continue
-        if node not in alive_nodes:
-            crossing[node] = "the output does not depend on it"
-            continue
-        for value in ends.get(node, ()):
-            live.pop(value, None)
-        if live:
-            crossing[node] = _company(live)
-        live[node] = None
-    return crossing
+def _crossings(graph: Graph, image_values: set[Node]) -> dict[Node, str]:
+    """Of every value that does not cross alone: what crosses with it."""
+    refused = dict.fromkeys(image_values, "the output does not depend on it")
+    for node, others in crossing(graph):
+        if others:
+            refused[node] = _company(others)
+        else:
+            del refused[node]
+    return refused
 
 
 def _company(live: Mapping[Node, None]) -> str:

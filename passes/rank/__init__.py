@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..data.candidates import Candidates
-from ..data.errors import InputError, did_you_mean
+from ..data.errors import InputError
 from ..data.mac_shares import smaller_share
 from ..data.plan import Plan
 from ..pipeline import Pass
@@ -17,9 +17,6 @@ from ..pipeline import Pass
 if TYPE_CHECKING:
     from ..data.model import Images
     from .halving import Probed
-
-#: The rules of this pass; `select` has one more, which needs no stitching.
-RULES = ("cascade", "fit", "agreement", "kl", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class Rank(Pass):
     one leads all others by two standard errors or the images are used up.
 
     rank: what a network is worth (see `scores`): "cascade", its expected agreement with its parents, and with the
-    labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe.
+    labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe;
+    or a rule that another package adds.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
     heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
@@ -62,10 +60,9 @@ class Rank(Pass):
         from ..data.healing import Options
         from .effort import effort_of
         from .halving import Halving
+        from .rules import check
 
-        if self.rank not in RULES:
-            near = did_you_mean(self.rank, list(RULES))
-            raise InputError(f"'{self.rank}' is no rank", f"{near} There are cka, {', '.join(RULES)}.".strip())
+        check(self.rank)
         effort = effort_of(self.effort)
         assert plan.images is not None and plan.candidates is not None  # `requires` holds it
         if reason := cannot_probe(plan.images):

@@ -40,10 +40,10 @@ def test_a_chain_is_asked_for_by_a_flag_or_in_words():
     models = "digits/resnet", "digits/plain"
     plans = [
         stitchc.compile(*models, adapter=adapter, chain=chain, front="stage1.0", back=back, dry_run=True)
-        for adapter, chain, back in (("bottleneck", True, 5), ("bottleneck?chain=yes", False, 5))
+        for adapter, chain, back in (("bottleneck", True, 5), ("bottleneck?steps=yes", False, 5))
     ]
     one, other = (plan.choice[0] for plan in plans)
-    assert one.adapter == other.adapter == "bottleneck?chain=yes" and one.price == other.price
+    assert one.adapter == other.adapter == "bottleneck?steps=yes" and one.price == other.price
 
 
 def test_recalibrating_says_what_it_gained(tmp_path):
