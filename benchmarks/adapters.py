@@ -42,7 +42,7 @@ def main() -> None:
     plan = Pipeline(passes)(Plan(models, images=images(given.data)))
     candidates = [c for at in pairs(plan, given.at) for c in of_pair(plan, at)]
     start = time.perf_counter()
-    fitted = fit_all(plan, candidates, rows=given.rows, through=True)
+    fitted = fit_all(plan, [c.chain.seams()[0] for c in candidates], rows=given.rows, through=True)
     seconds = time.perf_counter() - start
 
     print(f"Fitted on {len(plan.images)} images of `{given.data}` in {seconds:.0f} s, measured on `{given.test}`.\n")
@@ -52,17 +52,17 @@ def main() -> None:
     print("\n| front | back | adapter | params | M MACs | of the front's | R2 at the cut | at the output | top-1 |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     seen: dict = {}  # the front's values, once for all adapters of a pair
-    for found in fitted:
-        (a, i), (b, j) = found.candidate.front, found.candidate.back
+    for candidate, found in zip(candidates, fitted, strict=True):
+        (a, i), adapter, (b, j) = found.seam
         names = [plan.cuts[m][c].path or plan.cuts[m][c].node for m, c in ((a, i), (b, j))]
         if (a, i) not in seen:
             seen = {(a, i): list(values(fragment(plan.graphs[a], end=plan.cuts[a][i].node), models[a], test))}
         enters = plan.cuts[b][j].node
         tail = fragment(folded(plan.graphs[b], enters, found.adapter), start=enters)
         top1 = right(tail, found.adapter, seen[a, i], test.labels)
-        price, joint = found.candidate.price, found.adapter.kind.price(found.adapter.front, found.adapter.back)
+        price, joint = candidate.price, found.adapter.kind.price(found.adapter.front, found.adapter.back)
         print(
-            f"| {names[0]} | {names[1]} | {found.candidate.adapter} | {joint.params:,} | {price.macs / 1e6:.2f} "
+            f"| {names[0]} | {names[1]} | {adapter} | {joint.params:,} | {price.macs / 1e6:.2f} "
             f"| {price.macs / plan.prices[0].macs:.1%} | {found.r2:.3f} | {1 - found.output_residual:.3f} "
             f"| {top1:.1%} |",
             flush=True,
@@ -96,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 def pairs(plan, asked: list[str]) -> list[tuple[int, int]]:
     """The cuts of front and back that were asked for, or those at a quarter, a half and three quarters of the MACs."""
-    from stitchc.passes.select import find_cut
+    from stitchc.passes.data.cut_names import find_cut
 
     if asked:
         words = [at.split("=", 1) for at in asked]

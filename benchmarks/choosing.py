@@ -91,7 +91,7 @@ def truth(given):
         if file.exists():
             continue
         start, mine = time.process_time(), [int(r) for r in rows if table.front_cut[r] == cut]
-        fitted = fit_all(plan, [table[r] for r in mine], rows=65_536)
+        fitted = fit_all(plan, [table[r].chain.seams()[0] for r in mine], rows=65_536)
         logits = np.stack([said.numpy().astype(np.float16) for said in stitched.logits(fitted, test)])
         np.savez(file, rows=np.array(mine), logits=logits, r2=np.array([one.r2 for one in fitted]))
         print(f"cut {cut}: {len(mine)} candidates, {time.process_time() - start:.0f} s", flush=True)
@@ -220,7 +220,7 @@ def as_users_have_them(plan, rows, accuracy, limits, only, timed):
         return replace(chosen, candidates=replace(chosen.candidates, order=order))
 
     fronts = plan.candidates.front_cut[rows]
-    sample = [plan.candidates[int(r)] for r in rows[np.isin(fronts, np.unique(fronts)[::timed])]]
+    sample = [plan.candidates[int(r)].chain.seams()[0] for r in rows[np.isin(fronts, np.unique(fronts)[::timed])]]
     start, half = time.process_time(), CHOOSE_IMAGES // 2
     fitted = fit_all(replace(plan, images=Part(plan.images, 0, half)), sample)
     Stitched(plan).logits(fitted, Part(plan.images, half, CHOOSE_IMAGES))

@@ -25,7 +25,6 @@ import torch
 import stitchc
 from stitchc import zoo
 from stitchc.passes.data.errors import StitchError
-from stitchc.passes.data.plan import AdapterUse
 
 Pair = tuple[str, str, str, str]  # front, its cut, back, its cut
 
@@ -130,15 +129,16 @@ class Bench:
                 self.words(front), self.words(back), front=leaves, back=enters, out=folder, onnx=not epochs,
                 data=f"{self.train}limit={images}", probe_images=images, **options,
             )  # fmt: skip
-            assert plan.price is not None and plan.verified is not None
+            hybrid = plan.hybrid
+            assert hybrid.price is not None and hybrid.verified is not None
             row = key | {
-                "adapter": next(part.name for part in plan.chain if isinstance(part, AdapterUse)),
-                "macs": plan.price.macs,
+                "adapter": hybrid.adapters[0].name,
+                "macs": hybrid.price.macs,
                 "seconds": round(plan.seconds.get("heal", 0.0), 2), "threads": torch.get_num_threads(),
-                "verified": plan.verified.module_max_rel, "onnx": plan.verified.onnx_max_rel,
+                "verified": hybrid.verified.module_max_rel, "onnx": hybrid.verified.onnx_max_rel,
             }  # fmt: skip
-            if plan.healing:
-                row |= {"agreement_before": plan.healing.agreement, "agreement": plan.healing.healed_agreement}
+            if healing := hybrid.healing:
+                row |= {"agreement_before": healing.agreement, "agreement": healing.healed_agreement}
             if epochs:
                 labelled = zoo.images(f"{self.train}limit={self.labelled}")
                 stitchc.tune(folder, labelled, epochs=epochs, out=Path(scratch) / "tuned")

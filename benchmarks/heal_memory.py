@@ -37,10 +37,11 @@ def main() -> None:
     heal = Heal(heal_sweeps=given.sweeps)
     plan = Heal(heal_sweeps=given.sweeps, options=type(heal.options)(batch=given.batch))(plan)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert plan.healing is not None
+    healing = plan.hybrid.healing
+    assert healing is not None
     print(json.dumps({
         "front": given.front, "back": given.back, "images": given.images, "sweeps": given.sweeps,
-        "blocks": len(plan.healing.blocks), "peak_gib_before": round(before / 2**20, 2),
+        "blocks": len(healing.blocks), "peak_gib_before": round(before / 2**20, 2),
         "peak_gib": round(after / 2**20, 2), "seconds": round(time.perf_counter() - wall, 1),
         "processor_seconds": round(time.process_time() - busy, 1), "threads": torch.get_num_threads(),
     }))  # fmt: skip

@@ -171,8 +171,8 @@ def written(skip: int, each: int = 2) -> Iterator[str]:
             apart.append((price.memory_bytes or 0) - (own.memory_bytes or 0))
             cuts = plan.cuts[a][i].node, plan.cuts[b][j].node
             yield (
-                f"| {names[a]} | `{cuts[0]}` | {candidate.adapter} | {names[b]} | `{cuts[1]}` | "
-                f"{' | '.join(map(str, apart))} |"
+                f"| {names[a]} | `{cuts[0]}` | {candidate.adapter} | {names[b]} | `{cuts[1]}` "
+                f"| {' | '.join(map(str, apart))} |"
             )
 
 

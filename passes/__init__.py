@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from .compare import Similarity
     from .cost import Cost
     from .data.candidates import Candidate, Candidates
+    from .data.chain import Chain, Fragment
     from .data.healing import HealedBlock, Healing
+    from .data.hybrid import AdapterUse, Hybrid, Verified
     from .data.model import Images, InputSpec, Model, TensorImages
-    from .data.plan import AdapterUse, Fragment, PairSimilarity, Plan, Stage, Timed, Verified
+    from .data.plan import PairSimilarity, Plan, Stage, Timed
     from .data.values import Cut, Cuts, Price, Rejected, Value
     from .emit.codegen import Codegen
     from .emit.onnx import ExportOnnx
@@ -33,19 +35,21 @@ if TYPE_CHECKING:
     from .verify import Verify
 
 _HOME = {
-    "AdapterUse": "data.plan",
+    "AdapterUse": "data.hybrid",
     "Candidate": "data.candidates",
     "Candidates": "data.candidates",
+    "Chain": "data.chain",
     "Codegen": "emit.codegen",
     "Cost": "cost",
     "Cut": "data.values",
     "Cuts": "data.values",
     "ExportOnnx": "emit.onnx",
     "Fit": "fit",
-    "Fragment": "data.plan",
+    "Fragment": "data.chain",
     "Heal": "heal",
     "HealedBlock": "data.healing",
     "Healing": "data.healing",
+    "Hybrid": "data.hybrid",
     "Images": "data.model",
     "InputSpec": "data.model",
     "Latency": "latency",
@@ -68,7 +72,7 @@ _HOME = {
     "Timed": "data.plan",
     "Trace": "trace.trace",
     "Value": "data.values",
-    "Verified": "data.plan",
+    "Verified": "data.hybrid",
     "Verify": "verify",
 }
 

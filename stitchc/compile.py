@@ -306,10 +306,9 @@ def _measure(
     from .inputs import images_of
 
     images = images_of(data, "to measure on")
-    spec = plan.models[plan.choice[0].front[0]].input
-    assert plan.stitched is not None
+    spec = plan.input_of(plan.hybrid.chain)
     with stage(progress, "measuring the hybrid"):
-        hybrid = accuracy(plan.stitched, spec, images, device=device, progress=progress)
+        hybrid = accuracy(plan.hybrid.network, spec, images, device=device, progress=progress)
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .passes.data.plan import AdapterUse, Fragment
+from .passes.data.chain import Chain, Fragment
+from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
 from .passes.data.values import Price
 
@@ -124,15 +125,17 @@ def plan_document(
     """
     measured = [*parents, *[None] * len(plan.models)][: len(plan.models)]
     best = plan.choice[0] if plan.choice else None
+    hybrid = plan.hybrids[0] if plan.hybrids else None
+    chain = hybrid.chain if hybrid else best.chain if best else None
+    price = (hybrid and hybrid.price) or (best.price if best else Price())
     table = plan.candidates
-    front = plan.models[_front(plan)].input
     return {
         "schema": SCHEMA,
         "models": [_model(plan, index, found) for index, found in enumerate(measured)],
-        "input": encode(front),
+        "input": encode(plan.input_of(chain) if chain else plan.models[0].input),
         "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
         "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
-        "chain": _chain(plan, best),
+        "chain": _chain(plan, chain, _uses(plan, hybrid, chain)) if chain else [],
         "similarity": number(best.similarity) if best else None,
         "similarity_metric": plan.similarity[0].metric if plan.similarity else None,
         "probe": {"data": plan.images.name, "images": plan.similarity[0].images}
@@ -141,12 +144,12 @@ def plan_document(
         "rank": table.rank if table is not None else None,
         "stages": [asdict(stage) for stage in plan.stages],
         "score": number(best.score) if best else None,
-        "cost": (plan.price or (best.price if best else Price())).as_dict(),
-        "trainable_params": sum(_trainable(link) for link in plan.chain if isinstance(link, AdapterUse)),
+        "cost": price.as_dict(),
+        "trainable_params": sum(_trainable(use) for use in hybrid.adapters) if hybrid else 0,
         "accuracy": asdict(accuracy) if accuracy else None,
-        "healing": _healing(plan.healing) if plan.healing else None,
+        "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
         "timed": [asdict(timed) for timed in plan.timed],
-        "verified": verified_record(plan.verified) if plan.verified else None,
+        "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
         "seed": plan.seed,
         "notes": notes(plan),
     }
@@ -234,41 +237,37 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
     }
 
 
-def _chain(plan: Plan, best: Candidate | None) -> list[dict[str, Any]]:
-    """The chain, or the one that the best candidate would become: what a dry run shows."""
-    links = plan.chain or (_chain_of(plan, best) if best else ())
-    records: list[dict[str, Any]] = []
-    for index, link in enumerate(links):
-        if isinstance(link, Fragment):
-            start, end = _find(plan, link, link.start), _find(plan, link, link.end)
-            records.append({
-                "model": plan.models[link.model].name, "from": link.start, "to": link.end,
-                "from_path": start and start.path, "to_path": end and end.path,
-                "from_label": start and label(start), "to_label": end and label(end),
-            })  # fmt: skip
-            continue
-        before, after = links[index - 1], links[index + 1]
-        assert isinstance(before, Fragment) and isinstance(after, Fragment)
-        given, wanted = _find(plan, before, before.end), _find(plan, after, after.start)
+def _chain(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[dict[str, Any]]:
+    """Fragments and adapters in the order in which they run."""
+    records: list[dict[str, Any]] = [_fragment(plan, chain.front)]
+    for seam, use, fragment in zip(chain.seams(), uses, chain.fragments[1:], strict=True):
+        given, wanted = plan.value_at(seam.leaves), plan.value_at(seam.enters)
         records.append({"adapter": {
-            "name": link.name, "params": link.price.params, "macs": link.price.macs,
-            "residual": number(link.residual), "ridge": number(link.ridge),
-            "from_shape": given and list(given.value.shape), "from_layout": given and given.value.layout,
-            "to_shape": wanted and list(wanted.value.shape), "to_layout": wanted and wanted.value.layout,
+            "name": use.name, "params": use.price.params, "macs": use.price.macs,
+            "residual": number(use.residual), "ridge": number(use.ridge),
+            "from_shape": list(given.shape), "from_layout": given.layout,
+            "to_shape": list(wanted.shape), "to_layout": wanted.layout,
         }})  # fmt: skip
+        records.append(_fragment(plan, fragment))
     return records
 
 
-def _chain_of(plan: Plan, candidate: Candidate) -> tuple[Fragment | AdapterUse, ...]:
-    (front, i), (back, j) = candidate.front, candidate.back
-    leaves, enters = plan.cuts[front][i], plan.cuts[back][j]
-    before, after, whole = leaves.before or Price(), enters.after or Price(), candidate.price
-    adapter = Price(whole.params - before.params - after.params, whole.macs - before.macs - after.macs)
-    return (
-        Fragment(front, None, leaves.node),
-        AdapterUse(candidate.adapter, adapter),
-        Fragment(back, enters.node, None),
-    )
+def _fragment(plan: Plan, fragment: Fragment) -> dict[str, Any]:
+    start, end = (None if i is None else plan.cuts[fragment.model][i] for i in (fragment.start, fragment.end))
+    return {
+        "model": plan.models[fragment.model].name, "from": start and start.node, "to": end and end.node,
+        "from_path": start and start.path, "to_path": end and end.path,
+        "from_label": start and label(start), "to_label": end and label(end),
+    }  # fmt: skip
+
+
+def _uses(plan: Plan, hybrid: Hybrid | None, chain: Chain) -> Sequence[AdapterUse]:
+    """The adapters as they were fitted; before anything is stitched, as they were priced."""
+    if hybrid is not None:
+        return hybrid.adapters
+    from .passes.stitch.join import adapter_use
+
+    return [adapter_use(plan, seam) for seam in chain.seams()]
 
 
 def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
@@ -282,20 +281,6 @@ def _trainable(adapter: AdapterUse) -> int:
     from .passes import adapters
 
     return 0 if adapters.get(adapter.name).folds else adapter.price.params
-
-
-def _find(plan: Plan, fragment: Fragment, node: str | None) -> Cut | None:
-    """The cut of a fragment's model at a node; None at the model's own ends."""
-    if node is None or fragment.model >= len(plan.cuts):
-        return None
-    return next((cut for cut in plan.cuts[fragment.model].cuts if cut.node == node), None)
-
-
-def _front(plan: Plan) -> int:
-    """The model that the image enters."""
-    if plan.chain and isinstance(plan.chain[0], Fragment):
-        return plan.chain[0].model
-    return plan.choice[0].front[0] if plan.choice else 0
 
 
 def _healing(healing: Healing) -> dict[str, Any]:

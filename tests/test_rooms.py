@@ -17,6 +17,7 @@ PASS_FLOOR = 3
 
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
+    "cost.chains": {"stitch"},  # a chain that is stated by hand has its price
     "emit.prepare": {"cost"},  # what is priced is the program that is written
     "emit.program": {"cost"},
     "emit.regroup": {"cost"},

@@ -56,6 +56,7 @@ class Cost(Pass):
             cuts=cuts,
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
+            parts=tuple(parts),
             candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
         )
 

@@ -23,6 +23,7 @@ from ..graphs.conventions import by_name, dependencies, output, reachable, reads
 from .count import Count, Stored
 from .memory import Peaks, peaks
 from .sizes import Side, file_sizes
+from .spans import Spans
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class FragmentPrices:
     value that it starts from. uncounted: operators without formula in the whole.
 
     peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection for
-    each cut.
+    each cut. spans: what any fragment takes.
     """
 
     whole: Price
@@ -41,6 +42,7 @@ class FragmentPrices:
     peaks: Peaks
     front: Side
     back: Side
+    spans: Spans
 
 
 def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int] | None = None) -> FragmentPrices:
@@ -88,6 +90,7 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
         peaks=memory,
         front=front.under("front."),
         back=back.under("back."),
+        spans=Spans.of(count, uses, at_nodes, table, stored),
     )
 
 

@@ -45,7 +45,7 @@ def peaks(count: Count, uses: Mapping[Node, tuple[int, int]], cuts: Sequence[Nod
     position = {node: i for i, node in enumerate(nodes)}
     image = count.lies[placeholder(count.program.graph)]
     at = np.array([position[node] for node in cuts], dtype=np.int64)
-    read = _reads(count, position)
+    read = read_until(count, position)
 
     # live[k, t]: bytes at position t of what was made after the cuts below k; row 0 is the whole network.
     live = np.zeros((len(cuts) + 1, len(nodes) + 1), dtype=np.int64)
@@ -72,7 +72,7 @@ def peaks(count: Count, uses: Mapping[Node, tuple[int, int]], cuts: Sequence[Nod
     )
 
 
-def _reads(count: Count, position: Mapping[Node, int]) -> list[int]:
+def read_until(count: Count, position: Mapping[Node, int]) -> list[int]:
     """Until which node each buffer is held: its last reader, or the end of a call that was given it."""
     until = [buffer.read for buffer in count.buffers]
     for region in regroup(count.program).regions():

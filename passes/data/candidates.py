@@ -1,4 +1,4 @@
-"""Candidates as columns: pairs of cuts by the hundred thousand, without an object each."""
+"""Candidates as columns: pairs of fragments by the hundred thousand, without an object each."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .chain import Chain, End
 from .values import Price
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible stitch: the front's cut, the back's cut, the adapter, how alike, and what the whole would take.
+    """One possible chain, how alike the cuts at its seams are, and what the whole would take.
 
-    front, back: (index of the model in the plan, index of the cut in its cuts). similarity: NaN when not computed.
-    score: what it was worth when it was probed (see the pass `rank`), None when it was not.
+    similarity: of a pair; NaN when not computed. score: what it was worth when it was probed (see the pass `rank`),
+    None when it was not.
     """
 
-    front: tuple[int, int]
-    back: tuple[int, int]
-    adapter: str
+    chain: Chain
     similarity: float
     price: Price
     feasible: bool
     score: float | None = None
+
+    @property
+    def front(self) -> End:
+        """The cut that the first fragment leaves."""
+        return self.chain.seams()[0].leaves
+
+    @property
+    def back(self) -> End:
+        """The cut that the last fragment enters."""
+        return self.chain.seams()[-1].enters
+
+    @property
+    def adapter(self) -> str:
+        """The words of a pair's adapter; of a longer chain, of all in order."""
+        return ", ".join(self.chain.adapters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +74,11 @@ class Candidates:
 
     def __getitem__(self, row: int) -> Candidate:
         return Candidate(
-            front=(int(self.front_model[row]), int(self.front_cut[row])),
-            back=(int(self.back_model[row]), int(self.back_cut[row])),
-            adapter=self.adapters[self.adapter[row]],
+            chain=Chain.pair(
+                (int(self.front_model[row]), int(self.front_cut[row])),
+                (int(self.back_model[row]), int(self.back_cut[row])),
+                self.adapters[self.adapter[row]],
+            ),
             similarity=float(self.similarity[row]),
             price=self.price(row),
             feasible=bool(self.feasible[row]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ class Model:
     accuracy: float | None = None
     notes: tuple[str, ...] = ()
     module: nn.Module | None = field(default=None, compare=False, repr=False)
+
+    def at(self, size: tuple[int, int, int]) -> Model:
+        """The same network, with the same weights, given images of another size (channels, height, width). Its record's
+        accuracy is of its own size, so it is not taken over."""
+        name = f"{self.name}@{size[1]}x{size[2]}" if size != self.input.size else self.name
+        return replace(self, name=name, input=replace(self.input, size=size), accuracy=None)
 
 
 @runtime_checkable

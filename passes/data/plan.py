@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .candidates import Candidate, Candidates, same
-from .errors import InputError
-from .healing import Healing
+from .chain import Chain
+from .errors import InputError, PipelineError
+from .hybrid import Hybrid
 from .model import Images, InputSpec, Model, TensorImages
 from .records import decode, encode
-from .values import Cuts, Price
+from .values import Cuts, Price, Value
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.fx import GraphModule
+
+    from ..cost.fragments import FragmentPrices
 
 SCHEMA = 1
 
@@ -45,26 +48,6 @@ class PairSimilarity:
         if not isinstance(other, PairSimilarity):
             return NotImplemented
         return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """A part of a model between two of its cuts: `start` and `end` are fx nodes, None at the model's own ends."""
-
-    model: int
-    start: str | None = None
-    end: str | None = None
-
-
-@dataclass(frozen=True)
-class AdapterUse:
-    """An adapter in a chain. residual: the share of the target's variance that the fit leaves unexplained, on held-out
-    probe images; None when it was not fitted. ridge: the penalty that was chosen, relative to the mean diagonal."""
-
-    name: str
-    price: Price
-    residual: float | None = None
-    ridge: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,22 +77,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """How far the stitched graph, the generated module and ONNX Runtime are apart, over all `batches`.
-
-    max_abs: largest absolute difference of an output; max_rel: that over the largest absolute output.
-    argmax_agreement: share of the images on which all agree on the class. onnx_*: None when no ONNX file was asked for.
-    """
-
-    module_max_abs: float
-    module_max_rel: float
-    onnx_max_abs: float | None
-    onnx_max_rel: float | None
-    argmax_agreement: float
-    batches: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """What is known so far about a compilation. Frozen, comparable, and JSON there and back (`to_json`, `from_json`).
 
@@ -125,19 +92,16 @@ class Plan:
     uncounted: tuple[Mapping[str, int], ...] = ()
     candidates: Candidates | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
-    choice: tuple[Candidate, ...] = ()  # the chosen pair, once for each adapter that may join it, best guess first
+    choice: tuple[Candidate, ...] = ()  # the chosen fragments, once for each way to join them, best guess first
     timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
     stages: tuple[Stage, ...] = ()  # how it was chosen, where candidates were probed
-    chain: tuple[Fragment | AdapterUse, ...] = ()
-    price: Price | None = None  # of the stitched network
-    healing: Healing | None = None  # what was repaired behind the seam
-    verified: Verified | None = None
+    hybrids: tuple[Hybrid, ...] = ()  # what was stitched
     notes: tuple[str, ...] = ()  # what a report must tell the user: assumptions, fallbacks
 
     images: Images | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     graphs: tuple[GraphModule, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
+    parts: tuple[FragmentPrices, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
     grams: tuple[Tensor, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
-    stitched: GraphModule | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     folder: Path | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 
@@ -150,6 +114,33 @@ class Plan:
         """
         shown: Images | None = images if images is None or isinstance(images, Images) else TensorImages(images)
         return cls(tuple(_as_model(m, shown) for m in models), seed=seed, images=shown)
+
+    @property
+    def hybrid(self) -> Hybrid:
+        """The one that was stitched.
+
+        Raises:
+            PipelineError: none was, or several.
+        """
+        if len(self.hybrids) != 1:
+            raise PipelineError(f"the plan holds {len(self.hybrids)} hybrids where one is asked for")
+        return self.hybrids[0]
+
+    def with_hybrid(self, hybrid: Hybrid) -> Plan:
+        """The plan with this hybrid in the place of the one that it has."""
+        return replace(self, hybrids=(hybrid,))
+
+    def input_of(self, chain: Chain) -> InputSpec:
+        """What a chain must be given: what its first fragment's model wants."""
+        return self.models[chain.front.model].input
+
+    def value_at(self, end: tuple[int, int]) -> Value:
+        """The value at a cut: (index of the model, index of the cut)."""
+        return self.cuts[end[0]][end[1]].value
+
+    def node_at(self, model: int, cut: int | None) -> str | None:
+        """The fx node of a cut, None for a model's own end."""
+        return None if cut is None else self.cuts[model][cut].node
 
     def has(self, name: str) -> bool:
         """Whether a field has been filled: not None, not empty."""

@@ -28,16 +28,15 @@ class Codegen(Pass):
     """
 
     name: ClassVar[str] = "codegen"
-    requires: ClassVar[tuple[str, ...]] = ("stitched",)
+    requires: ClassVar[tuple[str, ...]] = ("hybrids",)
     adds: ClassVar[tuple[str, ...]] = ("folder",)
 
     folder: Path
 
     def __call__(self, plan: Plan) -> Plan:
-        assert plan.stitched is not None
         folder = Path(self.folder)
         described = {name: _sentence(name, text) for name, text in parts(plan).items()}
-        program = prepare(plan.stitched)
+        program = prepare(plan.hybrid.network)
         classes = make_classes(program, regroup(program))
         for made in classes:
             if made.paths[0] in described and len(made.paths) == 1:

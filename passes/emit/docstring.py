@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from ..data.chain import Fragment
 from ..data.model import Model
-from ..data.plan import AdapterUse, Fragment, Plan
+from ..data.plan import Plan
 
 
 def describe(plan: Plan) -> str:
     """What came from where. No date and no path, so that the same plan gives the same text."""
     lines = [_title(plan), "", *_rows([*parts(plan).items()])]
-    lines += ["" for _ in plan.chain[:1]]
+    lines += [""]
     facts = [("input", _input(first_model(plan)))]
     facts.append(("pixels", _pixels(first_model(plan))))
-    if plan.price:
-        facts.append(("takes", f"{plan.price.params:,} parameters, {plan.price.macs:,} multiply-adds an image"))
+    price = plan.hybrid.price
+    if price:
+        facts.append(("takes", f"{price.params:,} parameters, {price.macs:,} multiply-adds an image"))
     facts += [("licence", text) for text in _licences(plan)]
     lines += _rows(facts)
     lines += ["", "The weights lie in model.safetensors beside this file. Written by stitchc; needs torch alone:", ""]
@@ -30,7 +32,7 @@ def _title(plan: Plan) -> str:
 
 
 def used_models(plan: Plan) -> list[Model]:
-    return [plan.models[part.model] for part in plan.chain if isinstance(part, Fragment)] or list(plan.models)
+    return [plan.models[fragment.model] for fragment in plan.hybrid.chain.fragments]
 
 
 def first_model(plan: Plan) -> Model:
@@ -39,20 +41,20 @@ def first_model(plan: Plan) -> Model:
 
 def parts(plan: Plan) -> dict[str, str]:
     """What each part of the chain is, by the name that it has in the stitched graph."""
-    fragments = [p for p in plan.chain if isinstance(p, Fragment)]
+    uses = iter(plan.hybrid.adapters)
     described = {}
-    for i, part in enumerate(plan.chain):
-        if isinstance(part, AdapterUse):
-            name = "adapter" if len(fragments) == 2 else f"adapter{i // 2}"
-            described[name] = f"{part.name}, {part.price.params:,} parameters"
+    for part in plan.hybrid.chain.parts():
+        if part.fragment is None:
+            use = next(uses)
+            described[part.name] = f"{use.name}, {use.price.params:,} parameters"
         else:
-            name = f"part{i // 2}" if len(fragments) != 2 else "back" if i else "front"
-            described[name] = f"{plan.models[part.model].name}, {_span(plan, part)}"
+            span = _span(plan, part.fragment)
+            described[part.name or "model"] = f"{plan.models[part.fragment.model].name}, {span}"
     return described
 
 
 def _span(plan: Plan, part: Fragment) -> str:
-    start, end = (_cut(plan, part.model, node) for node in (part.start, part.end))
+    start, end = (_cut(plan, part.model, cut) for cut in (part.start, part.end))
     if start and end:
         return f"after {start}, up to {end}"
     if end:
@@ -60,10 +62,12 @@ def _span(plan: Plan, part: Fragment) -> str:
     return f"after {start}" if start else "whole"
 
 
-def _cut(plan: Plan, model: int, node: str | None) -> str | None:
-    """A cut by the path of its module, where the plan knows it."""
-    known = plan.cuts[model].cuts if model < len(plan.cuts) else ()
-    return next((cut.path for cut in known if cut.node == node and cut.path), node)
+def _cut(plan: Plan, model: int, index: int | None) -> str | None:
+    """A cut by the path of its module, else by its node."""
+    if index is None:
+        return None
+    cut = plan.cuts[model][index]
+    return cut.path or cut.node
 
 
 def _input(model: Model) -> str:

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.chain import Fragment
 from ..data.errors import ModelError
-from ..data.plan import Fragment, Plan
+from ..data.plan import Plan
 from ..pipeline import Pass
 from .docstring import first_model, used_models
 from .load import load_module, load_onnx
@@ -101,9 +102,9 @@ def _strip(model: ModelProto) -> None:
 
 
 def _describe(model: ModelProto, plan: Plan) -> None:
-    spec = first_model(plan).input
-    fragments = [p for p in plan.chain if isinstance(p, Fragment)]
-    cuts = [f"{plan.models[p.model].name}:{p.start or ''}..{p.end or ''}" for p in fragments]
+    chain = plan.hybrid.chain
+    spec = plan.input_of(chain)
+    cuts = [_span(plan, fragment) for fragment in chain.fragments]
     facts = {
         "models": ", ".join(m.name for m in used_models(plan)),
         "fragments": ", ".join(cuts),
@@ -117,6 +118,11 @@ def _describe(model: ModelProto, plan: Plan) -> None:
     for key, value in facts.items():
         if value:
             model.metadata_props.add(key=key, value=value)
+
+
+def _span(plan: Plan, fragment: Fragment) -> str:
+    start, end = (plan.node_at(fragment.model, cut) or "" for cut in (fragment.start, fragment.end))
+    return f"{plan.models[fragment.model].name}:{start}..{end}"
 
 
 def _write(model: ModelProto, path: Path) -> None:

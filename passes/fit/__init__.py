@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from .. import adapters
-from ..data.candidates import Candidate
+from ..adapters.base import Adapter
+from ..data.chain import Chain, Seam
 from ..data.plan import Plan
 from ..pipeline import Pass
-from ..stitch.join import ends, join
-from .closed_form import RIDGES, ROWS, fit_all
+from ..stitch.join import adapter_use, ends, graph_of, join
+from .closed_form import RIDGES, ROWS, Fitted, fit_all
+from .normal_equations import Prefix
 
 # Of several adapters, those with more features than this are not tried: their systems take gigabytes and minutes.
 FEATURES = 4608
@@ -19,11 +21,13 @@ FEATURES = 4608
 
 @dataclass(frozen=True)
 class Fit(Pass):
-    """Regularised least squares from the front's values to those that the back's own parent has for the same images.
+    """Regularised least squares from the values at a cut to those that the next fragment's own parent has there.
 
-    All adapters of the plan's choice are fitted in one sweep over the images (see `fitting.fit_all`); the one that
-    brings the back's output nearest to its own on held-out images stays. What is unexplained at the cut itself would be
-    the wrong judge: where the back's value is not negative a ReLU always brings it down, and often harms what follows.
+    Seam after seam, on what the chain so far gives for the probe images. All adapters that the plan's choice leaves
+    open at a seam are fitted in one sweep over the images (see `closed_form.fit_all`); the one that brings the output
+    of the next fragment's parent nearest to its own on held-out images stays. What is unexplained at the cut itself
+    would be the wrong judge: where the back's value is not negative a ReLU always brings it down, and often harms what
+    follows.
 
     batch: images a forward pass. ridges: penalties to choose among, relative to the mean variance of a feature.
     rows: positions to use at most.
@@ -31,7 +35,7 @@ class Fit(Pass):
 
     name: ClassVar[str] = "fit"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("stitched", "chain", "price")
+    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batch: int = 64
     ridges: tuple[float, ...] = RIDGES
@@ -39,33 +43,42 @@ class Fit(Pass):
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def __call__(self, plan: Plan) -> Plan:
-        tried, notes = _tried(plan)
-        fitted = fit_all(
+        choice, fitted, notes = list(plan.choice), list[Fitted](), plan.notes
+        for k in range(len(choice[0].chain.adapters)):
+            seams = dict.fromkeys(candidate.chain.seams()[k] for candidate in choice)
+            best, said = self._best(plan, choice[0].chain, list(seams), [one.adapter for one in fitted])
+            choice = [candidate for candidate in choice if candidate.chain.adapters[k] == best.seam.adapter]
+            fitted.append(best)
+            notes += said
+        uses = [adapter_use(plan, one.seam, one.residual, one.ridge) for one in fitted]
+        hybrid = join(plan, choice[0], [one.adapter for one in fitted], uses)
+        return replace(plan, notes=notes).with_hybrid(hybrid)
+
+    def _best(
+        self, plan: Plan, chain: Chain, seams: Sequence[Seam], before: Sequence[Adapter]
+    ) -> tuple[Fitted, tuple[str, ...]]:
+        """The best of the adapters that may stand at the next seam, and what is to be said of those not tried."""
+        tried, notes = _tried(plan, seams)
+        found = fit_all(
             plan,
             tried,
+            prefix=Prefix(graph_of(plan, chain, before), chain.front.model) if before else None,
             batch=self.batch,
             ridges=self.ridges,
             rows=self.rows,
             through=len(tried) > 1,
             progress=self.progress,
         )
-        best = min(fitted, key=lambda found: found.output_residual or 0.0)
-        return join(
-            replace(plan, notes=plan.notes + notes),
-            best.candidate,
-            best.adapter,
-            residual=best.residual,
-            ridge=best.ridge,
-        )
+        return min(found, key=lambda one: one.output_residual or 0.0), notes
 
 
-def _tried(plan: Plan) -> tuple[list[Candidate], tuple[str, ...]]:
-    """The plan's choice without the adapters that are too large to be tried beside others, and a note on each."""
-    features = [adapters.without_weights(c.adapter, *ends(plan, c)).features for c in plan.choice]
+def _tried(plan: Plan, seams: Sequence[Seam]) -> tuple[list[Seam], tuple[str, ...]]:
+    """The seams without the adapters that are too large to be tried beside others, and a note on each."""
+    features = [adapters.without_weights(seam.adapter, *ends(plan, seam)).features for seam in seams]
     limit = max(FEATURES, min(features))
-    large = [c.adapter for c, count in zip(plan.choice, features, strict=True) if count > limit]
+    large = [seam.adapter for seam, count in zip(seams, features, strict=True) if count > limit]
     notes: tuple[str, ...] = ()
     if large:
         advice = f"--adapter {large[0]} takes the time."
         notes = (f"Not tried, having more than {FEATURES:,} inputs here: {', '.join(large)}. {advice}",)
-    return [c for c, count in zip(plan.choice, features, strict=True) if count <= limit], notes
+    return [seam for seam, count in zip(seams, features, strict=True) if count <= limit], notes

@@ -21,7 +21,7 @@ from torch.fx import GraphModule
 from .. import adapters
 from ..adapters import convert
 from ..adapters.base import Adapter
-from ..data.candidates import Candidate
+from ..data.chain import Seam
 from ..data.model import Images
 from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
@@ -29,7 +29,7 @@ from ..graphs.conventions import by_name, preactivation, result
 from ..numerics.held_out import held_out, measured
 from ..numerics.ridge import Moments
 from ..stitch.join import ends, folded
-from .normal_equations import SLICE_BYTES, Place, Solved, System, rows_per_image
+from .normal_equations import SLICE_BYTES, Place, Prefix, Solved, System, rows_per_image
 
 #: Penalties to choose among, relative to the mean variance of a feature.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -41,7 +41,7 @@ MEMORY = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A candidate with its adapter, in eval mode, its weights set.
+    """A seam with its adapter, in eval mode, its weights set.
 
     residual: the share of the variance of the back's values that the adapter leaves unexplained on held-out images,
     when fitted on the others; the weights themselves are from all images. ridge: the penalty that was chosen; None for
@@ -49,7 +49,7 @@ class Fitted:
     leaves unexplained on the same images, likewise; None where it was not asked for.
     """
 
-    candidate: Candidate
+    seam: Seam
     adapter: Adapter
     residual: float
     ridge: float | None
@@ -64,8 +64,9 @@ class Fitted:
 @torch.no_grad()  # not inference_mode: what is made here may be trained later
 def fit_all(
     plan: Plan,
-    candidates: Sequence[Candidate],
+    seams: Sequence[Seam],
     *,
+    prefix: Prefix | None = None,
     batch: int = 64,
     ridges: Sequence[float] = RIDGES,
     rows: int = ROWS,
@@ -73,8 +74,10 @@ def fit_all(
     through: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
-    """Each candidate with its adapter fitted: regularised least squares from the front's values to those that the
-    back's own parent has for the same images, in float64. The plan needs graphs, cuts and images.
+    """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
+    that the next fragment's own parent has for the same images, in float64. The plan needs graphs, cuts and images.
+
+    prefix: the chain before the seams, where it is more than a part of one model: the values are then taken from it.
 
     Every fifth image is held out, to choose each ridge by; the weights are then solved from all. The result for a
     candidate does not depend on which others are fitted beside it, but for rounding.
@@ -86,7 +89,7 @@ def fit_all(
     on what the adapters make of the held-out images, for `output_residual`. progress: called with (images done, images
     in all sweeps).
     """
-    jobs = [_Job.of(plan, candidate) for candidate in candidates]
+    jobs = [_Job.of(plan, seam, prefix) for seam in seams]
     sweeps = list(_sweeps(jobs, memory, through))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
@@ -113,10 +116,14 @@ class _Batch:
 
 @dataclass(eq=False)
 class _Job:
-    """A candidate on its way. front, back: the values at its cuts. target: what its linear map aims at. output: the
-    back's own. left, left_at_output: what is measured. tail: the back, where the output is measured."""
+    """A seam while its adapter is fitted.
 
-    candidate: Candidate
+    front, back: where the values at its cuts are taken. target: where the value is that the linear map is fitted to.
+    output: the output of the back's own parent. left, left_at_output: what is measured. tail: the rest of that parent
+    behind the seam, where the output is measured.
+    """
+
+    seam: Seam
     adapter: Adapter
     front: Place
     back: Place
@@ -128,13 +135,15 @@ class _Job:
     tail: GraphModule | None = None
 
     @classmethod
-    def of(cls, plan: Plan, candidate: Candidate) -> _Job:
-        adapter = adapters.built(candidate.adapter, *ends(plan, candidate), plan.seed)
-        (front, i), (back, j) = candidate.front, candidate.back
-        node = plan.cuts[back][j].node
-        aim = preactivation(plan.graphs[back], node) if adapter.preactivation else node
-        output = result(plan.graphs[back].graph).name
-        return cls(candidate, adapter, (front, plan.cuts[front][i].node), (back, node), (back, aim), (back, output))
+    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None) -> _Job:
+        adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed)
+        back = seam.enters.model
+        graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
+        aim = preactivation(graph, node) if adapter.preactivation else node
+        front: Place = seam.leaves.model, plan.cuts[seam.leaves.model][seam.leaves.cut].node
+        if prefix is not None:
+            front = prefix, result(prefix.graph.graph).name
+        return cls(seam, adapter, front, (back, node), (back, aim), (back, result(graph.graph).name))
 
     def observe(self, shown: _Batch) -> None:
         kept = ~shown.held
@@ -158,15 +167,15 @@ class _Job:
 
     def open(self, plan: Plan) -> None:
         """Make the back ready to be run on what the adapter makes."""
-        model, node = self.back
-        self.tail = fragment(folded(plan.graphs[model], node, self.adapter), start=node)
+        _, node = self.back
+        self.tail = fragment(folded(plan.graphs[self.seam.enters.model], node, self.adapter), start=node)
 
     def finish(self) -> Fitted:
         if self.solved:
             self.adapter.load(*self.solved.whole)
         left = self.left.share if self.left else self.solved.left if self.solved else 0.0
         through = self.left_at_output.share if self.left_at_output else None
-        return Fitted(self.candidate, self.adapter, left, self.solved.ridge if self.solved else None, through)
+        return Fitted(self.seam, self.adapter, left, self.solved.ridge if self.solved else None, through)
 
 
 class _Left:
@@ -288,15 +297,17 @@ def _sweeps(jobs: list[_Job], memory: int, through: bool) -> Iterator[_Sweep]:
 
 def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
     """The values at all wanted places for the same images, batch by batch."""
-    by_model = {model: sorted(node for m, node in wanted if m == model) for model in sorted({m for m, _ in wanted})}
-    heads = {model: values_at(plan.graphs[model], nodes) for model, nodes in by_model.items()}
+    sources = sorted({source for source, _ in wanted}, key=_order)
+    by_source = {source: sorted(node for other, node in wanted if other == source) for source in sources}
+    heads = {source: values_at(_graph(plan, source), nodes) for source, nodes in by_source.items()}
     images = _images(plan)
-    views = [images.batches(plan.models[model].input, _batch_size(plan, wanted, batch)) for model in by_model]
+    size = _batch_size(plan, wanted, batch)
+    views = [images.batches(plan.models[_order(source)[1]].input, size) for source in by_source]
     done = 0
     for shown in zip(*views, strict=True):
         values: dict[Place, Tensor] = {}
-        for (model, nodes), batch_of in zip(by_model.items(), shown, strict=True):
-            values |= zip([(model, node) for node in nodes], heads[model](batch_of), strict=True)
+        for (source, nodes), batch_of in zip(by_source.items(), shown, strict=True):
+            values |= zip([(source, node) for node in nodes], heads[source](batch_of), strict=True)
         held = held_out(done, len(shown[0]))
         done += len(held)
         yield _Batch(values, held, measured(held, len(images)))
@@ -304,8 +315,17 @@ def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
 
 def _batch_size(plan: Plan, wanted: set[Place], batch: int) -> int:
     """Fewer images where the values that are kept of them would take more than `SLICE_BYTES`."""
-    shapes = [by_name(plan.graphs[model].graph)[node].meta["shape"] for model, node in wanted]
+    shapes = [by_name(_graph(plan, source).graph)[node].meta["shape"] for source, node in wanted]
     return max(1, min(batch, SLICE_BYTES // (4 * sum(prod(shape[1:]) for shape in shapes))))
+
+
+def _graph(plan: Plan, source: int | Prefix) -> GraphModule:
+    return plan.graphs[source] if isinstance(source, int) else source.graph
+
+
+def _order(source: int | Prefix) -> tuple[bool, int]:
+    """Models by their index, a prefix after them; second, the model whose input it takes."""
+    return (False, source) if isinstance(source, int) else (True, source.model)
 
 
 def _images(plan: Plan) -> Images:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from ..adapters.base import Adapter
 from ..numerics.ridge import Moments, Solution, choose_ridges, solve
@@ -17,7 +18,17 @@ OPERATIONS = 1e12
 SLICE_BYTES = 256 << 20
 
 
-Place = tuple[int, str]  # a value: the index of its model in the plan, and its node
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The beginning of a chain with its adapters. graph: it ends in the value at the next seam. model: the index of the
+    one whose input it takes."""
+
+    graph: GraphModule
+    model: int
+
+
+#: Where a value is taken: in a model by its index in the plan, or in a prefix; and its node there.
+Place = tuple[int | Prefix, str]
 
 
 @dataclass(frozen=True, eq=False)

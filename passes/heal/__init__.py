@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..data.errors import InputError, did_you_mean
 from ..data.healing import PARTS, TARGETS, Options
-from ..data.plan import Fragment, Plan
+from ..data.plan import Plan
 from ..pipeline import Pass
 
 
@@ -30,8 +30,8 @@ class Heal(Pass):
     """
 
     name: ClassVar[str] = "heal"
-    requires: ClassVar[tuple[str, ...]] = ("graphs", "stitched", "chain", "images")
-    adds: ClassVar[tuple[str, ...]] = ("stitched",)
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
+    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     heal: str = "back"
     heal_layers: int | None = None
@@ -44,8 +44,9 @@ class Heal(Pass):
     def __call__(self, plan: Plan) -> Plan:
         _check("heal", self.heal, PARTS)
         _check("heal_target", self.heal_target, TARGETS)
-        assert plan.images is not None and plan.stitched is not None  # `requires` holds it
-        if self.heal == "none" or plan.images.noise:
+        assert plan.images is not None  # `requires` holds it
+        hybrid = plan.hybrid
+        if self.heal == "none" or plan.images.noise or not hybrid.chain.adapters:
             return plan
         from .blockwise import heal
         from .probe import Probe
@@ -58,10 +59,9 @@ class Heal(Pass):
             max_memory=self.max_memory or self.options.max_memory,
         )
         probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
-        front, back = (link.model for link in plan.chain if isinstance(link, Fragment))
-        stitched = copy.deepcopy(plan.stitched)
-        healing = heal(stitched, probe, {"front": front, "back": back}, self.heal, self.progress)
-        return replace(plan, stitched=stitched, healing=healing)
+        graph = copy.deepcopy(hybrid.network)
+        healing = heal(graph, probe, hybrid.chain, self.heal, self.progress)
+        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing))
 
 
 def _check(option: str, given: str, known: tuple[str, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from ..data.chain import Chain
 from ..data.healing import HealedBlock, Healing
 from ..graphs.attention import written_out
 from ..graphs.conventions import result
@@ -22,24 +23,24 @@ from .values import Values
 def heal(
     stitched: GraphModule,
     probe: Probe,
-    models: Mapping[str, int],
+    chain: Chain,
     what: str = "back",
     progress: Callable[[int, int], None] | None = None,
 ) -> Healing:
-    """Refits the operators of a stitched graph in graph order, in place, each toward what it gives in its own parent.
+    """Refits the operators of a chain's graph in graph order, in place, each toward what it gives in its own parent.
 
-    models: of the parts of the graph ("front", "back"), the model each is of. what: "adapter", "back" or "all". After
-    each block its refit is undone if the hybrid's classes on held-out images came no nearer to the parent's.
+    what: "adapter", "back" (the fragments behind the first seam) or "all". After each block its refit is undone if the
+    hybrid's classes on held-out images came no nearer to the parent's.
     """
     stitched = written_out(stitched)  # on the same weights
     with torch.no_grad():
-        hybrid = probe.values(stitched, models["front"])
-        judge = Judge(hybrid, probe, models)
+        hybrid = probe.values(stitched, chain.front.model)
+        judge = Judge(hybrid, probe, chain)
         before = state = judge()
-        steps = plan_steps(stitched, probe, what)
+        steps = plan_steps(stitched, probe, chain, what)
         done: list[HealedBlock] = []
         for step in steps:
-            done.append(_taken(step, hybrid, probe, models, judge, state))
+            done.append(_taken(step, hybrid, probe, chain, judge, state))
             state = done[-1].divergence, done[-1].agreement
             if progress:
                 progress(len(done), len(steps))
@@ -62,46 +63,78 @@ class Step:
     polishes: int
 
 
-def plan_steps(stitched: GraphModule, probe: Probe, what: str) -> list[Step]:
-    """A step for each block of the back. With "all" the first is polished together with what lies before it at the
-    seam, the front's last block and the adapter; for "adapter" there is one step, and the adapter alone in it."""
-    front, adapter, back = (
-        blocks(stitched, lambda node, part=part: _part(node) == part, probe.options.features)  # type: ignore[misc]
-        for part in ("front", "adapter", "back")
-    )
-    ends = [block.start for block in back[1:]] + [result(stitched.graph)]
+def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> list[Step]:
+    """A step for each block behind the first seam.
+
+    Where something lies at the seam that is to be healed too, the first block of a fragment is polished together with
+    it: with "all" the end of the front and the adapter; behind every later seam the adapter, which was fitted on what
+    the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
+    """
+    found = {
+        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.options.features)  # type: ignore[misc]
+        for part in chain.parts()
+    }
+    ends = _fragment_ends(stitched, chain)
+    steps: list[Step] = []
+    before, adapter = found[chain.parts()[0].name], ""
+    for part in chain.parts()[1:]:
+        if part.adapter is not None:
+            adapter = part.name
+            continue
+        seam = [*(before[-1:] if what == "all" and not steps else ()), *found[adapter]]
+        steps += _fragment_steps(found[part.name], ends[part.name], seam, found[adapter], probe, what, first=not steps)
+        before = found[part.name]
+    return steps
+
+
+def _fragment_steps(
+    inside: tuple[Block, ...], end: Node, seam: list[Block], adapter: tuple[Block, ...], probe: Probe, what: str,
+    *, first: bool,
+) -> list[Step]:  # fmt: skip
+    """The steps of one fragment. seam: what is polished with its first block, where something is."""
+    ends = [block.start for block in inside[1:]] + [end]
     polishes = probe.options.sweeps - 1
     if what == "adapter":
         return [Step(_joined(adapter), None, ends[0], max(1, polishes))] if adapter else []
-    steps = [Step(block, block, end, polishes) for block, end in zip(back, ends, strict=False)]
-    if what == "all" and steps:
-        seam = _joined((*front[-1:], *adapter, back[0]))
-        steps[0] = replace(steps[0], block=seam, polishes=max(1, polishes))
+    steps = [Step(block, block, last, polishes) for block, last in zip(inside, ends, strict=False)]
+    if steps and seam and (what == "all" or not first):
+        steps[0] = replace(steps[0], block=_joined((*seam, inside[0])), polishes=max(1, polishes))
     return steps[: probe.options.layers]
+
+
+def _fragment_ends(stitched: GraphModule, chain: Chain) -> dict[str, Node]:
+    """The node that gives the value at the end of each fragment, by the name of its part."""
+    names = {part.name for part in chain.parts() if part.fragment is not None}
+    found: dict[str, Node] = {}
+    for node in stitched.graph.nodes:
+        if _part(node) in names and "shape" in node.meta:
+            found[_part(node)] = node
+    found[chain.parts()[-1].name] = result(stitched.graph)
+    return found
 
 
 def _part(node: Node) -> str:
     return str(node.meta.get("origin", ("",))[0])
 
 
-def _joined(together: tuple[Block, ...]) -> Block:
+def _joined(together: Sequence[Block]) -> Block:
     operators = tuple(operator for block in together for operator in block.operators)
     return replace(together[-1], start=together[0].start, operators=operators)
 
 
 def _taken(
-    step: Step, hybrid: Values, probe: Probe, models: Mapping[str, int], judge: Judge, before: tuple[float, float]
+    step: Step, hybrid: Values, probe: Probe, chain: Chain, judge: Judge, before: tuple[float, float]
 ) -> HealedBlock:
     """Heals a block. What leaves the hybrid's classes further from the parent's than they were before the block is
     undone, the polish first: it stays, with the rest, as long as the block as a whole is no loss."""
     ridge, states, reached = 0.0, [_weights(step.block)], [before]
     if step.refitted:
         block = replace(step.refitted, start=step.block.start)
-        ridge = max(refit(hybrid, probe, block, operator, models) for operator in block.operators)
+        ridge = max(refit(hybrid, probe, block, operator, chain) for operator in block.operators)
         states.append(_weights(step.block))
         reached.append(judge())
     for _ in range(step.polishes):
-        if not polish(hybrid, probe, models, step.block, step.end):
+        if not polish(hybrid, probe, chain, step.block, step.end):
             break
         states.append(_weights(step.block))
         reached.append(judge())

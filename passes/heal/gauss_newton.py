@@ -9,7 +9,7 @@ What stops it is the error on held-out images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 from warnings import catch_warnings, simplefilter
@@ -20,6 +20,7 @@ from torch.func import functional_call, jvp, vjp
 from torch.fx import Node
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..data.chain import Chain
 from ..graphs.compose import fragment
 from ..graphs.conventions import result
 from .blocks import Block
@@ -46,7 +47,7 @@ class _Fit:
 
     hybrid: Values
     probe: Probe
-    models: Mapping[str, int]
+    chain: Chain
     start: Node
     end: Node
 
@@ -63,15 +64,16 @@ class _Fit:
                 continue
             (x,) = self.hybrid(chunk, [self.start], lambda n: self.hybrid.last[n] >= here or n is self.start)
             if self.end is result(self.hybrid.graph.graph):
-                yield x, self.probe.logits(chunk, self.models, self.probe.options.target)
+                yield x, self.probe.logits(chunk, self.chain, self.probe.options.target)
                 continue
             part, name = self.end.meta["origin"]
-            node = self.probe.nodes[self.models[part]][name]
-            position = self.probe.parents[self.models[part]].position[node]
-            yield x, self.probe.parent(self.models[part], chunk, [node], position)[0]
+            model = self.chain.models()[part]
+            node = self.probe.nodes[model][name]
+            position = self.probe.parents[model].position[node]
+            yield x, self.probe.parent(model, chunk, [node], position)[0]
 
 
-def polish(hybrid: Values, probe: Probe, models: Mapping[str, int], block: Block, end: Node) -> bool:
+def polish(hybrid: Values, probe: Probe, chain: Chain, block: Block, end: Node) -> bool:
     """One step for the weights of a block's operators, in place. Returns whether there was one to take.
 
     end: the value that should become the parent's.
@@ -81,7 +83,7 @@ def polish(hybrid: Values, probe: Probe, models: Mapping[str, int], block: Block
     network = fragment(whole, None if block.start.op == "placeholder" else block.start.name, last)
     names = {id(tensor): name for name, tensor in network.named_parameters()}
     held = {names[id(t)]: t for operator in block.operators for t in tensors(operator) if id(t) in names}
-    fit = _Fit(hybrid, probe, models, block.start, end)
+    fit = _Fit(hybrid, probe, chain, block.start, end)
 
     def run(weights: Weights, x: Tensor) -> Tensor:
         return functional_call(network, weights, (x.clone(),))  # cloned: a ReLU may write to it

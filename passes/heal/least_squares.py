@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.fx import Node
 
+from ..data.chain import Chain
 from ..graphs.conventions import result
 from ..numerics.ridge import CORRECTION, Moments, choose_ridges, correction
 from .blocks import Block
@@ -50,13 +50,13 @@ def tensors(operator: Operator) -> list[Tensor]:
     return [operator.weight, *([intercept.bias] if intercept else [])]
 
 
-def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, models: Mapping[str, int]) -> float:
+def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, chain: Chain) -> float:
     """Solves the operator's weights from all images, with the ridge that leaves least of the held-out error; leaves
     them where every ridge leaves more than there was. Returns the ridge."""
     options, intercept = probe.options, Intercept.of(operator)
     groups, features, channels = operator.unknowns
     fitting, held_out = (Moments.zeros(features, channels, groups, operator.weight.device) for _ in range(2))
-    errors = Errors(hybrid, probe, block, operator, models)
+    errors = Errors(hybrid, probe, block, operator, chain)
     for chunk in probe.chunks:
         x, error = errors(chunk)
         per_image = -(-options.rows // len(probe.images))
@@ -79,10 +79,11 @@ def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, models
 class Errors:
     """What an operator's output lacks in the hybrid, chunk by chunk."""
 
-    def __init__(self, hybrid: Values, probe: Probe, block: Block, operator: Operator, models: Mapping[str, int]):
+    def __init__(self, hybrid: Values, probe: Probe, block: Block, operator: Operator, chain: Chain):
         self.hybrid, self.probe, self.block, self.operator = hybrid, probe, block, operator
         part, name = operator.node.meta["origin"]
-        self.models, self.model = models, models[part]
+        self.chain, models = chain, chain.models()
+        self.model = models[part]
         self.node = probe.nodes[self.model][name]
         self.branch = branch_of(operator.node, hybrid.position, {o.node for o in block.operators})
         self.other: Node | None = None
@@ -102,7 +103,7 @@ class Errors:
         parents = self.probe.parents[self.model]
         y, *others = self.probe.parent(self.model, chunk, wanted, parents.position[self.node])
         if operator.node is result(hybrid.graph.graph):
-            y = self.probe.logits(chunk, self.models, self.probe.options.target)
+            y = self.probe.logits(chunk, self.chain, self.probe.options.target)
         error = y - hybrid.through([operator.node], operator.given, x, hybrid.parameters(operator.node))
         if branch is None:
             return x, error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from ..data.chain import Chain
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.model import Images, InputSpec
@@ -54,14 +55,16 @@ class Probe:
             lasting.update(wanted)
         return values(chunk, wanted, lambda node: values.last[node] >= here or node in lasting)
 
-    def logits(self, chunk: Chunk, fragments: Mapping[str, int], target: str) -> Tensor:
-        """What the hybrid should give: the outputs of one parent, or the mean of both.
+    def logits(self, chunk: Chunk, chain: Chain, target: str) -> Tensor:
+        """What the hybrid should give: the outputs of the parent of its first fragment ("front"), of its last ("back"),
+        or the mean of both.
 
         Raises:
             InputError: the parents' outputs differ in shape.
         """
-        wanted = ("front", "back") if target == "both" else (target,)
-        ends = [(fragments[part], result(self.parents[fragments[part]].graph.graph)) for part in wanted]
+        models = {"front": [chain.front.model], "back": [chain.back.model]}
+        wanted = [*models["front"], *models["back"]] if target == "both" else models[target]
+        ends = [(model, result(self.parents[model].graph.graph)) for model in wanted]
         if len({node.meta.get("shape") for _, node in ends}) > 1:
             raise InputError(
                 "the two parents give outputs of different shapes, so that a classifier has no mean of both to follow",
@@ -74,9 +77,9 @@ class Probe:
 class Judge:
     """How far a hybrid's classes are from those it should give, on the held-out images."""
 
-    def __init__(self, hybrid: Values, probe: Probe, fragments: Mapping[str, int]):
+    def __init__(self, hybrid: Values, probe: Probe, chain: Chain):
         self.hybrid = hybrid
-        self.wanted = {chunk: probe.logits(chunk, fragments, probe.options.target) for chunk in probe.held_out}
+        self.wanted = {chunk: probe.logits(chunk, chain, probe.options.target) for chunk in probe.held_out}
 
     def __call__(self) -> tuple[float, float]:
         """The mean divergence in nats, and the share of images of the same class."""

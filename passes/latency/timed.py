@@ -80,7 +80,7 @@ class Shortlist(Pass):
         assert plan.candidates is not None
         candidate = plan.candidates[row]
         graph = stitched(plan, candidate).to(self.device)
-        image = torch.zeros(1, *plan.models[candidate.front[0]].input.size, device=self.device)
+        image = torch.zeros(1, *plan.models[candidate.chain.front.model].input.size, device=self.device)
         found = measure(on_backend(self.backend, graph, image), image, device=self.device, backend=self.backend)
         return Timed(
             row, float(plan.candidates.latency_ms[row]), found.median_ms, found.iqr_ms, found.runs, found.device,
@@ -89,11 +89,7 @@ class Shortlist(Pass):
 
 
 def stitched(plan: Plan, candidate: Candidate) -> GraphModule:
-    """The candidate's graph, its adapter as it was made."""
-    from .. import adapters
-    from ..stitch.join import ends, join
+    """The candidate's graph, its adapters as they were made."""
+    from ..stitch.join import built, graph_of
 
-    adapter = adapters.built(candidate.adapter, *ends(plan, candidate), plan.seed)
-    whole = join(plan, candidate, adapter).stitched
-    assert whole is not None
-    return whole
+    return graph_of(plan, candidate.chain, [built(plan, seam) for seam in candidate.chain.seams()])

@@ -15,7 +15,7 @@ from ..data.plan import Plan, Stage
 from ..fit.closed_form import Fitted, fit_all
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
-from ..stitch.join import join
+from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, pairs_of, union
 from .scores import Reference, reference, score_of
@@ -109,7 +109,9 @@ class Halving:
         """Held-out R2 of each pair's cheapest adapter, from few positions of few images."""
         images = Part(self._fit_images, 0, min(_SIGN_IMAGES, len(self._fit_images)))
         rows = [int(min(pair, key=lambda row: self._table.params[row])) for pair in pairs]
-        fitted = fit_all(replace(self._plan, images=images), [self._table[row] for row in rows], rows=_SIGN_ROWS)
+        fitted = fit_all(
+            replace(self._plan, images=images), [self._table[row].chain.seams()[0] for row in rows], rows=_SIGN_ROWS
+        )
         return np.array([one.r2 for one in fitted])
 
     def _first(self, pairs: Sequence[np.ndarray]) -> list[Probed]:
@@ -154,10 +156,10 @@ class Halving:
         specs = [model.input for model in self._plan.models]
         probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
         for one in chosen:
-            front, back = one.fitted.candidate.front[0], one.fitted.candidate.back[0]
-            stitched = join(self._plan, one.fitted.candidate, one.fitted.adapter).stitched
-            assert stitched is not None
-            heal(stitched, probe, {"front": front, "back": back}, what, self._progress)
+            chain = self._table[one.row].chain
+            front, back = chain.front.model, chain.back.model
+            stitched = graph_of(self._plan, chain, [one.fitted.adapter])
+            heal(stitched, probe, chain, what, self._progress)
             with torch.inference_mode():
                 said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], options.batch)])
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)), True
@@ -175,7 +177,7 @@ class Halving:
             return []
         fitted = fit_all(
             replace(self._plan, images=self._fit_images),
-            [self._table[row] for row in rows],
+            [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
             progress=self._progress,
         )
@@ -188,7 +190,7 @@ class Halving:
             group = [one for one in probed if one.images == start]
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
-                against = self._reference(one.fitted.candidate.front[0], one.fitted.candidate.back[0])
+                against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
                 one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
 
     def _reference(self, front: int, back: int) -> Reference:

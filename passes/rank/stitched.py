@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from ..data.chain import End
 from ..data.model import Images, InputSpec
 from ..data.plan import Plan
 from ..fit.closed_form import Fitted
@@ -19,8 +20,6 @@ from ..graphs.compose import fragment, values_at
 _BYTES = 256 << 20
 # A suffix runs on this many images at once, of several fronts together.
 _SUFFIX = 64
-
-End = tuple[int, int]  # (index of the model in the plan, index of the cut in its cuts)
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ class Stitched:
         A front runs once for all cuts and backs; backs run on the values of several fronts at once.
         """
         found: list[list[Tensor]] = [[] for _ in fitted]
-        for model in sorted({f.candidate.front[0] for f in fitted}):
-            mine = [index for index, f in enumerate(fitted) if f.candidate.front[0] == model]
-            for values in self._front_values(model, sorted({fitted[i].candidate.front for i in mine}), images):
+        for model in sorted({f.seam.leaves.model for f in fitted}):
+            mine = [index for index, f in enumerate(fitted) if f.seam.leaves.model == model]
+            for values in self._front_values(model, sorted({fitted[i].seam.leaves for i in mine}), images):
                 for index, said in self._continued([(i, fitted[i]) for i in mine], values):
                     found[index].append(said)
         return [torch.cat(batches) for batches in found]
@@ -89,13 +88,13 @@ class Stitched:
         self, fitted: Sequence[tuple[int, Fitted]], values: dict[End, Tensor]
     ) -> Iterator[tuple[int, Tensor]]:
         """(index, logits) of each for one batch of images, back by back."""
-        for end in sorted({f.candidate.back for _, f in fitted}):
-            mine = [(index, f) for index, f in fitted if f.candidate.back == end]
+        for end in sorted({f.seam.enters for _, f in fitted}):
+            mine = [(index, f) for index, f in fitted if f.seam.enters == end]
             batch = len(next(iter(values.values())))
             together = max(1, _SUFFIX // batch)
             for first in range(0, len(mine), together):
                 group = mine[first : first + together]
-                entering = torch.cat([f.adapter(values[f.candidate.front]) for _, f in group])
+                entering = torch.cat([f.adapter(values[f.seam.leaves]) for _, f in group])
                 yield from zip([index for index, _ in group], self._suffix(end)(entering).split(batch), strict=True)
 
     def _suffix(self, end: End) -> GraphModule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -31,18 +31,20 @@ class Recalibrate(Pass):
     """
 
     name: ClassVar[str] = "recalibrate"
-    requires: ClassVar[tuple[str, ...]] = ("graphs", "chain", "stitched", "images")
-    adds: ClassVar[tuple[str, ...]] = ("stitched",)
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
+    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batch: int = 64
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     @torch.no_grad()
     def __call__(self, plan: Plan) -> Plan:
-        assert plan.stitched is not None and plan.images is not None  # `requires` holds it
-        back = plan.models[plan.chain[-1].model].name  # type: ignore[union-attr]
-        stitched = copy.deepcopy(plan.stitched)
-        norms = _Norms(stitched)
+        assert plan.images is not None  # `requires` holds it
+        hybrid = plan.hybrid
+        later = {part.name: part.fragment.model for part in hybrid.chain.parts()[1:] if part.fragment is not None}
+        back = " and ".join(dict.fromkeys(plan.models[model].name for model in later.values()))
+        stitched = copy.deepcopy(hybrid.network)
+        norms = _Norms(stitched, later)
         if not norms.nodes:
             return replace(plan, notes=(*plan.notes, f"There is no BatchNorm in {back} to recalibrate."))
         images, done = len(plan.images), 0
@@ -53,19 +55,21 @@ class Recalibrate(Pass):
                 self.progress(done, images)
         norms.settle()
 
-        before, after = (self._agreement(plan, network) for network in (plan.stitched, stitched))
+        before, after = (self._agreement(plan, network) for network in (hybrid.network, stitched))
         better = after[0] < before[0]
         kept = "" if better else "; they were left as they were"
         note = (
             f"Recalibrating {len(norms.nodes)} BatchNorms of {back}: the class that it gives itself on {before[1]:.1%} "
             f"of the probe images held out before, on {after[1]:.1%} after{kept}."
         )
-        return replace(plan, stitched=stitched if better else plan.stitched, notes=(*plan.notes, note))
+        plan = replace(plan, notes=(*plan.notes, note))
+        return plan.with_hybrid(replace(hybrid, graph=stitched)) if better else plan
 
     def _batches(self, plan: Plan) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The images as the front and as the back see them, and which of them are held out."""
         assert plan.images is not None
-        front, back = (plan.models[plan.chain[end].model].input for end in (0, -1))  # type: ignore[union-attr]
+        chain = plan.hybrid.chain
+        front, back = (plan.models[fragment.model].input for fragment in (chain.front, chain.back))
         done = 0
         for x, y in zip(*(plan.images.batches(spec, self.batch) for spec in (front, back)), strict=True):
             yield x, y, held_out(done, len(x))
@@ -74,7 +78,7 @@ class Recalibrate(Pass):
     def _agreement(self, plan: Plan, stitched: GraphModule) -> tuple[float, float]:
         """On the images held out: the mean squared distance from the back's own output, and how often its class is the
         same."""
-        own = plan.graphs[plan.chain[-1].model]  # type: ignore[union-attr]
+        own = plan.graphs[plan.hybrid.chain.back.model]
         distance = same = count = 0.0
         assert plan.images is not None
         for x, y, held in self._batches(plan):
@@ -89,11 +93,12 @@ class Recalibrate(Pass):
 
 
 class _Norms(Interpreter):
-    """Runs a stitched graph with the BatchNorms of its back in training, and keeps the statistics that they see."""
+    """Runs a stitched graph with the BatchNorms of some parts in training, and keeps the statistics that they see."""
 
-    def __init__(self, graph: GraphModule):
+    def __init__(self, graph: GraphModule, parts: Container[str]):
+        """parts: the names of those whose norms they are."""
         super().__init__(graph, garbage_collect_values=True)
-        self.nodes = {node.name: node for node in graph.graph.nodes if _in_back(node) and _is_norm(graph, node)}
+        self.nodes = {n.name: n for n in graph.graph.nodes if _part(n) in parts and _is_norm(graph, n)}
         self.counts = dict.fromkeys(self.nodes, 0)
         self.sums: dict[str, Tensor] = {}
         self.squares: dict[str, Tensor] = {}
@@ -138,8 +143,8 @@ class _Norms(Interpreter):
         return read(self.module)
 
 
-def _in_back(node: Node) -> bool:
-    return any(path == "back" or path.startswith("back.") for path, _ in node.meta.get("scopes", ()))
+def _part(node: Node) -> str:
+    return str(node.meta.get("origin", ("",))[0])
 
 
 def _is_norm(graph: GraphModule, node: Node) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from .. import adapters as registry
 from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
+from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, InputError, PipelineError, did_you_mean
 from ..data.mac_shares import of_each_row, smaller_share
 from ..data.plan import Plan
@@ -141,7 +142,9 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
     columns = (table.front_model, table.front_cut, table.back_model, table.back_cut)
     pair = np.logical_and.reduce([table.feasible, *(column == column[table.order[0]] for column in columns)])
     choice = [table[int(row)] for row in np.flatnonzero(pair)]
-    return tuple(sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.adapter))))
+    return tuple(
+        sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.chain.adapters[0])))
+    )
 
 
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
@@ -162,38 +165,8 @@ def _asked_cut(plan: Plan, word: str | int | None, models: np.ndarray, cuts: np.
         return np.ones(len(models), dtype=bool)
     found = {int(model): find_cut(plan.cuts[model].cuts, word) for model in np.unique(models)}
     if all(index is None for index in found.values()):
-        raise _no_such_cut(plan, word, list(found))
+        raise no_such_cut(plan, word, list(found))
     return np.logical_or.reduce([(models == m) & (cuts == index) for m, index in found.items() if index is not None])
-
-
-def find_cut(cuts: Sequence[Cut], word: str | int) -> int | None:
-    """The index of the cut that a word names by its index, its node or a path, tried in this order; None if none.
-
-    Raises:
-        CutError: a path that several cuts have.
-    """
-    text = str(word)
-    if text.isdecimal() and int(text) < len(cuts):
-        return int(text)
-    for names in (lambda cut: (cut.node,), lambda cut: cut.paths, lambda cut: (cut.path,)):
-        matches = [i for i, cut in enumerate(cuts) if text in names(cut)]
-        if len(matches) > 1:
-            nodes = _list([f"'{cuts[i].node}'" for i in matches])
-            raise CutError(f"'{text}' is the path of {len(matches)} cuts", f"Name one by its node: {nodes}.")
-        if matches:
-            return matches[0]
-    return None
-
-
-def _no_such_cut(plan: Plan, word: str | int, models: Sequence[int]) -> CutError:
-    names = " nor of ".join(plan.models[m].name for m in models)
-    cuts = [cut for m in models for cut in plan.cuts[m].cuts]
-    near = did_you_mean(str(word), list(dict.fromkeys(n for c in cuts for n in (c.node, c.path, *c.paths))))
-    counts = _list(
-        [f"{plan.models[m].name} has {len(plan.cuts[m])} cuts, 0 to {len(plan.cuts[m]) - 1}" for m in models]
-    )
-    shown = ", ".join(cut.node for cut in cuts[:12]) + (", ..." if len(cuts) > 12 else "")
-    return CutError(f"'{word}' is no cut of {names}", f"{near} {counts}: {shown}.".strip())
 
 
 def _cannot_join(

@@ -1,54 +1,77 @@
-"""The stitched graph of one candidate with one adapter. What `stitch` makes first and `fit` makes again."""
+"""The graph of a chain with given adapters. What `stitch` makes first and `fit` makes again."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from torch.fx import GraphModule
 
+from .. import adapters as registry
 from ..adapters.base import Adapter
 from ..data.candidates import Candidate
-from ..data.plan import AdapterUse, Fragment, Plan
+from ..data.chain import Chain, Fragment, Seam
+from ..data.hybrid import AdapterUse, Hybrid
+from ..data.plan import Plan
 from ..data.values import Price, Value
 from ..graphs.compose import Part, compose
 from ..graphs.fold import fold
 from ..trace.record import record
 
 
-def ends(plan: Plan, candidate: Candidate) -> tuple[Value, Value]:
-    """The value at the front's cut, and the one that the back expects."""
-    (front, front_cut), (back, back_cut) = candidate.front, candidate.back
-    return plan.cuts[front][front_cut].value, plan.cuts[back][back_cut].value
+def ends(plan: Plan, seam: Seam) -> tuple[Value, Value]:
+    """The value at the cut that is left, and the one that the next fragment expects."""
+    return plan.value_at(seam.leaves), plan.value_at(seam.enters)
+
+
+def built(plan: Plan, seam: Seam) -> Adapter:
+    """The adapter of a seam before it is fitted: its weights are noise from the plan's seed."""
+    return registry.built(seam.adapter, *ends(plan, seam), plan.seed)
 
 
 def folded(back: GraphModule, enters: str, adapter: Adapter) -> GraphModule:
-    """The back's graph, with the adapter's matrix in the layers that read the value at `enters` if that is its kind."""
+    """A graph with the adapter's matrix in the layers that read the value at `enters`, if its kind folds."""
     return fold(back, enters, adapter.matrix) if adapter.kind.folds else back
 
 
-def join(
-    plan: Plan, candidate: Candidate, adapter: Adapter, *, residual: float | None = None, ridge: float | None = None
-) -> Plan:
-    """The plan with the candidate's fragments joined by `adapter` in `stitched`, and `chain` and `price` to match."""
-    (front, front_cut), (back, back_cut) = candidate.front, candidate.back
-    leaves = plan.cuts[front][front_cut].node
-    enters = plan.cuts[back][back_cut].node
-    stitched = compose(
-        [
-            Part("front", "Front", plan.graphs[front], end=leaves),
-            Part("adapter", "Adapter", record(adapter, adapter.front.shape)),
-            Part("back", "Back", folded(plan.graphs[back], enters, adapter), start=enters),
-        ]
-    )
-    price = adapter.kind.price(*ends(plan, candidate))
+def graph_of(plan: Plan, chain: Chain, adapters: Sequence[Adapter]) -> GraphModule:
+    """The graph of a chain. Its weights are copies; its parts have the names that the chain gives them.
+
+    adapters: one for each seam; or fewer, for the beginning of the chain, which ends with the value at the first seam
+    that has none.
+    """
+    ahead = iter(adapters)
+    parts: list[Part] = []
+    before: Adapter | None = None
+    for part in chain.parts():
+        title = part.name.capitalize()
+        if part.fragment is not None:
+            parts.append(_fragment(plan, part.name, title, part.fragment, before))
+            continue
+        before = next(ahead, None)
+        if before is None:
+            break
+        parts.append(Part(part.name, title, record(before, before.front.shape)))
+    return compose(parts)
+
+
+def _fragment(plan: Plan, name: str, title: str, fragment: Fragment, before: Adapter | None) -> Part:
+    graph = plan.graphs[fragment.model]
+    start, end = (plan.node_at(fragment.model, cut) for cut in (fragment.start, fragment.end))
+    if before is not None and start is not None:
+        graph = folded(graph, start, before)
+    return Part(name, title, graph, start, end)
+
+
+def join(plan: Plan, candidate: Candidate, adapters: Sequence[Adapter], uses: Sequence[AdapterUse] = ()) -> Hybrid:
+    """The candidate as a network. uses: what is known of each adapter's fit; of none where it was not fitted."""
+    known = uses or [adapter_use(plan, seam) for seam in candidate.chain.seams()]
+    graph = graph_of(plan, candidate.chain, adapters)
+    return Hybrid("hybrid", candidate.chain, candidate.price, tuple(known), graph=graph)
+
+
+def adapter_use(plan: Plan, seam: Seam, residual: float | None = None, ridge: float | None = None) -> AdapterUse:
+    """What the adapter of a seam takes, and how well it was fitted."""
+    kind = registry.get(seam.adapter)
+    price = kind.price(*ends(plan, seam))
     assert isinstance(price, Price), price
-    return replace(
-        plan,
-        stitched=stitched,
-        chain=(
-            Fragment(front, None, leaves),
-            AdapterUse(adapter.name, price, residual, ridge),
-            Fragment(back, enters, None),
-        ),
-        price=candidate.price,
-    )
+    return AdapterUse(kind.words, price, residual, ridge)

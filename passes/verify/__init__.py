@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ..data.errors import VerificationError
+from ..data.hybrid import Verified
 from ..data.model import Images, InputSpec
-from ..data.plan import Fragment, Plan, Verified
+from ..data.plan import Plan
 from ..emit.load import load_module, load_onnx
 from ..pipeline import Pass
 
@@ -34,19 +35,20 @@ class Verify(Pass):
     """
 
     name: ClassVar[str] = "verify"
-    requires: ClassVar[tuple[str, ...]] = ("stitched", "folder")
-    adds: ClassVar[tuple[str, ...]] = ("verified",)
+    requires: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
+    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batches: tuple[int, ...] = (1, 3)
     tolerance: float = 1e-4
 
     def __call__(self, plan: Plan) -> Plan:
-        assert plan.stitched is not None and plan.folder is not None
-        first = next((part.model for part in plan.chain if isinstance(part, Fragment)), 0)
-        spec = plan.models[first].input
+        assert plan.folder is not None
+        hybrid = plan.hybrid
+        spec = plan.input_of(hybrid.chain)
         inputs = list(_inputs(spec, self.batches, plan.seed, plan.images))
         emitted = _emitted(plan.folder)
-        return replace(plan, verified=compare(plan.stitched, emitted, inputs, self.batches, self.tolerance))
+        verified = compare(hybrid.network, emitted, inputs, self.batches, self.tolerance)
+        return plan.with_hybrid(replace(hybrid, verified=verified))
 
 
 def verify_folder(

@@ -16,8 +16,9 @@ from torch.fx import GraphModule
 
 from ..passes.cost import Cost
 from ..passes.data.errors import ModelError, StitchError, TraceError, VerificationError
+from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Model
-from ..passes.data.plan import Fragment, Plan
+from ..passes.data.plan import Plan
 from ..passes.data.values import Cuts, Value
 from ..passes.emit.codegen import Codegen
 from ..passes.emit.load import load_module, load_onnx
@@ -104,7 +105,7 @@ class _Examination:
     def trace(self) -> dict[str, Any]:
         assert self.model.module is not None
         graph = trace(self.model.module, self.model.input.size, self.task.frontend, self.model.name)
-        self.plan = replace(self.plan, graphs=(graph,), stitched=graph, chain=(Fragment(0),))
+        self.plan = replace(self.plan, graphs=(graph,), hybrids=(Hybrid.whole(graph),))
         found = {"frontend": graph.meta["frontend"], "nodes": len(graph.graph.nodes)}
         return found | ({"notes": graph.meta["notes"]} if graph.meta["notes"] else {})
 

@@ -30,10 +30,11 @@ class CandidateTable:
             return
         shown = list(ranked(self.plan, self.top))
         feasible = f", {int(every.feasible.sum())} within the budget" if self.plan.budget else ""
-        one_way = len({(c.front[0], c.back[0]) for c in shown}) == 1
+        one_way = len({(c.chain.front.model, c.chain.back.model) for c in shown}) == 1
         yield Text(f"Candidates: {len(shown)} of {len(every)}{feasible}", style="bold")
         if one_way:
-            yield Text(f"front {self._name(shown[0].front[0])}, back {self._name(shown[0].back[0])}")
+            front, back = (self._name(end.model) for end in (shown[0].chain.front, shown[0].chain.back))
+            yield Text(f"front {front}, back {back}")
         rows = table(ascii_only=options.ascii_only)
         units = [
             Unit(c.price.params for c in shown),

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 from .. import artifact, recipe
 from ..documents import verified_record
 from ..env import versions
+from ..passes.data.chain import Chain, Fragment
+from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Images, Model
-from ..passes.data.plan import Fragment, Plan
+from ..passes.data.plan import Plan
+from ..passes.data.values import Cut, Cuts, Value
 from ..progress import Progress
 
 if TYPE_CHECKING:
@@ -53,22 +56,21 @@ def emit(
     network = network.cpu().eval().requires_grad_(False)
     shutil.copyfile(source / "model.py", folder / "model.py")
     write_weights(dict(network.state_dict(keep_vars=True)), folder / "model.safetensors")
-    plan = Plan(
-        _parents(record, model), seed=record["seed"], images=images, chain=_fragments(record), folder=folder,
-        stitched=trace(network, model.input.size, name=model.name),
-    )  # fmt: skip
+    chain, cuts = _chain(record)
+    hybrid = Hybrid("hybrid", chain, graph=trace(network, model.input.size, name=model.name))
+    plan = Plan(_parents(record, model), record["seed"], cuts, images=images, folder=folder, hybrids=(hybrid,))
     given = recipe.read(source / "recipe.toml")
     onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
     plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
     shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-    assert plan.verified is not None
+    assert plan.hybrid.verified is not None
     new = dict(record) | {
         "models": [
             known | ({"accuracy": found.top1, "accuracy_on": found.data} if found else {})
             for known, found in zip(record["models"], parents, strict=True)
         ],
         "accuracy": asdict(accuracy) if accuracy else None,
-        "verified": verified_record(plan.verified),
+        "verified": verified_record(plan.hybrid.verified),
         "tuned": [*record.get("tuned", []), tuning],
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
@@ -97,8 +99,21 @@ def _parents(record: Mapping[str, Any], model: Model) -> tuple[Model, ...]:
     )
 
 
-def _fragments(record: Mapping[str, Any]) -> tuple[Fragment, ...]:
+def _chain(record: Mapping[str, Any]) -> tuple[Chain, tuple[Cuts, ...]]:
+    """The chain that a record tells, and of each model the cuts that it names."""
     names = [known["name"] for known in record["models"]]
-    return tuple(
-        Fragment(names.index(link["model"]), link["from"], link["to"]) for link in record["chain"] if "model" in link
-    )
+    cuts: list[list[Cut]] = [[] for _ in names]
+
+    def index(model: int, link: Mapping[str, Any], end: str) -> int | None:
+        if link[end] is None:
+            return None
+        cuts[model].append(Cut(len(cuts[model]), link[end], link.get(f"{end}_path") or "", Value((), "NC")))
+        return len(cuts[model]) - 1
+
+    fragments = []
+    for link in record["chain"]:
+        if "model" in link:
+            model = names.index(link["model"])
+            fragments.append(Fragment(model, index(model, link, "from"), index(model, link, "to")))
+    adapters = tuple(link["adapter"]["name"] for link in record["chain"] if "adapter" in link)
+    return Chain(tuple(fragments), adapters), tuple(Cuts("", tuple(found)) for found in cuts)

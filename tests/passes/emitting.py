@@ -1,13 +1,12 @@
 """Emit a network or a graph into a folder, and load what came out as its user would."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from stitchc.passes import Codegen, Plan, Trace
+from stitchc.passes import Codegen, Hybrid, Plan, Trace
 from stitchc.passes.emit.load import load_module
 
 
@@ -28,13 +27,13 @@ def disturb(network: nn.Module, seed: int = 0) -> nn.Module:
 def plan_of(network: nn.Module, size: tuple[int, ...]) -> Plan:
     """A plan whose stitched graph is the whole network's."""
     plan = Trace(check=())(Plan.of(network, images=torch.zeros(1, *size)))
-    return replace(plan, stitched=plan.graphs[0])
+    return plan.with_hybrid(Hybrid.whole(plan.graphs[0]))
 
 
 def emit(network: nn.Module | GraphModule, size: tuple[int, ...], folder: Path) -> str:
     """The text of the generated file."""
     plan = Plan.of(network, images=torch.zeros(1, *size))
-    plan = replace(plan, stitched=network) if isinstance(network, GraphModule) else plan_of(network, size)
+    plan = plan.with_hybrid(Hybrid.whole(network)) if isinstance(network, GraphModule) else plan_of(network, size)
     Codegen(folder)(plan)
     return (folder / "model.py").read_text()
 

@@ -36,7 +36,8 @@ def test_the_convolutional_parents(name, classes, macs, thop, fvcore):
 def stitched(front, back, kept, dropped, adapter, size):
     images = torch.zeros(1, *size)
     steps = [Trace(check=()), Partition(), Cost(adapters=(adapter,), direction="given")]
-    return Pipeline([*steps, Select(front=kept, back=dropped), Stitch()])(Plan.of(front, back, images=images)).stitched
+    passes = [*steps, Select(front=kept, back=dropped), Stitch()]
+    return Pipeline(passes)(Plan.of(front, back, images=images)).hybrid.graph
 
 
 @pytest.mark.parametrize(

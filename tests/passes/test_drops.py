@@ -1,14 +1,12 @@
 """What training drops at random, and BatchNorm's statistics: written code trains as the model it was traced from."""
 
-from dataclasses import replace
-
 import pytest
 import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stitchc.passes import Codegen, Fragment, Pipeline, Plan, Trace, Verify
+from stitchc.passes import Codegen, Hybrid, Pipeline, Plan, Trace, Verify
 from stitchc.passes.emit.load import load_module
 from stitchc.passes.graphs.drops import DropPath
 
@@ -19,7 +17,7 @@ def written(network: nn.Module, folder) -> nn.Module:
     """The generated module of a whole network."""
     images = torch.randn(3, *SIZE, generator=torch.Generator().manual_seed(0))
     plan = Pipeline([Trace()])(Plan.of(network, images=images))
-    plan = replace(plan, stitched=plan.graphs[0], chain=(Fragment(0),))
+    plan = plan.with_hybrid(Hybrid.whole(plan.graphs[0]))
     Pipeline([Codegen(folder=folder), Verify()])(plan)
     return load_module(folder)
 

@@ -13,7 +13,7 @@ from emitting import code, disturb, emit, largest_difference, plan_of
 from nets import Small, Tokens, Windows
 from torch import Tensor, nn
 
-from stitchc.passes import AdapterUse, Codegen, Cut, Cuts, Fragment, InputSpec, Model, Price, Value
+from stitchc.passes import AdapterUse, Chain, Codegen, Cut, Cuts, Hybrid, InputSpec, Model, Price, Value
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.emit.load import load_module
 from stitchc.passes.graphs.compose import Part, compose
@@ -122,7 +122,7 @@ def test_emitted_is_exact(name, tmp_path):
     torch.manual_seed(0)
     plan = plan_of(disturb(make()), size)
     text = (Codegen(tmp_path)(plan).folder / "model.py").read_text()
-    assert largest_difference(plan.stitched, tmp_path, size) == 0
+    assert largest_difference(plan.hybrid.graph, tmp_path, size) == 0
     assert max(map(len, code(text).splitlines())) <= 120
 
 
@@ -139,7 +139,7 @@ def test_torchvision_is_exact(name, tmp_path):
     torch.manual_seed(0)
     plan = plan_of(disturb(get_model(name, weights=None)), size)
     Codegen(tmp_path)(plan)
-    assert largest_difference(plan.stitched, tmp_path, size) == 0
+    assert largest_difference(plan.hybrid.graph, tmp_path, size) == 0
 
 
 TIMM = ["levit_128s", "mobilevit_xxs", "mixer_s32_224", "deit_tiny_distilled_patch16_224", "convit_tiny"]
@@ -157,7 +157,7 @@ def test_timm_is_exact(name, tmp_path):
     size = network.default_cfg["input_size"]
     plan = plan_of(disturb(network), size)
     Codegen(tmp_path)(plan)
-    assert largest_difference(plan.stitched, tmp_path, size) == 0
+    assert largest_difference(plan.hybrid.graph, tmp_path, size) == 0
 
 
 @pytest.mark.parametrize(("name", "most"), [("resnet50", 110), ("swin_t", 215), ("densenet121", 240)])
@@ -174,9 +174,9 @@ def test_resnet50_into_swin(tmp_path):
     from torchvision.models import get_model
 
     plans = [plan_of(disturb(get_model(name, weights=None)), (3, 224, 224)) for name in ("resnet50", "swin_t")]
-    adapter = plan_of(nn.Sequential(nn.Conv2d(512, 192, 1)), (512, 28, 28)).stitched
-    turn = plan_of(Turn(), (192, 28, 28)).stitched
-    front, back = (plan.stitched for plan in plans)
+    adapter = plan_of(nn.Sequential(nn.Conv2d(512, 192, 1)), (512, 28, 28)).hybrid.graph
+    turn = plan_of(Turn(), (192, 28, 28)).hybrid.graph
+    front, back = (plan.hybrid.graph for plan in plans)
     parts = [
         Part("front", "Front", front, None, _output_of(front, "layer2")),
         Part("adapter", "Adapter", adapter),
@@ -226,9 +226,9 @@ def test_same_plan_same_bytes(tmp_path):
 
 def test_the_plans_graph_is_left_alone(tmp_path):
     plan = plan_of(disturb(Windows()), SIZE)
-    before = str(plan.stitched.graph), sorted(plan.stitched.state_dict())
+    before = str(plan.hybrid.graph.graph), sorted(plan.hybrid.graph.state_dict())
     Codegen(tmp_path)(plan)
-    assert (str(plan.stitched.graph), sorted(plan.stitched.state_dict())) == before
+    assert (str(plan.hybrid.graph.graph), sorted(plan.hybrid.graph.state_dict())) == before
 
 
 def test_imports_torch_and_the_standard_library_alone(tmp_path):
@@ -249,16 +249,15 @@ def test_loads_from_any_folder(tmp_path):
 
 
 def test_the_head_says_what_came_from_where(tmp_path):
-    graph = plan_of(disturb(Small()), SIZE).stitched
+    graph = plan_of(disturb(Small()), SIZE).hybrid.graph
     spec = InputSpec(SIZE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.5))
     cuts = Cuts("single-tensor", (Cut(0, "relu", "layer1", Value((4, 8, 8), "NCHW")),))
+    chain = Chain.pair((0, 0), (1, 0), "linear")
     plan = replace(
         plan_of(Small().eval(), SIZE),
         models=(Model("a", spec, licence="MIT"), Model("b", spec)),
         cuts=(cuts, cuts),
-        chain=(Fragment(0, None, "relu"), AdapterUse("linear", Price(1234)), Fragment(1, "relu", None)),
-        price=Price(56789, 1234567),
-        stitched=graph,
+        hybrids=(Hybrid("hybrid", chain, Price(56789, 1234567), (AdapterUse("linear", Price(1234)),), graph=graph),),
     )
     Codegen(tmp_path)(plan)
     head = ast.get_docstring(ast.parse((tmp_path / "model.py").read_text()))
@@ -279,13 +278,13 @@ licence  not stated (b)
 
 def test_a_layer_that_no_constructor_makes_is_refused(tmp_path):
     plan = plan_of(disturb(Small()), SIZE)
-    name = next(n.target for n in plan.stitched.graph.nodes if n.op == "call_module")
+    name = next(n.target for n in plan.hybrid.graph.graph.nodes if n.op == "call_module")
 
     class Odd(nn.Conv2d):
         pass
 
     owner, _, attribute = name.rpartition(".")
-    setattr(plan.stitched.get_submodule(owner), attribute, Odd(3, 4, 3))
+    setattr(plan.hybrid.graph.get_submodule(owner), attribute, Odd(3, 4, 3))
     with pytest.raises(TraceError, match="cannot be written as a constructor call"):
         Codegen(tmp_path / "out")(plan)
     assert not (tmp_path / "out").exists()

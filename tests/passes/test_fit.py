@@ -15,6 +15,10 @@ from stitchc.passes.fit.closed_form import fit_all
 IMAGES = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
+def seams(plan):
+    return [candidate.chain.seams()[0] for candidate in plan.choice]
+
+
 def stitched(front, back, leaves, enters, adapter="auto", *, fit=True, images=IMAGES):
     passes = [
         Trace(frontend="record"),
@@ -32,10 +36,10 @@ def test_a_model_stitched_to_itself_is_itself(adapter):
     """The values on both sides are the same, so the fit finds the identity."""
     model = randomised(Small())
     plan = stitched(model, model, "stem", "stem", adapter)
-    use = plan.chain[1]
+    use = plan.hybrid.adapters[0]
     assert use.name == adapter and use.residual < 1e-6
     x = IMAGES[:7]
-    torch.testing.assert_close(plan.stitched(x), model(x), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(plan.hybrid.graph(x), model(x), rtol=1e-3, atol=1e-3)
 
 
 def plain(width: int = 6) -> nn.Module:
@@ -49,9 +53,9 @@ def test_a_model_fused_with_itself_costs_what_it_cost_and_is_itself(node):
     """Before a convolution and before a Linear."""
     model = plain()
     plan = stitched(model, model, node, node, "fused")
-    assert plan.price.params == sum(p.numel() for p in plan.stitched.parameters())
-    assert (plan.price.params, plan.price.macs) == (plan.prices[0].params, plan.prices[0].macs)
-    torch.testing.assert_close(plan.stitched(IMAGES[:7]), model(IMAGES[:7]), rtol=1e-3, atol=1e-3)
+    assert plan.hybrid.price.params == sum(p.numel() for p in plan.hybrid.graph.parameters())
+    assert (plan.hybrid.price.params, plan.hybrid.price.macs) == (plan.prices[0].params, plan.prices[0].macs)
+    torch.testing.assert_close(plan.hybrid.graph(IMAGES[:7]), model(IMAGES[:7]), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("leaves", "enters"), [("blocks.1", "2"), ("blocks.0", "6")])
@@ -60,12 +64,12 @@ def test_a_fused_stitch_is_its_projection_and_then_the_back(leaves, enters):
     front, back = randomised(Small(4)), plain()
     fused = stitched(front, back, leaves, enters, "fused")
     apart = stitched(front, back, leaves, enters, "linear?bias=no&ridge=0")
-    torch.testing.assert_close(fused.stitched(IMAGES), apart.stitched(IMAGES), rtol=1e-4, atol=1e-4)
-    assert fused.chain[1].residual == pytest.approx(apart.chain[1].residual)
-    assert fused.price.params == sum(p.numel() for p in fused.stitched.parameters())
-    whole, (params, _) = fused.price.params, fused.cuts[1][fused.choice[0].back[1]].value.widens
+    torch.testing.assert_close(fused.hybrid.graph(IMAGES), apart.hybrid.graph(IMAGES), rtol=1e-4, atol=1e-4)
+    assert fused.hybrid.adapters[0].residual == pytest.approx(apart.hybrid.adapters[0].residual)
+    assert fused.hybrid.price.params == sum(p.numel() for p in fused.hybrid.graph.parameters())
+    whole, (params, _) = fused.hybrid.price.params, fused.cuts[1][fused.choice[0].back[1]].value.widens
     channels = fused.cuts[1][fused.choice[0].back[1]].value.channels
-    assert apart.price.params - whole == 4 * channels + (channels - 4) * params
+    assert apart.hybrid.price.params - whole == 4 * channels + (channels - 4) * params
 
 
 def test_a_projection_folds_into_nothing_else():
@@ -82,7 +86,7 @@ def test_what_is_no_linear_map_is_measured_on_held_out_images(adapter):
     back = randomised(Tokens()) if "tokens" in adapter else randomised(Small(4 if adapter == "identity" else 6))
     enters = "add" if "tokens" in adapter else "blocks.0"
     plan = stitched(front, back, "blocks.1", enters, adapter, fit=False)
-    use = Fit()(plan).chain[1]
+    use = Fit()(plan).hybrid.adapters[0]
     assert 0 < use.residual < 1.5 and (use.ridge is None) == (adapter == "identity")
 
 
@@ -100,12 +104,12 @@ def test_several_steps_hand_on_what_the_last_is_fitted_to():
 def test_auto_keeps_what_brings_the_output_nearest_to_the_backs_own():
     front, back = randomised(Small(4)), randomised(Small(6))
     plan = stitched(front, back, "stem", "blocks_0_relu_1", fit=False)
-    found = fit_all(plan, plan.choice, through=True)
-    assert {f.candidate.adapter for f in found} == {c.adapter for c in plan.choice} > {"linear", "conv3x3"}
+    found = fit_all(plan, seams(plan), through=True)
+    assert {f.seam.adapter for f in found} == {c.adapter for c in plan.choice} > {"linear", "conv3x3"}
     best = min(found, key=lambda f: f.output_residual)
-    assert Fit()(plan).chain[1] == replace(
-        plan.chain[1],
-        name=best.candidate.adapter,
+    assert Fit()(plan).hybrid.adapters[0] == replace(
+        plan.hybrid.adapters[0],
+        name=best.seam.adapter,
         price=best.adapter.kind.price(best.adapter.front, best.adapter.back),
         residual=best.residual,
         ridge=best.ridge,
@@ -116,17 +120,17 @@ def test_the_output_is_measured_on_images_that_were_not_fitted_on():
     """A hybrid of a model with itself has the model's own output; of random networks it has some of it."""
     model = randomised(Small())
     plan = stitched(model, model, "stem", "stem", "linear", fit=False)
-    assert fit_all(plan, plan.choice, through=True)[0].output_residual < 1e-6
+    assert fit_all(plan, seams(plan), through=True)[0].output_residual < 1e-6
     other = stitched(model, randomised(Small(6)), "stem", "blocks.0", "linear", fit=False)
-    assert fit_all(other, other.choice, through=True)[0].output_residual > 1e-3
-    assert fit_all(other, other.choice)[0].output_residual is None
+    assert fit_all(other, seams(other), through=True)[0].output_residual > 1e-3
+    assert fit_all(other, seams(other))[0].output_residual is None
 
 
 def test_fitting_changes_the_adapter_only_and_the_parents_not_at_all():
     front, back = randomised(Small(4)), randomised(Small(6))
     before = [{k: v.clone() for k, v in m.state_dict().items()} for m in (front, back)]
-    rough = stitched(front, back, "blocks.0", "blocks.1", "linear", fit=False).stitched.state_dict()
-    fitted = stitched(front, back, "blocks.0", "blocks.1", "linear").stitched.state_dict()
+    rough = stitched(front, back, "blocks.0", "blocks.1", "linear", fit=False).hybrid.graph.state_dict()
+    fitted = stitched(front, back, "blocks.0", "blocks.1", "linear").hybrid.graph.state_dict()
     assert rough.keys() == fitted.keys()
     changed = {k for k in rough if not torch.equal(rough[k], fitted[k])}
     assert changed == {"adapter.project.weight", "adapter.project.bias"}
@@ -139,48 +143,48 @@ def test_maps_become_tokens_with_their_class_token(leaves, enters):
     plan = stitched(randomised(Small()), randomised(Tokens()), leaves, enters)
     assert plan.cuts[1][plan.choice[0].back[1]].value.layout == "NLC"
     for batch in (1, 3):
-        assert plan.stitched(IMAGES[:batch]).shape == (batch, 5)
+        assert plan.hybrid.graph(IMAGES[:batch]).shape == (batch, 5)
 
 
 def test_tokens_become_maps():
     plan = stitched(randomised(Tokens()), randomised(Small()), "add_1", "blocks.0")
-    assert plan.stitched(IMAGES[:2]).shape == (2, 5)
+    assert plan.hybrid.graph(IMAGES[:2]).shape == (2, 5)
 
 
 def test_the_same_seed_gives_the_same_weights():
     models = randomised(Small(4)), randomised(Small(6))
     first, again = (stitched(*models, "blocks.0", "blocks.1") for _ in range(2))
-    assert first.chain == again.chain
-    one, two = first.stitched.state_dict(), again.stitched.state_dict()
+    assert first.hybrid == again.hybrid
+    one, two = first.hybrid.graph.state_dict(), again.hybrid.graph.state_dict()
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
 def test_fewer_images_than_are_needed_to_hold_any_out():
     plan = stitched(randomised(Small(4)), randomised(Small(6)), "blocks.0", "blocks.1", images=IMAGES[:3])
-    assert plan.stitched(IMAGES[:2]).isfinite().all()
+    assert plan.hybrid.graph(IMAGES[:2]).isfinite().all()
 
 
 def test_an_unfitted_stitch_is_fitted_later():
     models = randomised(Small(4)), randomised(Small(6))
     rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
-    later = Fit()(replace(rough, stitched=rough.stitched))
-    assert rough.chain[1].residual is None and later.chain[1].residual is not None
+    later = Fit()(rough)
+    assert rough.hybrid.adapters[0].residual is None and later.hybrid.adapters[0].residual is not None
 
 
 def test_an_adapter_too_large_to_try_is_left_out_and_said(monkeypatch):
     monkeypatch.setattr("stitchc.passes.fit.FEATURES", 8)
     models = randomised(Small(4)), randomised(Small(6))
     plan = stitched(*models, "blocks.0", "blocks.1")
-    assert plan.chain[1].name.startswith("linear")
+    assert plan.hybrid.adapters[0].name.startswith("linear")
     assert "Not tried, having more than 8 inputs here: conv" in plan.notes[-1] and "--adapter conv" in plan.notes[-1]
-    assert stitched(*models, "blocks.0", "blocks.1", "conv3x3").chain[1].name == "conv3x3"
+    assert stitched(*models, "blocks.0", "blocks.1", "conv3x3").hybrid.adapters[0].name == "conv3x3"
 
 
 def test_the_fit_takes_fewer_rows_where_there_are_more_than_it_can_afford():
     models = randomised(Small(4)), randomised(Small(6))
     rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
-    full = Fit()(rough).chain[1].residual
-    few = Fit(rows=400)(rough).chain[1].residual
+    full = Fit()(rough).hybrid.adapters[0].residual
+    few = Fit(rows=400)(rough).hybrid.adapters[0].residual
     assert few != full and abs(few - full) < 0.2
 
 
@@ -191,6 +195,6 @@ def test_a_fit_neither_reads_nor_moves_the_global_random_state():
     for seed in (1, 2):
         torch.manual_seed(seed)
         before = torch.get_rng_state()
-        fitted.append(Fit()(rough).stitched.state_dict())
+        fitted.append(Fit()(rough).hybrid.network.state_dict())
         assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(fitted[0][name], fitted[1][name]) for name in fitted[0])

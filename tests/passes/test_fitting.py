@@ -8,7 +8,8 @@ import torch
 from nets import Small, Tokens
 from test_trace import randomised
 
-from stitchc.passes import Candidate, Cost, Partition, Pipeline, Plan, Price, TensorImages, Trace
+from stitchc.passes import Cost, Partition, Pipeline, Plan, TensorImages, Trace
+from stitchc.passes.data.chain import End, Seam
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.graphs.compose import fragment, values_at
 
@@ -37,12 +38,12 @@ def plan() -> Plan:
 
 
 @pytest.fixture(scope="module")
-def candidates(plan) -> list[Candidate]:
+def seams(plan) -> list[Seam]:
     """Every third pair of cuts that has pixels on both sides, with both adapters."""
     spatial = [[i for i, cut in enumerate(cuts.cuts) if cut.value.layout == "NCHW"] for cuts in plan.cuts]
     pairs = itertools.product(spatial[0][::3], spatial[1][::3])
     return [
-        Candidate((0, i), (1, j), name, 0.0, Price(), True)
+        Seam(End(0, i), name, End(1, j))
         for i, j in pairs
         for name in ("linear", "conv3x3")
         if plan.cuts[0][i].value.grid is not None and plan.cuts[1][j].value.grid is not None
@@ -50,37 +51,37 @@ def candidates(plan) -> list[Candidate]:
 
 
 def same(one, other) -> None:
-    assert one.candidate == other.candidate and one.ridge == other.ridge
+    assert one.seam == other.seam and one.ridge == other.ridge
     assert one.residual == pytest.approx(other.residual, rel=1e-6, abs=1e-9)
     for key, value in one.adapter.state_dict().items():
         torch.testing.assert_close(value, other.adapter.state_dict()[key], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [200_000, 640])
-def test_each_is_fitted_as_it_would_be_alone(plan, candidates, rows):
-    together = fit_all(plan, candidates, rows=rows)
-    assert len(together) == len(candidates) >= 8
-    for found, candidate in list(zip(together, candidates, strict=True))[:: max(1, len(candidates) // 6)]:
-        same(found, fit_all(plan, [candidate], rows=rows)[0])
+def test_each_is_fitted_as_it_would_be_alone(plan, seams, rows):
+    together = fit_all(plan, seams, rows=rows)
+    assert len(together) == len(seams) >= 8
+    for found, seam in list(zip(together, seams, strict=True))[:: max(1, len(seams) // 6)]:
+        same(found, fit_all(plan, [seam], rows=rows)[0])
         assert found.r2 == 1 - found.residual
 
 
-def test_one_sweep_serves_all_and_less_memory_takes_more_of_them(plan, candidates):
+def test_one_sweep_serves_all_and_less_memory_takes_more_of_them(plan, seams):
     once, often = Counted(SHOWN), Counted(SHOWN)
-    together = fit_all(replace(plan, images=once), candidates)
-    apart = fit_all(replace(plan, images=often), candidates, memory=50_000)
+    together = fit_all(replace(plan, images=once), seams)
+    apart = fit_all(replace(plan, images=often), seams, memory=50_000)
     assert len(once.seen) == 2  # one view for each parent
     assert len(often.seen) > 2
     for one, other in zip(together, apart, strict=True):
         same(one, other)
 
 
-def test_the_residual_is_of_images_that_the_weights_were_not_fitted_on(plan, candidates):
+def test_the_residual_is_of_images_that_the_weights_were_not_fitted_on(plan, seams):
     """Solved from four images of five with the ridge that was chosen, and held against the fifth."""
-    candidate = next(c for c in candidates if c.adapter == "linear")
-    found = fit_all(plan, [candidate])[0]
+    seam = next(s for s in seams if s.adapter == "linear")
+    found = fit_all(plan, [seam])[0]
     held = torch.arange(len(SHOWN)) % 5 == 4
-    (front, i), (back, j) = candidate.front, candidate.back
+    (front, i), _, (back, j) = seam
     with torch.no_grad():
         x, y = (fragment(plan.graphs[m], end=plan.cuts[m][c].node)(SHOWN) for m, c in ((front, i), (back, j)))
     rows = [v.permute(0, 2, 3, 1).double() for v in (x, y)]
@@ -108,5 +109,5 @@ def test_tokens_and_maps_are_fitted_side_by_side():
         Plan.of(*models, images=SHOWN)
     )
     table = plan.candidates
-    found = fit_all(plan, [table[row] for row in range(0, len(table), 3)])
+    found = fit_all(plan, [table[row].chain.seams()[0] for row in range(0, len(table), 3)])
     assert len(found) > 5 and all(0 <= f.residual < 1.5 for f in found)

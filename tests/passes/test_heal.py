@@ -11,6 +11,7 @@ from test_trace import randomised
 from torch import Tensor, nn
 
 from stitchc.passes import Heal, InputSpec, TensorImages
+from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.healing import Options
 from stitchc.passes.graphs.attention import written_out
@@ -20,7 +21,7 @@ from stitchc.passes.heal.gauss_newton import polish
 from stitchc.passes.heal.probe import Probe
 from stitchc.passes.trace.record import record
 
-MODELS = {"front": 0, "back": 0}
+CHAIN = Chain.pair((0, 0), (0, 0), "identity")  # of one model; which cut it is plays no part in healing
 
 
 def seam(model: nn.Module, at: str, size=(3, 8, 8)):
@@ -139,7 +140,7 @@ def test_where_nothing_is_wrong_nothing_changes(net, what):
     kind, at = NETS[net]
     graph, joined = seam(randomised(kind()), at)
     before = copy.deepcopy(joined)
-    healing = heal(joined, probe_of(graph, IMAGES), MODELS, what)
+    healing = heal(joined, probe_of(graph, IMAGES), CHAIN, what)
     torch.testing.assert_close(joined(IMAGES), before(IMAGES), rtol=1e-5, atol=1e-5)
     assert healing.agreement == healing.healed_agreement == 1
 
@@ -151,7 +152,7 @@ def test_a_back_that_was_shaken_comes_back(net):
     graph, joined = seam(randomised(kind()), at)
     shaken(joined, 0.1)
     hurt = distance(joined, graph, IMAGES)
-    heal(joined, probe_of(graph, IMAGES, sweeps=1, ridges=(1e-6, 1e-3)), MODELS)
+    heal(joined, probe_of(graph, IMAGES, sweeps=1, ridges=(1e-6, 1e-3)), CHAIN)
     unseen = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(9))
     assert distance(joined, graph, unseen) < 0.2 * hurt
 
@@ -171,7 +172,7 @@ def test_the_projections_of_torch_s_attention_are_healed():
     graph, joined = seam(randomised(TorchAttention()), "flatten")
     shaken(joined, 0.1)
     before = {name: tensor.clone() for name, tensor in joined.named_parameters()}
-    healing = heal(joined, probe_of(graph, IMAGES), MODELS)
+    healing = heal(joined, probe_of(graph, IMAGES), CHAIN)
     changed = {name for name, tensor in joined.named_parameters() if not torch.equal(tensor, before[name])}
     assert {f"back.first.{name}" for name in ("in_proj_weight", "in_proj_bias", "out_proj.weight")} <= changed
     assert {"back.last.in_proj_weight", "back.last.out_proj.weight"} <= changed
@@ -188,7 +189,7 @@ def test_on_a_linear_network_one_sweep_reaches_the_least_squares_optimum():
         joined.get_submodule("front.1").weight += 0.3 * torch.randn(6, 12, generator=generator)
         seen = joined.get_submodule("front.1")(images.flatten(1))
         wanted = graph(images)
-    heal(joined, probe_of(graph, images, sweeps=1, ridges=(1e-9,)), MODELS)
+    heal(joined, probe_of(graph, images, sweeps=1, ridges=(1e-9,)), CHAIN)
     design = torch.cat([seen, torch.ones(200, 1)], 1).double()
     best = torch.linalg.lstsq(design, wanted.double()).solution
     back = joined.get_submodule("back.2")
@@ -215,14 +216,14 @@ def test_a_branch_makes_up_for_the_error_of_the_shortcut():
         turn = torch.randn(4, 4, generator=torch.Generator().manual_seed(0)) + 2 * torch.eye(4)
         stem.weight.copy_((turn @ stem.weight.flatten(1)).reshape(stem.weight.shape))
         stem.bias.copy_(turn @ stem.bias)
-    heal(joined, probe_of(graph, IMAGES, sweeps=1, ridges=(1e-9,)), MODELS)
+    heal(joined, probe_of(graph, IMAGES, sweeps=1, ridges=(1e-9,)), CHAIN)
     assert distance(joined, graph, IMAGES) < 1e-3
 
 
 def test_never_worse_on_the_held_out_images():
     graph, joined = seam(randomised(Small()), "stem")
     shaken(joined, 1.0, "front.")
-    healing = heal(joined, probe_of(graph, IMAGES), MODELS)
+    healing = heal(joined, probe_of(graph, IMAGES), CHAIN)
     path = [healing.divergence, *(block.divergence for block in healing.blocks)]
     assert path == sorted(path, reverse=True)
     assert len(healing.blocks) == 3 and healing.held_out == 16
@@ -230,24 +231,24 @@ def test_never_worse_on_the_held_out_images():
 
 def test_the_pass_changes_the_back_only_and_neither_the_plan_it_was_given_nor_the_parents():
     plan = stitched(randomised(Small(4)), randomised(Small(6)), "blocks.0", "blocks.0", "linear")
-    before = {k: v.clone() for k, v in plan.stitched.state_dict().items()}
+    before = {k: v.clone() for k, v in plan.hybrid.graph.state_dict().items()}
     parents = [{k: v.clone() for k, v in graph.state_dict().items()} for graph in plan.graphs]
     healed = Heal()(plan)
-    after = healed.stitched.state_dict()
+    after = healed.hybrid.graph.state_dict()
     changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
     assert changed == {"back"} and before.keys() == after.keys()
-    assert all(torch.equal(v, plan.stitched.state_dict()[k]) for k, v in before.items())
+    assert all(torch.equal(v, plan.hybrid.graph.state_dict()[k]) for k, v in before.items())
     for graph, state in zip(plan.graphs, parents, strict=True):
         assert all(torch.equal(v, graph.state_dict()[k]) for k, v in state.items())
     again = Heal()(plan)
-    assert again.healing == healed.healing
-    assert all(torch.equal(v, after[k]) for k, v in again.stitched.state_dict().items())
+    assert again.hybrid == healed.hybrid
+    assert all(torch.equal(v, after[k]) for k, v in again.hybrid.graph.state_dict().items())
 
 
 @pytest.mark.parametrize(("what", "parts"), [("adapter", {"adapter"}), ("all", {"front", "adapter", "back"})])
 def test_what_changes_is_what_was_asked_for(what, parts):
     plan = stitched(randomised(Small(4)), randomised(Small(6)), "blocks.0", "blocks.0", "linear")
-    before, after = plan.stitched.state_dict(), Heal(heal=what)(plan).stitched.state_dict()
+    before, after = plan.hybrid.graph.state_dict(), Heal(heal=what)(plan).hybrid.graph.state_dict()
     assert {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])} == parts
 
 
@@ -262,8 +263,8 @@ def test_few_values_in_memory_give_the_same_weights():
     graph, joined = seam(randomised(Small()), "stem")
     shaken(joined, 0.3)
     other = copy.deepcopy(joined)
-    heal(joined, probe_of(graph, IMAGES), MODELS)
-    heal(other, probe_of(graph, IMAGES, max_memory=1000), MODELS)
+    heal(joined, probe_of(graph, IMAGES), CHAIN)
+    heal(other, probe_of(graph, IMAGES, max_memory=1000), CHAIN)
     assert all(torch.equal(a, b) for a, b in zip(joined.parameters(), other.parameters(), strict=True))
 
 
@@ -273,7 +274,7 @@ def test_parents_values_serve_the_next_hybrid_too():
     other = copy.deepcopy(joined)
     size = tuple(IMAGES.shape[1:])
     probe = Probe([graph], [InputSpec(size, (0.0,) * 3, (1.0,) * 3)], TensorImages(IMAGES), keep=True)
-    first, second = heal(joined, probe, MODELS), heal(other, probe, MODELS)
+    first, second = heal(joined, probe, CHAIN), heal(other, probe, CHAIN)
     assert first == second
 
 
@@ -303,8 +304,8 @@ def test_a_block_without_a_forward_derivative_is_refitted_and_not_polished():
     probe = probe_of(graph, images)
     step = plan_steps(joined, probe, "back")[0]
     with torch.no_grad():
-        assert not polish(probe.values(joined, 0), probe, MODELS, step.block, step.end)
-    healing = heal(joined, probe_of(graph, images), MODELS)
+        assert not polish(probe.values(joined, 0), probe, CHAIN, step.block, step.end)
+    healing = heal(joined, probe_of(graph, images), CHAIN)
     assert healing.blocks[0].kept and healing.healed_divergence < healing.divergence
 
 
@@ -317,4 +318,4 @@ def test_whatever_else_goes_wrong_in_a_step_is_told(monkeypatch, error):
     shaken(joined, 0.3)
     monkeypatch.setattr("stitchc.passes.heal.gauss_newton.jvp", failing)
     with pytest.raises(error, match="can't allocate"):
-        heal(joined, probe_of(graph, IMAGES), MODELS)
+        heal(joined, probe_of(graph, IMAGES), CHAIN)

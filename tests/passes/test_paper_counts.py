@@ -128,9 +128,9 @@ def test_stitchnets_fragments_of_densenet_and_resnet():
     plan = priced(*models, adapter="fused", front="flatten", back="flatten", rule="stitchnet")
     assert [len(cuts) + 1 for cuts in plan.cuts] == [5, 6]
     candidate = plan.choice[0]
-    whole = join(plan, candidate, adapters.get("fused")(*ends(plan)))
-    assert sum(p.numel() for p in whole.stitched.parameters()) == candidate.price.params == whole.price.params
-    assert stored(whole.stitched) == 8040040
+    whole = join(plan, candidate, [adapters.get("fused")(*ends(plan))])
+    assert sum(p.numel() for p in whole.graph.parameters()) == candidate.price.params == whole.price.params
+    assert stored(whole.graph) == 8040040
 
 
 @pytest.mark.slow

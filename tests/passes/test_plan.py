@@ -15,9 +15,10 @@ from stitchc.passes import (
     AdapterUse,
     Candidate,
     Candidates,
+    Chain,
     Cut,
     Cuts,
-    Fragment,
+    Hybrid,
     InputSpec,
     Model,
     PairSimilarity,
@@ -39,7 +40,10 @@ def full_plan() -> Plan:
         ("linear",), column, column, column, column, column * 0, column, column, column, column,
         np.array([np.nan, 0.25]), np.array([0.5, np.nan]), np.array([True, False]), column[:1], "cka",
     )  # fmt: skip
-    candidate = Candidate((0, 0), (1, 0), "linear", 0.5, Price(10, 20, 40), True)
+    candidate = Candidate(Chain.pair((0, 0), (1, 0), "linear"), 0.5, Price(10, 20, 40), True)
+    verified = Verified(0.0, 0.0, 1e-6, 1e-6, 1.0, (1, 3))
+    use = AdapterUse("linear", Price(1, 2, 3), 0.1, 1e-3)
+    hybrid = Hybrid("hybrid", candidate.chain, Price(1, 2, 3), (use,), verified=verified)
     return Plan(
         models=(Model("a", InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3), licence="MIT", accuracy=0.5),),
         cuts=(Cuts("single-tensor", (cut,), (Rejected("add", "layer1", "two values cross"),)),),
@@ -49,9 +53,7 @@ def full_plan() -> Plan:
         candidates=candidates,
         budget={"flops": 12e6},
         choice=(candidate,),
-        chain=(Fragment(0, None, "relu"), AdapterUse("linear", Price(1, 2, 3), 0.1, 1e-3), Fragment(1, "relu", None)),
-        price=Price(1, 2, 3),
-        verified=Verified(0.0, 0.0, 1e-6, 1e-6, 1.0, (1, 3)),
+        hybrids=(hybrid,),
         notes=("similarity was taken on noise",),
     )
 

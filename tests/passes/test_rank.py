@@ -11,6 +11,7 @@ from test_trace import randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
 from stitchc.passes.data import plugins
+from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
@@ -19,7 +20,7 @@ from stitchc.passes.rank.preselection import depth_match, pairs_of, union
 from stitchc.passes.rank.rules import rules
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Part, Stitched
-from stitchc.passes.stitch.join import join
+from stitchc.passes.stitch.join import graph_of
 
 IMAGES = torch.randn(96, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -46,14 +47,15 @@ def unlabelled(plan: Plan, **changes) -> Plan:
 @pytest.fixture(scope="module")
 def fitted(plan):
     table = plan.candidates
-    return fit_all(plan, [table[int(row)] for row in table.order[:: len(table.order) // 9]])
+    return fit_all(plan, [table[int(row)].chain.seams()[0] for row in table.order[:: len(table.order) // 9]])
 
 
 def test_what_is_computed_together_is_what_each_stitched_network_says(plan, fitted):
     part = Part(plan.images, 10, 31)
     together = Stitched(plan).logits(fitted, part)
     for one, said in zip(fitted, together, strict=True):
-        alone = join(plan, one.candidate, one.adapter).stitched
+        leaves, adapter, enters = one.seam
+        alone = graph_of(plan, Chain.pair(leaves, enters, adapter), [one.adapter])
         with torch.no_grad():
             torch.testing.assert_close(said, alone(IMAGES[10:31]), rtol=1e-4, atol=1e-5)
 
@@ -161,9 +163,8 @@ def test_with_every_image_the_choice_is_the_best_of_all(plan):
     chosen = Rank(effort="high")(bare)
     half = len(IMAGES) // 2
     table = bare.candidates
-    fitted = fit_all(
-        replace(bare, images=Part(bare.images, 0, half)), [table[int(r)] for r in table.order], rows=65_536
-    )
+    seams = [table[int(row)].chain.seams()[0] for row in table.order]
+    fitted = fit_all(replace(bare, images=Part(bare.images, 0, half)), seams, rows=65_536)
     stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
     front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
     against = reference(stitched.parent(back, shown), stitched.parent(front, shown), None)

@@ -25,11 +25,11 @@ def trained(model: nn.Module) -> nn.Module:
 
 def disturbed(plan):
     """The plan with a hybrid whose back has the statistics of other values."""
-    graph = copy.deepcopy(plan.stitched)
+    graph = copy.deepcopy(plan.hybrid.graph)
     for name, buffer in graph.named_buffers():
         if name.startswith("back.") and "running_" in name:
             buffer.mul_(4).add_(3)
-    return replace(plan, stitched=graph)
+    return plan.with_hybrid(replace(plan.hybrid, graph=graph))
 
 
 def norms(graph):
@@ -40,13 +40,13 @@ def test_norms_behind_the_adapter_get_the_statistics_of_what_reaches_them():
     plan = disturbed(stitched(trained(Small()), trained(Small()), "stem", "stem", "linear"))
     seen: list[Tensor] = []
     done = Recalibrate(batch=80)(plan)
-    first = next(iter(name for name in norms(done.stitched) if name.startswith("back")))
-    hook = norms(done.stitched)[first].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    first = next(iter(name for name in norms(done.hybrid.graph) if name.startswith("back")))
+    hook = norms(done.hybrid.graph)[first].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     fitted_on = torch.arange(len(IMAGES)) % 5 != 4
     with torch.no_grad():
-        done.stitched(IMAGES[fitted_on])
+        done.hybrid.graph(IMAGES[fitted_on])
     hook.remove()
-    norm = norms(done.stitched)[first]
+    norm = norms(done.hybrid.graph)[first]
     torch.testing.assert_close(norm.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(norm.running_var, seen[0].var((0, 2, 3), unbiased=False), rtol=1e-4, atol=1e-5)
     assert "Recalibrating 2 BatchNorms of Small" in done.notes[-1] and "%" in done.notes[-1]
@@ -54,10 +54,10 @@ def test_norms_behind_the_adapter_get_the_statistics_of_what_reaches_them():
 
 def test_the_front_and_the_weights_stay_as_they_are_and_so_does_the_plan():
     plan = disturbed(stitched(trained(Small()), trained(Small()), "stem", "stem", "linear"))
-    before = {k: v.clone() for k, v in plan.stitched.state_dict().items()}
+    before = {k: v.clone() for k, v in plan.hybrid.graph.state_dict().items()}
     done = Recalibrate()(plan)
-    assert all(torch.equal(v, before[k]) for k, v in plan.stitched.state_dict().items())
-    changed = {k for k, v in done.stitched.state_dict().items() if not torch.equal(v, before[k])}
+    assert all(torch.equal(v, before[k]) for k, v in plan.hybrid.graph.state_dict().items())
+    changed = {k for k, v in done.hybrid.graph.state_dict().items() if not torch.equal(v, before[k])}
     assert changed and all(k.startswith("back.") and "running_" in k for k in changed)
 
 
@@ -65,7 +65,7 @@ def test_statistics_that_do_not_help_are_left_as_they_are():
     model = randomised(Small())
     plan = stitched(model, model, "stem", "stem", "linear")  # is itself already
     done = Recalibrate()(plan)
-    assert done.stitched is plan.stitched and "left as they were" in done.notes[-1]
+    assert done.hybrid.graph is plan.hybrid.graph and "left as they were" in done.notes[-1]
 
 
 class Functional(Small):

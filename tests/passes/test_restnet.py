@@ -114,10 +114,10 @@ def test_a_stitched_row(table, front, kept, back, dropped, adapter, params, trai
             Stitch(),
         ]
     )(Plan.of(make(front), make(back), images=torch.zeros(4, 3, 32, 32)))
-    use = plan.chain[1]
-    assert (plan.price.params, use.price.params, plan.price.macs) == (params, trainable, macs)
+    use = plan.hybrid.adapters[0]
+    assert (plan.hybrid.price.params, use.price.params, plan.hybrid.price.macs) == (params, trainable, macs)
     # What was priced is what was built.
-    count = {name: sum(p.numel() for p in part.parameters()) for name, part in plan.stitched.named_children()}
+    count = {name: sum(p.numel() for p in part.parameters()) for name, part in plan.hybrid.graph.named_children()}
     assert sum(count.values()) == params and count["adapter"] == trainable
 
 
@@ -133,7 +133,7 @@ def test_what_each_way_of_tuning_trains_in_table_iv():
             Stitch(),
         ]
     )(Plan.of(make(front), make(back), images=torch.zeros(4, 3, 32, 32)))
-    count = {name: sum(p.numel() for p in part.parameters()) for name, part in plan.stitched.named_children()}
+    count = {name: sum(p.numel() for p in part.parameters()) for name, part in plan.hybrid.graph.named_children()}
     adapter, first, last = count["adapter"], count["front"], count["back"]
     assert [adapter, last + adapter, first + adapter, first + adapter + last] == [147584, 9827978, 260672, 9941066]
 
@@ -152,6 +152,6 @@ def test_resnet18_into_swin_tiny_of_table_ii():
         ]
     )(Plan.of(front, back, images=torch.zeros(4, 3, 224, 224)))
     head = sum(p.numel() for p in back.head.parameters())
-    assert plan.price.params == 26743618
-    assert plan.chain[1].price.params + head == 32458
-    assert plan.price.macs == 3721310720
+    assert plan.hybrid.price.params == 26743618
+    assert plan.hybrid.adapters[0].price.params + head == 32458
+    assert plan.hybrid.price.macs == 3721310720

@@ -8,8 +8,8 @@ from small_nets import Plain, plan_of
 
 from stitchc.passes import Cost, PairSimilarity, Plan, Select
 from stitchc.passes.data.budget import Limit
+from stitchc.passes.data.cut_names import find_cut
 from stitchc.passes.data.errors import CutError, Infeasible, InputError, PipelineError, QuantityError
-from stitchc.passes.select import find_cut
 
 
 def compared(plan: Plan, matrix: np.ndarray) -> Plan:

@@ -24,7 +24,7 @@ def emitted(tmp_path_factory):
 
 
 def test_all_three_agree(emitted, capfd):
-    verified = Verify()(emitted).verified
+    verified = Verify()(emitted).hybrid.verified
     assert verified.module_max_abs == 0
     assert verified.onnx_max_rel is not None and verified.onnx_max_rel < 1e-5
     assert verified.argmax_agreement == 1 and verified.batches == (1, 3)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from stitchc.passes.data.candidates import Candidates
+from stitchc.passes.data.chain import Chain
+from stitchc.passes.data.hybrid import AdapterUse, Hybrid, Verified
 from stitchc.passes.data.model import InputSpec, Model
-from stitchc.passes.data.plan import AdapterUse, Fragment, PairSimilarity, Plan, Verified
+from stitchc.passes.data.plan import PairSimilarity, Plan
 from stitchc.passes.data.values import Cut, Cuts, Price, Rejected, Value
 
 MODEL_PY = """\
@@ -81,6 +83,13 @@ def make_plan() -> Plan:
         rank="cka",
     )
     best = table[int(table.order[0])]
+    hybrid = Hybrid(
+        "hybrid",
+        Chain.pair((0, 0), (1, 0), "conv3x3"),
+        price(30_000, 3_000_000),
+        (AdapterUse("conv3x3", price(4_640, 295_936), residual=0.083, ridge=1e-3),),
+        verified=Verified(1.2e-7, 3e-8, 2.4e-6, 1.1e-6, 1.0, (1, 3)),
+    )
     return Plan(
         models,
         cuts=(front, back),
@@ -90,13 +99,7 @@ def make_plan() -> Plan:
         candidates=table,
         budget={"flops": 10e6},
         choice=(best,),
-        chain=(
-            Fragment(0, None, "stem"),
-            AdapterUse("conv3x3", price(4_640, 295_936), residual=0.083, ridge=1e-3),
-            Fragment(1, "features_3", None),
-        ),
-        price=price(30_000, 3_000_000),
-        verified=Verified(1.2e-7, 3e-8, 2.4e-6, 1.1e-6, 1.0, (1, 3)),
+        hybrids=(hybrid,),
         notes=("Similarity was taken on noise.",),
         seconds={"trace": 0.71, "fit": 1.2},
     )

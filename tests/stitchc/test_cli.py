@@ -162,7 +162,7 @@ def test_compare_shows_the_matrix_and_writes_the_plot_once(monkeypatch, capfd, p
 
 
 def test_a_dry_run_prints_the_plan_without_files(monkeypatch, capfd, plan):
-    answer(monkeypatch, "compile", replace(plan, chain=(), price=None, verified=None))
+    answer(monkeypatch, "compile", replace(plan, hybrids=()))
     assert main(["compile", "a", "b", "--dry-run", "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert document["verified"] is None and "files" not in document

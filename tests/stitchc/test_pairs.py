@@ -23,9 +23,9 @@ def test_every_family_goes_into_every_other(a, b, direction, tmp_path):
         out=tmp_path / "hybrid",
         onnx="timm/test_vit" in (a, b),
     )
-    assert plan.verified.argmax_agreement == 1.0
-    assert plan.verified.module_max_rel <= 1e-4
-    first, adapter, last = plan.chain
+    assert plan.hybrid.verified.argmax_agreement == 1.0
+    assert plan.hybrid.verified.module_max_rel <= 1e-4
+    (first, last), (adapter,) = plan.hybrid.chain.fragments, plan.hybrid.adapters
     slower = max((0, 1), key=lambda model: plan.prices[model].macs)
     assert (first.model == slower) == (direction == "slow-to-fast") and {first.model, last.model} == {0, 1}
-    assert plan.price.params < sum(price.params for price in plan.prices) + adapter.price.params
+    assert plan.hybrid.price.params < sum(price.params for price in plan.prices) + adapter.price.params

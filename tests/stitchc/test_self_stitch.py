@@ -24,8 +24,8 @@ def test_within_a_fifth_of_a_point(name, cut, adapter):
     plan = Pipeline(passes)(Plan((model, model), images=shown))
     test = images("digits?split=test")
     own = accuracy(model.module, model.input, test).top1
-    assert abs(accuracy(plan.stitched, model.input, test).top1 - own) <= 0.002
-    assert plan.chain[1].residual < 1e-3
+    assert abs(accuracy(plan.hybrid.graph, model.input, test).top1 - own) <= 0.002
+    assert plan.hybrid.adapters[0].residual < 1e-3
 
 
 @pytest.mark.parametrize("chain", [False, True])

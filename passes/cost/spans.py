@@ -1,0 +1,112 @@
+"""What any fragment of a graph takes, from where each of its parts is needed.
+
+Positions are those of the nodes of the program that is written. A fragment from cut i to cut j is what is computed on
+the image after the one and up to the other, and all that this needs that depends on no image: as `fragments` says for
+what lies before and after a single cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.fx import Node
+
+from ..data.weights_file import Entry
+from ..graphs.conventions import placeholder
+from .count import Count, Stored
+from .memory import read_until
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one fragment takes of its own.
+
+    params, macs: as everywhere. entries: its tensors in the weights file, by their keys in the model. peak_bytes: the
+    most memory that lives in it at one moment, without the image and without the value that it starts from.
+    held_bytes: of the memory that its last value lies in; None where that is the value that it starts from.
+    """
+
+    params: int
+    macs: int
+    entries: tuple[Entry, ...]
+    peak_bytes: int
+    held_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Of each thing in a graph, the positions of the first and the last node on the image that needs it.
+
+    at: int64 [cuts], the position of each cut's value. macs: int64 [nodes, 3], first, last, multiply-adds. stored: of
+    each tensor of the weights file. buffers: int64 [buffers, 5], first, last, until where it is held, bytes, index.
+    transient: int64 [positions], bytes that a node takes while it runs. lies: int64 [cuts], the buffer of each value.
+    """
+
+    at: np.ndarray
+    macs: np.ndarray
+    stored: Mapping[Stored, tuple[int, int]]
+    buffers: np.ndarray
+    transient: np.ndarray
+    lies: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        count: Count,
+        uses: Mapping[Node, tuple[int, int]],
+        cuts: Sequence[Node],
+        macs: np.ndarray,
+        stored: Mapping[Stored, tuple[int, int]],
+    ) -> Spans:
+        """uses: of each live node, the positions of the first and the last node that computes on the image and needs
+        it, its own position twice where it is one of these itself."""
+        nodes = list(count.program.graph.nodes)
+        position = {node: i for i, node in enumerate(nodes)}
+        image = count.lies[placeholder(count.program.graph)]
+        until = read_until(count, position)
+        buffers = [
+            (*uses[nodes[buffer.made]], until[index], buffer.size_bytes, index)
+            for index, buffer in enumerate(count.buffers)
+            if index != image and nodes[buffer.made] in uses
+        ]
+        transient = [c.transient_bytes if n in uses else 0 for n, c in zip(nodes, count.costs, strict=True)]
+        return cls(
+            np.array([position[node] for node in cuts], dtype=np.int64),
+            macs,
+            stored,
+            np.array(buffers, dtype=np.int64).reshape(-1, 5),
+            np.array(transient, dtype=np.int64),
+            np.array([count.lies[node] for node in cuts], dtype=np.int64),
+        )
+
+    def piece(self, start: int | None, end: int | None) -> Piece:
+        """The fragment between two cuts by their indices; None for the graph's own ends."""
+        low = -1 if start is None else int(self.at[start])
+        high = len(self.transient) - 1 if end is None else int(self.at[end])
+        here = [s for s, (first, last) in self.stored.items() if first <= high and last > low]
+        needed = (self.macs[:, 0] <= high) & (self.macs[:, 1] > low)
+        return Piece(
+            params=sum(s.params for s in here),
+            macs=int(self.macs[needed, 2].sum()),
+            entries=tuple(s.entry for s in here),
+            peak_bytes=self._peak(low, high),
+            held_bytes=None if end is None else self._held(low, int(self.lies[end])),
+        )
+
+    def _peak(self, low: int, high: int) -> int:
+        change = np.zeros(len(self.transient) + 1, dtype=np.int64)
+        first, _, until, size, _ = self.buffers[(self.buffers[:, 1] > low) & (self.buffers[:, 0] <= high)].T
+        np.add.at(change, first, size)
+        np.add.at(change, np.maximum(until, first) + 1, -size)
+        live = np.cumsum(change)[:-1] + self.transient
+        return int(live[low + 1 : high + 1].max(initial=0))
+
+    def _held(self, low: int, buffer: int) -> int | None:
+        """Bytes that a value keeps: those of its buffer, 0 where that is the image's."""
+        found = self.buffers[self.buffers[:, 4] == buffer]
+        if not len(found):
+            return 0
+        first, _, _, size, _ = found[0].tolist()
+        return size if first > low else None

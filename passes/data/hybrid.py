@@ -1,0 +1,68 @@
+"""A chain made real: its adapters as they were fitted, what healing did, what it takes, and whether it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .chain import Chain, Fragment
+from .healing import Healing
+from .values import Price
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+
+@dataclass(frozen=True)
+class AdapterUse:
+    """An adapter in a chain. residual: the share of the target's variance that the fit leaves unexplained, on held-out
+    probe images; None when it was not fitted. ridge: the penalty that was chosen, relative to the mean diagonal."""
+
+    name: str
+    price: Price
+    residual: float | None = None
+    ridge: float | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How far the stitched graph, the generated module and ONNX Runtime are apart, over all `batches`.
+
+    max_abs: largest absolute difference of an output; max_rel: that over the largest absolute output.
+    argmax_agreement: share of the images on which all agree on the class. onnx_*: None when no ONNX file was asked for.
+    """
+
+    module_max_abs: float
+    module_max_rel: float
+    onnx_max_abs: float | None
+    onnx_max_rel: float | None
+    argmax_agreement: float
+    batches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """A chain with its weights.
+
+    price: of the whole, as it is written. adapters: one for each seam. healing: None where nothing was healed.
+    verified: None until it was. graph: the network, which is no data: it is left out of comparison and JSON.
+    """
+
+    name: str
+    chain: Chain
+    price: Price | None = None
+    adapters: tuple[AdapterUse, ...] = ()
+    healing: Healing | None = None
+    verified: Verified | None = None
+    graph: GraphModule | None = field(default=None, compare=False, repr=False, metadata={"data": False})
+
+    @classmethod
+    def whole(cls, graph: GraphModule, model: int = 0) -> Hybrid:
+        """A model as it is: a chain of one fragment."""
+        return cls("hybrid", Chain((Fragment(model),)), graph=graph)
+
+    @property
+    def network(self) -> GraphModule:
+        """The graph, which passes after `stitch` can count on."""
+        assert self.graph is not None, "the hybrid was read from a file, without its weights"
+        return self.graph
