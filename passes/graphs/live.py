@@ -68,13 +68,13 @@ def live_bytes(graph: GraphModule) -> int:
     ends = last_read(graph.graph.nodes, lambda node: [owner[used] for used in (node, *node.all_input_nodes)])
     now = most = 0
     for node in graph.graph.nodes:
-        now += _value_bytes(node) if owner[node] is node else 0
+        now += value_bytes(node) if owner[node] is node else 0
         most = max(most, now)
-        now -= sum(_value_bytes(value) for value in ends.get(node, ()))
+        now -= sum(value_bytes(value) for value in ends.get(node, ()))
     return most
 
 
-def _value_bytes(node: Node) -> int:
+def value_bytes(node: Node) -> int:
     """Of one image's value; parameters lie in the model."""
     if not is_tensor(node) or node.op == "get_attr":
         return 0

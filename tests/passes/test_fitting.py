@@ -72,7 +72,7 @@ def test_each_is_fitted_as_it_would_be_alone(plan, seams, rows):
 def test_one_sweep_serves_all_and_less_memory_takes_more_of_them(plan, seams):
     once, often = Counted(SHOWN), Counted(SHOWN)
     together = fit_all(replace(plan, images=once), seams)
-    apart = fit_all(replace(plan, images=often), seams, max_memory=60_000)
+    apart = fit_all(replace(plan, images=often), seams, max_memory=160_000)
     assert len(once.seen) == 2  # one view for each parent
     assert len(often.seen) > 2
     for one, other in zip(together, apart, strict=True):

@@ -259,12 +259,14 @@ def test_nothing_is_healed_on_noise_or_when_nothing_is_asked_for():
     assert Heal()(noise) is noise
 
 
-def test_few_values_in_memory_give_the_same_weights():
+def test_values_that_lie_in_files_give_the_same_weights():
     graph, joined = seam(randomised(Small()), "stem")
     shaken(joined, 0.3)
     other = copy.deepcopy(joined)
     heal(joined, probe_of(graph, IMAGES), CHAIN)
-    heal(other, probe_of(graph, IMAGES, max_memory=1000), CHAIN)
+    probe = probe_of(graph, IMAGES)
+    probe.memory.limit = 1000
+    heal(other, probe, CHAIN)
     assert all(torch.equal(a, b) for a, b in zip(joined.parameters(), other.parameters(), strict=True))
 
 
