@@ -38,8 +38,9 @@ def load(words: Words) -> Model:
     with seeded():
         module = NETS[name](classes)
     fresh: tuple[str, ...] = ()
+    file = FOLDER / f"{name}.safetensors"
     if options.weights:
-        fresh = fill_but_classifier(module, load_file(FOLDER / f"{name}.safetensors"))
+        fresh = fill_but_classifier(module, load_file(file), classes, data.CLASSES, str(file))
     trained = options.weights and not fresh
     return Model(
         name=words.bare,

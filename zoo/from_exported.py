@@ -14,7 +14,7 @@ from .inputs import assumed
 from .naming import Words
 
 
-def load(words: Words) -> Model:
+def load(words: Words, *, trust: bool = False) -> Model:
     """The program of a .pt2 file as a module, with the size of its example input.
 
     Raises:

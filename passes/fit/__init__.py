@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ..adapters.base import Adapter
 from ..data.chain import Chain, Seam
+from ..data.pass_options import MemoryOptions
 from ..data.plan import Plan
 from ..pipeline import Pass
 from ..stitch.join import adapter_use, graph_of, join
@@ -17,7 +18,7 @@ from .normal_equations import Prefix
 
 
 @dataclass(frozen=True)
-class Fit(Pass):
+class Fit(Pass, MemoryOptions):
     """Regularised least squares from the values at a cut to those that the next fragment's own parent has there.
 
     Seam after seam, on what the chain so far gives for the probe images. All adapters that the plan's choice leaves
@@ -35,15 +36,15 @@ class Fit(Pass):
 
     name: ClassVar[str] = "fit"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
 
     batch: int = 64
     ridges: tuple[float, ...] = RIDGES
     rows: int = ROWS
-    max_memory: int | None = None
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         choice, fitted, notes = list(plan.choice), list[Fitted](), plan.notes
         for k in range(len(choice[0].chain.adapters)):
             seams = dict.fromkeys(candidate.chain.seams()[k] for candidate in choice)

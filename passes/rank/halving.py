@@ -213,7 +213,7 @@ class Halving:
         if self._rule == "accuracy":
             raise InputError(
                 f"the labels of '{name}' are not the classes that the networks name",
-                "Use --rank cascade, which does without labels, or give images of their classes.",
+                "Take `rank='cascade'`, which does without labels, or give images of their classes.",
             )
         note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
         self._notes = (note,)

@@ -45,7 +45,7 @@ def sizes_within(
         if block < 2 * SMALLEST:
             raise QuantityError(
                 f"comparing takes {_mib(needed)} MiB even four images at a time, more than the {_mib(limit)} MiB given",
-                f"Give --max-memory {_mib(needed)}MiB, or compare fewer images with --probe-images.",
+                f"Give `max_memory='{_mib(needed)}MiB'`, or compare fewer images: `probe_images`.",
             )
         block //= 2
 

@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..documents import label, plan_document
+from ..documents import label, plan_document, without_formula
 from ..passes.data.budget import format_quantity
 from ..passes.data.plan import Plan
 from .candidates import CandidateTable
 from .chain import ChainLine
 from .healing import Trajectory
 from .heatmap import HeatMap
-from .notes import Notes
+from .notes import Inputs, Notes
 from .numbers import count, percent, score, size
 from .sides import Sides
 from .stages import Stages
@@ -58,6 +58,8 @@ class Choice:
             reached = record["cost"].get(_KEYS.get(metric, metric))
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
+        if record.get("uncounted"):
+            yield Text(f"hybrid: {without_formula(record['uncounted'])}")
         for link in record["chain"]:
             if "adapter" in link and link["adapter"]["params"] is not None:
                 yield _adapter_line(link["adapter"])
@@ -117,6 +119,8 @@ class CompileReport:
 
     def parts(self) -> list[RenderableType]:
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        inputs = {model["name"]: model["input"] for model in self.record["models"] if model.get("input")}
+        parts += [Inputs(inputs)] if inputs else []
         if self.plan.similarity:
             parts.append(heat_map(self.plan))
         if self.plan.stages:

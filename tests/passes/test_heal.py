@@ -304,7 +304,7 @@ def test_a_block_without_a_forward_derivative_is_refitted_and_not_polished():
     images = IMAGES[:, :, :2, :2].contiguous()
     shaken(joined, 0.3)
     probe = probe_of(graph, images)
-    step = plan_steps(joined, probe, "back")[0]
+    step = plan_steps(joined, probe, CHAIN, "back")[0]
     with torch.no_grad():
         assert not polish(probe.values(joined, 0), probe, CHAIN, step.block, step.end)
     healing = heal(joined, probe_of(graph, images), CHAIN)

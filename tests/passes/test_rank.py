@@ -13,11 +13,11 @@ from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Simila
 from stitchc.passes.data import plugins
 from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.pass_options import RANK
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
 from stitchc.passes.rank.preselection import depth_match, pairs_of, union
-from stitchc.passes.rank.rules import rules
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Part, Stitched
 from stitchc.passes.stitch.join import graph_of
@@ -227,7 +227,7 @@ def test_a_choice_that_is_nearly_one_parent_says_so(plan):
         replace(c, cuts=tuple(replace(cut, before=replace(cut.before, macs=1)) for cut in c.cuts)) for c in plan.cuts
     )
     notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
-    assert any("is nearly the whole of Small" in note and "--min-share 10%" in note for note in notes)
+    assert any("is nearly the whole of Small" in note and "`min_share=0.1`" in note for note in notes)
 
 
 def test_a_leader_is_ahead_of_every_other_by_two_standard_errors():
@@ -268,7 +268,7 @@ def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: EntryPoints([point]).select(group=group))
     plugins.installed.cache_clear()
     try:
-        assert rules()[-1] == "half-right"
+        assert RANK.known[-1] == "half-right"
         ranked = Rank(rank="half-right", effort="low")(plan).candidates
         scores = ranked.score[~np.isnan(ranked.score)]
         assert ranked.rank == "half-right" and len(scores) > 1 and 0 < scores.max() <= 0.5
