@@ -124,11 +124,11 @@ class System:
                 strict=True,
             )
         )
-        moments = self.fitting
+        moments, rest = self.fitting, self.held_out
+        self.fitting = self.held_out = None
         for whole in (False, True):
             if whole:
-                moments += self.held_out
-                self.fitting = self.held_out = None
+                moments += rest
             for ridge in {ridge for ridge, _ in chosen.values()}:
                 found = solve(moments, ridge, intercept=intercept)
                 for user, place in self.users.items():

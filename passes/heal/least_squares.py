@@ -60,7 +60,7 @@ def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, chain:
     for chunk in probe.chunks:
         x, error = errors(chunk)
         per_image = -(-options.rows // len(probe.images))
-        for design, rows in operator.slices(x, error, per_image):
+        for design, rows in operator.slices(x, error, per_image, probe.shares.rows):
             (held_out if chunk.held_out else fitting).add_roughly(design, rows)
     if not float((held_out if held_out.count else fitting).yy.sum()) > 0:  # nothing is lacking
         return max(options.ridges)

@@ -44,7 +44,8 @@ class Probe:
         self.images, self.specs, self.options, self.keep = images, specs, options, keep
         self.shares = Memory.of(options.max_memory)
         self.memory = Kept(self.shares.kept, torch.device(device))
-        self.chunks = chunks(len(images), min(batch_within(self.shares.running, g, options.batch) for g in graphs))
+        half = self.shares.running // 2  # the error of an operator's output takes the other
+        self.chunks = chunks(len(images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
         self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
         self.nodes = [by_name(parent.graph.graph) for parent in self.parents]

@@ -104,7 +104,7 @@ class Values:
         for other in self.chunks:
             if other.start == chunk.start and (other == chunk or other not in self.kept):
                 held = self.kept.setdefault(other, {})
-                held[image] = batch[list(other.members)].to(self.memory.device)
+                held[image] = self.memory.taken(batch[list(other.members)].to(self.memory.device))
                 self._sizes(image, held)
 
     def _sizes(self, node: Node, known: dict[Node, Any]) -> None:

@@ -30,7 +30,7 @@ def comparison_bytes(graphs: Sequence[GraphModule], cuts: Sequence[Collection[st
 
 
 def sizes_within(
-    limit: int | None, graphs: Sequence[GraphModule], cuts: Sequence[Collection[str]], images: int, block: int
+    limit: int, graphs: Sequence[GraphModule], cuts: Sequence[Collection[str]], images: int, block: int
 ) -> list[int]:
     """Blocks of `block` images, halved until the comparison takes at most `limit` bytes.
 
@@ -40,7 +40,7 @@ def sizes_within(
     while True:
         sizes = block_sizes(images, block)
         needed = comparison_bytes(graphs, cuts, sizes)
-        if limit is None or needed <= limit:
+        if needed <= limit:
             return sizes
         if block < 2 * SMALLEST:
             raise QuantityError(

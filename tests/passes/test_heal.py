@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from memory import following
 from nets import Small
 from test_fit import IMAGES, stitched
 from test_trace import randomised
@@ -321,3 +322,16 @@ def test_whatever_else_goes_wrong_in_a_step_is_told(monkeypatch, error):
     monkeypatch.setattr("stitchc.passes.heal.gauss_newton.jvp", failing)
     with pytest.raises(error, match="can't allocate"):
         heal(joined, probe_of(graph, IMAGES), CHAIN)
+
+
+def test_healing_takes_no_more_memory_than_it_is_given():
+    graph, joined = seam(randomised(Small()), "stem")
+    shaken(joined, 0.3)
+    other = copy.deepcopy(joined)
+    with following() as free:
+        heal(joined, probe_of(graph, IMAGES), CHAIN)
+    limit = 400_000
+    with following() as memory:
+        healing = heal(other, probe_of(graph, IMAGES, max_memory=limit), CHAIN)
+    assert memory.peak_bytes <= limit < free.peak_bytes
+    assert healing.healed_divergence < healing.divergence
