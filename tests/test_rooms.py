@@ -24,6 +24,7 @@ SHARED = {
     "emit.weights": {"cost"},
     "emit.load": {"latency", "verify"},
     "fit.closed_form": {"rank"},  # candidates are really fitted and healed before they are ranked
+    "fit.limits": {"rank"},
     "heal.blockwise": {"rank"},
     "heal.probe": {"rank"},
     "represent": {"compare"},  # `Similarity` is both in sequence

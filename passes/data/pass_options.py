@@ -119,8 +119,8 @@ class ShareOptions(Options):
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions(Options):
     max_memory: int | None = option(
-        None, Bytes(), "Memory that comparing and healing may each take beside the models, such as 2GiB.",
-        group=CHOICE, unset="no limit for comparing, 2GiB for healing",
+        None, Bytes(), "Memory that each pass may take beside the models, such as 2GiB.",
+        group=CHOICE, unset="2GiB",
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> 
     the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
     """
     found = {
-        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.options.features)  # type: ignore[misc]
+        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.can_solve)  # type: ignore[misc]
         for part in chain.parts()
     }
     ends = _fragment_ends(stitched, chain)
