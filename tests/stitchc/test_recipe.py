@@ -117,7 +117,7 @@ def test_files_are_looked_for_here_and_then_beside_the_recipe(tmp_path, monkeypa
     found = recipe.read(beside / "recipe.toml")
     assert found.models == (f"{beside}/a.pt?input=3x8x8", f'{beside}/nets.py:make("x?y")')
     assert (found.options["data"], found.options["evaluate"]) == (f"folder:{beside}/images?limit=8", "digits")
-    assert list(found.options["arch"])[0] == "both.pt"
+    assert next(iter(found.options["arch"])) == "both.pt"
 
 
 @pytest.mark.parametrize("words", ["digits/resnet", "timm/resnet18", "none.pt", "/none/a.pt", "none.py:make"])
