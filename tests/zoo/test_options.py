@@ -1,4 +1,4 @@
-"""What is written is used, or refused: every option in every place in which it parses changes the model, or is an error."""
+"""What is written is used, or refused: every option, wherever it parses, changes the model or is an error."""
 
 import argparse
 import json
