@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 
-.PHONY: demo test test-all coverage lint clean
+.PHONY: demo test test-all test-lowest coverage lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/stitchc demo -o demo --force
@@ -13,6 +14,11 @@ test: $(VENV)/installed
 
 test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto -m ''
+
+# The same tests with the lowest version of everything that pyproject.toml admits, in an environment of its own. Those
+# versions have wheels for Python 3.11; with a later one, give PYTHON=python3.11.
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest -n auto
 
 # Every pass on every kind of model: about an hour and a half on two cores. Goes on where it was stopped.
 coverage: $(VENV)/installed
@@ -30,5 +36,12 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
+$(LOWEST)/installed: pyproject.toml tools/lowest.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python tools/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
+	    --editable '.[dev]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info demo
+	rm -rf $(VENV) $(LOWEST) build *.egg-info demo

@@ -22,7 +22,7 @@ QUICK_MODEL = "digits/resnet"
 QUICK_BLOCKS = ("stage1.0", "stage2.0", "stage3.0")
 
 # The paper puts BatchNorm before and after every adapter, and one inside the bottleneck after each convolution.
-ADAPTERS = ("linear?norm=both&chain=yes", "conv3x3-relu?resize=before&norm=both&chain=yes", "bottleneck?chain=yes")
+ADAPTERS = ("linear?norm=both&steps=yes", "conv3x3-relu?resize=before&norm=both&steps=yes", "bottleneck?steps=yes")
 
 # Top-1 in % of ResNet-50 as it is, and of the bottleneck from stage 1 into stage 2 and stage 4 (Table 1).
 PAPER = {("bottleneck", 1, 2): 78.3, ("bottleneck", 1, 4): 67.4}

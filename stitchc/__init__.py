@@ -27,12 +27,12 @@ _HOME = {
     "compare": "examine",
     "compile": "compile",
     "cost": "examine",
-    "errors": "passes.errors",
+    "errors": "passes.data.errors",
     "evaluate": "evaluate",
     "inspect": "examine",
     "load": "artifact",
     "tune": "tuning",
-    "verify": "recheck",
+    "verify": "verification",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .passes.data.chain import Chain, Fragment
 from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
-from .passes.data.values import Price
+from .passes.data.values import Price, listed
+from .wording import as_flags
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .evaluate import Accuracy
+    from .other_counters import Comparison
     from .passes.cost.conventions import Table
     from .passes.cost.stages import Stage
     from .passes.data.candidates import Candidate
@@ -44,6 +47,7 @@ def inspect_document(plan: Plan) -> dict[str, Any]:
         "input": encode(model.input),
         "rule": cuts.rule,
         "cuts": [_cut(cut) for cut in cuts.cuts],
+        "uncounted": dict(plan.uncounted[0]),
         "fragments": len(cuts) + 1,
         "rejected": [asdict(rejected) for rejected in cuts.rejected],
         "notes": notes(plan),
@@ -67,6 +71,7 @@ def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
             interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
             document["similarity"]["interval"] = interval
     document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
+    document["uncounted"] = added(plan.uncounted)
     document["timed"] = [asdict(timed) for timed in plan.timed]
     document["rank"] = plan.candidates.rank if plan.candidates is not None else None
     document["stages"] = [asdict(stage) for stage in plan.stages]
@@ -90,6 +95,7 @@ def cost_document(
     stages: Sequence[Stage] = (),
     timing: Timing | None = None,
     conventions: tuple[Table, Sequence[str]] | None = None,
+    check: Comparison | None = None,
 ) -> dict[str, Any]:
     """`stitchc cost --json`."""
     document = {
@@ -102,6 +108,8 @@ def cost_document(
         "stages": [asdict(stage) for stage in stages],
         "latency": asdict(timing) if timing else None,
     }
+    if check:
+        document["check"] = {"macs": dict(check.macs), "why": list(check.why)}
     if conventions:
         table, why = conventions
         totals = {name: sum(kinds.values()) for name, kinds in table.items()}
@@ -149,6 +157,7 @@ def plan_document(
         "stages": [asdict(stage) for stage in plan.stages],
         "score": number(best.score) if best else None,
         "cost": price.as_dict(),
+        "uncounted": added(_uncounted(plan, fragment) for fragment in chain.fragments) if chain else {},
         "trainable_params": sum(_trainable(use) for use in hybrid.adapters) if hybrid else 0,
         "accuracy": asdict(accuracy) if accuracy else None,
         "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
@@ -188,8 +197,15 @@ def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
 
 
 def notes(plan: Plan) -> list[str]:
-    """What a report must say first: the plan's own notes, then each model's, with its name."""
-    return [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    """What a report must say first: the plan's own notes, then each model's, and what its price leaves out."""
+    said = [*map(as_flags, plan.notes), *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    priced = zip(plan.models, plan.uncounted, strict=False)
+    return said + [f"{model.name}: {without_formula(uncounted)}" for model, uncounted in priced if uncounted]
+
+
+def without_formula(uncounted: Mapping[str, int]) -> str:
+    """What is to be said beside MACs and FLOPs that lack some operators."""
+    return f"MACs and FLOPs leave out operators that have no formula: {listed(uncounted)}."
 
 
 def label(cut: Cut) -> str:
@@ -273,6 +289,22 @@ def _uses(plan: Plan, hybrid: Hybrid | None, chain: Chain) -> Sequence[AdapterUs
     from .passes.stitch.join import adapter_use
 
     return [adapter_use(plan, seam) for seam in chain.seams()]
+
+
+def _uncounted(plan: Plan, fragment: Fragment) -> Counter[str]:
+    """The calls in a fragment of operators that have no formula: what is before its end and what is after its start,
+    less the whole model, which is what either of them has."""
+    if not plan.uncounted:
+        return Counter()
+    cuts, whole = plan.cuts[fragment.model], Counter(plan.uncounted[fragment.model])
+    before = whole if fragment.end is None else Counter(cuts[fragment.end].uncounted_before)
+    after = whole if fragment.start is None else Counter(cuts[fragment.start].uncounted_after)
+    return before + after - whole
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Operators and how often they are called, over several parts."""
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:

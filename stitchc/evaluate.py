@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .keywords import with_options
+from .options import EvaluateOptions
 from .passes.data.errors import DataError, InputError
 from .progress import Progress, Silent, stage
 
@@ -28,33 +29,27 @@ class Accuracy:
     top5: float
 
 
+@with_options(EvaluateOptions, "data")
 def evaluate(
-    subject: str | Path | Model,
-    data: str | Images | None = None,
-    *,
-    device: str = "auto",
-    trust_pickle: bool = False,
-    arch: str | Sequence[str] | None = None,
-    batch: int = BATCH,
-    progress: Progress | None = None,
+    subject: str | Path | Model, *, options: EvaluateOptions, batch: int = BATCH, progress: Progress | None = None
 ) -> Accuracy:
     """Top-1 and top-5 of a model (by its words, or loaded) or of an artifact folder, on labelled images.
 
-    data: DATA words or Images; by default what the model's own record names.
+    batch: images of one forward pass.
 
     Raises:
         DataError: no data is known, the images have no labels, or labels that the network has no output for.
     """
-    from .inputs import images_of, model_of
+    from .inputs import images_of, model_of, name_of
 
     watcher = progress or Silent()
-    with stage(watcher, f"loading {subject if isinstance(subject, str | Path) else subject.name}"):
-        model = model_of(subject, trust_pickle=trust_pickle, arch=arch)
-        images = images_of(data if data is not None else model.data, f"to measure {model.name} on")
+    with stage(watcher, f"loading {name_of(subject)}"):
+        model = model_of(subject, trust_pickle=options.trust_pickle, arch=options.arch)
+        images = images_of(options.data if options.data is not None else model.data, f"to measure {model.name} on")
     if model.module is None:
         raise InputError(f"{model.name} was loaded without its network", "Load it again.")
     with stage(watcher, f"measuring {model.name}"):
-        return accuracy(model.module, model.input, images, device=device, batch=batch, progress=watcher)
+        return accuracy(model.module, model.input, images, device=options.device, batch=batch, progress=watcher)
 
 
 def accuracy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .documents import without_formula
 from .report.chain import ChainLine
 from .report.numbers import count, percent, size
 from .report.terminal import render
@@ -77,6 +78,8 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
         ]
         yield f"| {' | '.join([network['name'], *costs, percent(network['accuracy'])])} |"
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
+    if record.get("uncounted"):
+        yield f"The hybrid's {without_formula(record['uncounted'])}"
     found = record["accuracy"]
     if found:
         yield f"Top-1 was measured on {found['images']} images of `{found['data']}`, the same for all."

@@ -12,7 +12,6 @@ from .naming import Words, words_of
 from .weights import fill_but_classifier, seeded
 
 FOLDER = Path(__file__).parent / "digits"
-NAMES = ("convnext", "mixer", "plain", "resnet", "vit")
 LICENCE = "MIT"
 
 

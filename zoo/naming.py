@@ -208,7 +208,7 @@ def _all_names() -> tuple[str, ...]:
     import timm
     from torchvision import models
 
-    from .from_digits import NAMES
+    from .digits import NAMES
 
     digits = [f"digits/{name}" for name in NAMES]
     torchvision = [f"torchvision/{name}" for name in models.list_models(module=models)]

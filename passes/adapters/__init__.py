@@ -1,6 +1,7 @@
 """Adapters by name: what turns the value at a front's cut into the value that the back expects.
 
-A third party adds one with `register`; `names()` lists them. Importing this package loads torch on first use only.
+Another package adds one by an entry point of the group `stitchc.adapters` that names its `Kind`; a program adds one
+with `register`. `names()` lists them. Importing this package loads torch on first use only.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..data.errors import CutError, did_you_mean
+from ..data import plugins
+from ..data.errors import CutError, InputError, did_you_mean
+from ..data.values import Value
 from . import notation as language
 
 if TYPE_CHECKING:
-    from .base import Adapter, Kind
+    from .base import Adapter
+    from .kind import Kind
 
 K = TypeVar("K", bound="type[Kind]")
 
@@ -31,13 +35,14 @@ _BUILT_IN = {
     "fused": ".fused:Fused",
 }
 _ADDED: dict[str, type[Kind]] = {}
+_GROUP = "stitchc.adapters"
 
 #: What `auto` chooses among (docs/adapters.md has what each was measured to do).
 AUTO = ("linear", "linear-relu", "conv3x3", "conv3x3?resize=before", "conv3x3-relu", "conv5x5-relu")
 
 
 def names() -> list[str]:
-    return [*_BUILT_IN, *_ADDED]
+    return list(dict.fromkeys([*_BUILT_IN, *_ADDED, *plugins.installed(_GROUP)]))
 
 
 def register(name: str) -> Callable[[K], K]:
@@ -63,6 +68,32 @@ def get(words: str) -> Kind:
     return language.read(_class(name), name, options)
 
 
+def built(words: str, front: Value, back: Value, seed: int) -> Adapter:
+    """The adapter that words name between two values, in eval mode, what is random in it drawn from `seed`: nothing
+    else changes it, and the global random state is left as it was.
+
+    Raises:
+        CutError, InputError: as `get`.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get(words)(front, back).eval()
+
+
+def without_weights(words: str, front: Value, back: Value) -> Adapter:
+    """The same on the device "meta": it tells what an adapter is like and takes no memory.
+
+    Raises:
+        CutError, InputError: as `get`.
+    """
+    import torch
+
+    with torch.device("meta"):
+        return get(words)(front, back).eval()
+
+
 def expand(words: str) -> tuple[str, ...]:
     """The adapters that words stand for, in their canonical words: `auto` for several, others for themselves. Options
     of `auto` go to each.
@@ -84,6 +115,8 @@ def _with(words: str, options: Mapping[str, str]) -> Kind:
 def _class(name: str) -> type[Kind]:
     if name in _ADDED:
         return _ADDED[name]
+    if name not in _BUILT_IN and name in plugins.installed(_GROUP):
+        return _installed(name)
     if name not in _BUILT_IN:
         hint = did_you_mean(name, names()) or f"There are: {', '.join(names())}, and auto."
         raise CutError(f"there is no adapter '{name}'", hint)
@@ -91,7 +124,20 @@ def _class(name: str) -> type[Kind]:
     return getattr(import_module(module, __name__), kind)
 
 
+def _installed(name: str) -> type[Kind]:
+    """The kind that an entry point names; it goes by the entry point's name."""
+    kind = plugins.load(_GROUP, name)
+    from .kind import Kind
+
+    if not (isinstance(kind, type) and issubclass(kind, Kind)):
+        raise InputError(
+            f"the entry point '{name}' of {_GROUP} is {kind!r}, and no subclass of stitchc.passes.adapters.Kind",
+            "Tell the author of the package that adds it.",
+        )
+    return register(name)(kind)
+
+
 def __getattr__(name: str) -> Any:
     if name in ("Adapter", "Kind"):
-        return getattr(import_module(".base", __name__), name)
+        return getattr(import_module(".base" if name == "Adapter" else ".kind", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

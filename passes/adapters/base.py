@@ -1,76 +1,18 @@
-"""What an adapter is: a kind with its options, which is data, and the module that it builds for two values."""
+"""The module that an adapter is, and what fitting asks of it."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from ..data.values import Price, Value
+from ..data.values import Value
 from . import convert
-from . import notation as words
 
 if TYPE_CHECKING:
     from ..numerics.ridge import Moments, Solution
-    from .footprint import Footprint
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of adapter. Its fields are its options (`name?option=value`), and each has a default.
-
-    Called with the value at a front's cut and the one that a back expects, it builds the module that joins the two.
-    """
-
-    name: ClassVar[str] = ""
-    folds: ClassVar[bool] = False  # whether its projection goes into the back's own weights (see `graphs/fold.py`)
-
-    def __call__(self, front: Value, back: Value) -> Adapter:
-        """The module that joins the two, or those of a chain."""
-        links = self.links(front, back)
-        if len(links) == 2:
-            return self.build(front, back)
-        from .chain import Chain
-
-        return Chain(self, links)
-
-    def build(self, front: Value, back: Value) -> Adapter:
-        """One module from the front's value to the back's."""
-        raise NotImplementedError
-
-    def refuses(self, front: Value, back: Value) -> str:
-        """Why one module cannot join the two; "" when it can."""
-        raise NotImplementedError
-
-    def cost(self, front: Value, back: Value) -> Price:
-        """What one module takes, in closed form, without building it."""
-        raise NotImplementedError
-
-    def links(self, front: Value, back: Value) -> tuple[Value, ...]:
-        """The values that modules of this kind lie between: the two, or those of a chain."""
-        return front, back
-
-    def simplest(self, front: Value, back: Value) -> Kind:
-        """The kind that is the same between these two values in the fewest words."""
-        return self
-
-    def price(self, front: Value, back: Value) -> Price | str:
-        """What it takes to join the two, or why it cannot."""
-        pairs = list(pairwise(self.links(front, back)))
-        reasons = (self.refuses(x, y) for x, y in pairs)
-        return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
-
-    def footprint(self, front: Value, back: Value) -> Footprint | None:
-        """What `footprint.footprint` says, in closed form; None where there is none."""
-        return None
-
-    @property
-    def words(self) -> str:
-        """What it is named by in plans, recipes and reports."""
-        return words.write(self.name, self)
+    from .kind import Kind
 
 
 class Adapter(nn.Module):
@@ -126,7 +68,7 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     def pass_on(self) -> None:
-        """Be as near to the identity as the shapes allow: what a link of a chain is before it is trained."""
+        """Be as near to the identity as the shapes allow, which all but the last of several steps are until trained."""
 
 
 class Carrying(Adapter):

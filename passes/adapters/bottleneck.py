@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ..data.values import Price, Value
 from . import convert, prices, resample, tokens
-from .base import Adapter, Carrying, Kind
-from .chain import scale_steps
+from .base import Adapter, Carrying
+from .kind import Kind
 from .linear import Linear
+from .steps import scale_steps
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Bottleneck(Kind):
 
     It has to be trained to be more than its shortcut: the branch begins as nothing (its last norm scales by zero), and
     the closed-form fit sets the shortcut. With as many channels on both sides there is no shortcut to fit.
-    by: how it is resized. tokens: see there. chain: see `chain`. ridge: of the fit.
+    by: how it is resized. tokens: see there. steps: several, see `steps`. ridge: of the fit.
     """
 
     name: ClassVar[str] = "bottleneck"
@@ -30,13 +31,13 @@ class Bottleneck(Kind):
     by: str = field(default="bilinear", metadata={"choices": resample.METHODS})
     ridge: float | None = None
     tokens: str = field(default="auto", metadata={"choices": ("auto", "drop", "mean", "zeros")})
-    chain: bool = False
+    steps: bool = False
 
     def build(self, front: Value, back: Value) -> Adapter:
         return Block(self, front, back)
 
-    def links(self, front: Value, back: Value) -> tuple[Value, ...]:
-        return scale_steps(front, back) if self.chain else (front, back)
+    def between(self, front: Value, back: Value) -> tuple[Value, ...]:
+        return scale_steps(front, back) if self.steps else (front, back)
 
     def refuses(self, front: Value, back: Value) -> str:
         if front.grid is None or back.grid is None:

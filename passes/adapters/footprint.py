@@ -15,7 +15,7 @@ from ..data.values import Value
 from ..data.weights_file import Entry
 
 if TYPE_CHECKING:
-    from .base import Kind
+    from .kind import Kind
     from .projection import Projection
 
 
@@ -52,7 +52,7 @@ def of_projection(kind: Projection, front: Value, back: Value) -> Footprint | No
     """
     rule = kind.rule(front, back)
     around = kind.norm != "none" or kind.rank is not None or kind.position != "none"
-    if around or kind.chain or kind.by != "bilinear" or rule in ("concat", "zeros", "learned"):
+    if around or kind.steps or kind.by != "bilinear" or rule in ("concat", "zeros", "learned"):
         return None
     same, place, relu = front.grid == back.grid, kind.place(front, back), kind.relu
     inputs, outputs = front.channels, back.channels

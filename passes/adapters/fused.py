@@ -11,8 +11,9 @@ from torch import Tensor
 from ..data.values import Price, Value
 from ..numerics.ridge import Moments, Solution
 from . import resample
-from .base import Adapter, Carrying, Kind
+from .base import Adapter, Carrying
 from .identity import Identity
+from .kind import Kind
 from .linear import Linear
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..data.values import Price, Value
 from . import convert, resample, tokens
-from .base import Adapter, Kind
+from .base import Adapter
+from .kind import Kind
 
 
 @dataclass(frozen=True)

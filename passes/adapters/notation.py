@@ -1,22 +1,23 @@
 """The words of an adapter: a name, and options after it, as `conv3x3?resize=strided&norm=before&rank=16`.
 
-The options are the fields of the adapter's dataclass. Words that say the same are written the same way: options in the
-order of the fields, those that have their default left out.
+The options are the fields of the adapter's dataclass: a `bool`, `int`, `float` or `str`, or one of them `| None`, with
+`choices` or a `least` value in the field's metadata where not everything is allowed. Words that say the same are
+written the same way: options in the order of the fields, those that have their default left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import Field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from ..data.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 
 _TRUTH = {"yes": True, "no": False}
-_EXAMPLES = {"bool": "yes or no", "int | None": "a whole number such as 16", "float | None": "a number such as 1e-3"}
-_EXAMPLES["float"] = _EXAMPLES["float | None"]
+_NONE = "none"
+_EXAMPLES = {bool: "yes or no", int: "a whole number such as 16", float: "a number such as 1e-3", str: "text"}
 
 
 def split(words: str) -> tuple[str, dict[str, str]]:
@@ -50,7 +51,8 @@ def read(kind: type[T], name: str, options: Mapping[str, str]) -> T:
         if key not in known:
             hint = did_you_mean(key, list(known)) or f"Its options are {', '.join(known)}."
             raise InputError(f"the adapter '{name}' has no option '{key}'", hint)
-    return kind(**{key: _value(name, known[key], text) for key, text in options.items()})
+    types = get_type_hints(kind) if options else {}
+    return kind(**{key: _value(name, known[key], types[key], text) for key, text in options.items()})
 
 
 def write(name: str, kind: Any) -> str:
@@ -59,26 +61,33 @@ def write(name: str, kind: Any) -> str:
     return f"{name}?{'&'.join(said)}" if said else name
 
 
-def _value(name: str, option: Field, text: str) -> Any:
+def _value(name: str, option: Field, hint: Any, text: str) -> Any:
     choices = option.metadata.get("choices")
     refused = f"'{text}' is no {option.name} of the adapter '{name}'"
     if choices is not None:
         if text not in choices:
             raise InputError(refused, f"{did_you_mean(text, list(choices))} It takes {', '.join(choices)}.".strip())
         return text
+    accepted = get_args(hint) or (hint,)  # of `int | None` its members
+    if text == _NONE and type(None) in accepted:
+        return None
+    kind = next(kind for kind in _EXAMPLES if kind in accepted)
     try:
-        if option.type == "bool":
-            return _TRUTH[text]
-        value = int(text) if option.type == "int | None" else float(text)
+        value = _TRUTH[text] if kind is bool else kind(text)
     except (KeyError, ValueError):
-        raise InputError(refused, f"It takes {_EXAMPLES[str(option.type)]}.") from None
-    least = option.metadata.get("least", 0)
-    if not least <= value < float("inf"):
-        raise InputError(refused, f"It is {least} at least.")
+        raise InputError(refused, f"It takes {_EXAMPLES[kind]}.") from None
+    if kind in (int, float):
+        least = option.metadata.get("least", 0)
+        if not least <= value < float("inf"):
+            raise InputError(refused, f"It is {least} at least.")
     return value
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return _NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return short if float(short := f"{value:g}") == value else repr(value)
+    return str(value)

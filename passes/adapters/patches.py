@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..numerics.im2col import im2col, rows_at
 from . import resample
 from .resample import Grid
 
@@ -42,38 +43,25 @@ class Patches:
         """
         if self.place == "before":
             maps = resample.resize(maps, self.source, self.target, self.by)
-        margin = self.kernel // 2
-        padded = F.pad(maps, (margin,) * 4).permute(0, 2, 3, 1)
-        width = padded.shape[2]
-        pixels = padded.flatten(1, 2).contiguous()
-        corners, weights = self._corners(width)
-        offsets = [dy * width + dx for dy in range(self.kernel) for dx in range(self.kernel)]
-        rows = torch.stack([_blend(pixels, corners + offset, weights, keep) for offset in offsets], dim=-1)
-        return rows.flatten(2)
-
-    def _corners(self, width: int) -> tuple[Tensor, Tensor]:
-        """Of each target pixel: the padded pixels at which its patches begin, and their weights, [positions, taps]."""
+        kernel = (self.kernel, self.kernel)
+        padded = F.pad(maps, (self.kernel // 2,) * 4)
         if self.place == "after" and self.source != self.target:
-            (ys, wy), (xs, wx) = (resample.taps(s, t, self.by) for s, t in zip(self.source, self.target, strict=True))
-            corners = ys[:, None, :, None] * width + xs[None, :, None, :]
-            weights = wy[:, None, :, None] * wx[None, :, None, :]
-            return corners.flatten(2).flatten(0, 1), weights.flatten(2).flatten(0, 1)
+            return rows_at(padded, kernel, *self._blended(padded.shape[3]), keep)
         steps = resample.stride(self.source, self.target) if self.place == "strided" else (1, 1)
-        ys, xs = (torch.arange(size) * step for size, step in zip(self.target, steps, strict=True))
-        corners = (ys[:, None] * width + xs).flatten()[:, None]
-        return corners, torch.ones(corners.shape)
-
-
-def _blend(pixels: Tensor, places: Tensor, weights: Tensor, keep: Tensor | None) -> Tensor:
-    """The weighted sums of pixels [images, pixels, channels] at places [positions, taps]."""
-    total = None
-    for place, weight in zip(places.unbind(1), weights.to(pixels.dtype).unbind(1), strict=True):
         if keep is None:
-            found, factor = pixels[:, place], weight[:, None]
-        else:
-            image = torch.arange(len(pixels))[:, None]
-            found, factor = pixels[image, place[keep]], weight[keep][:, :, None]
-        part = found if places.shape[1] == 1 else found * factor
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+            return im2col(padded, kernel, steps).contiguous()
+        corners = self._corners(padded.shape[3], steps)
+        return rows_at(padded, kernel, corners, torch.ones(corners.shape), keep)
+
+    def _corners(self, width: int, steps: Grid) -> Tensor:
+        """Of each target pixel: the padded pixel at which its patch begins, [positions, 1]."""
+        ys, xs = (torch.arange(size) * step for size, step in zip(self.target, steps, strict=True))
+        return (ys[:, None] * width + xs).flatten()[:, None]
+
+    def _blended(self, width: int) -> tuple[Tensor, Tensor]:
+        """Of each target pixel: the padded pixels at which the patches begin that it is blended of, and their weights,
+        [positions, taps]."""
+        (ys, wy), (xs, wx) = (resample.taps(s, t, self.by) for s, t in zip(self.source, self.target, strict=True))
+        corners = ys[:, None, :, None] * width + xs[None, :, None, :]
+        weights = wy[:, None, :, None] * wx[None, :, None, :]
+        return corners.flatten(2).flatten(0, 1), weights.flatten(2).flatten(0, 1)

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from ..data.values import Price, Value
 from . import convert, prices, resample, tokens
-from .base import Adapter, Kind
-from .chain import scale_steps
+from .base import Adapter
 from .footprint import Footprint, of_projection
+from .kind import Kind
 from .patches import PLACES
+from .steps import scale_steps
 
 NORMS = ("none", "before", "after", "both")
 POSITIONS = ("none", "learned")
@@ -24,7 +25,8 @@ class Projection(Kind):
     "strided": integrated into the convolution (which needs whole steps down). by: how, for the first three.
     norm: BatchNorm "before", "after" or "both". bias: of the map. rank: through so many channels, None for a full one.
     ridge: the penalty of the fit, None for the best on held-out images. tokens: see `tokens`. position: "learned" adds
-    a parameter at every pixel, for a back whose values have its position embedding in them. chain: see `chain`.
+    a parameter at every pixel, for a back whose values have its position embedding in them. steps: several adapters in
+    a row where the size changes much, see `steps`.
     """
 
     kernel: ClassVar[int] = 1
@@ -38,7 +40,7 @@ class Projection(Kind):
     ridge: float | None = None
     tokens: str = field(default="auto", metadata={"choices": tokens.RULES})
     position: str = field(default="none", metadata={"choices": POSITIONS})
-    chain: bool = False
+    steps: bool = False
 
     def build(self, front: Value, back: Value) -> Adapter:
         from .projected import Projected
@@ -112,11 +114,11 @@ class Projection(Kind):
     def simplest(self, front: Value, back: Value) -> Kind:
         if back.layout == "NC" or front.grid == back.grid:
             defaults = type(self)()
-            return replace(self, resize=defaults.resize, by=defaults.by, chain=False)
-        return replace(self, chain=self.chain and len(self.links(front, back)) > 2)
+            return replace(self, resize=defaults.resize, by=defaults.by, steps=False)
+        return replace(self, steps=self.steps and len(self.between(front, back)) > 2)
 
-    def links(self, front: Value, back: Value) -> tuple[Value, ...]:
-        return scale_steps(front, back) if self.chain else (front, back)
+    def between(self, front: Value, back: Value) -> tuple[Value, ...]:
+        return scale_steps(front, back) if self.steps else (front, back)
 
     def rule(self, front: Value, back: Value) -> str:
         """What becomes of prefix tokens (see `tokens`)."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..data.values import Price, Value
 from . import prices, resample, tokens
-from .base import Adapter, Carrying, Kind
+from .base import Adapter, Carrying
+from .kind import Kind
 from .linear import Linear
 from .projection import POSITIONS
 

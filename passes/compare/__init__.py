@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
 from ..data.errors import DataError, ModelError
+from ..data.pass_options import ConfidenceOptions, MemoryOptions
 from ..data.plan import PairSimilarity, Plan
 from ..pipeline import Pass
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Similarity(Pass):
+class Similarity(Pass, ConfidenceOptions, MemoryOptions):
     """Compares every cut of every model with every cut of every other, each model run once over the images.
 
     metric: "cka-unbiased", "cka", "cka-pooled", "rbf-cka" or "procrustes" (see `metrics`). images: how many of the
@@ -44,17 +45,16 @@ class Similarity(Pass):
 
     name: ClassVar[str] = "similarity"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "images")
-    adds: ClassVar[tuple[str, ...]] = ("grams",)
+    ensures: ClassVar[tuple[str, ...]] = ("grams",)
+    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
 
     metric: str = "cka-unbiased"
     images: int | None = None
     batch: int | None = None
-    max_memory: int | None = None
-    confidence: float | None = None
     store: Store | None = field(default=None, compare=False)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from ..numerics import similarity as metrics
 
         metric = metrics.get(self.metric)

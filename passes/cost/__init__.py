@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .. import adapters as registry
+from ..data.pass_options import DirectionOptions
 from ..data.plan import Plan
 from ..data.values import Cuts
 from ..pipeline import Pass
 
+if TYPE_CHECKING:
+    from .fragments import FragmentPrices
+
 
 @dataclass(frozen=True)
-class Cost(Pass):
+class Cost(Pass, DirectionOptions):
     """Prices models, fragments and candidates in params, macs, size and memory, on fake tensors, for one image.
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
@@ -27,18 +31,18 @@ class Cost(Pass):
 
     name: ClassVar[str] = "cost"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts")
-    adds: ClassVar[tuple[str, ...]] = ("prices", "uncounted", "candidates")
+    ensures: ClassVar[tuple[str, ...]] = ("prices", "parts", "uncounted", "candidates")
+    drops: ClassVar[tuple[str, ...]] = ("budget", "choice", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("cuts",)
 
     adapters: tuple[str, ...] = ("linear", "conv3x3")
-    direction: str = "slow-to-fast"
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from .calls import Calls
         from .count import count
         from .fragments import fragment_prices
-        from .table import candidates, check_direction, directed_pairs
+        from .table import candidates, directed_pairs
 
-        direction = check_direction(self.direction)
         names = tuple(dict.fromkeys(name for word in self.adapters for name in registry.expand(word)))
         calls = Calls()  # shared: models of a pool have blocks in common
         parts = [
@@ -49,7 +53,7 @@ class Cost(Pass):
             )
             for graph, model, cuts in zip(plan.graphs, plan.models, plan.cuts, strict=True)
         ]
-        cuts = tuple(_priced(cuts, part.before, part.after) for cuts, part in zip(plan.cuts, parts, strict=True))
+        cuts = tuple(_priced(cuts, part) for cuts, part in zip(plan.cuts, parts, strict=True))
         prices = tuple(part.whole for part in parts)
         return replace(
             plan,
@@ -57,10 +61,16 @@ class Cost(Pass):
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
             parts=tuple(parts),
-            candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
+            candidates=candidates(cuts, parts, list(directed_pairs(prices, self.direction)), names),
         )
 
 
-def _priced(cuts: Cuts, before: tuple, after: tuple) -> Cuts:
-    priced = (replace(c, before=b, after=a) for c, b, a in zip(cuts.cuts, before, after, strict=True))
-    return replace(cuts, cuts=tuple(priced))
+def _priced(cuts: Cuts, part: FragmentPrices) -> Cuts:
+    around = zip(cuts.cuts, part.before, part.after, part.uncounted_before, part.uncounted_after, strict=True)
+    return replace(
+        cuts,
+        cuts=tuple(
+            replace(cut, before=before, after=after, uncounted_before=left_out, uncounted_after=left_out_after)
+            for cut, before, after, left_out, left_out_after in around
+        ),
+    )

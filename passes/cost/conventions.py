@@ -57,23 +57,25 @@ def conventions(graph: GraphModule, input_size: Sequence[int]) -> Table:
     return {name: dict(found) for name, found in counter.found.items()}
 
 
-def reasons(table: Table) -> list[str]:
-    """Why the columns of a table differ, a sentence each."""
+def reasons(table: Table, others: Sequence[str] = CONVENTIONS[1:]) -> list[str]:
+    """Why the columns of `others` differ from ours, a sentence each."""
     said = []
     ours, thop, fvcore = (table[name] for name in CONVENTIONS)
     products = [kind for kind in KINDS[:3] if thop.get(kind, 0) < ours.get(kind, 0)]
-    if products:
+    if products and "thop" in others:
         left = sum(ours.get(kind, 0) - thop.get(kind, 0) for kind in products)
         share = left / max(sum(ours.values()), 1)
         said.append(
             f"thop sees classes of torch.nn alone: {share:.0%} of the products lie in functions, methods, subclasses "
             f"and nn.MultiheadAttention ({', '.join(products)})."
         )
-    if fvcore.get("attention products", 0) < ours.get("attention products", 0):
+    if fvcore.get("attention products", 0) < ours.get("attention products", 0) and "fvcore" in others:
         said.append("fvcore has no rule for fused attention, and takes its products for nothing.")
-    added = [kind for kind in KINDS[3:] if thop.get(kind, 0) or fvcore.get(kind, 0)]
-    if added:
-        said.append(f"thop and fvcore add operations that are no products: {', '.join(added)}.")
+    adding = [name for name in others if any(table[name].get(kind, 0) for kind in KINDS[3:])]
+    if adding:
+        added = [kind for kind in KINDS[3:] if any(table[name].get(kind, 0) for name in adding)]
+        verb = "add" if len(adding) > 1 else "adds"
+        said.append(f"{' and '.join(adding)} {verb} operations that are no products: {', '.join(added)}.")
     return said
 
 

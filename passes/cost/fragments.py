@@ -11,7 +11,7 @@ the size of a file more than what is in it: `memory` and `sizes` say how they co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,8 @@ from .spans import Spans
 @dataclass(frozen=True)
 class FragmentPrices:
     """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
-    value that it starts from. uncounted: operators without formula in the whole.
+    value that it starts from. uncounted: calls of operators without a formula in the whole, by name; uncounted_before
+    and uncounted_after: in the fragments.
 
     peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection for
     each cut. spans: what any fragment takes.
@@ -39,6 +40,8 @@ class FragmentPrices:
     before: tuple[Price, ...]
     after: tuple[Price, ...]
     uncounted: Mapping[str, int]
+    uncounted_before: tuple[Mapping[str, int], ...]
+    uncounted_after: tuple[Mapping[str, int], ...]
     peaks: Peaks
     front: Side
     back: Side
@@ -55,13 +58,14 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     uses = _uses(program)
     rows: list[tuple[int, int, int]] = []  # first use, last use, macs
     stored: dict[Stored, tuple[int, int]] = {}
-    uncounted: Counter[str] = Counter()
+    uncounted: list[tuple[int, int, Mapping[str, int]]] = []  # first use, last use, operators
     for node, cost in zip(nodes, count.costs, strict=True):
         if node not in uses:
             continue
         first, last = uses[node]
         rows.append((first, last, cost.macs))
-        uncounted.update(cost.uncounted)
+        if cost.uncounted:
+            uncounted.append((first, last, cost.uncounted))
         for tensor in cost.stored:
             before, after = stored.get(tensor, (first, last))
             stored[tensor] = min(before, first), max(after, last)
@@ -86,7 +90,9 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
         after=_prices(
             params @ held_after, table[:, 2] @ (table[:, 1:2] > at), file_sizes((back, every)), given + memory.after
         ),
-        uncounted=dict(uncounted),
+        uncounted=_added(found for _, _, found in uncounted),
+        uncounted_before=tuple(_added(found for first, _, found in uncounted if first <= cut) for cut in at),
+        uncounted_after=tuple(_added(found for _, last, found in uncounted if last > cut) for cut in at),
         peaks=memory,
         front=front.under("front."),
         back=back.under("back."),
@@ -123,6 +129,10 @@ def _uses(graph: Graph) -> dict[Node, tuple[int, int]]:
                 before, after = uses.get(needed, (first, last))
                 uses[needed] = min(before, first), max(after, last)
     return uses
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _prices(*columns: np.ndarray) -> tuple[Price, ...]:

@@ -11,44 +11,60 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
-from .formulas import is_free, macs_of
+from .formulas import formula_of, macs_of, name_of
+from .free import is_free
 
 
 class Operators(TorchDispatchMode):
     """Adds up the multiply-adds of all operators that run inside it, notes those it has no formula for, and follows
     what they allocate, byte by byte, until Python lets go of it.
 
-    macs: so far. uncounted: operators without a formula, by name and count. peak_bytes: the most that was allocated
-    at one moment.
+    by_operator: multiply-adds so far, by name. uncounted: operators without a formula, by name and count.
+    peak_bytes: the most that was allocated at one moment.
     """
+
+    supports_higher_order_operators = True  # read by torch: flex_attention is one
 
     def __init__(self) -> None:
         super().__init__()
-        self.macs = 0
+        self.by_operator: Counter[str] = Counter()
         self.uncounted: Counter[str] = Counter()
         self.live: dict[int, int] = {}  # bytes of each storage, by its identity; 0 for what was there before
         self.live_bytes = self.peak_bytes = 0
 
+    @property
+    def macs(self) -> int:
+        """Multiply-adds so far."""
+        return self.by_operator.total()
+
     @contextmanager
     def following(self, *given: Tensor) -> Iterator[None]:
         """From zero, what runs inside the block. `given` are there before it, so they are not allocated in it."""
-        self.macs, self.uncounted = 0, Counter()
+        self.by_operator, self.uncounted = Counter(), Counter()
         self.live = {tensor.untyped_storage()._cdata: 0 for tensor in given}
         self.live_bytes = self.peak_bytes = 0
         with self:
             yield
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if isinstance(func, torch._ops.OpOverload) and func.namespace != "prim":
-            macs = macs_of(func, args, kwargs or {}, out)
-            self.macs += macs or 0
-            if macs is None and not is_free(func):
-                self.uncounted[func._overloadpacket.__name__.lstrip("_")] += 1
+        kwargs = kwargs or {}
+        known = formula_of(name_of(func)) is not None or (isinstance(func, OpOverload) and is_free(func))
+        if not known and isinstance(func, OpOverload):
+            with self:  # operators that torch composes of others come whole in inference mode
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **kwargs)
+        name = name_of(func).removeprefix("aten::")
+        if macs := macs_of(func, args, kwargs, out):
+            self.by_operator[name] += macs
+        if not known:
+            self.uncounted[name.lstrip("_")] += 1
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 self._allocated(tensor.untyped_storage())

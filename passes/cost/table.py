@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import adapters as registry
-from ..adapters.base import Kind
 from ..adapters.footprint import footprint
+from ..adapters.kind import Kind
 from ..data.candidates import Candidates
-from ..data.errors import InputError, did_you_mean
 from ..data.values import Cuts, Price, Value
 from ..data.weights_file import Entry
 from .fragments import FragmentPrices
@@ -21,20 +20,6 @@ from .sizes import Side, file_sizes
 
 # Where an adapter cannot join two values; one that is folded into the back may take less than nothing.
 _NONE = np.iinfo(np.int64).min
-
-DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
-
-
-def check_direction(direction: str) -> str:
-    """The direction itself.
-
-    Raises:
-        InputError: it is none.
-    """
-    if direction not in DIRECTIONS:
-        near = did_you_mean(direction, list(DIRECTIONS))
-        raise InputError(f"'{direction}' is no direction", f"{near} Directions are {', '.join(DIRECTIONS)}.".strip())
-    return direction
 
 
 def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[int, int]]:

@@ -97,11 +97,11 @@ def parse_budget(words: Iterable[str], metric: str | None = None) -> dict[str, L
         if not name:
             raise QuantityError(
                 f"the budget '{word}' does not say of what",
-                f"Name the metric: --budget flops={word}, or --budget {word} --metric flops.",
+                f"Name the metric: `budget='flops={word}'`, or `metric='flops'` beside it.",
             )
         limit = parse_quantity(quantity, name)
         if name in limits:
-            raise QuantityError(f"{name} has two budgets", f"Keep one: --budget {name}={quantity}.")
+            raise QuantityError(f"{name} has two budgets", f"Keep one: `budget='{name}={quantity}'`.")
         limits[name] = limit
     return limits
 

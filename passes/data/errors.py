@@ -16,13 +16,14 @@
     ├── Diverged          (1)   a training whose loss is no number any more
     └── PipelineError     (1)   passes in an order that cannot work
 
-`message` says what was given, where, and why it is refused; `hint` says the exact thing to try.
+`message` says what was given, where, and why it is refused; `hint` says the exact thing to try. Both name options as
+Python does, marked: `rank='cascade'`. A command line words them as its flags.
 `code` is stable and goes into `--json` documents; the number above is the exit status of the command line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 
 class StitchError(Exception):
@@ -108,6 +109,22 @@ class Diverged(StitchError):
 
 class PipelineError(StitchError):
     code = "pipeline"
+
+
+E = TypeVar("E", bound=StitchError)
+
+
+def unknown(
+    given: object, what: str, known: Iterable[str], error: type[E] = InputError, *, among: str = "", cutoff: float = 0.6
+) -> E:  # type: ignore[assignment]  # the default of a generic parameter
+    """The error for a word that is none of those known: "'x' is no y. Did you mean 'z'? There are a, b and c."
+
+    what: the noun, with what is to be said behind it. among: where they are too many to be listed, what names them.
+    cutoff: how near a word must be to be suggested, of 1.
+    """
+    names = list(known)
+    listed = among or (f"There are {', '.join(names)}." if names else "There are none.")
+    return error(f"'{given}' is no {what}", f"{did_you_mean(str(given), names, cutoff=cutoff)} {listed}".strip())
 
 
 def did_you_mean(given: str, known: list[str], *, cutoff: float = 0.6) -> str:

@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+#: What the passes fill, in the order in which each follows from those before it.
+FLOW = (
+    "graphs", "cuts", "parts", "prices", "uncounted", "grams", "similarity", "candidates", "budget", "choice", "timed",
+    "stages", "hybrids", "folder",
+)  # fmt: skip
+
+
+def behind(name: str) -> tuple[str, ...]:
+    """The fields of a plan that follow from one of them: whatever makes that one anew makes them untrue."""
+    return FLOW[FLOW.index(name) + 1 :]
+
 
 @dataclass(frozen=True, eq=False)
 class PairSimilarity:

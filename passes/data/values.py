@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 
 
@@ -73,13 +74,19 @@ class Price:
         }
 
 
+def listed(uncounted: Mapping[str, int]) -> str:
+    """Operators without a formula as text: "erfinv (1), fft_r2c (2)"."""
+    return ", ".join(f"{name} ({times})" for name, times in sorted(uncounted.items()))
+
+
 @dataclass(frozen=True)
 class Cut:
     """A value that alone crosses from all that comes before it to all that comes after.
 
     index: from 0 in graph order. node: the fx node. path: the outermost module, plain containers aside, whose output
     the value is, else the module that encloses it. paths: every module whose output it is, innermost first.
-    before, after: the price of the fragment up to here, and from here on; filled by the pass `cost`.
+    before, after: the price of the fragment up to here, and from here on. uncounted_before, uncounted_after: the calls
+    in these of operators that have no formula, by name, which no price holds. All filled by the pass `cost`.
     """
 
     index: int
@@ -89,6 +96,8 @@ class Cut:
     paths: tuple[str, ...] = ()
     before: Price | None = None
     after: Price | None = None
+    uncounted_before: Mapping[str, int] = field(default_factory=dict)
+    uncounted_after: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

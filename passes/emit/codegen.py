@@ -29,11 +29,11 @@ class Codegen(Pass):
 
     name: ClassVar[str] = "codegen"
     requires: ClassVar[tuple[str, ...]] = ("hybrids",)
-    adds: ClassVar[tuple[str, ...]] = ("folder",)
+    ensures: ClassVar[tuple[str, ...]] = ("folder",)
 
     folder: Path
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         folder = Path(self.folder)
         described = {name: _sentence(name, text) for name, text in parts(plan).items()}
         program = prepare(plan.hybrid.network)

@@ -12,34 +12,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Node
-from torch.fx.node import map_arg
 
+from ..graphs.constants import become_buffers, evaluated, is_random
 from ..graphs.conventions import target_name
 from .program import Memory, Program, scopes, writes
 
 # Methods and functions that take from their first argument nothing but dtype, device and sometimes shape.
 _FACTORIES = {"new_zeros": torch.zeros, "new_ones": torch.ones, "new_full": torch.full}
 _LIKE = {"zeros_like": 0, "ones_like": 1}
-_RANDOM = ("rand", "normal", "bernoulli", "multinomial", "dropout", "empty")
+# What gives other numbers in training, or none that are set.
+_UNSETTLED = ("dropout", "empty")
 # More elements than this stay code: a table that large is no longer a detail of the weights file.
 MOST_ELEMENTS = 1 << 20
 
 
 def fold_constants(program: Program) -> None:
     """Replace such values by buffers; in-place writes to them are carried out. Changes `program`."""
-    values = _constant_values(program)
-    kept = [n for n, v in values.items() if isinstance(v, Tensor) and n.op != "get_attr" and _read_outside(n, values)]
-    for node in kept:
+
+    def register(node: Node, value: Tensor) -> str:
         name = f"_folded.{node.name}"  # moved beside its readers by `place_constants`
-        program.tensors[name] = values[node].detach().clone()
-        with program.graph.inserting_before(node):
-            constant = program.graph.get_attr(name)
-        constant.meta = {key: node.meta[key] for key in ("shape", "dtype", "scopes") if key in node.meta}
-        for user in [u for u in node.users if u not in values]:
-            user.replace_input_with(node, constant)
-    for node in reversed(list(values)):
-        if not node.users and node.op != "get_attr":
-            program.graph.erase_node(node)
+        program.tensors[name] = value
+        return name
+
+    become_buffers(program.graph, _constant_values(program), register)
     program.drop_unused()
 
 
@@ -79,13 +74,9 @@ def _is_made(node: Node) -> bool:
     return str(node.target).rpartition(".")[2].startswith("_constant")
 
 
-def _read_outside(node: Node, values: dict[Node, Any]) -> bool:
-    return any(u not in values for u in node.users)
-
-
 def _is_constant(node: Node, values: dict[Node, Any]) -> bool:
     name = target_name(node)
-    if name.startswith(_RANDOM) or (name.endswith("_like") and name not in _LIKE):
+    if is_random(node) or name.startswith(_UNSETTLED) or (name.endswith("_like") and name not in _LIKE):
         return False
     if name in _LIKE:
         return all(isinstance(n, int) for n in node.meta.get("shape", ("N",)))
@@ -103,11 +94,7 @@ def _value(node: Node, values: dict[Node, Any], program: Program) -> Any:
         size = [int(n) for n in node.meta["shape"]]
         fill = [node.args[2] if len(node.args) > 2 else node.kwargs["fill_value"]] if name == "new_full" else []
         return _FACTORIES[name](size, *fill, dtype=node.meta["dtype"])  # type: ignore[operator]
-    args, kwargs = map_arg(node.args, values.__getitem__), map_arg(node.kwargs, values.__getitem__)
-    with torch.no_grad():
-        if node.op == "call_method":
-            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+    return evaluated(node, values)
 
 
 def place_constants(program: Program) -> None:

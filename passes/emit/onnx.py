@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..data.chain import Fragment
 from ..data.errors import ModelError
+from ..data.pass_options import OpsetOptions
 from ..data.plan import Plan
 from ..pipeline import Pass
 from .docstring import first_model, used_models
@@ -30,7 +31,7 @@ _SAME, _LARGEST = 1e-5, 1.2
 
 
 @dataclass(frozen=True)
-class ExportOnnx(Pass):
+class ExportOnnx(Pass, OpsetOptions):
     """Writes `model.onnx` into the plan's folder: input `input`, output `output`, batch axis free.
 
     opset: None for the exporter's own choice. simplify: run onnxsim, and keep its result where it computes the same.
@@ -42,10 +43,9 @@ class ExportOnnx(Pass):
     name: ClassVar[str] = "onnx"
     requires: ClassVar[tuple[str, ...]] = ("folder",)
 
-    opset: int | None = None
     simplify: bool = True
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.folder is not None
         path = plan.folder / "model.onnx"
         images = torch.randn(2, *first_model(plan).input.size, generator=torch.Generator().manual_seed(plan.seed))
@@ -79,7 +79,7 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"the network cannot be exported to ONNX: {reason[0]}",
-            "Compile with --no-onnx to get the Python module alone.",
+            "With `onnx=False` the Python module is written alone.",
         ) from error
     _strip(model)
     return model

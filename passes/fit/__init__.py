@@ -35,14 +35,15 @@ class Fit(Pass):
 
     name: ClassVar[str] = "fit"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
 
     batch: int = 64
     ridges: tuple[float, ...] = RIDGES
     rows: int = ROWS
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         choice, fitted, notes = list(plan.choice), list[Fitted](), plan.notes
         for k in range(len(choice[0].chain.adapters)):
             seams = dict.fromkeys(candidate.chain.seams()[k] for candidate in choice)
@@ -74,11 +75,11 @@ class Fit(Pass):
 
 def _tried(plan: Plan, seams: Sequence[Seam]) -> tuple[list[Seam], tuple[str, ...]]:
     """The seams without the adapters that are too large to be tried beside others, and a note on each."""
-    features = [adapters.get(seam.adapter)(*ends(plan, seam)).features for seam in seams]
+    features = [adapters.without_weights(seam.adapter, *ends(plan, seam)).features for seam in seams]
     limit = max(FEATURES, min(features))
     large = [seam.adapter for seam, count in zip(seams, features, strict=True) if count > limit]
     notes: tuple[str, ...] = ()
     if large:
-        advice = f"--adapter {large[0]} takes the time."
+        advice = f"`adapter='{large[0]}'` takes the time."
         notes = (f"Not tried, having more than {FEATURES:,} inputs here: {', '.join(large)}. {advice}",)
     return [seam for seam, count in zip(seams, features, strict=True) if count <= limit], notes

@@ -26,6 +26,7 @@ from ..data.model import Images
 from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
+from ..numerics.held_out import held_out, measured
 from ..numerics.ridge import Moments
 from ..stitch.join import ends, folded
 from .normal_equations import SLICE_BYTES, Place, Prefix, Solved, System, rows_per_image
@@ -88,9 +89,7 @@ def fit_all(
     on what the adapters make of the held-out images, for `output_residual`. progress: called with (images done, images
     in all sweeps).
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        jobs = [_Job.of(plan, seam, prefix) for seam in seams]
+    jobs = [_Job.of(plan, seam, prefix) for seam in seams]
     sweeps = list(_sweeps(jobs, memory, through))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
@@ -137,7 +136,7 @@ class _Job:
 
     @classmethod
     def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None) -> _Job:
-        adapter = adapters.get(seam.adapter)(*ends(plan, seam)).eval()
+        adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed)
         back = seam.enters.model
         graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
         aim = preactivation(graph, node) if adapter.preactivation else node
@@ -309,9 +308,9 @@ def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
         values: dict[Place, Tensor] = {}
         for (source, nodes), batch_of in zip(by_source.items(), shown, strict=True):
             values |= zip([(source, node) for node in nodes], heads[source](batch_of), strict=True)
-        held = torch.arange(done, done + len(shown[0])) % 5 == 4
+        held = held_out(done, len(shown[0]))
         done += len(held)
-        yield _Batch(values, held, held if len(images) >= 5 else ~held)
+        yield _Batch(values, held, measured(held, len(images)))
 
 
 def _batch_size(plan: Plan, wanted: set[Place], batch: int) -> int:

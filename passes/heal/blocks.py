@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import GraphModule, Node
 
-from ..graphs.conventions import dependencies, output, placeholder, reads_input, result
+from ..graphs.conventions import placeholder
+from ..graphs.live import crossing
 from .operators import Affine, Operator, operator_of
 
 
@@ -31,7 +32,7 @@ class Block:
 
 def blocks(graph: GraphModule, healed: Callable[[Node], bool], features: int) -> tuple[Block, ...]:
     """The blocks that hold an operator for which `healed` is true, with no more inputs than `features`, in order."""
-    starts = crossings(graph.graph)
+    starts = {node for node, others in crossing(graph.graph) if not others}  # the input among them
     found: dict[Node, list[Operator]] = {}
     start = placeholder(graph.graph)
     shared = _shared(graph)
@@ -43,29 +44,6 @@ def blocks(graph: GraphModule, healed: Callable[[Node], bool], features: int) ->
         if node in starts:
             start = node
     return tuple(Block(start, tuple(operators)) for start, operators in found.items())
-
-
-def crossings(graph: Graph) -> set[Node]:
-    """The values that alone cross, the input among them: the only one that is alive just after it was made."""
-    needs = dependencies(graph)
-    image_values = reads_input(graph, needs)
-    last: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in image_values:
-            last |= dict.fromkeys((n for n in needs[node] if n in image_values), node)
-    ends: dict[Node, list[Node]] = {}
-    for value, reader in last.items():
-        ends.setdefault(reader, []).append(value)
-    alone: set[Node] = set()
-    live: set[Node] = set()
-    for node in graph.nodes:
-        if node not in image_values or node not in last:
-            continue
-        live.difference_update(ends.get(node, ()))
-        if not live:
-            alone.add(node)
-        live.add(node)
-    return alone - {result(graph), output(graph)}
 
 
 def _redundant(operator: Operator) -> bool:

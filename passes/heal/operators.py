@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from ..graphs.conventions import is_tensor
+from ..numerics.im2col import im2col
 
 # The im2col of one slice of images takes at most this much memory: what a processor's cache likes.
 SLICE_BYTES = 32 << 20
@@ -98,6 +99,11 @@ class Convolution(Operator):
     pad_mode: str = "constant"
 
     @property
+    def kernel(self) -> tuple[int, int]:
+        height, width = self.weight.shape[2:]
+        return height, width
+
+    @property
     def unknowns(self) -> tuple[int, int, int]:
         return self.groups, self.weight[0].numel(), self.weight.shape[0] // self.groups
 
@@ -107,7 +113,7 @@ class Convolution(Operator):
 
     def design(self, x: Tensor) -> Tensor:
         groups, features, _ = self.unknowns
-        return _im2col(self._padded(x), tuple(self.weight.shape[2:]), self.stride, self.dilation, groups, features)
+        return _grouped(im2col(self._padded(x), self.kernel, self.stride, self.dilation), groups, features)
 
     def _padded(self, x: Tensor) -> Tensor:
         return F.pad(x, self.pad, self.pad_mode) if any(self.pad) else x
@@ -131,7 +137,7 @@ class Transposed(Convolution):
         spread = x.new_zeros(*x.shape[:2], (height - 1) * up + 1, (width - 1) * left + 1)
         spread[:, :, ::up, ::left] = x
         groups, features, _ = self.unknowns
-        return _im2col(self._padded(spread), tuple(self.weight.shape[2:]), (1, 1), self.dilation, groups, features)
+        return _grouped(im2col(self._padded(spread), self.kernel, (1, 1), self.dilation), groups, features)
 
     def rearranged(self, solution: Tensor) -> Tensor:
         inputs, channels, height, width = self.weight.shape
@@ -237,14 +243,9 @@ def _transposed(
     return Transposed(node, given, weight, bias, tuple(stride), tuple(dilation), groups, pad)
 
 
-def _im2col(
-    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int], groups: int, features: int
-) -> Tensor:
-    if kernel == (1, 1):
-        columns = x[:, :, :: stride[0], :: stride[1]].flatten(2)
-    else:
-        columns = F.unfold(x, kernel, dilation, 0, stride)
-    return columns.reshape(len(x), groups, features, -1).permute(1, 0, 3, 2).reshape(groups, -1, features)
+def _grouped(rows: Tensor, groups: int, features: int) -> Tensor:
+    """Rows [images, positions, groups * features] as [groups, images * positions, features]."""
+    return rows.reshape(*rows.shape[:2], groups, features).permute(2, 0, 1, 3).reshape(groups, -1, features)
 
 
 def _normalised(module: nn.Module, x: Tensor) -> Tensor:

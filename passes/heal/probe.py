@@ -38,7 +38,7 @@ class Probe:
         options = options or Options()
         self.images, self.specs, self.options, self.keep = images, specs, options, keep
         self.memory = Memory(options.max_memory, torch.device(device))
-        self.chunks = chunks(len(images), options.batch, options.hold_out)
+        self.chunks = chunks(len(images), options.batch)
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
         self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
         self.nodes = [by_name(parent.graph.graph) for parent in self.parents]

@@ -14,6 +14,7 @@ from torch.fx.node import map_arg
 
 from ..data.model import Images, InputSpec
 from ..graphs.conventions import is_scalar, placeholder, writes_in_place
+from ..numerics.held_out import held_out
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,15 @@ class Chunk:
     members: tuple[int, ...]
 
 
-def chunks(images: int, size: int, hold_out: int) -> tuple[Chunk, ...]:
-    """All images by chunks of at most `size`; one of so many is held out."""
+def chunks(images: int, size: int) -> tuple[Chunk, ...]:
+    """All images by chunks of at most `size`."""
     found = []
     for start in range(0, images, size):
         stop = min(start + size, images)
-        for held_out in (False, True):
-            members = tuple(i - start for i in range(start, stop) if (i % hold_out == hold_out - 1) == held_out)
-            found += [Chunk(start, stop, held_out, members)] if members else []
+        held = held_out(start, stop - start)
+        for part in (False, True):
+            members = tuple((held == part).nonzero().flatten().tolist())
+            found += [Chunk(start, stop, part, members)] if members else []
     return tuple(found)
 
 

@@ -60,8 +60,7 @@ def _time(name: str, joint: Joint, device: str, store: Store | None) -> float:
     front, back = joint
 
     def take() -> list[float]:
-        with torch.random.fork_rng(devices=[]):
-            adapter = registry.get(name)(front, back).eval().to(device)
+        adapter = registry.built(name, front, back, seed=0).to(device)
         value = torch.zeros(1, *front.shape, device=device)
         return [measure(adapter, value, device=device, seconds=_SECONDS).median_ms]
 

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from torch.fx import Graph, GraphModule, Node
 
-from ..data.errors import CutError, did_you_mean
-from ..data.plan import Plan
+from ..data.errors import CutError, unknown
+from ..data.pass_options import PartitionOptions
+from ..data.plan import Plan, behind
 from ..data.values import Cut, Cuts, Rejected, Value
 from ..graphs.conventions import (
     dependencies,
@@ -17,13 +18,13 @@ from ..graphs.conventions import (
     is_tensor,
     output,
     placeholder,
-    reachable,
     reads_input,
     result,
     target_name,
 )
 from ..graphs.fold import widens
 from ..graphs.layouts import layouts
+from ..graphs.live import crossing
 from ..pipeline import Pass
 
 RULES = ("single-tensor", "stitchnet")
@@ -40,7 +41,7 @@ _CONVOLUTIONS = {"conv1d": 6, "conv2d": 6, "conv3d": 6, "convolution": 8, "Conv1
 
 
 @dataclass(frozen=True)
-class Partition(Pass):
+class Partition(Pass, PartitionOptions):
     """The cuts of every graph under one rule.
 
     rule: "single-tensor", every value that alone crosses; or "stitchnet", those of StitchNet (Teerapittayanon et al.,
@@ -50,11 +51,10 @@ class Partition(Pass):
 
     name: ClassVar[str] = "partition"
     requires: ClassVar[tuple[str, ...]] = ("graphs",)
-    adds: ClassVar[tuple[str, ...]] = ("cuts",)
+    ensures: ClassVar[tuple[str, ...]] = ("cuts",)
+    drops: ClassVar[tuple[str, ...]] = behind("cuts")
 
-    rule: str = "single-tensor"
-
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         return replace(plan, cuts=tuple(partition(graph, self.rule) for graph in plan.graphs))
 
 
@@ -67,14 +67,10 @@ def partition(graph_module: GraphModule, rule: str = "single-tensor") -> Cuts:
         CutError: there is no rule of that name.
     """
     if rule not in RULES:
-        raise CutError(
-            f"there is no cut rule '{rule}'",
-            f"{did_you_mean(rule, list(RULES))} The rules are: {', '.join(RULES)}.".strip(),
-        )
+        raise unknown(rule, "rule for cuts", RULES, CutError)
     graph = graph_module.graph
-    needs = dependencies(graph)
-    image_values = reads_input(graph, needs)
-    refused = _crossings(graph, needs, image_values)
+    image_values = reads_input(graph, dependencies(graph))
+    refused = _crossings(graph, image_values)
     refused |= _ends(graph, image_values)
     if rule == "stitchnet":
         refused |= _not_stitchnet(graph_module, image_values - refused.keys())
@@ -95,37 +91,15 @@ def partition(graph_module: GraphModule, rule: str = "single-tensor") -> Cuts:
     return Cuts(rule, tuple(cuts), tuple(rejected))
 
 
-def _crossings(graph: Graph, needs: Mapping[Node, tuple[Node, ...]], image_values: set[Node]) -> dict[Node, str]:
-    """Of every value that does not cross alone: what crosses with it.
-
-    One sweep in graph order with the set of live values: made already, needed later. In a graph without dead nodes
-    the value just made is the only live one exactly if it dominates the output: a value u made before v and needed by
-    a w after it would give a path input..u, w..output around v, and the other way round. So the answer does not
-    depend on the order that the graph happens to have.
-    """
-    alive_nodes = reachable(output(graph), dict(needs)) & image_values
-    last_reader: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if node in alive_nodes:
-            last_reader |= dict.fromkeys(needs[node], node)
-    ends: dict[Node, list[Node]] = {}
-    for value, reader in last_reader.items():
-        ends.setdefault(reader, []).append(value)
-
-    crossing: dict[Node, str] = {}
-    live: dict[Node, None] = {}  # a set that keeps its order
-    for node in graph.nodes:
-        if node not in image_values:
-            continue
-        if node not in alive_nodes:
-            crossing[node] = "the output does not depend on it"
-            continue
-        for value in ends.get(node, ()):
-            live.pop(value, None)
-        if live:
-            crossing[node] = _company(live)
-        live[node] = None
-    return crossing
+def _crossings(graph: Graph, image_values: set[Node]) -> dict[Node, str]:
+    """Of every value that does not cross alone: what crosses with it."""
+    refused = dict.fromkeys(image_values, "the output does not depend on it")
+    for node, others in crossing(graph):
+        if others:
+            refused[node] = _company(others)
+        else:
+            del refused[node]
+    return refused
 
 
 def _company(live: Mapping[Node, None]) -> str:

@@ -18,7 +18,7 @@ from ..heal.probe import Probe
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, pairs_of, union
-from .scores import SCORES, Reference, reference
+from .scores import Reference, reference, score_of
 from .stitched import Part, Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
@@ -162,7 +162,7 @@ class Halving:
             heal(stitched, probe, chain, what, self._progress)
             with torch.inference_mode():
                 said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], options.batch)])
-            one.values, one.healed = SCORES[self._rule](said, self._reference(front, back)), True
+            one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
@@ -191,7 +191,7 @@ class Halving:
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
-                one.values = torch.cat([one.values, SCORES[self._rule](said, against[start:images])])
+                one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
 
     def _reference(self, front: int, back: int) -> Reference:
         """What hybrids of two models are held against, on all images that may be shown."""
@@ -213,7 +213,7 @@ class Halving:
         if self._rule == "accuracy":
             raise InputError(
                 f"the labels of '{name}' are not the classes that the networks name",
-                "Use --rank cascade, which does without labels, or give images of their classes.",
+                "Take `rank='cascade'`, which does without labels, or give images of their classes.",
             )
         note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
         self._notes = (note,)

@@ -8,7 +8,10 @@
     accuracy    whether the label comes first.
 
 The reference is the mean of the parents' probabilities where they share their classes, else those of the back's parent,
-whose classes the hybrid has; for `cascade` the label, where it is known, speaks as loud as the parents together.
+whose classes the hybrid has; for `cascade` the label, where it is known, counts as much as the parents together.
+
+Another package adds a rule by an entry point of the group `stitchc.ranks` that names a function of this kind: from
+logits [images, classes] and a `Reference` to a figure for each image, float [images], of which a larger one is better.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ..data import plugins
+from ..data.pass_options import RANKS
+
+Score = Callable[[Tensor, "Reference"], Tensor]
 
 #: Two networks of as many classes mean the same ones if they name the same class for at least this share of images.
 SHARED_CLASSES = 0.4
@@ -73,10 +81,19 @@ def accuracy(logits: Tensor, against: Reference) -> Tensor:
     return (logits.argmax(dim=1) == against.labels).float()
 
 
-#: By the name of the rank: from logits [images, classes] to a figure for each image, larger is better.
-SCORES: dict[str, Callable[[Tensor, Reference], Tensor]] = {
+#: By the name of the rule.
+SCORES: dict[str, Score] = {
     "cascade": expected_agreement,
     "agreement": agreement,
     "kl": closeness,
     "accuracy": accuracy,
 }
+
+
+def score_of(rule: str) -> Score:
+    """What a rule gives each image.
+
+    Raises:
+        InputError: the rule is another package's, and cannot be loaded.
+    """
+    return SCORES[rule] if rule in SCORES else plugins.load(RANKS, rule)

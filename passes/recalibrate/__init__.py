@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from ..data.plan import Plan
 from ..graphs.conventions import target_name
+from ..numerics.held_out import held_out, measured
 from ..pipeline import Pass
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -31,13 +32,14 @@ class Recalibrate(Pass):
 
     name: ClassVar[str] = "recalibrate"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batch: int = 64
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     @torch.no_grad()
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.images is not None  # `requires` holds it
         hybrid = plan.hybrid
         later = {part.name: part.fragment.model for part in hybrid.chain.parts()[1:] if part.fragment is not None}
@@ -48,7 +50,7 @@ class Recalibrate(Pass):
             return replace(plan, notes=(*plan.notes, f"There is no BatchNorm in {back} to recalibrate."))
         images, done = len(plan.images), 0
         for shown, _, held in self._batches(plan):
-            norms.run(shown[~held] if images >= 5 else shown)
+            norms.run(shown[~held])
             done += len(shown)
             if self.progress:
                 self.progress(done, images)
@@ -62,7 +64,7 @@ class Recalibrate(Pass):
             f"of the probe images held out before, on {after[1]:.1%} after{kept}."
         )
         plan = replace(plan, notes=(*plan.notes, note))
-        return plan.with_hybrid(replace(hybrid, graph=stitched)) if better else plan
+        return plan.with_hybrid(replace(hybrid, graph=stitched, verified=None)) if better else plan
 
     def _batches(self, plan: Plan) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The images as the front and as the back see them, and which of them are held out."""
@@ -71,7 +73,7 @@ class Recalibrate(Pass):
         front, back = (plan.models[fragment.model].input for fragment in (chain.front, chain.back))
         done = 0
         for x, y in zip(*(plan.images.batches(spec, self.batch) for spec in (front, back)), strict=True):
-            yield x, y, torch.arange(done, done + len(x)) % 5 == 4
+            yield x, y, held_out(done, len(x))
             done += len(x)
 
     def _agreement(self, plan: Plan, stitched: GraphModule) -> tuple[float, float]:
@@ -81,7 +83,7 @@ class Recalibrate(Pass):
         distance = same = count = 0.0
         assert plan.images is not None
         for x, y, held in self._batches(plan):
-            mask = held if len(plan.images) >= 5 else ~held
+            mask = measured(held, len(plan.images))
             if not mask.any():
                 continue
             made, wanted = stitched(x[mask]), own(y[mask])

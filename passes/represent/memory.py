@@ -10,6 +10,7 @@ from torch.fx import GraphModule, Node
 
 from ..data.errors import QuantityError
 from ..graphs.conventions import VIEWS, is_tensor, target_name, writes_in_place
+from ..graphs.live import last_read
 from ..numerics.similarity import block_sizes, length
 
 SMALLEST = 4  # images: of fewer, the unbiased estimator is undefined
@@ -47,7 +48,7 @@ def sizes_within(
         if block < 2 * SMALLEST:
             raise QuantityError(
                 f"comparing takes {_mib(needed)} MiB even four images at a time, more than the {_mib(limit)} MiB given",
-                f"Give --max-memory {_mib(needed)}MiB, or compare fewer images with --probe-images.",
+                f"Give `max_memory='{_mib(needed)}MiB'`, or compare fewer images: `probe_images`.",
             )
         block //= 2
 
@@ -55,16 +56,11 @@ def sizes_within(
 def live_bytes(graph: GraphModule) -> int:
     """The most bytes that values take at once while the graph runs on one image, each freed after its last reader."""
     owner: dict[Node, Node] = {}
-    last: dict[Node, Node] = {}
     for node in graph.graph.nodes:
         arguments = node.all_input_nodes
         shares = arguments and (writes_in_place(node) or target_name(node) in VIEWS)
         owner[node] = owner[arguments[0]] if shares else node
-        for used in (node, *arguments):
-            last[owner[used]] = node
-    ends: dict[Node, list[Node]] = {}
-    for value, reader in last.items():
-        ends.setdefault(reader, []).append(value)
+    ends = last_read(graph.graph.nodes, lambda node: [owner[used] for used in (node, *node.all_input_nodes)])
     now = most = 0
     for node in graph.graph.nodes:
         now += _value_bytes(node) if owner[node] is node else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch.fx import GraphModule
 
 from .. import adapters as registry
@@ -26,9 +25,7 @@ def ends(plan: Plan, seam: Seam) -> tuple[Value, Value]:
 
 def built(plan: Plan, seam: Seam) -> Adapter:
     """The adapter of a seam before it is fitted: its weights are noise from the plan's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        return registry.get(seam.adapter)(*ends(plan, seam))
+    return registry.built(seam.adapter, *ends(plan, seam), plan.seed)
 
 
 def folded(back: GraphModule, enters: str, adapter: Adapter) -> GraphModule:

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from ..data.errors import InputError, TraceError
+from ..data.errors import TraceError, unknown
 from ..data.model import Model
-from ..data.plan import Plan
+from ..data.pass_options import TraceOptions
+from ..data.plan import Plan, behind
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
@@ -27,7 +28,7 @@ _SUPPORTED = (
 
 
 @dataclass(frozen=True)
-class Trace(Pass):
+class Trace(Pass, TraceOptions):
     """A graph of every model.
 
     frontend: "record" (readable, module level), "export" (torch.export, aten level) or "auto": the first that works.
@@ -36,12 +37,12 @@ class Trace(Pass):
 
     name: ClassVar[str] = "trace"
     requires: ClassVar[tuple[str, ...]] = ("models",)
-    adds: ClassVar[tuple[str, ...]] = ("graphs",)
+    ensures: ClassVar[tuple[str, ...]] = ("graphs",)
+    drops: ClassVar[tuple[str, ...]] = behind("graphs")
 
-    frontend: str = "auto"
     check: tuple[int, ...] = (1, 3)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         graphs, notes = [], list(plan.notes)
         done: dict[int, GraphModule] = {}
         for model in plan.models:
@@ -61,7 +62,7 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
         TraceError: no front-end can, or the one that was asked for cannot; with the reason of each.
     """
     if frontend not in FRONTENDS:
-        raise InputError(f"'{frontend}' is no front-end", f"There are {', '.join(FRONTENDS)}.")
+        raise unknown(frontend, "front-end", FRONTENDS)
     fronts = {"record": record, "export": export}
     wanted = ["export"] if is_exported(module) else list(fronts) if frontend == "auto" else [frontend]
     reasons, hints = [], []

@@ -36,12 +36,12 @@ class Verify(Pass):
 
     name: ClassVar[str] = "verify"
     requires: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batches: tuple[int, ...] = (1, 3)
     tolerance: float = 1e-4
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.folder is not None
         hybrid = plan.hybrid
         spec = plan.input_of(hybrid.chain)

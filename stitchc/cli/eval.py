@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .options import arch, data, model_argument
+from ..options import EvaluateOptions
+from .parts import MODEL_OR_ARTIFACT, argument
 from .run import Outcome, Run, verb
 
 
-@verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'")
-@model_argument
-@data
-@arch
-def command(run: Run, model: str, data: str | None, arch: tuple[str, ...]) -> Outcome:
-    """Top-1 and top-5 accuracy on labelled images."""
+@verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'", record=EvaluateOptions)
+@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+def command(run: Run, model: str) -> Outcome:
+    """Measure top-1 and top-5 accuracy on labelled images."""
     import stitchc
 
     from ..inputs import is_artifact, model_of
     from ..progress import stage
 
+    given = dict(run.given)
+    how = {"trust_pickle": given.pop("trust_pickle", False), "arch": given.pop("arch", None)}
     with stage(run.progress, f"loading {model}"):
-        loaded = model_of(model, trust_pickle=run.trust_pickle, arch=arch)
-    found = stitchc.evaluate(loaded, data, device=run.device, progress=run.progress)
+        loaded = model_of(model, **how)
+    found = stitchc.evaluate(loaded, **given, progress=run.progress)
     from ..documents import eval_document
     from ..passes.data.records import encode
     from ..report.accuracy import AccuracyLine

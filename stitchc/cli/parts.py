@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
-from ..passes.data.errors import did_you_mean
+from ..passes.data.errors import did_you_mean, unknown
 
 COMMON = "Common options"
+
+MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
+MODEL_OR_ARTIFACT = f"{MODEL} Or the folder of an artifact."
 
 
 class Option(click.Option):
@@ -78,12 +81,12 @@ class Verb(click.Command):
 
 
 class Verbs(click.Group):
-    """A group whose verbs live one in a module and are imported when they are named.
+    """A group whose verbs are imported when they are named, but for those that were added to it.
 
     verbs: title -> names, in the order of the help page. modules: where a verb's `command` is, as "stitchc.cli.{}".
     """
 
-    def __init__(self, *args: Any, modules: str, verbs: dict[str, Sequence[str]], **kwargs: Any):
+    def __init__(self, *args: Any, modules: str = "", verbs: dict[str, Sequence[str]], **kwargs: Any):
         kwargs |= {"no_args_is_help": False, "invoke_without_command": True, "subcommand_metavar": "VERB ..."}
         super().__init__(*args, **kwargs)
         self.modules = modules
@@ -95,7 +98,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(ctx):
             return None
-        return import_module(self.modules.format(name)).command
+        return self.commands.get(name) or import_module(self.modules.format(name)).command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
@@ -103,10 +106,10 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        if not ctx._protected_args and not ctx.args:
+        value = super().invoke(ctx)
+        if ctx.invoked_subcommand is None:
             click.echo(ctx.get_help())
-            return None
-        return super().invoke(ctx)
+        return value
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in self.verbs.items():
@@ -129,8 +132,8 @@ class Name(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value in self.names:
             return value
-        what = param.opts[-1] if param else "value"
-        raise hinted(ctx, f"{what} takes {_listed(self.names)}, not '{value}'", did_you_mean(str(value), [*self.names]))
+        error = unknown(value, f"value of {param.opts[-1] if param else 'this'}", self.names)
+        raise hinted(ctx, error.message, error.hint)
 
 
 def unknown_verb(ctx: click.Context, given: str, known: list[str]) -> click.UsageError:
@@ -150,7 +153,3 @@ def option(*names: str, group: str = "Options", **kwargs: Any) -> Callable[[Any]
 
 def argument(*names: str, text: str = "", **kwargs: Any) -> Callable[[Any], Any]:
     return click.argument(*names, cls=Argument, text=text, **kwargs)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from .numbers import NONE, count, significant, size
 from .table import table
 
 if TYPE_CHECKING:
+    from ..other_counters import Comparison
     from ..passes.cost.conventions import Table
     from ..passes.cost.stages import Stage
     from ..passes.latency.clock import Timing
@@ -32,11 +33,10 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class CostTable:
-    """The metrics of a network, and the operators that have no formula. metrics: the ones to show, all by default."""
+    """The metrics of a network. metrics: the ones to show, all by default."""
 
     name: str
     price: Price
-    uncounted: Mapping[str, int]
     metrics: Sequence[str] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -56,9 +56,6 @@ class CostTable:
                     metric, _short(value, unit), _exact(value), unit, what if value is not None else "not computed"
                 )
         yield rows
-        if self.uncounted:
-            listed = ", ".join(f"{name} ({times})" for name, times in sorted(self.uncounted.items()))
-            yield Text(f"Without a formula, counted as nothing: {listed}")
 
 
 def _short(value: float | None, unit: str) -> str:
@@ -124,4 +121,24 @@ class ConventionTable:
         rows.add_row("all", *(f"{sum(found.values()):,}" for found in self.counted.values()))
         yield rows
         for reason in self.why:
+            yield Text(reason)
+
+
+@dataclass(frozen=True)
+class CounterTable:
+    """Multiply-adds by counter, each really run, and why they differ."""
+
+    compared: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        ours = self.compared.macs["stitchc"]
+        rows = table(ascii_only=options.ascii_only, title="By counter, one image")
+        rows.add_column("counter", no_wrap=True)
+        rows.add_column("MACs", justify="right", no_wrap=True)
+        rows.add_column("difference", justify="right", no_wrap=True)
+        for name, macs in self.compared.macs.items():
+            difference = NONE if macs is None or ours is None else f"{macs - ours:+,}" if macs != ours else "0"
+            rows.add_row(name, _exact(macs), difference)
+        yield rows
+        for reason in self.compared.why:
             yield Text(reason)

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..documents import label, plan_document
+from ..documents import label, plan_document, without_formula
 from ..passes.data.budget import format_quantity
 from ..passes.data.plan import Plan
 from .candidates import CandidateTable
@@ -23,6 +23,16 @@ from .sides import Sides
 from .stages import Stages
 from .table import table
 
+#: What each file of an artifact is, in the order in which it is listed.
+_FILES = {
+    "model.py": "the network: torch and nothing else",
+    "model.safetensors": "its weights",
+    "model.onnx": "the same in ONNX: input, output, any batch size",
+    "plan.json": "what was chosen, what it costs, how it was verified",
+    "recipe.toml": "runs this compile again",
+    "report.html": "this report, for a browser",
+    "README.md": "what it is, from what, under which licences",
+}
 _KEYS = {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}
 
 
@@ -48,6 +58,8 @@ class Choice:
             reached = record["cost"].get(_KEYS.get(metric, metric))
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
+        if record.get("uncounted"):
+            yield Text(f"hybrid: {without_formula(record['uncounted'])}")
         for link in record["chain"]:
             if "adapter" in link and link["adapter"]["params"] is not None:
                 yield _adapter_line(link["adapter"])
@@ -81,13 +93,11 @@ class Files:
     folder: Path
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from ..artifact import FILES
-
         rows = table(ascii_only=options.ascii_only, title=f"{self.folder}/")
         rows.add_column("file", no_wrap=True)
         rows.add_column("size", justify="right", no_wrap=True)
         rows.add_column("what it is", overflow="fold")
-        for name, what in FILES.items():
+        for name, what in _FILES.items():
             path = self.folder / name
             if path.exists():
                 rows.add_row(name, size(path.stat().st_size), what)

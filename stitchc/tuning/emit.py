@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import artifact, recipe
 from ..documents import verified_record
-from ..env import versions
 from ..passes.data.chain import Chain, Fragment
 from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Images, Model
 from ..passes.data.plan import Plan
 from ..passes.data.values import Cut, Cuts, Value
 from ..progress import Progress
+from .settings import TrainingOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +32,7 @@ def emit(
     *,
     record: Mapping[str, Any],
     tuning: Mapping[str, Any],
-    options: Mapping[str, Any],
+    options: TrainingOptions,
     accuracy: Accuracy | None,
     parents: list[Accuracy | None],
     images: Images,
@@ -49,8 +47,6 @@ def emit(
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
     from ..passes.trace.trace import trace
-    from ..readme import readme
-    from ..report.html import page
     from ..report.tune import TuneReport
 
     network = network.cpu().eval().requires_grad_(False)
@@ -59,10 +55,9 @@ def emit(
     chain, cuts = _chain(record)
     hybrid = Hybrid("hybrid", chain, graph=trace(network, model.input.size, name=model.name))
     plan = Plan(_parents(record, model), record["seed"], cuts, images=images, folder=folder, hybrids=(hybrid,))
-    given = recipe.read(source / "recipe.toml")
+    given = recipe.read(source / "recipe.toml").options
     onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
     plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
-    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     assert plan.hybrid.verified is not None
     new = dict(record) | {
         "models": [
@@ -74,21 +69,8 @@ def emit(
         "tuned": [*record.get("tuned", []), tuning],
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
-    (folder / "recipe.toml").write_text(recipe.with_tuning(text, options), encoding="utf-8")
-    (folder / "README.md").write_text(readme(new), encoding="utf-8")
-    title = f"{new['chain'][0]['model']} to {new['chain'][-1]['model']}, tuned"
-    (folder / "report.html").write_text(page(title, TuneReport(new).parts()), encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
-    times = {**seconds, **plan.seconds}
-    new |= {
-        "files": {p.name: artifact.sha256(p) for p in sorted(folder.iterdir()) if p.name != artifact.PLAN},
-        "versions": versions(),
-        "seconds": {name: round(value, 3) for name, value in times.items()},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    (folder / artifact.PLAN).write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return new
+    said = recipe.with_training(text, options.make(TrainingOptions))
+    return artifact.write(folder, new, recipe=said, report=TuneReport(new).parts(), seconds={**seconds, **plan.seconds})
 
 
 def _parents(record: Mapping[str, Any], model: Model) -> tuple[Model, ...]:

@@ -31,7 +31,7 @@ class Trainee(nn.Module):
         if not held:
             raise InputError(
                 f"nothing trains in the mode '{train}': the artifact has no weights there",
-                "An adapter without weights of its own trains with what follows it: --train back.",
+                "An adapter without weights of its own trains with what follows it: `train='back'`.",
             )
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name in held)

@@ -41,7 +41,7 @@ def converted(images: Tensor, given: InputSpec, wanted: InputSpec) -> Tensor:
     if given.size[0] != wanted.size[0]:
         if {given.size[0], wanted.size[0]} != {1, 3}:
             raise InputError(
-                f"a teacher wants {wanted.size[0]} channels, and the hybrid {given.size[0]}", "Leave --distill out."
+                f"a teacher wants {wanted.size[0]} channels, and the hybrid {given.size[0]}", "Leave `distill` out."
             )
         grey = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(-1, 1, 1)  # luminance, as PIL has it
         pixels = (pixels * grey).sum(1, keepdim=True) if wanted.size[0] == 1 else pixels.expand(-1, 3, -1, -1)

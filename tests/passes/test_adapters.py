@@ -1,19 +1,21 @@
 """Adapters turn any value into any other that they accept, cost what they say, and are linear where they say so."""
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from importlib.metadata import EntryPoint, EntryPoints
 from math import prod
 
 import pytest
 import torch
+from another_package import Scaled
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from stitchc.passes import Price, Value, adapters
-from stitchc.passes.adapters import Kind
 from stitchc.passes.adapters.footprint import footprint
 from stitchc.passes.cost.count import count
 from stitchc.passes.cost.fragments import fragment_prices
+from stitchc.passes.data import plugins
 from stitchc.passes.data.errors import CutError, InputError
 from stitchc.passes.data.weights_file import file_bytes
 from stitchc.passes.numerics.ridge import Moments, Solution, residual, solve
@@ -54,8 +56,8 @@ OTHERS = [
     "bottleneck?tokens=zeros",
     "transformer?heads=1",
     "transformer?heads=1&tokens=learned&position=learned",
-    "conv3x3-relu?chain=yes&norm=after&resize=strided",
-    "bottleneck?chain=yes",
+    "conv3x3-relu?steps=yes&norm=after&resize=strided",
+    "bottleneck?steps=yes",
 ]
 
 
@@ -275,24 +277,68 @@ def test_a_pair_of_one_size_has_no_two_adapters_that_are_the_same():
     assert kind.simplest(MAPS, same).words == "conv3x3" and kind.simplest(MAPS, other) == kind
 
 
-def test_a_third_party_adds_an_adapter_by_name():
-    @adapters.register("half")
-    @dataclass(frozen=True)
-    class Half(Kind):
-        gain: float | None = 0.5
-
-        def refuses(self, front, back):
-            return "" if front == back else "only where nothing changes"
-
-        def cost(self, front, back):
-            return Price()
-
+def test_a_program_adds_an_adapter_by_name():
     try:
+        adapters.register("half")(Scaled)
         assert "half" in adapters.names() and adapters.get("half?gain=2").gain == 2
-        assert adapters.get("half").price(MAPS, MAPS) == Price()
+        assert adapters.get("half").price(MAPS, MAPS) == Price(1, 0, 4)
         assert adapters.get("half").price(MAPS, LAST) == "only where nothing changes"
         with pytest.raises(CutError, match=r"There are: .*half"):
             adapters.get("xyz")
     finally:
-        adapters._ADDED.pop("half")
-        adapters.get.cache_clear()
+        forget("half")
+
+
+def forget(name: str) -> None:
+    adapters._ADDED.pop(name, None)
+    adapters.get.cache_clear()
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Packages that add adapters by entry points: one that works, one that is broken, one that is no adapter."""
+    named = {"scaled": "another_package:Scaled", "broken": "no_such_package:Kind", "odd": "another_package:NOT_A_KIND"}
+    offered = EntryPoints(EntryPoint(name, value, "stitchc.adapters") for name, value in named.items())
+    monkeypatch.setattr(plugins, "entry_points", lambda group: offered.select(group=group))
+    plugins.installed.cache_clear()
+    yield
+    plugins.installed.cache_clear()
+    forget("scaled")
+
+
+def test_another_package_adds_an_adapter_by_an_entry_point(installed):
+    assert {"scaled", "broken", "odd"} <= set(adapters.names())
+    kind = adapters.get("scaled?gain=2&times=3&most=none&signed=no&label=mine")
+    assert kind == Scaled(2.0, 3, None, False, "mine") and kind.name == "scaled"
+    assert kind.words == "scaled?gain=2&times=3&most=none&signed=no&label=mine"
+    with pytest.raises(InputError, match="It takes a whole number"):
+        adapters.get("scaled?times=1.5")
+    with pytest.raises(InputError, match="It is 1 at least"):
+        adapters.get("scaled?times=0")
+
+
+def test_an_entry_point_that_cannot_be_used_is_refused_only_when_it_is_asked_for(installed):
+    assert adapters.get("linear").words == "linear"
+    with pytest.raises(InputError, match=r"'broken' \(no_such_package:Kind\) cannot be loaded: ModuleNotFoundError"):
+        adapters.get("broken")
+    with pytest.raises(InputError, match=r"no subclass of stitchc\.passes\.adapters\.Kind"):
+        adapters.get("odd")
+
+
+@pytest.mark.parametrize("words", ["linear?ridge=0.123456789012345", "linear?rank=3&bias=no", "fused?ridge=0.1"])
+def test_what_is_written_is_read_back_the_same(words):
+    assert adapters.get(adapters.get(words).words) == adapters.get(words)
+
+
+def test_what_is_built_depends_on_the_seed_alone_and_leaves_the_global_random_state():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = adapters.built("bottleneck", MAPS, SMALL_MAPS, seed=1)
+    torch.manual_seed(6)
+    again, other = (adapters.built("bottleneck", MAPS, SMALL_MAPS, seed=seed) for seed in (1, 2))
+    assert torch.equal(first.conv1.weight, again.conv1.weight) and not first.training
+    assert not torch.equal(first.conv1.weight, other.conv1.weight)
+    torch.manual_seed(5)
+    assert torch.equal(before, torch.get_rng_state())
+    assert adapters.without_weights("conv3x3", MAPS, SMALL_MAPS).features == 54
+    assert torch.equal(before, torch.get_rng_state())

@@ -106,6 +106,14 @@ def test_published_networks_cost_what_is_known(name, gmacs):
     assert uncounted == {}
 
 
+@pytest.mark.parametrize(("name", "macs"), [("deit_tiny", 1_253_683_200), ("vit_b_32", 4_409_186_304)])
+def test_attention_costs_the_same_under_every_torch(name, macs):
+    with torch.device("meta"):
+        library = {"deit_tiny": lambda: timm.create_model("deit_tiny_patch16_224")}
+        net = library.get(name, lambda: getattr(torchvision.models, name)(weights=None))().eval()
+    assert total(net, (3, 224, 224))[0].macs == macs
+
+
 def by_walking(counted, cut):
     """(params, macs, bytes) of both sides of a cut by definition: all that the cut needs, and all that the output needs
     besides."""

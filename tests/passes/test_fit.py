@@ -90,15 +90,15 @@ def test_what_is_no_linear_map_is_measured_on_held_out_images(adapter):
     assert 0 < use.residual < 1.5 and (use.ridge is None) == (adapter == "identity")
 
 
-def test_a_chain_hands_on_what_its_last_link_is_fitted_to():
-    """Its first links begin as the identity: with nothing between them the fit is that of one adapter."""
+def test_several_steps_hand_on_what_the_last_is_fitted_to():
+    """The first begin as the identity: with nothing between them the fit is that of one adapter."""
     front, back = Value((4, 8, 8), "NCHW", grid=(8, 8)), Value((6, 2, 2), "NCHW", grid=(2, 2))
-    chain = adapters.get("linear?chain=yes&by=area")(front, back)
+    steps = adapters.get("linear?steps=yes&by=area")(front, back)
     x = torch.randn(3, 4, 8, 8)
-    assert [link.project.weight.shape[:2] for link in chain.links] == [(6, 4), (6, 6)]
+    assert [step.project.weight.shape[:2] for step in steps.steps] == [(6, 4), (6, 6)]
     means = torch.nn.functional.avg_pool2d(x, 2)
-    torch.testing.assert_close(chain.enter(x)[:, :4], means)
-    assert chain.enter(x)[:, 4:].abs().max() == 0
+    torch.testing.assert_close(steps.enter(x)[:, :4], means)
+    assert steps.enter(x)[:, 4:].abs().max() == 0
 
 
 def test_auto_keeps_what_brings_the_output_nearest_to_the_backs_own():
@@ -186,3 +186,15 @@ def test_the_fit_takes_fewer_rows_where_there_are_more_than_it_can_afford():
     full = Fit()(rough).hybrid.adapters[0].residual
     few = Fit(rows=400)(rough).hybrid.adapters[0].residual
     assert few != full and abs(few - full) < 0.2
+
+
+def test_a_fit_neither_reads_nor_moves_the_global_random_state():
+    models = randomised(Small(4)), randomised(Small(6))
+    rough = stitched(*models, "blocks.0", "blocks.1", fit=False)
+    fitted = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        fitted.append(Fit()(rough).hybrid.network.state_dict())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(fitted[0][name], fitted[1][name]) for name in fitted[0])

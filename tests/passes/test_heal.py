@@ -16,7 +16,8 @@ from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.healing import Options
 from stitchc.passes.graphs.attention import written_out
 from stitchc.passes.graphs.compose import Part, compose
-from stitchc.passes.heal.blockwise import heal
+from stitchc.passes.heal.blockwise import heal, plan_steps
+from stitchc.passes.heal.gauss_newton import polish
 from stitchc.passes.heal.probe import Probe
 from stitchc.passes.trace.record import record
 
@@ -245,10 +246,10 @@ def test_the_pass_changes_the_back_only_and_neither_the_plan_it_was_given_nor_th
 
 
 @pytest.mark.parametrize(("what", "parts"), [("adapter", {"adapter"}), ("all", {"front", "adapter", "back"})])
-def test_what_may_change_is_what_was_asked_for(what, parts):
+def test_what_changes_is_what_was_asked_for(what, parts):
     plan = stitched(randomised(Small(4)), randomised(Small(6)), "blocks.0", "blocks.0", "linear")
     before, after = plan.hybrid.graph.state_dict(), Heal(heal=what)(plan).hybrid.graph.state_dict()
-    assert {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])} <= parts
+    assert {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])} == parts
 
 
 def test_nothing_is_healed_on_noise_or_when_nothing_is_asked_for():
@@ -282,3 +283,39 @@ def test_a_word_that_means_nothing_is_refused(option, word):
     plan = stitched(randomised(Small(4)), randomised(Small(6)), "blocks.0", "blocks.0", "linear")
     with pytest.raises(InputError, match=word):
         Heal(**{option: word})(plan)
+
+
+class Distances(nn.Module):
+    """A block with an operator that torch has no forward-mode derivative of."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.inner, self.head = nn.Linear(12, 6), nn.Linear(6, 6), nn.Linear(4, 4)
+        self.register_buffer("points", torch.randn(4, 6, generator=torch.Generator().manual_seed(2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cdist(self.inner(self.stem(x.flatten(1))), self.points))
+
+
+def test_a_block_without_a_forward_derivative_is_refitted_and_not_polished():
+    graph, joined = seam(randomised(Distances()), "stem", size=(3, 2, 2))
+    images = IMAGES[:, :, :2, :2].contiguous()
+    shaken(joined, 0.3)
+    probe = probe_of(graph, images)
+    step = plan_steps(joined, probe, CHAIN, "back")[0]
+    with torch.no_grad():
+        assert not polish(probe.values(joined, 0), probe, CHAIN, step.block, step.end)
+    healing = heal(joined, probe_of(graph, images), CHAIN)
+    assert healing.blocks[0].kept and healing.healed_divergence < healing.divergence
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, NotImplementedError])
+def test_whatever_else_goes_wrong_in_a_step_is_told(monkeypatch, error):
+    def failing(*_):
+        raise error("DefaultCPUAllocator: can't allocate memory")
+
+    graph, joined = seam(randomised(Small()), "stem")
+    shaken(joined, 0.3)
+    monkeypatch.setattr("stitchc.passes.heal.gauss_newton.jvp", failing)
+    with pytest.raises(error, match="can't allocate"):
+        heal(joined, probe_of(graph, IMAGES), CHAIN)

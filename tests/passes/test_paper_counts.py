@@ -93,9 +93,9 @@ def test_traft_and_cheneys_bottleneck_chains(name, back, macs):
     torchvision = pytest.importorskip("torchvision")
     front = torchvision.models.resnet50().eval()
     behind = front if name == "resnet50" else getattr(torchvision.models, name)().eval()
-    plan = priced(front, behind, adapter="bottleneck?chain=yes", front="layer1.0", back=back)
+    plan = priced(front, behind, adapter="bottleneck?steps=yes", front="layer1.0", back=back)
     assert plan.choice[0].price.macs == macs
-    between = adapters.get("bottleneck?chain=yes").links(*ends(plan))
+    between = adapters.get("bottleneck?steps=yes").between(*ends(plan))
     assert [(value.channels, value.grid[0]) for value in between[:-1]] == [(256, 56), (512, 28), (1024, 14)][
         : len(between) - 1
     ] or name == "swin_t"

@@ -1,6 +1,7 @@
 """The best of the stitched networks is found by looking at few of them on few images, and it is said how."""
 
 from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from nets import Small
 from test_trace import randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
+from stitchc.passes.data import plugins
 from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.pass_options import RANK
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
@@ -224,7 +227,7 @@ def test_a_choice_that_is_nearly_one_parent_says_so(plan):
         replace(c, cuts=tuple(replace(cut, before=replace(cut.before, macs=1)) for cut in c.cuts)) for c in plan.cuts
     )
     notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
-    assert any("is nearly the whole of Small" in note and "--min-share 10%" in note for note in notes)
+    assert any("is nearly the whole of Small" in note and "`min_share=0.1`" in note for note in notes)
 
 
 def test_a_leader_is_ahead_of_every_other_by_two_standard_errors():
@@ -258,3 +261,18 @@ def test_finalists_are_healed_where_the_choice_will_be(plan):
     assert set(ranked.candidates.order[: len(rows)]) == set(rows), "among themselves"
     assert (ranked.candidates.score[rows] != bare.candidates.score[rows]).any()
     assert (ranked.candidates.order[len(rows) :] == bare.candidates.order[len(rows) :]).all()
+
+
+def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):
+    point = EntryPoint("half-right", "another_package:half_right", "stitchc.ranks")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    plugins.installed.cache_clear()
+    try:
+        assert RANK.known[-1] == "half-right"
+        ranked = Rank(rank="half-right", effort="low")(plan).candidates
+        scores = ranked.score[~np.isnan(ranked.score)]
+        assert ranked.rank == "half-right" and len(scores) > 1 and 0 < scores.max() <= 0.5
+        with pytest.raises(InputError, match="Did you mean 'half-right'"):
+            Rank(rank="half-rigt")(plan)
+    finally:
+        plugins.installed.cache_clear()

@@ -1,14 +1,18 @@
 """`stitchc cost` and `compare --pareto` on networks of the embedded zoo."""
 
+import copy
 import json
 
 import pytest
+import torch
+from thop import profile
 
 import stitchc
 from stitchc.cli import main
 from stitchc.examine import counted_by_conventions, stages
+from stitchc.other_counters import compare_counters
 from stitchc.passes.data.errors import ModelError
-from stitchc.report.cost import ConventionTable, StageTable
+from stitchc.report.cost import ConventionTable, CounterTable, StageTable
 from stitchc.report.pareto import ParetoTable
 from stitchc.report.terminal import render
 
@@ -38,6 +42,30 @@ def test_cost_prints_one_document(capfd):
         == sum(stage["macs"] for stage in document["stages"])
     )
     assert document["conventions"]["totals"]["thop"] > document["cost"]["macs"] and document["conventions"]["why"]
+
+
+def test_other_counters_are_run_and_what_they_miss_is_said(capfd):
+    assert main(["cost", "digits/vit", "--check", "--json"]) == 0
+    check = json.loads(capfd.readouterr().out)["check"]
+    net = stitchc.cost("digits/vit")
+    module = net.models[0].module
+    thop, _ = profile(copy.deepcopy(module), inputs=(torch.zeros(1, *net.models[0].input.size),), verbose=False)
+    assert check["macs"]["stitchc"] == net.prices[0].macs and check["macs"]["thop"] == thop
+    assert check["macs"]["thop"] < check["macs"]["stitchc"] and "thop sees classes" in check["why"][0]
+    short = check["macs"]["stitchc"] - check["macs"]["torch"]  # attention, before torch 2.15
+    assert any("torch" in reason and f"(0 for our {short:,})" in reason for reason in check["why"]) == (short > 0)
+    assert not hasattr(module, "total_ops")  # it was counted on a copy
+
+
+def test_a_counter_that_fails_is_told(plain, monkeypatch):
+    def fail(*_, **__):
+        raise KeyError("a layer")
+
+    monkeypatch.setattr("thop.profile", fail)
+    found = compare_counters(plain)
+    assert found.macs["thop"] is None and found.macs["torch"] == found.macs["stitchc"] == plain.prices[0].macs
+    assert found.why == ["thop failed: KeyError: 'a layer'"]
+    assert all(len(line) <= 80 for line in render([CounterTable(found)]).splitlines())
 
 
 def test_latency_is_measured_when_asked_for(capfd):

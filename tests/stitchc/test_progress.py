@@ -77,6 +77,10 @@ def test_an_error_within_a_pass_leaves_no_bar_behind():
     assert watcher.bars is None and watcher.stages == []
 
 
-def test_nobody_watches():
-    Pipeline([Nap()], callback=Silent())(Plan(()))
-    Silent().update(1, 2)
+def test_nobody_watches(capfd):
+    watcher = Silent()
+    plan = Pipeline([Nap()], callback=watcher)(Plan(()))
+    with stage(watcher, "measuring plain"):
+        watcher.update(1, 2)
+    assert list(plan.seconds) == [Nap.name]
+    assert capfd.readouterr() == ("", "")

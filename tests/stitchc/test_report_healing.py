@@ -31,20 +31,24 @@ back.linear      100.0 %  ██████████████████
 """
 
 
+def healed(plan, healing):
+    return plan.with_hybrid(replace(plan.hybrid, healing=healing))
+
+
 def test_the_trajectory_is_drawn_block_by_block(noiseless):
-    record = plan_document(replace(noiseless, healing=HEALING))["healing"]
+    record = plan_document(healed(noiseless, HEALING))["healing"]
     assert render([Trajectory(record)]) == TEXT
 
 
 def test_of_many_blocks_the_first_the_last_and_some_between_are_shown(noiseless):
     blocks = tuple(HealedBlock(f"back.{i}", 1, 0.1, 1 - i / 100, i / 100, True) for i in range(60))
-    record = plan_document(replace(noiseless, healing=replace(HEALING, blocks=blocks)))["healing"]
+    record = plan_document(healed(noiseless, replace(HEALING, blocks=blocks)))["healing"]
     lines = [line for line in render([Trajectory(record)]).splitlines() if line.startswith("back.")]
     assert len(lines) == 16 and lines[0].startswith("back.0 ") and lines[-1].startswith("back.59 ")
 
 
 def test_a_plan_document_says_what_healing_did(noiseless):
-    found = plan_document(replace(noiseless, healing=HEALING))["healing"]
+    found = plan_document(healed(noiseless, HEALING))["healing"]
     assert (found["agreement_before"], found["agreement"], found["divergence"]) == (0.4706, 1.0, 0.0421)
     assert found["blocks"][1]["kept"] is False
     assert plan_document(noiseless)["healing"] is None

@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stitchc import zoo
 from stitchc.zoo import digits
-from stitchc.zoo.digits import data, train
+from stitchc.zoo.digits import NAMES, data, train
 from stitchc.zoo.digits.nets import NETS
-from stitchc.zoo.from_digits import NAMES, record
+from stitchc.zoo.from_digits import record
 
 FOLDER = Path(digits.__file__).parent
 

@@ -1,21 +1,25 @@
-"""Several adapters in a row, one a scale step, over a gap of several stages (Traft and Cheney, UniReps 2025)."""
+"""Several adapters in a row, one each time the size is halved (Traft and Cheney, UniReps 2025)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 from math import log2
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from ..data.values import Value
-from .base import Carrying, Kind
+from .base import Carrying
+
+if TYPE_CHECKING:
+    from .kind import Kind
 
 
 def scale_steps(front: Value, back: Value) -> tuple[Value, ...]:
-    """The values that the links of a chain lie between: with each step from the front to the back the size is halved
-    and the channels are doubled, up to the back's, and the last value is the back's own. The two values alone where the
-    sizes differ by less than a factor of three, or grow.
+    """The values before and after each step: from the front on the size is halved and the channels are doubled, up to
+    the back's, and the last value is the back's own. The two values alone where the sizes differ by less than a factor
+    of three, or grow.
     """
     if front.grid is None or back.grid is None:
         return front, back
@@ -30,7 +34,7 @@ def _halved(front: Value, step: int, most: int) -> Value:
     return Value((min(front.channels * 2**step, most), *grid), "NCHW", grid=grid)
 
 
-class Chain(Carrying):
+class Steps(Carrying):
     """Adapters of one kind, each from one value to the next.
 
     All but the last begin as near to the identity as they can, so that the closed-form fit of the last, on what the
@@ -40,18 +44,18 @@ class Chain(Carrying):
     def __init__(self, kind: Kind, values: Sequence[Value]):
         super().__init__(kind, values[0], values[-1])
         *before, last = (kind.build(x, y) for x, y in pairwise(values))
-        self.links = nn.ModuleList([*before, last])
-        for link in before:
-            link.pass_on()
+        self.steps = nn.ModuleList([*before, last])
+        for step in before:
+            step.pass_on()
         self.carry(last)
         self.exact, self.preactivation = last.exact, last.preactivation
 
     def forward(self, x: Tensor) -> Tensor:
-        for link in self.links:
-            x = link(x)
+        for step in self.steps:
+            x = step(x)
         return x
 
     def enter(self, x: Tensor) -> Tensor:
-        for link in self.links[:-1]:
-            x = link(x)
+        for step in self.steps[:-1]:
+            x = step(x)
         return x

@@ -1,0 +1,66 @@
+"""What an adapter is before there is one: a kind with its options, which is data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from ..data.values import Price, Value
+from . import notation
+from .base import Adapter
+from .steps import Steps
+
+if TYPE_CHECKING:
+    from .footprint import Footprint
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of adapter. Its fields are its options (`name?option=value`), and each has a default.
+
+    Called with the value at a front's cut and the one that a back expects, it builds the module that joins the two.
+    """
+
+    name: ClassVar[str] = ""
+    folds: ClassVar[bool] = False  # whether its projection goes into the back's own weights (see `graphs/fold.py`)
+
+    def __call__(self, front: Value, back: Value) -> Adapter:
+        """The module that joins the two, in one step or in several."""
+        values = self.between(front, back)
+        return self.build(front, back) if len(values) == 2 else Steps(self, values)
+
+    def build(self, front: Value, back: Value) -> Adapter:
+        """One module from the front's value to the back's."""
+        raise NotImplementedError
+
+    def refuses(self, front: Value, back: Value) -> str:
+        """Why one module cannot join the two; "" when it can."""
+        raise NotImplementedError
+
+    def cost(self, front: Value, back: Value) -> Price:
+        """What one module takes, in closed form, without building it."""
+        raise NotImplementedError
+
+    def between(self, front: Value, back: Value) -> tuple[Value, ...]:
+        """The values that modules of this kind lie between: the two, and those after each step but the last."""
+        return front, back
+
+    def simplest(self, front: Value, back: Value) -> Kind:
+        """The kind that is the same between these two values in the fewest words."""
+        return self
+
+    def price(self, front: Value, back: Value) -> Price | str:
+        """What it takes to join the two, or why it cannot."""
+        pairs = list(pairwise(self.between(front, back)))
+        reasons = (self.refuses(x, y) for x, y in pairs)
+        return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
+
+    def footprint(self, front: Value, back: Value) -> Footprint | None:
+        """What `footprint.footprint` says, in closed form; None where there is none."""
+        return None
+
+    @property
+    def words(self) -> str:
+        """What it is named by in plans, recipes and reports."""
+        return notation.write(self.name, self)

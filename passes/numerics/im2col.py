@@ -1,0 +1,50 @@
+"""The rows that the weights of a convolution multiply, of maps that are padded already.
+
+A row has channels * height * width numbers of the kernel, in the order of a convolution's weight.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Pair = tuple[int, int]
+
+
+def im2col(x_NCHW: Tensor, kernel: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Tensor:
+    """Of every position, [images, positions, channels * height * width]: a transposed view."""
+    if kernel == (1, 1):
+        columns = x_NCHW[:, :, :: stride[0], :: stride[1]].flatten(2)
+    else:
+        columns = F.unfold(x_NCHW, kernel, dilation, 0, stride)
+    return columns.transpose(1, 2)
+
+
+def rows_at(x_NCHW: Tensor, kernel: Pair, corners: Tensor, weights: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Of positions that lie anywhere or between pixels: weighted sums of the patches that begin at some pixels.
+
+    corners, weights: of each position the pixels (row by row, counted from 0) at which its patches begin, int64, and
+    what each counts, [positions, taps]. keep: of each image the positions that are wanted, int64 [images, kept]; None
+    for all. Returns [images, positions or kept, channels * height * width].
+    """
+    width = x_NCHW.shape[3]
+    pixels = x_NCHW.permute(0, 2, 3, 1).flatten(1, 2).contiguous()
+    offsets = [dy * width + dx for dy in range(kernel[0]) for dx in range(kernel[1])]
+    rows = torch.stack([_blend(pixels, corners + offset, weights, keep) for offset in offsets], dim=-1)
+    return rows.flatten(2)
+
+
+def _blend(pixels: Tensor, places: Tensor, weights: Tensor, keep: Tensor | None) -> Tensor:
+    """The weighted sums of pixels [images, pixels, channels] at places [positions, taps]."""
+    total = None
+    for place, weight in zip(places.unbind(1), weights.to(pixels.dtype).unbind(1), strict=True):
+        if keep is None:
+            found, factor = pixels[:, place], weight[:, None]
+        else:
+            image = torch.arange(len(pixels))[:, None]
+            found, factor = pixels[image, place[keep]], weight[keep][:, :, None]
+        part = found if places.shape[1] == 1 else found * factor
+        total = part if total is None else total + part
+    assert total is not None
+    return total
