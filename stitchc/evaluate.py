@@ -44,7 +44,7 @@ def evaluate(
 
     watcher = progress or Silent()
     with stage(watcher, f"loading {name_of(subject)}"):
-        model = model_of(subject, trust_pickle=options.trust_pickle, arch=options.arch)
+        model = model_of(subject, trust=options.trust, arch=options.arch)
         images = images_of(options.data if options.data is not None else model.data, f"to measure {model.name} on")
     with stage(watcher, f"measuring {model.name}"):
         if note := _observe(model, images):

@@ -52,7 +52,7 @@ def cost(model: str | Path | Model, *, options: CostOptions, progress: Progress 
 
 def _examined(model: str | Path | Model, options: InspectOptions | CostOptions, progress: Progress) -> Plan:
     with stage(progress, f"loading {name_of(model)}"):  # and torch with it, which takes seconds
-        loaded = model_of(model, trust_pickle=options.trust_pickle, arch=options.arch)
+        loaded = model_of(model, trust=options.trust, arch=options.arch)
     from .passes import Cost, Partition, Pipeline, Plan, Trace
 
     passes = [options.make(Trace), options.make(Partition), Cost()]

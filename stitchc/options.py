@@ -193,9 +193,9 @@ class DeviceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions(Options):
-    trust_pickle: bool = option(
+    trust: bool = option(
         False, Switch(), "Allow code in files that come from somebody, such as pickled networks. This runs it.",
-        common=True, recipe=NEVER, also=("--trust",),
+        common=True, recipe=NEVER, also=("--trust-pickle",),
     )  # fmt: skip
 
 

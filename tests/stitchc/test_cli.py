@@ -320,3 +320,33 @@ def test_compare_draws_the_matrix_the_same_each_time(monkeypatch, capfd, plan, t
 def test_a_plot_of_no_known_format_is_refused_before_anything_runs(capfd, tmp_path):
     assert main(["compare", "a", "b", "--plot", str(tmp_path / "map.gif")]) == 2
     assert "End its name in one of .png" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("again", [["--seed", "1", "--seed", "2"], ["--data", "digits", "--data=random"]])
+def test_an_option_of_one_value_is_given_once(again, capsys):
+    assert main(["eval", "digits/plain", *again]) == 2
+    assert f"{again[0]} was given twice" in capsys.readouterr().err
+
+
+def test_a_network_that_ends_the_program_does_not_end_it_as_ours(tmp_path, capsys):
+    (tmp_path / "nets.py").write_text(
+        "import sys\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        sys.exit(0)\n"
+    )
+    assert main(["eval", f"{tmp_path}/nets.py:Net?input=1x8x8", "--data", "digits?limit=8"]) == 2
+    assert "ended the program: sys.exit(0)" in capsys.readouterr().err
+
+
+def test_architectures_are_one_a_model(tmp_path, capsys):
+    import torch
+
+    from stitchc import zoo
+
+    for name, net in (("a", "resnet"), ("b", "plain")):
+        torch.save(zoo.load(f"digits/{net}").module.state_dict(), tmp_path / f"{name}.ckpt")
+    models = [f"{tmp_path}/a.ckpt", f"{tmp_path}/b.ckpt"]
+    rest = ["--data", "digits?limit=16", "--rank", "cka", "--json"]
+    assert main(["compare", *models, "--arch", "B=digits/plain", "--arch", "A=digits/resnet", *rest]) == 0
+    assert json.loads(capsys.readouterr().out)["models"] == ["a", "b"]
+    assert main(["compare", *models, "--arch", "digits/resnet", *rest]) == 2
+    assert main(["eval", models[0], "--arch", "digits/resnet", "--arch", "digits/plain", "--json"]) == 2
+    assert "2 architectures for 1 checkpoints" in capsys.readouterr().out
