@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from .passes.cost.stages import Stage
     from .passes.data.candidates import Candidate
     from .passes.data.healing import Healing
+    from .passes.data.hybrid import Verified
     from .passes.data.metrics import Metric
     from .passes.data.model import Model
-    from .passes.data.plan import Plan, Verified
+    from .passes.data.plan import Plan
     from .passes.data.values import Cut
     from .passes.latency.clock import Timing
 

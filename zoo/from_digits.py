@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stitchc.passes.data.errors import ModelError, did_you_mean
+from stitchc.passes.data.errors import ModelError, unknown
 from stitchc.passes.data.model import InputSpec, Model
 
 from .naming import Words, words_of
@@ -28,10 +28,7 @@ def load(words: Words) -> Model:
 
     name, options = words.body, words.options
     if name not in NETS:
-        raise ModelError(
-            f"there is no network '{name}' in the embedded zoo",
-            f"{did_you_mean(name, list(NETS))} It has {', '.join(f'digits/{known}' for known in NETS)}.".strip(),
-        )
+        raise unknown(f"digits/{name}", "network of the embedded zoo", [f"digits/{net}" for net in NETS], ModelError)
     if options.input and options.input[0] != data.SIZE[0]:
         raise ModelError(
             f"'{words.given}': the embedded networks take images of one channel",

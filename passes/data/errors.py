@@ -24,7 +24,7 @@ Python does, marked: `rank='cascade'`. A command line words them as its flags.
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 
 class StitchError(Exception):
@@ -112,12 +112,10 @@ class PipelineError(StitchError):
     code = "pipeline"
 
 
-E = TypeVar("E", bound=StitchError)
-
-
 def unknown(
-    given: object, what: str, known: Iterable[str], error: type[E] = InputError, *, among: str = "", cutoff: float = 0.6
-) -> E:  # type: ignore[assignment]  # the default of a generic parameter
+    given: object, what: str, known: Iterable[str], error: type[StitchError] = InputError, *, among: str = "",
+    cutoff: float = 0.6,
+) -> StitchError:  # fmt: skip
     """The error for a word that is none of those known: "'x' is no y. Did you mean 'z'? There are a, b and c."
 
     what: the noun, with what is to be said behind it. among: where they are too many to be listed, what names them.

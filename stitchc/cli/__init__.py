@@ -6,8 +6,7 @@ stitch meets the budget, or verification failed; 2 usage or input; 130 interrupt
 
 import sys
 
-from .signals import Interruption
-from .streams import open_closed_streams
+from .process import Interruption, open_closed_streams
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from .healing import Trajectory
 from .heatmap import HeatMap
 from .notes import Inputs, Notes
 from .numbers import amount, percent, score, size
-from .sides import Sides
+from .parent_table import ParentTable
 from .stages import Stages
 from .table import table
 
@@ -130,7 +130,7 @@ class CompileReport:
         parts.append(Choice(self.record))
         if self.record.get("healing"):
             parts.append(Trajectory(self.record["healing"]))
-        parts.append(Sides(self.record))
+        parts.append(ParentTable(self.record))
         if self.record["verified"]:
             parts.append(Checks(self.record["verified"]))
         if self.folder:

@@ -52,8 +52,8 @@ def test_help_imports_nothing_heavy(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["comple", "a", "b"], "no such verb: comple", "'compile'"),
-        (["zoo", "lst"], "no such verb: lst", "'list'"),
+        (["comple", "a", "b"], "'comple' is no verb", "'compile'"),
+        (["zoo", "lst"], "'lst' is no verb", "'list'"),
         (["inspect", "x", "--jsn"], "no such option: --jsn", "'--json'"),
         (
             ["inspect", "x", "--rule", "stichnet"],
