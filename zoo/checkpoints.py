@@ -92,6 +92,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 # not a mapping
     except (SafetensorError, OSError) as error:
         raise pickled.unreadable(path, error) from error
+    # safetensors.torch.save_model keeps a shared tensor once, and its other names here.
+    state |= {name: state[same] for name, same in metadata.items() if same in state and name not in state}
     arch = metadata.get("arch", "")
     if "stitchc" not in metadata:
         return Checkpoint(state, Record(arch=_line(arch)))

@@ -29,8 +29,11 @@ def load(words: Words) -> Model:
     name, options = words.body, words.options
     if name not in NETS:
         raise unknown(f"digits/{name}", "network of the embedded zoo", [f"digits/{net}" for net in NETS], ModelError)
-    if options.input and options.input != data.SIZE:
-        raise ModelError(f"'{words.given}': the embedded networks take 1x8x8 and nothing else", "Leave input= out.")
+    if options.input and options.input[0] != data.SIZE[0]:
+        raise ModelError(
+            f"'{words.given}': the embedded networks take images of one channel",
+            "Leave input= out, or state another height and width: input=1x12x12.",
+        )
     classes = options.num_classes or data.CLASSES
     with seeded():
         module = NETS[name](classes)

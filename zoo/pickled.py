@@ -6,6 +6,7 @@ builds tuples that take for ever to hash; a zip archive tells sizes and checksum
 
 from __future__ import annotations
 
+import io
 import pickletools
 import re
 import zipfile
@@ -63,6 +64,19 @@ def load(path: Path, *, trust: bool = False) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except (Exception, SystemExit) as error:  # torch raises errors of many kinds, a trusted file's own code any
         raise unreadable(path, error) if trust else _refused(path, seen, error) from error
+
+
+def load_bytes(content: bytes) -> Any:
+    """The content of a file of torch.save that lies within another file, as data alone.
+
+    Raises:
+        Exception: it is broken, or would run code.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            if name.rpartition("/")[2] == "data.pkl":
+                _scan(io.BytesIO(archive.read(name)), _Seen())
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def unreadable(path: Path, error: BaseException | str) -> BadCheckpoint:

@@ -21,6 +21,7 @@ Python does, marked: `rank='cascade'`. A command line words them as its flags.
 `code` is stable and goes into `--json` documents; the number above is the exit status of the command line.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -129,3 +130,13 @@ def did_you_mean(given: str, known: list[str], *, cutoff: float = 0.6) -> str:
     """`Did you mean 'x'?` with up to three of the `known` names nearest to `given`, or an empty string."""
     near = get_close_matches(given, known, n=3, cutoff=cutoff)
     return f"Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # of a terminal: colours, bold
+
+
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """What an exception of somebody else's code says, in one line of plain text; its type where it says nothing."""
+    lines = [line.strip() for line in _ESCAPES.sub("", str(error)).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    return said if len(said) <= longest else f"{said[: longest - 3]}..."

@@ -52,7 +52,7 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
         )
     chains = [Chain(tuple(fragments), names) for names in product(*able)]
     candidates = [Candidate(one, math.nan, price_of(plan, one), True) for one in chains]
-    return tuple(sorted(candidates, key=lambda one: (-one.price.macs, -one.price.params)))
+    return tuple(sorted(candidates, key=lambda one: one.price.ordering(), reverse=True))
 
 
 def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tuple[int, int]) -> list[str]:

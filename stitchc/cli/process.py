@@ -42,6 +42,17 @@ class Interruption:
         raise KeyboardInterrupt
 
 
+def open_closed_streams() -> bool:
+    """Leads closed standard streams nowhere, so that no file that is opened takes their place and nothing fails to
+    write. Returns whether standard output, which results go to, was one of them (`>&-`, some schedulers)."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, f"__{name}__") is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: its own
+            if getattr(sys, name) is None:
+                setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
+    return sys.__stdout__ is None
+
+
 @contextmanager
 def results_only() -> Iterator[None]:
     """While a verb works, whatever writes to standard output goes to standard error: torch.onnx, C++, a user's file."""

@@ -46,7 +46,7 @@ def pack(run: Run, model: str) -> Outcome:
     if "out" not in given:
         raise InputError("no file is named to write to", "Name a .pt, .pth or .safetensors file with `out`.")
     (arch,) = archs_for([model], given.pop("arch", None))
-    trust = given.pop("trust_pickle", False)
+    trust = given.pop("trust", False)
     path = pack(model, given.pop("out"), arch=arch, trust=trust, **given)
     taken = path.stat().st_size
     return Outcome({"schema": 1, "model": model, "file": str(path), "size_bytes": taken}, [f"{path}  {size(taken)}"])

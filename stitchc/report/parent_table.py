@@ -9,19 +9,11 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from .numbers import NONE, count, milliseconds, percent, size
+from ..passes.data import metrics
+from .numbers import NONE, amount, percent
 from .table import short, table
 
 _WIDE = 12  # characters
-
-_ROWS = (
-    ("params", "params", count),
-    ("MACs", "macs", count),
-    ("FLOPs", "flops", count),
-    ("weights file", "size_bytes", size),
-    ("peak activations", "memory_bytes", size),
-    ("latency", "latency_ms", milliseconds),
-)
 
 
 @dataclass(frozen=True)
@@ -47,11 +39,13 @@ class ParentTable:
         rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
         for name in names:
             rows.add_column(f"of {name}", justify="right", overflow="fold")
-        for title, key, show in _ROWS:
-            if hybrid[key] is None:
+        for metric in metrics.every():
+            taken = hybrid.get(metric.key)
+            if taken is None:
                 continue
-            shares = [_share(hybrid[key], parent[key]) for parent in parents]
-            rows.add_row(title, *(show(parent[key]) for parent in parents), show(hybrid[key]), *shares)
+            given = [parent.get(metric.key) for parent in parents]
+            shown = [amount(value, metric.unit) for value in (*given, taken)]
+            rows.add_row(metric.title, *shown, *(_share(taken, value) for value in given))
         found = self.record["accuracy"]
         if found or any(parent["accuracy"] is not None for parent in parents):
             top1 = found["top1"] if found else None

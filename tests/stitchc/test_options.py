@@ -238,7 +238,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 #: test_compile.py.
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
-    "seed", "device", "arch", "out", "trust_pickle", "force", "dry_run",
+    "seed", "device", "arch", "out", "trust", "force", "dry_run",
 }  # fmt: skip
 
 

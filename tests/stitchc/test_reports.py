@@ -210,7 +210,7 @@ model.safetensors    7 B  its weights
 
 
 def test_the_cost():
-    price = Price(25_346, 2_113_536, 102_400)
+    price = Price(params=25_346, macs=2_113_536, size=102_400)
     golden(
         CostTable("plain", price),
         """

@@ -1,4 +1,4 @@
-"""torchvision's entries: each is built as torchvision's own builder builds it for its weights, held on stand-in weights.
+"""torchvision's entries: each is built as torchvision's own builder builds it for its weights, held on stand-ins.
 
 Transformed inputs and sizes of images are no part of a state dict: the same weights would give other outputs.
 """
