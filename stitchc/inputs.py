@@ -27,17 +27,18 @@ def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Se
     """
     if isinstance(subject, Model):
         return subject
-    if arch and not isinstance(arch, str):
-        (arch,) = archs_for([subject], arch)
+    named = arch if arch is None or isinstance(arch, str) else archs_for([subject], arch)[0]
     if is_artifact(subject):
-        if arch:
-            raise InputError(f"{subject} is an artifact, and has no use for the architecture '{arch}'", "Leave it out.")
+        if named:
+            raise InputError(
+                f"{subject} is an artifact, and has no use for the architecture '{named}'", "Leave it out."
+            )
         from .artifact import as_model
 
         return as_model(subject)
     from .zoo import load
 
-    return load(str(subject), trust=trust, arch=arch)
+    return load(str(subject), trust=trust, arch=named)
 
 
 def archs_for(subjects: Sequence[str | Path | Model], arch: str | Sequence[str] | None) -> list[str | None]:
