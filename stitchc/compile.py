@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from string import ascii_lowercase
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 def compile(*models: str | Path | Model, options: CompileOptions, progress: Progress | None = None) -> Plan:
     """Stitches models into one network within a budget, and writes it to `out` as an artifact.
 
-    models: two, by their words or loaded. data, evaluate: by their words, or as Images. budget: {"flops": 12e6},
-    {"params": "60%"}, "12M" with `metric`, or ["params=12M", "size=2MiB"]. With `front` or `back` given, the first
-    model is the front and the second the back. Without `out` everything is done and verified, in a folder that is gone
-    afterwards.
+    models: two, by their words or loaded; with `chain`, as many as it names. data, evaluate: by their words, or as
+    Images. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with `metric`, or ["params=12M", "size=2MiB"]. With
+    `front` or `back` given, the first model is the front and the second the back. Without `out` everything is done and
+    verified, in a folder that is gone afterwards.
 
     Raises:
         InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
@@ -45,7 +46,7 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
     with _folder(options) as folder:
         plan = begin(models, options, watcher)
         assert plan.images is not None
-        plan = Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan)
+        plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
             return _settled(plan, watcher)
         plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
@@ -66,12 +67,20 @@ def begin(models: Sequence[str | Path | Model], options: CompileOptions | Compar
 
 
 def analysis(options: CompileOptions | CompareOptions, images: Images, progress: Progress) -> list[Pass]:
-    """The passes from models to ranked candidates. Each takes its own options by their names."""
+    """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
+    names."""
     from .cache import Store
     from .passes import Cost, Latency, Partition, Rank, Select, Shortlist, Similarity, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
+    if getattr(options, "chain", None) is not None:
+        return [
+            options.make(Trace),
+            options.make(Partition),
+            Cost(adapters=()),
+            options.make(Select, budget=options.budget, adapter=options.adapters),
+        ]
     passes: list[Pass] = [
         options.make(Trace),
         options.make(Partition),
@@ -127,8 +136,13 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     from .device import resolve
     from .passes import adapters
 
-    if len(models) != 2:
-        raise InputError(f"compile stitches two models, and {len(models)} were given", "Name two, A and B.")
+    if len(models) != 2 and options.chain is None:
+        raise InputError(
+            f"compile chooses where to stitch two models, and {len(models)} were given",
+            "Name two, A and B; or say with `chain` which fragments are to follow one another.",
+        )
+    if options.chain is not None and (options.front is not None or options.back is not None):
+        raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")
     if options.device != "auto" and resolve(options.device).type != "cpu":
         raise InputError(f"compile computes on the processor only, not on '{options.device}'", "Leave `device` out.")
     adapters.expand(options.adapters)
@@ -145,6 +159,13 @@ def _settled(plan: Plan, progress: Progress) -> Plan:
     return replace(plan, choice=chosen, notes=fitted.notes)
 
 
+def _idle_told(plan: Plan) -> Plan:
+    """The plan, with a note on models that a stated chain has no fragment of."""
+    used = {fragment.model for fragment in plan.choice[0].chain.fragments}
+    idle = [model.name for index, model in enumerate(plan.models) if index not in used]
+    return replace(plan, notes=(*plan.notes, *(f"No fragment of the chain is of {name}." for name in idle)))
+
+
 @contextmanager
 def _folder(options: CompileOptions) -> Iterator[Path]:
     """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
@@ -159,11 +180,10 @@ def _folder(options: CompileOptions) -> Iterator[Path]:
 
 
 def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
-    """Two models of one name would be one in every report."""
-    first, second = models
-    if first.name == second.name and first.module is not second.module:
-        return replace(first, name=f"{first.name} (a)"), replace(second, name=f"{second.name} (b)")
-    return first, second
+    """Several models of one name would be one in every report."""
+    same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
+    letters = iter(ascii_lowercase)
+    return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
 def _measure(
@@ -185,6 +205,5 @@ def _measure(
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):
-            assert model.module is not None
-            parents.append(accuracy(model.module, model.input, images, device=options.device, progress=progress))
+            parents.append(accuracy(model.network, model.input, images, device=options.device, progress=progress))
     return hybrid, tuple(parents)

@@ -82,13 +82,13 @@ def timing(plan: Plan, backend: str = "eager", device: str = "cpu") -> Timing:
     """
     import torch
 
+    from .passes.data.scores import Scoring
     from .passes.latency.backends import on_backend
     from .passes.latency.clock import measure
 
     model = plan.models[0]
-    assert model.module is not None
     image = torch.zeros(1, *model.input.size, device=device)
-    run = on_backend(backend, model.module.to(device).eval(), image)
+    run = on_backend(backend, Scoring(model.network).to(device), image)
     return measure(run, image, device=device, backend=backend)
 
 

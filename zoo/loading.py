@@ -41,6 +41,7 @@ def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
     spec = overridden(model.input, words.options, name)
     return replace(
         model,
+        module=module,
         name=words.options.name or model.name,
         source=name,
         input=spec,

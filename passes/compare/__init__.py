@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
 from ..data.errors import DataError, ModelError
+from ..data.memory import Memory
 from ..data.pass_options import ConfidenceOptions, MemoryOptions
 from ..data.plan import PairSimilarity, Plan
 from ..pipeline import Pass
@@ -84,7 +85,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
                 "Show more images; some hundreds make a stable estimate.",
             )
         block = max(SMALLEST, self.batch or metric.block)
-        sizes = sizes_within(self.max_memory, plan.graphs, _nodes(plan), images, block)
+        sizes = sizes_within(Memory.of(self.max_memory).limit, plan.graphs, _nodes(plan), images, block)
         if sizes == block_sizes(images, block):
             return sizes, ()
         effect = "" if metric.own_scale else f", where {metric.name} is higher"

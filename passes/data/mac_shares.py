@@ -13,9 +13,9 @@ from .values import Cut
 
 def smaller_share(plan: Plan, table: Candidates) -> np.ndarray:
     """Of each row, the share of the whole's MACs that the smaller of its two fragments has."""
-    before = of_each_row(plan, table.front_model, table.front_cut, lambda cut: cut.before.macs if cut.before else 0)
-    after = of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.macs if cut.after else 0)
-    return np.minimum(before, after) / np.maximum(table.macs, 1)
+    before = of_each_row(plan, table.front_model, table.front_cut, lambda cut: (cut.before or {}).get("macs", 0))
+    after = of_each_row(plan, table.back_model, table.back_cut, lambda cut: (cut.after or {}).get("macs", 0))
+    return np.minimum(before, after) / np.maximum(table.metric("macs"), 1)
 
 
 def of_each_row(plan: Plan, models: np.ndarray, cuts: np.ndarray, number: Callable[[Cut], int]) -> np.ndarray:

@@ -61,6 +61,10 @@ class PairSimilarity:
         return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
 
+#: The metric that `Timed` holds predictions of against measurements.
+TIMED = "latency"
+
+
 @dataclass(frozen=True)
 class Timed:
     """A candidate that was stitched and timed: milliseconds for one image, as predicted and as measured (the median of

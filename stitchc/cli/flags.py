@@ -47,7 +47,8 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flag(name: str, of: Field) -> Callable[[Any], Any]:
     said = option_of(of)
-    more: dict[str, Any] = {"type": _Type(name, said.kind), "multiple": said.kind.several}
+    # Of several values, the record reads the whole.
+    more: dict[str, Any] = {"multiple": True} if said.kind.several else {"type": _Type(name, said.kind)}
     words = flag_of(name)
     if isinstance(said.kind, Switch):
         more = {"is_flag": True}

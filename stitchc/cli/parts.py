@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..passes.data.errors import did_you_mean, unknown
+from ..passes.data.errors import unknown
 
 COMMON = "Common options"
 
@@ -102,7 +102,8 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            raise unknown_verb(ctx, args[0], self.list_commands(ctx))
+            error = unknown(args[0], "verb", self.list_commands(ctx))
+            raise hinted(ctx, error.message, error.hint)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -124,7 +125,11 @@ class Name(click.ParamType):
     name = "name"
 
     def __init__(self, *names: str):
-        self.names = names
+        self._names = names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join(self.names)
@@ -134,10 +139,6 @@ class Name(click.ParamType):
             return value
         error = unknown(value, f"value of {param.opts[-1] if param else 'this'}", self.names)
         raise hinted(ctx, error.message, error.hint)
-
-
-def unknown_verb(ctx: click.Context, given: str, known: list[str]) -> click.UsageError:
-    return hinted(ctx, f"no such verb: {given}", did_you_mean(given, known))
 
 
 def hinted(ctx: click.Context | None, message: str, hint: str) -> click.UsageError:

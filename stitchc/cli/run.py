@@ -20,7 +20,7 @@ from ..passes.data.options import Options, options_of
 from .failure import silence_stdout
 from .flags import flags, given
 from .parts import COMMON, Verb, option
-from .streams import results_only
+from .process import results_only
 
 if TYPE_CHECKING:
     from ..progress import Progress

@@ -19,14 +19,14 @@ def command() -> None:
 @argument(
     "pattern", metavar="[PATTERN]", required=False, text="As of a shell; without * ? [ all names that contain it."
 )
-def names(run: Run, pattern: str | None) -> Outcome:
+def known(run: Run, pattern: str | None) -> Outcome:
     """List the models that can be named without a file."""
-    from ..passes.data.errors import InputError
+    from ..passes.data.errors import unknown
     from ..zoo import names
 
     found = names(pattern)
     if not found:
-        raise InputError(f"no model is named like '{pattern}'", "`stitchc zoo list` names them all.")
+        raise unknown(pattern, "name or pattern of a model", names(), among="`stitchc zoo list` names them all.")
     return Outcome({"schema": 1, "models": found}, ["\n".join(found)])
 
 

@@ -16,6 +16,7 @@ from ..inputs import images_of, test_split
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
 from ..passes.data.model import Images, Model
+from ..passes.data.scores import scores
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
 from . import features as kept
@@ -192,7 +193,7 @@ def _check_classes(network: torch.nn.Module, views: Views) -> None:
     labels = views.images.labels
     if labels is None:
         return
-    classes = network(normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
+    classes = scores(network, normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
     if int(labels.max()) >= classes:
         raise DataError(
             f"'{views.images.name}' has a label {int(labels.max())}, but the network has {classes} outputs",

@@ -52,8 +52,8 @@ def test_help_imports_nothing_heavy(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["comple", "a", "b"], "no such verb: comple", "'compile'"),
-        (["zoo", "lst"], "no such verb: lst", "'list'"),
+        (["comple", "a", "b"], "'comple' is no verb", "'compile'"),
+        (["zoo", "lst"], "'lst' is no verb", "'list'"),
         (["inspect", "x", "--jsn"], "no such option: --jsn", "'--json'"),
         (
             ["inspect", "x", "--rule", "stichnet"],
@@ -198,6 +198,39 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
     os.close(write)
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+STATUS = "import sys; from stitchc.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def shell(redirection: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    command = f'"$@" {redirection}'
+    return subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, "-c", STATUS, *arguments],
+        capture_output=True, text=True, timeout=60, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+def test_a_closed_standard_output_is_said_at_once():
+    done = shell(">&-", "cache", "dir")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2, "error: standard output is closed, so a result has nowhere to go",
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("redirection", ["2>&-", "<&-", "<&- 2>&-"])
+def test_other_closed_streams_change_nothing(redirection):
+    assert shell(redirection, "cache", "dir").stdout.strip() and shell(redirection, "cache", "dir").returncode == 0
+    assert shell(redirection, "nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("columns", ["wide", "0", "-5", "1", "12.5", "99999999999", "²"])
+def test_nonsense_in_columns_is_no_width(columns):
+    done = run(STATUS, "cache", "ls", env={**os.environ, "COLUMNS": columns})
+    assert done.returncode == 0, done.stderr
+    assert all(len(line) <= 1000 for line in done.stdout.splitlines())
 
 
 def test_a_pipe_without_unicode_is_readable(tmp_path):
