@@ -27,8 +27,7 @@ def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Se
     """
     if isinstance(subject, Model):
         return subject
-    named = archs_for([subject], arch)[0] if arch and not isinstance(arch, str) else arch
-    assert named is None or isinstance(named, str)
+    named = arch if arch is None or isinstance(arch, str) else archs_for([subject], arch)[0]
     if is_artifact(subject):
         if named:
             raise InputError(

@@ -214,7 +214,8 @@ def _fit(
             del names[name]
     copies = [other for other in whole if other != prefix and other.startswith(prefix)]
     rest = [their for name, their in theirs.items() if their not in taken and name.startswith(prefix)]
-    extra, beside = [], [their for name, their in theirs.items() if not name.startswith(prefix)]
+    extra: list[str] = []
+    beside = [their for name, their in theirs.items() if not name.startswith(prefix)]
     for their in rest:
         inner = _bare(their).removeprefix(prefix)
         copied = any(their.startswith(other) for other in copies)
