@@ -48,7 +48,7 @@ def main() -> None:
     print(f"Fitted on {len(plan.images)} images of `{given.data}` in {seconds:.0f} s, measured on `{given.test}`.\n")
     for model, price in zip(models, plan.prices, strict=True):
         own = accuracy(model.module, model.input, test)
-        print(f"- {model.name}: {own.top1:.1%}, {price.macs / 1e6:.2f} M MACs, {price.params:,} params")
+        print(f"- {model.name}: {own.top1:.1%}, {price['macs'] / 1e6:.2f} M MACs, {price['params']:,} params")
     print("\n| front | back | adapter | params | M MACs | of the front's | R2 at the cut | at the output | top-1 |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     seen: dict = {}  # the front's values, once for all adapters of a pair
@@ -62,8 +62,8 @@ def main() -> None:
         top1 = right(tail, found.adapter, seen[a, i], test.labels)
         price, joint = candidate.price, found.adapter.kind.price(found.adapter.front, found.adapter.back)
         print(
-            f"| {names[0]} | {names[1]} | {adapter} | {joint.params:,} | {price.macs / 1e6:.2f} "
-            f"| {price.macs / plan.prices[0].macs:.1%} | {found.r2:.3f} | {1 - found.output_residual:.3f} "
+            f"| {names[0]} | {names[1]} | {adapter} | {joint['params']:,} | {price['macs'] / 1e6:.2f} "
+            f"| {price['macs'] / plan.prices[0]['macs']:.1%} | {found.r2:.3f} | {1 - found.output_residual:.3f} "
             f"| {top1:.1%} |",
             flush=True,
         )
@@ -106,8 +106,8 @@ def pairs(plan, asked: list[str]) -> list[tuple[int, int]]:
         return found
 
     def nearest(model: int, share: float) -> int:
-        macs = plan.prices[model].macs * share
-        return min(plan.cuts[model].cuts, key=lambda cut: abs(cut.before.macs - macs)).index
+        macs = plan.prices[model]["macs"] * share
+        return min(plan.cuts[model].cuts, key=lambda cut: abs(cut.before["macs"] - macs)).index
 
     return [(nearest(0, share), nearest(1, share)) for share in (0.25, 0.5, 0.75)]
 

@@ -149,7 +149,7 @@ def record(given):
 
 def rules(given):
     plan, rows, accuracy, signs = record(given)
-    macs = plan.candidates.macs[rows]
+    macs = plan.candidates.metric("macs")[rows]
     limits = budgets(macs)
     print(f"{given.a} into {given.b}: {len(rows)} candidates, accuracy {accuracy.min():.1f} to {accuracy.max():.1f} %")
     print("\n| score of a candidate | rank correlation | points lost under ten budgets | at most |\n|---|---|---|---|")
@@ -190,7 +190,7 @@ def repaired(given):
         print(f"CKA {likeness[i]:.2f}: {shown}", file=sys.stderr, flush=True)
     states = {"fitted": accuracy[mine]}
     states |= {how: np.array([top1[int(rows[i]), how] for i in mine]) for how in ("healed", "tuned")}
-    macs = table.macs[rows[mine]]
+    macs = table.metric("macs")[rows[mine]]
     print(f"{REPAIRED} pairs of {given.a} into {given.b}: rank correlation, and points lost under ten budgets\n")
     titles = [f"{how} ({values.min():.1f} ... {values.max():.1f} %)" for how, values in states.items()]
     print(f"| score of the fitted stitch | {' | '.join(titles)} |\n|---|---|---|---|")

@@ -111,7 +111,7 @@ class Bench:
     def parent(self, name: str) -> None:
         if self.wanted(what="parent", model=name, test=self.test):
             top1 = 100 * stitchc.evaluate(self.words(name), self.test).top1
-            macs = stitchc.cost(self.words(name)).prices[0].macs
+            macs = stitchc.cost(self.words(name)).prices[0]["macs"]
             self.add({"what": "parent", "model": name, "test": self.test, "top1": round(top1, 2), "macs": macs})
 
     def hybrid(self, what: str, pair: Pair, images: int, way: str, options: Way) -> None:
@@ -133,7 +133,7 @@ class Bench:
             assert hybrid.price is not None and hybrid.verified is not None
             row = key | {
                 "adapter": hybrid.adapters[0].name,
-                "macs": hybrid.price.macs,
+                "macs": hybrid.price["macs"],
                 "seconds": round(plan.seconds.get("heal", 0.0), 2), "threads": torch.get_num_threads(),
                 "verified": hybrid.verified.module_max_rel, "onnx": hybrid.verified.onnx_max_rel,
             }  # fmt: skip

@@ -48,7 +48,7 @@ def main() -> None:
         for row in rng.sample(range(len(table)), given.each):
             candidate = table[row]
             timing = measure(stitched(plan, candidate), torch.zeros(1, 3, 224, 224))
-            predicted.append(candidate.price.latency_ms)
+            predicted.append(candidate.price["latency"])
             measured.append(timing.median_ms)
             (a, i), (b, j) = candidate.front, candidate.back
             said = f"{names[a]} {plan.cuts[a][i].node} {candidate.adapter} {names[b]} {plan.cuts[b][j].node}"

@@ -31,10 +31,10 @@ from stitchc.passes import Codegen, Cost, Partition, Pipeline, Plan, Stitch, Tra
 from stitchc.passes.cost.conventions import conventions
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
-from stitchc.passes.cost.operators import Operators
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.emit.load import load_module
-from stitchc.passes.trace.trace import trace
+from stitchc.passes.graphs.operators import Operators
+from stitchc.passes.trace import trace
 
 SIZE = (3, 224, 224)
 COUNTED = (
@@ -112,7 +112,7 @@ def memory(skip: int) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|"
     for name in REMEMBERED[skip:]:
         plan = Trace(check=())(Plan.of(make(name), images=torch.zeros(1, *SIZE)))
-        said = fragment_prices(count(plan.graphs[0], SIZE), []).whole.memory_bytes
+        said = fragment_prices(count(plan.graphs[0], SIZE), []).whole["memory"]
         with TemporaryDirectory(prefix="stitchc-") as folder:
             Codegen(Path(folder))(replace(plan, stitched=plan.graphs[0]))
             emitted = load_module(Path(folder))
@@ -167,8 +167,8 @@ def written(skip: int, each: int = 2) -> Iterator[str]:
                 own = fragment_prices(count(trace(module, SIZE), SIZE), []).whole
                 run, _ = total(module, SIZE)
             price, ((a, i), (b, j)) = candidate.price, (candidate.front, candidate.back)
-            apart = [price.params - run.params, price.macs - run.macs, price.size_bytes - size_bytes]
-            apart.append((price.memory_bytes or 0) - (own.memory_bytes or 0))
+            apart = [price["params"] - run["params"], price["macs"] - run["macs"], price["size"] - size_bytes]
+            apart.append(price["memory"] - own["memory"])
             cuts = plan.cuts[a][i].node, plan.cuts[b][j].node
             yield (
                 f"| {names[a]} | `{cuts[0]}` | {candidate.adapter} | {names[b]} | `{cuts[1]}` "

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from . import folder as folders
 from .env import versions
 from .passes.data.errors import OutputError, VerificationError
-from .passes.data.model import InputSpec, Model
-from .passes.data.records import decode
+from .passes.data.model import Model
+from .plan_record import input_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,7 +129,7 @@ def as_model(folder: Path | str) -> Model:
     measured = record.get("accuracy") or {}
     return Model(
         Path(folder).resolve().name,
-        decode(InputSpec, record["input"]),
+        input_of(record),
         source=str(folder),
         data=measured.get("data"),
         accuracy=measured.get("top1"),

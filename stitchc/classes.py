@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .passes.data.errors import DataError
+from .passes.data.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,15 +67,15 @@ def match(images: Images, outputs: int, names: Sequence[str] | None = None, *, l
 
 
 def outputs_of(model: Model) -> int | None:
-    """How many outputs a model has, found out by one image of zeros where it does not say; None where that fails."""
+    """How many outputs a model has, found out by running it where it does not say; None where that fails, which
+    whoever runs it next explains."""
     if model.classes is not None or model.module is None:
         return model.classes
     import torch
 
     try:
-        with torch.no_grad():
-            return int(model.module(torch.zeros(1, *model.input.size)).shape[-1])
-    except Exception:  # whatever its code raises; the trace says what is wrong with it
+        return model.scores(torch.zeros(2, *model.input.size)).shape[-1]
+    except ModelError:
         return None
 
 

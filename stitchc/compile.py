@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from string import ascii_lowercase
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 def compile(*models: str | Path | Model, options: CompileOptions, progress: Progress | None = None) -> Plan:
     """Stitches models into one network within a budget, and writes it to `out` as an artifact.
 
-    models: two, by their words or loaded. data, evaluate: by their words, or as Images. budget: {"flops": 12e6},
-    {"params": "60%"}, "12M" with `metric`, or ["params=12M", "size=2MiB"]. With `front` or `back` given, the first
-    model is the front and the second the back. Without `out` everything is done and verified, in a folder that is gone
-    afterwards.
+    models: two, by their words or loaded; with `chain`, as many as it names. data, evaluate: by their words, or as
+    Images. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with `metric`, or ["params=12M", "size=2MiB"]. With
+    `front` or `back` given, the first model is the front and the second the back. Without `out` everything is done and
+    verified, in a folder that is gone afterwards.
 
     Raises:
         InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
@@ -46,9 +47,9 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = begin(models, options, watcher)
         assert plan.images is not None
         measured = None if options.dry_run else _measured_on(plan, options)
-        plan = Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan)
+        plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
-            return _settled(plan, watcher)
+            return _settled(plan, options, watcher)
         plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
         plan, hybrid, parents = _measure(plan, measured, options.device, watcher)
         record = plan_document(plan, accuracy=hybrid, parents=parents)
@@ -67,12 +68,20 @@ def begin(models: Sequence[str | Path | Model], options: CompileOptions | Compar
 
 
 def analysis(options: CompileOptions | CompareOptions, images: Images, progress: Progress) -> list[Pass]:
-    """The passes from models to ranked candidates. Each takes its own options by their names."""
+    """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
+    names."""
     from .cache import Store
     from .passes import Cost, Latency, Partition, Rank, Select, Shortlist, Similarity, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
+    if getattr(options, "chain", None) is not None:
+        return [
+            options.make(Trace),
+            options.make(Partition),
+            options.make(Cost, adapters=()),
+            options.make(Select, budget=options.budget, adapter=options.adapters),
+        ]
     passes: list[Pass] = [
         options.make(Trace),
         options.make(Partition),
@@ -109,13 +118,13 @@ def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list
 
     told = progress.update
     return [
-        Stitch(),
-        Fit(progress=told),
+        options.make(Stitch),
+        options.make(Fit, progress=told),
         options.make(Heal, progress=told),
-        *([Recalibrate(progress=told)] if options.recalibrate else []),
-        Codegen(folder=folder),
+        *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
+        options.make(Codegen, folder=folder),
         *([options.make(ExportOnnx)] if options.onnx else []),
-        Verify(),
+        options.make(Verify),
     ]
 
 
@@ -128,22 +137,34 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     from .device import resolve
     from .passes import adapters
 
-    if len(models) != 2:
-        raise InputError(f"compile stitches two models, and {len(models)} were given", "Name two, A and B.")
+    if len(models) != 2 and options.chain is None:
+        raise InputError(
+            f"compile chooses where to stitch two models, and {len(models)} were given",
+            "Name two, A and B; or say with `chain` which fragments are to follow one another.",
+        )
+    if options.chain is not None and (options.front is not None or options.back is not None):
+        raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")
     if options.device != "auto" and resolve(options.device).type != "cpu":
         raise InputError(f"compile computes on the processor only, not on '{options.device}'", "Leave `device` out.")
     adapters.expand(options.adapters)
 
 
-def _settled(plan: Plan, progress: Progress) -> Plan:
+def _settled(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     """The plan with the one candidate that would be stitched: between several adapters, the fit decides."""
     from .passes import Fit, Pipeline
 
     if len(plan.choice) == 1:
         return plan
-    fitted = Pipeline([Fit(progress=progress.update)], callback=progress)(plan)
+    fitted = Pipeline([options.make(Fit, progress=progress.update)], callback=progress)(plan)
     chosen = tuple(candidate for candidate in plan.choice if candidate.chain == fitted.hybrid.chain)
     return replace(plan, choice=chosen, notes=fitted.notes)
+
+
+def _idle_told(plan: Plan) -> Plan:
+    """The plan, with a note on models that a stated chain has no fragment of."""
+    used = {fragment.model for fragment in plan.choice[0].chain.fragments}
+    idle = [model.name for index, model in enumerate(plan.models) if index not in used]
+    return replace(plan, notes=(*plan.notes, *(f"No fragment of the chain is of {name}." for name in idle)))
 
 
 @contextmanager
@@ -160,11 +181,10 @@ def _folder(options: CompileOptions) -> Iterator[Path]:
 
 
 def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
-    """Two models of one name would be one in every report."""
-    first, second = models
-    if first.name == second.name and first.module is not second.module:
-        return replace(first, name=f"{first.name} (a)"), replace(second, name=f"{second.name} (b)")
-    return first, second
+    """Several models of one name would be one in every report."""
+    same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
+    letters = iter(ascii_lowercase)
+    return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
 def _measured_on(plan: Plan, options: CompileOptions) -> Images | None:
@@ -201,9 +221,8 @@ def _measure(
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):
-            assert model.module is not None
             found, said = accuracy_if_matched(
-                model.module, model.input, images, model, device=device, progress=progress
+                model.network, model.input, images, model, device=device, progress=progress
             )
         parents.append(found)
         notes += said

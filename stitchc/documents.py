@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .passes.data import metrics
 from .passes.data.chain import Chain, Fragment
 from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from .passes.cost.stages import Stage
     from .passes.data.candidates import Candidate
     from .passes.data.healing import Healing
+    from .passes.data.hybrid import Verified
+    from .passes.data.metrics import Metric
     from .passes.data.model import Model
-    from .passes.data.plan import Plan, Verified
+    from .passes.data.plan import Plan
     from .passes.data.values import Cut
     from .passes.latency.clock import Timing
 
@@ -39,9 +42,7 @@ def inspect_document(plan: Plan) -> dict[str, Any]:
         "model": {
             "name": model.name,
             "source": model.source,
-            "params": price.params,
-            "macs": price.macs,
-            "flops": price.flops,
+            **_amounts(price, metrics.counts()),
             "input": list(model.input.size),
         },
         "input": encode(model.input),
@@ -105,7 +106,7 @@ def cost_document(
         "notes": list(model.notes),
         "cost": price.as_dict(),
         "uncounted": dict(uncounted),
-        "stages": [asdict(stage) for stage in stages],
+        "stages": [_stage(stage) for stage in stages],
         "latency": asdict(timing) if timing else None,
     }
     if check:
@@ -219,12 +220,26 @@ def number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
+def _amounts(price: Price, asked: Iterable[Metric]) -> dict[str, float | None]:
+    return {metric.key: price.get(metric.name) for metric in asked}
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {
+        "path": stage.path,
+        **_amounts(stage.sums, metrics.sums()),
+        "weights_bytes": stage.weights_bytes,
+        "memory_bytes": stage.memory_bytes,
+        "uncounted": stage.uncounted,
+    }
+
+
 def _rows(matrix: np.ndarray) -> list[list[float | None]]:
     return [[number(x) for x in row] for row in matrix.tolist()]
 
 
 def _cut(cut: Cut) -> dict[str, Any]:
-    before, after = cut.before or Price(), cut.after or Price()
+    around = {"before": cut.before or Price(), "after": cut.after or Price()}
     return {
         "index": cut.index,
         "node": cut.node,
@@ -232,28 +247,19 @@ def _cut(cut: Cut) -> dict[str, Any]:
         "shape": list(cut.value.shape),
         "layout": cut.value.layout,
         "tokens": cut.value.tokens,
-        "params_before": before.params,
-        "params_after": after.params,
-        "macs_before": before.macs,
-        "macs_after": after.macs,
-    }
+    } | {f"{metric.key}_{side}": price.get(metric.name) for metric in metrics.sums() for side, price in around.items()}
 
 
 def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
     model = plan.models[index]
-    price = plan.prices[index] if index < len(plan.prices) else None
+    price = plan.prices[index] if index < len(plan.prices) else Price()
     return {
         "name": model.name,
         "source": model.source,
         "sha256": model.sha256,
         "licence": model.licence,
         "input": encode(model.input),
-        "params": price.params if price else None,
-        "macs": price.macs if price else None,
-        "flops": price.flops if price else None,
-        "size_bytes": price.size_bytes if price else None,
-        "memory_bytes": price.memory_bytes if price else None,
-        "latency_ms": price.latency_ms if price else None,
+        **price.as_dict(),
         "accuracy": measured.top1 if measured else model.accuracy,
         "accuracy_on": measured.data if measured else ("its own record" if model.accuracy is not None else None),
     }
@@ -265,7 +271,7 @@ def _chain(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[dict[st
     for seam, use, fragment in zip(chain.seams(), uses, chain.fragments[1:], strict=True):
         given, wanted = plan.value_at(seam.leaves), plan.value_at(seam.enters)
         records.append({"adapter": {
-            "name": use.name, "params": use.price.params, "macs": use.price.macs,
+            "name": use.name, **_amounts(use.price, metrics.sums()),
             "residual": number(use.residual), "ridge": number(use.ridge),
             "from_shape": list(given.shape), "from_layout": given.layout,
             "to_shape": list(wanted.shape), "to_layout": wanted.layout,
@@ -318,7 +324,7 @@ def _trainable(adapter: AdapterUse) -> int:
     """A folded adapter has no weights of its own: its price is what it adds to the back's."""
     from .passes import adapters
 
-    return 0 if adapters.get(adapter.name).folds else adapter.price.params
+    return 0 if adapters.get(adapter.name).folds else int(adapter.price["params"])
 
 
 def _class_names(plan: Plan) -> list[str] | None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from .keywords import with_options
 from .options import EvaluateOptions
-from .passes.data.errors import DataError, InputError, ModelError
+from .passes.data.errors import DataError, ModelError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from .passes.data.model import Images, InputSpec, Model
 
@@ -55,16 +55,30 @@ def evaluate(
 
     watcher = progress or Silent()
     with stage(watcher, f"loading {name_of(subject)}"):
-        model = model_of(subject, trust_pickle=options.trust_pickle, arch=options.arch)
+        model = model_of(subject, trust=options.trust, arch=options.arch)
         data = options.data if options.data is not None else model.data
         images = images_of(data, f"to measure {model.name} on", measuring=True)
-    if model.module is None:
-        raise InputError(f"{model.name} was loaded without its network", "Load it again.")
     with stage(watcher, f"measuring {model.name}"):
+        if note := _observe(model, images):
+            watcher.tell(f"{model.name}: {note}")
         return accuracy(
-            model.module, model.input, images,
+            model.network, model.input, images,
             names=model.class_names, device=options.device, batch=batch, progress=watcher,
         )  # fmt: skip
+
+
+def _observe(model: Model, images: Images) -> str:
+    """Refuses a network whose accuracy would depend on how its images are batched, or on chance. Returns what is to be
+    said of the output that is taken for its scores."""
+    import torch
+
+    from .passes.trace.observe import IMAGES, observe
+
+    few = next(iter(images.batches(model.input, IMAGES, 0, IMAGES)), None) if images.labels is not None else None
+    if few is None:
+        return ""
+    few = torch.cat([few, *(few.roll(shift, -1) for shift in range(1, IMAGES))])[:IMAGES]  # of one image, five
+    return observe(model.network, few, model.name).note
 
 
 def accuracy(
@@ -82,25 +96,29 @@ def accuracy(
     names: what it calls its outputs, where that is known.
 
     Raises:
-        DataError: as `classes.match`. ModelError: what the network returns are no scores, or not finite.
+        DataError: as `classes.match`. ModelError: as `scores`, or they are not those of a classifier.
     """
     import torch
 
     from .classes import checked, match
     from .device import resolve
+    from .passes.data.scores import ready, scores
 
     checked(images)
     matched = None
     place, watcher = resolve(device), progress or Silent()
-    network = network.eval().to(place)
+    network = ready(network).to(place)
     right1 = right5 = done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
-            scores = network(x.to(place))
-            _check(scores, done)
-            matched = matched or match(images, scores.shape[1], names)
+            found = scores(network, x.to(place))
+            if found.ndim != 2:
+                raise ModelError(
+                    f"the network returns {tuple(found.shape)}, not scores [images, classes]", "Is it a classifier?"
+                )
+            matched = matched or match(images, found.shape[1], names)
             labels = matched.labels[done : done + len(x)].to(place)
-            ranks = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
+            ranks = found.topk(min(5, found.shape[1]), dim=1).indices == labels[:, None]
             right1 += int(ranks[:, 0].sum())
             right5 += int(ranks.any(dim=1).sum())
             done += len(x)
@@ -126,21 +144,3 @@ def accuracy_if_matched(
         return None, (f"{owner.name} is not measured: {error.message}",)
     found = accuracy(network, spec, images, names=owner.class_names, device=device, progress=progress)
     return found, found.notes
-
-
-def _check(scores: Tensor, before: int) -> None:
-    """Raises:
-    ModelError: they are no scores [images, classes], or some are no finite numbers, which have no order.
-    """
-    if scores.ndim != 2:
-        raise ModelError(
-            f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?"
-        )
-    wrong = (~scores.isfinite()).any(dim=1)
-    if wrong.any():
-        first = before + int(wrong.nonzero()[0])
-        raise ModelError(
-            f"the network's scores are not finite for {int(wrong.sum())} of {len(scores)} images, the first of them "
-            f"image {first}",
-            "Look for weights that are NaN or infinite, or for an overflow at a low precision.",
-        )

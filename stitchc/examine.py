@@ -52,7 +52,7 @@ def cost(model: str | Path | Model, *, options: CostOptions, progress: Progress 
 
 def _examined(model: str | Path | Model, options: InspectOptions | CostOptions, progress: Progress) -> Plan:
     with stage(progress, f"loading {name_of(model)}"):  # and torch with it, which takes seconds
-        loaded = model_of(model, trust_pickle=options.trust_pickle, arch=options.arch)
+        loaded = model_of(model, trust=options.trust, arch=options.arch)
     from .passes import Cost, Partition, Pipeline, Plan, Trace
 
     passes = [options.make(Trace), options.make(Partition), Cost()]
@@ -82,13 +82,13 @@ def timing(plan: Plan, backend: str = "eager", device: str = "cpu") -> Timing:
     """
     import torch
 
+    from .passes.data.scores import Scoring
     from .passes.latency.backends import on_backend
     from .passes.latency.clock import measure
 
     model = plan.models[0]
-    assert model.module is not None
     image = torch.zeros(1, *model.input.size, device=device)
-    run = on_backend(backend, model.module.to(device).eval(), image)
+    run = on_backend(backend, Scoring(model.network).to(device), image)
     return measure(run, image, device=device, backend=backend)
 
 

@@ -20,9 +20,7 @@ NOISE = "random"  # the DATA that needs nothing
 _LETTER = re.compile(r"[A-Z]=.")
 
 
-def model_of(
-    subject: str | Path | Model, *, trust_pickle: bool = False, arch: str | Sequence[str] | None = None
-) -> Model:
+def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Sequence[str] | None = None) -> Model:
     """The model that MODEL words, or the folder of an artifact, name. A Model is itself.
 
     Raises:
@@ -30,17 +28,18 @@ def model_of(
     """
     if isinstance(subject, Model):
         return subject
-    if arch and not isinstance(arch, str):
-        (arch,) = archs_for([subject], arch)
+    named = arch if arch is None or isinstance(arch, str) else archs_for([subject], arch)[0]
     if is_artifact(subject):
-        if arch:
-            raise InputError(f"{subject} is an artifact, and has no use for the architecture '{arch}'", "Leave it out.")
+        if named:
+            raise InputError(
+                f"{subject} is an artifact, and has no use for the architecture '{named}'", "Leave it out."
+            )
         from .artifact import as_model
 
         return as_model(subject)
     from .zoo import load
 
-    return load(str(subject), trust=trust_pickle, arch=arch)
+    return load(str(subject), trust=trust, arch=named)
 
 
 def archs_for(subjects: Sequence[str | Path | Model], arch: str | Sequence[str] | None) -> list[str | None]:
@@ -98,7 +97,7 @@ def load_all(
     found = []
     for model, arch in zip(given, archs_for(given, options.arch), strict=True):
         with stage(progress, f"loading {name_of(model)}"):
-            found.append(model_of(model, trust_pickle=options.trust_pickle, arch=arch))
+            found.append(model_of(model, trust=options.trust, arch=arch))
     return found
 
 

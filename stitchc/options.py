@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .passes.data.budget import METRICS, Limit, as_limits, parse_budget
+from .passes.data import metrics
+from .passes.data.budget import Limit, as_limits, parse_budget
 from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text, Texts
 from .passes.data.options import NEVER, WHEN_CHANGED, Options, option, with_default
 from .passes.data.pass_options import (
@@ -20,6 +21,7 @@ from .passes.data.pass_options import (
     MODELS,
     OUTPUT,
     BackendOptions,
+    ChainOptions,
     ConfidenceOptions,
     CutOptions,
     DirectionOptions,
@@ -76,7 +78,7 @@ class BudgetOptions(Options):
         group=BUDGET, metavar="[METRIC=]Q", unset="no limit",
     )  # fmt: skip
     metric: str = option(
-        "flops", Choice(known=lambda: METRICS),
+        "flops", Choice(known=metrics.names),
         "Metric of a budget that does not name its own. Latency, where it is named here or in a budget, is measured.",
         group=BUDGET, recipe=WHEN_CHANGED,
     )  # fmt: skip
@@ -93,14 +95,19 @@ class BudgetOptions(Options):
         else:
             limits = as_limits([x for word in given for x in self._read(word)])
         object.__setattr__(self, "budget", limits)
+        if (
+            metrics.get(self.metric).computed_by != "latency"
+        ):  # the limits name their metrics now, and nothing else reads it
+            object.__setattr__(self, "metric", "flops")
 
     def _read(self, word: str | Limit) -> Iterable[Limit]:
         return [word] if isinstance(word, Limit) else parse_budget([word], self.metric).values()
 
     @property
     def asks_latency(self) -> bool:
-        """Whether anything asks for latency, which has to be measured."""
-        return self.metric == "latency" or any(limit.metric == "latency" for limit in self.budget)
+        """Whether anything asks for what the pass `latency` has to measure."""
+        asked = {self.metric, *(limit.metric for limit in self.budget)}
+        return any(metrics.get(name).computed_by == "latency" for name in asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +197,9 @@ class DeviceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions(Options):
-    trust_pickle: bool = option(
+    trust: bool = option(
         False, Switch(), "Allow code in files that come from somebody, such as pickled networks. This runs it.",
-        common=True, recipe=NEVER, also=("--trust",),
+        common=True, recipe=NEVER, also=("--trust-pickle",),
     )  # fmt: skip
 
 
@@ -249,9 +256,9 @@ class CompareOptions(
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
-    HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions, CutOptions,
-    ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions, OutOptions,
-    TrustOptions, ForceOptions,
+    ChainOptions, HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions,
+    CutOptions, ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions,
+    OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

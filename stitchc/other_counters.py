@@ -33,8 +33,8 @@ def compare_counters(plan: Plan) -> Comparison:
     parameter = next((p for p in model.module.parameters() if p.is_floating_point()), None)
     image = torch.zeros(1, *model.input.size, dtype=parameter.dtype if parameter is not None else torch.float32)
     by_thop, why = _by_thop(model.module, image, plan)
-    by_torch, more = _by_torch(model.module, image, price.macs)
-    return Comparison({"stitchc": price.macs, "thop": by_thop, "torch": by_torch}, [*why, *more])
+    by_torch, more = _by_torch(model.module, image, int(price["macs"]))
+    return Comparison({"stitchc": int(price["macs"]), "thop": by_thop, "torch": by_torch}, [*why, *more])
 
 
 def _by_thop(module: nn.Module, image: Tensor, plan: Plan) -> tuple[int | None, list[str]]:
@@ -49,7 +49,7 @@ def _by_thop(module: nn.Module, image: Tensor, plan: Plan) -> tuple[int | None, 
         return None, [f"thop failed: {type(error).__name__}: {error}"]
     table = conventions(plan.graphs[0], plan.models[0].input.size)
     expected = sum(table["thop"].values())
-    why = [] if int(found) == plan.prices[0].macs else reasons(table, ["thop"])
+    why = [] if int(found) == plan.prices[0]["macs"] else reasons(table, ["thop"])
     if int(found) != expected:
         why.append(f"By its rules as we know them thop would count {expected:,}.")
     return int(found), why

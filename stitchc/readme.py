@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .documents import without_formula
+from .passes.data import metrics
 from .report.chain import ChainLine
-from .report.numbers import count, percent, size
+from .report.numbers import amount, count, percent
 from .report.terminal import render
 
 _USE = """\
@@ -70,12 +71,10 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
         *record["models"],
         {"name": "**hybrid**", **record["cost"], "accuracy": (record["accuracy"] or {}).get("top1")},
     ]
-    yield "| network | params | MACs | FLOPs | weights | top-1 |\n|---|---|---|---|---|---|"
+    told = [metric for metric in metrics.every() if metric.combine in ("sum", "derived", "file")]
+    yield f"| network | {' | '.join(metric.column for metric in told)} | top-1 |\n|{'---|' * (len(told) + 2)}"
     for network in networks:
-        costs = [
-            show(network[key])
-            for key, show in (("params", count), ("macs", count), ("flops", count), ("size_bytes", size))
-        ]
+        costs = [amount(network.get(metric.key), metric.unit) for metric in told]
         yield f"| {' | '.join([network['name'], *costs, percent(network['accuracy'])])} |"
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
     if record.get("uncounted"):

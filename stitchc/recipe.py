@@ -6,10 +6,12 @@ and in each table [[tune]] those of `tune`.
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -21,6 +23,13 @@ from .passes.data.option_kinds import Kind
 from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of, read_all
 
 SCHEMA = 1
+
+_DATA = ("data", "evaluate")  # the options that may name images in a file
+# The path in "nets.py:make()", in "a.pt?input=3x32x32", in "folder:images?limit=64". Names of a registry hold none.
+_MODEL_WORDS = re.compile(
+    r"(?!(?:timm|torchvision|digits)/)(?P<path>.+?\.py(?=:)|[^?]+)(?::.+)?(?:\?\w+=.*)?", re.DOTALL
+)
+_DATA_WORDS = re.compile(r"[a-z]\w+:(?P<path>[^?]+)(?:\?\w+=.*)?", re.DOTALL)
 
 _HEAD = """\
 # A recipe of stitchc. Run it again with
@@ -94,19 +103,53 @@ def with_training(text: str, options: Options) -> str:
 
 
 def read(path: Path | str) -> Recipe:
-    """What a recipe file states.
+    """What a recipe file states. Files that it names are looked for here, then beside the recipe.
 
     Raises:
         InputError: the file cannot be read, or as `loads`.
     """
+    found, folder = loads(_text(path), f"the recipe {path}"), Path(path).parent
+    return replace(
+        found,
+        models=tuple(_beside(words, folder, _MODEL_WORDS) for words in found.models),
+        options=_seen_from_here(found.options, folder),
+        trainings=tuple(_seen_from_here(training, folder) for training in found.trainings),
+    )
+
+
+def _text(path: Path | str) -> str:
+    """The text of a recipe file, with or without a byte-order mark, which editors on Windows put before it."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(
             f"the recipe {path} cannot be read: {reason}", "Every artifact holds a recipe.toml."
         ) from error
-    return loads(text, f"the recipe {path}")
+
+
+def _seen_from_here(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The options with paths that lead, from the current folder, to what lies beside the recipe."""
+    seen = dict(options)
+    for key in _DATA:
+        if isinstance(seen.get(key), str):
+            seen[key] = _beside(seen[key], folder, _DATA_WORDS)
+    if seen.get("arch"):
+        seen["arch"] = [_beside(words, folder, _MODEL_WORDS) for words in seen["arch"]]
+    return seen
+
+
+def _beside(words: str, folder: Path, pattern: re.Pattern[str]) -> str:
+    """The words of a model or of images, whose file or folder is here or, if it is not, in `folder`."""
+    match = pattern.fullmatch(words)
+    if match is None:
+        return words
+    path = Path(match["path"])
+    if path.exists() or not (folder / path).exists():
+        return words
+    return f"{words[: match.start('path')]}{folder / path}{words[match.end('path') :]}"
 
 
 def _toml(value: Any) -> str:

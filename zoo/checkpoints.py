@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor
 
 from stitchc.passes.data.errors import BadCheckpoint, OutputError, did_you_mean
+from stitchc.passes.data.whole_file import whole_file
 
 from . import foreign, pickled, records
 from .records import Record
@@ -93,6 +92,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 # not a mapping
     except (SafetensorError, OSError) as error:
         raise pickled.unreadable(path, error) from error
+    # safetensors.torch.save_model keeps a shared tensor once, and its other names here.
+    state |= {name: state[same] for name, same in metadata.items() if same in state and name not in state}
     arch = metadata.get("arch", "")
     if "stitchc" not in metadata:
         return Checkpoint(state, Record(arch=_line(arch)))
@@ -142,21 +143,7 @@ def write(path: Path, state: Mapping[str, Tensor], arch: str, record: Mapping[st
 
 def _write_whole(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as part:
+            part.write_bytes(content)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}", "Choose another place.") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

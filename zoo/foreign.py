@@ -263,8 +263,9 @@ def _kind(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int | float | str):
         return _short(value)
-    names = {dict: "a table", list: "a list", tuple: "a list"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    if isinstance(value, Mapping):
+        return "a table"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
 
 
 def _short(value: Any) -> str:

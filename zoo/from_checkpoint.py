@@ -11,7 +11,7 @@ from torch import nn
 from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.passes.data.model import Model
 
-from . import beside, checkpoints, envelopes, records
+from . import beside, checkpoints, envelopes, fits, records
 from .checkpoints import Checkpoint
 from .inputs import FIELDS, assumed, overridden
 from .naming import REGISTRIES, Options, Words, parse
@@ -194,20 +194,20 @@ def _filled(
 ) -> Model:
     """The architecture with the file's weights; with `rebuild`, with as many classes as they have."""
     found, key = envelopes.envelopes(checkpoint.content), words.options.weights_key
-    fits, nearest = envelopes.choose(found, _module(model), key)
-    if not fits and nearest is None and key is not None:
-        raise envelopes.no_such_key(key, found, str(path))
-    if not fits and rebuild and nearest and (classes := envelopes.classes_of(nearest, _module(model), model.classes)):
+    exact, nearest = fits.choose(found, _module(model), key)
+    if nearest is None and key is not None:
+        raise fits.no_such_key(key, found, str(path))
+    if not exact and rebuild and nearest and (classes := fits.classes_of(nearest, _module(model), model.classes)):
         try:
             again = build(replace(choice, options=replace(choice.options, num_classes=classes)))
         except ModelError:
             again = model
-        if fits := envelopes.choose(found, _module(again), key)[0]:
+        if exact := fits.choose(found, _module(again), key)[0]:
             model = replace(again, input=model.input)
-    if not fits:
-        raise envelopes.complaint(nearest, str(path), choice.bare, _module(model), found)
-    notes = envelopes.fill(_module(model), fits[0], str(path))
-    said = () if checkpoint.ours else envelopes.describe(fits[0], fits[1:])
+    if not exact:
+        raise fits.complaint(nearest, str(path), choice.bare, _module(model), found)
+    notes = fits.fill(_module(model), exact[0], str(path))
+    said = () if checkpoint.ours else fits.describe(exact[0], exact[1:])
     return replace(model, notes=(*model.notes, *said, *notes))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, unknown
 from stitchc.passes.data.model import InputSpec, Model
 
 from .from_torchvision import unavailable
@@ -82,11 +82,8 @@ def _check(words: Words) -> None:
     """Refuses an architecture or a tag that timm does not have: it would build one without its configuration."""
     arch, _, tag = words.body.partition(".")
     if not timm.is_model(arch):
-        known = timm.list_models()
-        raise ModelError(
-            f"timm has no architecture '{arch}'",
-            did_you_mean(arch, known) or "`stitchc zoo list timm/` names them.",
-        )
+        among = "`stitchc zoo list timm/` names them."
+        raise unknown(arch, "architecture of timm", timm.list_models(), ModelError, among=among)
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}.*")]
     try:
         config = timm.get_pretrained_cfg(words.body)

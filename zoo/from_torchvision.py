@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, unknown
 from stitchc.passes.data.model import InputSpec, Model
 
 from .inputs import assumed
@@ -35,10 +35,8 @@ def load(words: Words) -> Model:
     if name not in known and name in models.list_models():
         raise _no_classifier(name)
     if name not in known:
-        raise ModelError(
-            f"torchvision has no classification model '{name}'",
-            did_you_mean(name, known) or "`stitchc zoo list torchvision/` names them.",
-        )
+        among = "`stitchc zoo list torchvision/` names them."
+        raise unknown(name, "classification model of torchvision", known, ModelError, among=among)
     entry = _entry(name, entry_name)
     own_classes = len(entry.meta["categories"])
     classes = options.num_classes or own_classes

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stitchc.passes.data.errors import ModelError, did_you_mean
+from stitchc.passes.data.errors import ModelError, did_you_mean, unknown
 
 REGISTRIES = ("timm", "torchvision", "digits")
 FORMS = (
@@ -140,10 +140,7 @@ def _options(given: str, query: str) -> Options:
     for pair in query.split("&"):
         key, _, text = pair.partition("=")
         if key not in _READ:
-            raise ModelError(
-                f"'{given}': there is no option '{key}'",
-                f"{did_you_mean(key, list(_READ))} The options are {', '.join(_READ)}.".strip(),
-            )
+            raise unknown(key, f"option of a model: '{given}'", _READ, ModelError)
         read, example = _READ[key]
         name = key.replace("-", "_")
         if name in values:

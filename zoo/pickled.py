@@ -1,17 +1,16 @@
 """Files that torch.save wrote: what is in them found out before torch reads them, and read as data alone.
 
-A pickle is a program. Looked at without running it, it tells which classes and functions it would call, and whether it
-builds tuples that take for ever to hash; a zip archive tells sizes and checksums, which torch itself does not check.
+A pickle is a program, which is looked at without running it; a zip archive tells sizes and checksums, which torch
+itself does not check.
 """
 
 from __future__ import annotations
 
-import pickletools
+import io
 import re
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PosixPath
 from typing import Any, BinaryIO
 
@@ -20,13 +19,13 @@ import torch
 
 from stitchc.passes.data.errors import BadCheckpoint, UnsafeCheckpoint
 
+from .pickle_scan import Seen, scan
+
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
 _MOST_PICKLE_BYTES = 256 * 2**20  # of the pickle itself; tensors lie beside it
 _MOST_INFLATION = 20  # torch.save compresses nothing, others may
-_MOST_HASHED = 100_000  # values in one tuple, those in the tuples within it counted each time
 _LEGACY_PICKLES = 5  # before version 1.6: magic number, protocol, system, content, keys of the storages
-_TODAY = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # names of modules in Python 3
 _OLD_PROTOCOL = 2  # torch reads those up to it as data alone
 
 _OTHERS = {
@@ -39,14 +38,6 @@ _OTHERS = {
     b"7z\xbc\xaf": ("compressed by 7-Zip", "Unpack it."),
     b"\xfd7zXZ": ("compressed by xz", "Unpack it with unxz."),
 }
-
-
-@dataclass
-class _Seen:
-    """What a pickle would do. named: the classes and functions that it calls. protocol: its version."""
-
-    named: set[str] = field(default_factory=set)
-    protocol: int = 0
 
 
 def load(path: Path, *, trust: bool = False) -> Any:
@@ -63,6 +54,19 @@ def load(path: Path, *, trust: bool = False) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except (Exception, SystemExit) as error:  # torch raises errors of many kinds, a trusted file's own code any
         raise unreadable(path, error) if trust else _refused(path, seen, error) from error
+
+
+def load_bytes(content: bytes) -> Any:
+    """The content of a file of torch.save that lies within another file, as data alone.
+
+    Raises:
+        Exception: it is broken, or would run code.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            if name.rpartition("/")[2] == "data.pkl":
+                scan(io.BytesIO(archive.read(name)), Seen())
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def unreadable(path: Path, error: BaseException | str) -> BadCheckpoint:
@@ -102,7 +106,7 @@ def check_zip(path: Path, archive: zipfile.ZipFile) -> None:
             ) from error
 
 
-def _look(path: Path) -> _Seen:
+def _look(path: Path) -> Seen:
     """Raises: BadCheckpoint: it is no file of torch.save, or is broken."""
     with path.open("rb") as file:
         head = file.read(16)
@@ -110,10 +114,10 @@ def _look(path: Path) -> _Seen:
             if head.startswith(magic[:16]):
                 raise BadCheckpoint(f"{path} is {kind}", hint)
         file.seek(0)
-        seen = _Seen()
+        seen = Seen()
         try:
             for stream in _pickles(path, head, file):
-                _scan(stream, seen)
+                scan(stream, seen)
         except BadCheckpoint:
             raise
         except Exception as error:  # pickletools raises errors of many kinds
@@ -155,68 +159,7 @@ def _refuse_programs(path: Path, names: list[str]) -> None:
         raise BadCheckpoint(f"{path} is a zip archive, but none that torch.save wrote", "Unpack it, and name the file.")
 
 
-def _scan(stream: BinaryIO, seen: _Seen) -> None:
-    """Goes through a pickle with the sizes of its values in place of the values."""
-    stack: list[tuple[int, str] | None] = []  # how much there is to hash, and the text if it is one; None is a mark
-    memo: dict[int, tuple[int, str]] = {}
-
-    def pop_to_mark() -> list[tuple[int, str]]:
-        items = []
-        while (item := stack.pop()) is not None:
-            items.append(item)
-        return items[::-1]
-
-    def top() -> tuple[int, str]:
-        item = stack[-1]
-        if item is None:
-            raise ValueError("a value is missing")
-        return item
-
-    for op, argument, _ in pickletools.genops(stream):
-        name = op.name
-        if name == "PROTO":
-            seen.protocol = max(seen.protocol, argument)
-        elif name == "MARK":
-            stack.append(None)
-        elif name in ("GLOBAL", "INST"):
-            module, _, text = argument.partition(" ")
-            seen.named.add(f"{_TODAY.get(module, module)}.{text}")
-            if name == "INST":
-                pop_to_mark()
-            stack.append((1, ""))
-        elif name == "STACK_GLOBAL":
-            (_, text), (_, module) = stack.pop() or (1, ""), stack.pop() or (1, "")
-            seen.named.add(f"{module}.{text}")
-            stack.append((1, ""))
-        elif name.startswith("TUPLE"):
-            count = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}.get(name)
-            items = pop_to_mark() if count is None else [stack.pop() or (1, "") for _ in range(count)]
-            weight = 1 + sum(size for size, _ in items)
-            if weight > _MOST_HASHED:
-                raise ValueError("it nests tuples in tuples until they cannot be compared any more")
-            stack.append((weight, ""))
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = top()
-        elif name == "MEMOIZE":
-            memo[len(memo)] = top()
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name == "DUP":
-            stack.append(top())
-        elif name in ("REDUCE", "NEWOBJ"):
-            arguments = stack.pop() or (1, "")
-            stack[-1] = (arguments[0], "")  # whatever it makes of them, it may hold them
-        else:
-            before = op.stack_before
-            if pickletools.markobject in before:
-                pop_to_mark()
-                before = before[: before.index(pickletools.markobject)]
-            for _ in before:
-                stack.pop()
-            stack.extend((1, argument if isinstance(argument, str) else "") for _ in op.stack_after)
-
-
-def _refused(path: Path, seen: _Seen, error: BaseException) -> Exception:
+def _refused(path: Path, seen: Seen, error: BaseException) -> Exception:
     """What to say of a file that torch does not read as data."""
     said = str(error)
     words = set(re.split(r"[^\w.]+", said))

@@ -98,7 +98,8 @@ def _place(error: BaseException) -> str:
 
 
 def _is_library(file: Path) -> bool:
-    return not file.is_file() or "site-packages" in file.parts or file.is_relative_to(Path(os.__file__).parent)
+    ours = (Path(__file__).parent, Path(os.__file__).parent)
+    return not file.is_file() or "site-packages" in file.parts or any(folder in file.parents for folder in ours)
 
 
 def _root(path: Path) -> Path:

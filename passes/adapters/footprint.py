@@ -13,6 +13,7 @@ import torch
 
 from ..data.values import Value
 from ..data.weights_file import Entry
+from ..graphs.operators import peak_bytes
 
 if TYPE_CHECKING:
     from .kind import Kind
@@ -36,8 +37,6 @@ def footprint(kind: Kind, front: Value, back: Value) -> Footprint:
 
 
 def _run(kind: Kind, front: Value, back: Value) -> Footprint:
-    from ..cost.operators import peak_bytes
-
     with torch.device("meta"):
         adapter = kind(front, back).eval()
     state = adapter.state_dict().items()

@@ -46,7 +46,7 @@ class Fused(Kind):
         assert back.widens is not None
         params, macs = back.widens
         more = front.channels - back.channels
-        return Price(more * params, more * macs, 4 * more * params)
+        return Price(params=more * params, macs=more * macs, size=4 * more * params)
 
     @property
     def conversion(self) -> Identity:

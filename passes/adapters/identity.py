@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..data.values import Price, Value
-from . import convert, resample, tokens
+from . import convert, prices, resample, tokens
 from .base import Adapter
 from .kind import Kind
 
@@ -36,7 +36,7 @@ class Identity(Kind):
         return "" if blocks else "by=area averages whole blocks, and the sizes do not divide"
 
     def cost(self, front: Value, back: Value) -> Price:
-        return Price()
+        return prices.NOTHING
 
 
 class Converted(Adapter):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import TYPE_CHECKING, ClassVar
 
 from ..data.values import Price, Value
@@ -39,8 +41,8 @@ class Kind:
         raise NotImplementedError
 
     def cost(self, front: Value, back: Value) -> Price:
-        """What one module takes, in closed form, without building it."""
-        raise NotImplementedError
+        """What one module takes, in closed form, without building it. What is left out is counted on the module."""
+        return Price()
 
     def between(self, front: Value, back: Value) -> tuple[Value, ...]:
         """The values that modules of this kind lie between: the two, and those after each step but the last."""
@@ -51,10 +53,10 @@ class Kind:
         return self
 
     def price(self, front: Value, back: Value) -> Price | str:
-        """What it takes to join the two, or why it cannot."""
+        """What it takes to join the two, as far as there is a closed form; or why it cannot."""
         pairs = list(pairwise(self.between(front, back)))
         reasons = (self.refuses(x, y) for x, y in pairs)
-        return next(filter(None, reasons), "") or sum((self.cost(x, y) for x, y in pairs), Price())
+        return next(filter(None, reasons), "") or reduce(add, (self.cost(x, y) for x, y in pairs))
 
     def footprint(self, front: Value, back: Value) -> Footprint | None:
         """What `footprint.footprint` says, in closed form; None where there is none."""

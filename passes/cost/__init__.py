@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost(Pass, DirectionOptions):
-    """Prices models, fragments and candidates in params, macs, size and memory, on fake tensors, for one image.
+    """Prices models, fragments and candidates in every metric that is computed here, on fake tensors, for one image:
+    all sums, the size of the weights file and the peak of memory.
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a
     cut of the front with a cut of the back that an adapter can join; three models or more make every two of them.
-    What `macs` counts is said in `formulas`; operators that it has no formula for go into `plan.uncounted`.
+    What `macs` counts is said in `graphs/formulas.py`; operators that it has no formula for go into `plan.uncounted`.
 
     Raises:
         InputError: an unknown direction. CutError: an unknown adapter.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .operators import Operators, copy_on, fakes
+from ..graphs.operators import Operators, copy_on, fakes
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Form:
     @classmethod
     def of(cls, tensor: Tensor) -> Form:
         return cls(tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
+
+    @property
+    def size_bytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
 
     def make(self, device: str) -> Tensor:
         return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=device)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from math import prod
+from functools import reduce
+from operator import add
 
 from .. import adapters as registry
-from ..adapters.footprint import footprint
 from ..data.chain import Chain, Seam
 from ..data.errors import CutError
 from ..data.plan import Plan
-from ..data.values import Price, Value
+from ..data.values import Price
 from ..data.weights_file import Entry, file_bytes
+from .adapter_prices import AdapterPrice, adapter_price, folded
 
 
 def price_of(plan: Plan, chain: Chain) -> Price:
@@ -23,46 +24,53 @@ def price_of(plan: Plan, chain: Chain) -> Price:
         CutError: an adapter that cannot join the two values at its seam.
     """
     image = plan.parts[chain.front.model].peaks.image
-    params = macs = more = 0
+    sums: list[Price] = []
     entries: list[Entry] = []
-    peak, given = 0, 0
+    peak = given = more = 0
     seams = iter(chain.seams())
     held: int | None = None
     for part in chain.parts():
         prefix = f"{part.name}." if part.name else ""
         if part.fragment is not None:
             piece = plan.parts[part.fragment.model].spans.piece(part.fragment.start, part.fragment.end)
-            params, macs = params + piece.params, macs + piece.macs
+            sums.append(piece.sums)
             entries += [entry._replace(name=prefix + entry.name) for entry in piece.entries]
             peak = max(peak, given + piece.peak_bytes)
             held = given if piece.held_bytes is None else piece.held_bytes
             continue
         seam = next(seams)
-        front, back = plan.value_at(seam.leaves), plan.value_at(seam.enters)
-        price, (own, memory, given, folded) = _adapter(plan, seam, front, back)
-        params, macs, more = params + price.params, macs + price.macs, more + folded
-        entries += [entry._replace(name=prefix + entry.name) for entry in own]
+        adapter = _adapter(plan, seam)
+        sums.append(_folded(plan, seam, adapter))
+        entries += [entry._replace(name=prefix + entry.name) for entry in adapter.entries]
+        more, given = more + adapter.more_bytes, adapter.given_bytes
         assert held is not None
-        peak = max(peak, held + memory)
-    return Price(params, macs, file_bytes(entries) + more, image + peak)
+        peak = max(peak, held + adapter.memory_bytes)
+    return reduce(add, sums) | {"size": file_bytes(entries) + more, "memory": image + peak}
 
 
-def _adapter(
-    plan: Plan, seam: Seam, front: Value, back: Value
-) -> tuple[Price, tuple[tuple[Entry, ...], int, int, int]]:
-    """Its price; its tensors in the weights file, its memory, the bytes of the value that it gives, and the bytes that
-    the next fragment's part of the file has more by it."""
+def seam_price(plan: Plan, seam: Seam) -> Price:
+    """What the adapter of a seam takes, in every metric that is a sum. The plan needs cuts and parts.
+
+    Raises:
+        CutError: it cannot join the two values.
+    """
+    return _folded(plan, seam, _adapter(plan, seam))
+
+
+def _folded(plan: Plan, seam: Seam, price: AdapterPrice) -> Price:
+    readers = plan.parts[seam.enters.model].readers[seam.enters.cut] if price.widens else ()
+    return folded(price, readers, plan.value_at(seam.leaves), plan.value_at(seam.enters))
+
+
+def _adapter(plan: Plan, seam: Seam) -> AdapterPrice:
     kind = registry.get(seam.adapter)
-    price = kind.price(front, back)
-    if not isinstance(price, Price):
+    front, back = plan.value_at(seam.leaves), plan.value_at(seam.enters)
+    price = adapter_price(kind, front, back)
+    if isinstance(price, str):
         x, y = (plan.node_at(*end) for end in (seam.leaves, seam.enters))
         names = [plan.models[end.model].name for end in (seam.leaves, seam.enters)]
         raise CutError(
             f"{kind.words} cannot join '{x}' of {names[0]} {front.shape} to '{y}' of {names[1]} {back.shape}: {price}",
             "Choose other cuts, or another adapter.",
         )
-    found = footprint(kind, front, back)
-    given = 4 * prod(back.shape)
-    if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
-        given = given // back.channels * front.channels
-    return price, (found.entries, found.memory_bytes, given, price.size_bytes if kind.folds else 0)
+    return price

@@ -25,8 +25,8 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..graphs.conventions import target_name
-from .formulas import macs_of
-from .operators import counting, fakes
+from ..graphs.formulas import macs_of
+from ..graphs.operators import counting, fakes
 
 CONVENTIONS = ("macs", "thop", "fvcore")
 

@@ -11,28 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
+from ..data.metrics import CountedCall
 from ..data.values import Price
-from ..data.weights_file import Entry, file_bytes
+from ..data.weights_file import Entry, Stored, file_bytes
 from ..emit.prepare import prepare
 from ..emit.program import Program
 from ..emit.weights import DTYPES, tied_keys
+from ..graphs.conventions import target_name
+from ..graphs.operators import Operators, copy_on, counting, fakes
 from .calls import Call, Calls, Form, Result
-from .operators import Operators, copy_on, counting, fakes
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A tensor of the weights file that is read. A parameter of several names has the first of them.
-
-    params: its elements, 0 for a buffer.
-    """
-
-    entry: Entry
-    params: int
 
 
 @dataclass(frozen=True)
@@ -48,15 +39,20 @@ class Buffer:
 class NodeCost:
     """What one node takes for one image.
 
-    uncounted: operators without a formula that it called, by name and count. transient_bytes: the most that is
-    allocated while it runs, over what its value lies in.
+    call: what it calls; None where that gives no tensor. stored: tensors of the weights file that it reads. uncounted:
+    operators without a formula that it called, by name and count. transient_bytes: the most that is allocated while it
+    runs, over what its value lies in.
     """
 
     node: str
-    macs: int = 0
+    call: CountedCall | None = None
     stored: tuple[Stored, ...] = ()
     uncounted: Mapping[str, int] = field(default_factory=dict)
     transient_bytes: int = 0
+
+    @property
+    def macs(self) -> int:
+        return self.call.macs if self.call else 0
 
 
 @dataclass(frozen=True)
@@ -95,10 +91,10 @@ def total(module: nn.Module, input_size: Sequence[int]) -> tuple[Price, Mapping[
         with operators.following(image, *tensors):
             fake(image)
     return Price(
-        sum(s.params for s in stored.values()),
-        operators.macs,
-        file_bytes(s.entry for s in stored.values()),
-        image.nbytes + operators.peak_bytes,
+        params=sum(s.params for s in set(stored.values())),
+        macs=operators.macs,
+        size=file_bytes(s.entry for s in set(stored.values())),
+        memory=image.nbytes + operators.peak_bytes,
     ), dict(operators.uncounted)
 
 
@@ -148,7 +144,10 @@ class _Counter:
         self.values[node] = self.value(call, held, position)
         keys = leaf.state_dict(keep_vars=True) if leaf is not None else ()
         stored = tuple(dict.fromkeys(self.stored[f"{node.target}.{key}"] for key in keys))
-        return NodeCost(node.name, call.macs, stored, call.uncounted, max(0, call.peak_bytes - sum(call.allocated)))
+        return NodeCost(
+            node.name, _counted(node, leaf, call, held, stored), stored, call.uncounted,
+            max(0, call.peak_bytes - sum(call.allocated)),
+        )  # fmt: skip
 
     def forms(self, value: Any, held: list[_Held]) -> Any:
         """A value with a Form for each tensor, which joins `held`."""
@@ -178,6 +177,22 @@ class _Counter:
             return _Held(value.form, buffers[value.fresh])
 
         return tree_map(lies, call.value)
+
+
+def _counted(
+    node: Node, leaf: nn.Module | None, call: Call, held: Sequence[_Held], stored: Sequence[Stored]
+) -> CountedCall | None:
+    """held: the tensors that it is given, stored ones among them. stored: those that its layer has."""
+    if not call.macs and not any(isinstance(value, Result) for value in tree_leaves(call.value)):
+        return None
+    return CountedCall(
+        target=type(leaf).__name__ if leaf is not None else target_name(node),
+        macs=call.macs,
+        weights_bytes=sum(tensor.entry.data_bytes for tensor in stored)
+        + sum(value.form.size_bytes for value in held if value.buffer < 0),
+        input_bytes=sum(value.form.size_bytes for value in held if value.buffer >= 0),
+        output_bytes=sum(call.allocated),
+    )
 
 
 def _dtype(tensors: Any) -> torch.dtype:

@@ -3,9 +3,9 @@
 What depends on the image lies on one side of a cut, and which side follows from graph order: a cut is a value that
 every path from input to output passes. What depends on no image (a position table, a mask, what computes them) belongs
 to every side that uses it, and so may a parameter: it is before a cut when its first user is, after it when its last
-user is. Hence multiply-adds before + after = whole unless a product of constants is needed on both sides, in which case
-each fragment computes it; and parameters before + after = whole + those that both sides share. Memory is a peak, and
-the size of a file more than what is in it: `memory` and `sizes` say how they come together.
+user is. Hence a sum over calls before + after = whole unless a product of constants is needed on both sides, in which
+case each fragment computes it; and a sum over stored tensors before + after = whole + those that both sides share.
+Memory is a peak, and the size of a file more than what is in it: `memory` and `sizes` say how they come together.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch.fx import Graph, Node
 
+from ..data.metrics import CountedCall
 from ..data.values import Price
-from ..data.weights_file import file_bytes
+from ..data.weights_file import Stored, file_bytes
 from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
-from .count import Count, Stored
+from .count import Count, NodeCost
 from .memory import Peaks, peaks
 from .sizes import Side, file_sizes
 from .spans import Spans
@@ -32,8 +34,8 @@ class FragmentPrices:
     value that it starts from. uncounted: calls of operators without a formula in the whole, by name; uncounted_before
     and uncounted_after: in the fragments.
 
-    peaks: memory around the cuts. front, back: what a stitched network's weights file has of either, one selection for
-    each cut. spans: what any fragment takes.
+    readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: what a stitched
+    network's weights file has of either, one selection for each cut. spans: what any fragment takes.
     """
 
     whole: Price
@@ -42,6 +44,7 @@ class FragmentPrices:
     uncounted: Mapping[str, int]
     uncounted_before: tuple[Mapping[str, int], ...]
     uncounted_after: tuple[Mapping[str, int], ...]
+    readers: tuple[tuple[NodeCost, ...], ...]
     peaks: Peaks
     front: Side
     back: Side
@@ -56,14 +59,15 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     program = count.program.graph
     nodes = list(program.nodes)
     uses = _uses(program)
-    rows: list[tuple[int, int, int]] = []  # first use, last use, macs
+    calls: list[tuple[CountedCall, tuple[int, int]]] = []  # with the first and the last use of its value
     stored: dict[Stored, tuple[int, int]] = {}
     uncounted: list[tuple[int, int, Mapping[str, int]]] = []  # first use, last use, operators
     for node, cost in zip(nodes, count.costs, strict=True):
         if node not in uses:
             continue
         first, last = uses[node]
-        rows.append((first, last, cost.macs))
+        if cost.call:
+            calls.append((cost.call, (first, last)))
         if cost.uncounted:
             uncounted.append((first, last, cost.uncounted))
         for tensor in cost.stored:
@@ -75,28 +79,31 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     at = np.array([position[node] for node in at_nodes], dtype=np.int64)
     memory = peaks(count, uses, at_nodes)
     given = memory.held if value_bytes is None else np.array(value_bytes, dtype=np.int64)
+    spans = Spans.of(count, uses, at_nodes, calls, stored)
     entries = [s.entry for s in stored]
     span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
-    params = np.array([s.params for s in stored], dtype=np.int64)
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    held_before, held_after = span[:, :1] <= at, span[:, 1:] > at
-    front, back = Side.of(entries, held_before), Side.of(entries, held_after)
+    front, back = Side.of(entries, span[:, :1] <= at), Side.of(entries, span[:, 1:] > at)
     every = np.arange(len(cuts))
+    whole: dict[str, Any] = {"size": file_bytes(entries), "memory": memory.whole}
+    ahead = {"size": file_sizes((front, every)), "memory": memory.before}
+    behind = {"size": file_sizes((back, every)), "memory": given + memory.after}
+    for name, (used, amounts) in spans.sums.items():
+        whole[name] = amounts.sum().item()
+        ahead[name], behind[name] = amounts @ (used[:, :1] <= at), amounts @ (used[:, 1:] > at)
     return FragmentPrices(
-        whole=Price(int(params.sum()), int(table[:, 2].sum()), file_bytes(entries), memory.whole),
-        before=_prices(
-            params @ held_before, table[:, 2] @ (table[:, :1] <= at), file_sizes((front, every)), memory.before
-        ),
-        after=_prices(
-            params @ held_after, table[:, 2] @ (table[:, 1:2] > at), file_sizes((back, every)), given + memory.after
-        ),
+        whole=Price(whole),
+        before=_prices(ahead, len(cuts)),
+        after=_prices(behind, len(cuts)),
         uncounted=_added(found for _, _, found in uncounted),
         uncounted_before=tuple(_added(found for first, _, found in uncounted if first <= cut) for cut in at),
         uncounted_after=tuple(_added(found for _, last, found in uncounted if last > cut) for cut in at),
+        readers=tuple(
+            tuple(count.costs[position[user]] for user in node.users if user.op == "call_module") for node in at_nodes
+        ),
         peaks=memory,
         front=front.under("front."),
         back=back.under("back."),
-        spans=Spans.of(count, uses, at_nodes, table, stored),
+        spans=spans,
     )
 
 
@@ -135,5 +142,6 @@ def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sum(map(Counter, counts), Counter()))
 
 
-def _prices(*columns: np.ndarray) -> tuple[Price, ...]:
-    return tuple(Price(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
+def _prices(columns: Mapping[str, np.ndarray], count: int) -> tuple[Price, ...]:
+    rows = {name: column.tolist() for name, column in columns.items()}
+    return tuple(Price({name: row[i] for name, row in rows.items()}) for i in range(count))

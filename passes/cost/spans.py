@@ -13,9 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch.fx import Node
 
-from ..data.weights_file import Entry
+from ..data import metrics
+from ..data.metrics import CountedCall
+from ..data.values import Price
+from ..data.weights_file import Entry, Stored
 from ..graphs.conventions import placeholder
-from .count import Count, Stored
+from .count import Count
 from .memory import read_until
 
 
@@ -23,13 +26,12 @@ from .memory import read_until
 class Piece:
     """What one fragment takes of its own.
 
-    params, macs: as everywhere. entries: its tensors in the weights file, by their keys in the model. peak_bytes: the
-    most memory that lives in it at one moment, without the image and without the value that it starts from.
-    held_bytes: of the memory that its last value lies in; None where that is the value that it starts from.
+    sums: of every metric that is one. entries: its tensors in the weights file, by their keys in the model.
+    peak_bytes: the most memory that lives in it at one moment, without the image and without the value that it starts
+    from. held_bytes: of the memory that its last value lies in; None where that is the value that it starts from.
     """
 
-    params: int
-    macs: int
+    sums: Price
     entries: tuple[Entry, ...]
     peak_bytes: int
     held_bytes: int | None
@@ -39,13 +41,14 @@ class Piece:
 class Spans:
     """Of each thing in a graph, the positions of the first and the last node on the image that needs it.
 
-    at: int64 [cuts], the position of each cut's value. macs: int64 [nodes, 3], first, last, multiply-adds. stored: of
-    each tensor of the weights file. buffers: int64 [buffers, 5], first, last, until where it is held, bytes, index.
-    transient: int64 [positions], bytes that a node takes while it runs. lies: int64 [cuts], the buffer of each value.
+    at: int64 [cuts], the position of each cut's value. sums: of every metric that is one, first and last of each thing
+    that it adds up, int64 [things, 2], and its amounts [things]. stored: first and last of each tensor of the weights
+    file. buffers: int64 [buffers, 5], first, last, until where it is held, bytes, index. transient: int64 [positions],
+    bytes that a node takes while it runs. lies: int64 [cuts], the buffer of each value.
     """
 
     at: np.ndarray
-    macs: np.ndarray
+    sums: Mapping[str, tuple[np.ndarray, np.ndarray]]
     stored: Mapping[Stored, tuple[int, int]]
     buffers: np.ndarray
     transient: np.ndarray
@@ -57,11 +60,11 @@ class Spans:
         count: Count,
         uses: Mapping[Node, tuple[int, int]],
         cuts: Sequence[Node],
-        macs: np.ndarray,
+        calls: Sequence[tuple[CountedCall, tuple[int, int]]],
         stored: Mapping[Stored, tuple[int, int]],
     ) -> Spans:
         """uses: of each live node, the positions of the first and the last node that computes on the image and needs
-        it, its own position twice where it is one of these itself."""
+        it, its own position twice where it is one of these itself. calls: of the live nodes, each with its uses."""
         nodes = list(count.program.graph.nodes)
         position = {node: i for i, node in enumerate(nodes)}
         image = count.lies[placeholder(count.program.graph)]
@@ -74,7 +77,7 @@ class Spans:
         transient = [c.transient_bytes if n in uses else 0 for n, c in zip(nodes, count.costs, strict=True)]
         return cls(
             np.array([position[node] for node in cuts], dtype=np.int64),
-            macs,
+            _sums([call for call, _ in calls], [span for _, span in calls], stored),
             stored,
             np.array(buffers, dtype=np.int64).reshape(-1, 5),
             np.array(transient, dtype=np.int64),
@@ -86,10 +89,12 @@ class Spans:
         low = -1 if start is None else int(self.at[start])
         high = len(self.transient) - 1 if end is None else int(self.at[end])
         here = [s for s, (first, last) in self.stored.items() if first <= high and last > low]
-        needed = (self.macs[:, 0] <= high) & (self.macs[:, 1] > low)
+        sums = {
+            name: amounts[(used[:, 0] <= high) & (used[:, 1] > low)].sum().item()
+            for name, (used, amounts) in self.sums.items()
+        }
         return Piece(
-            params=sum(s.params for s in here),
-            macs=int(self.macs[needed, 2].sum()),
+            sums=Price(sums),
             entries=tuple(s.entry for s in here),
             peak_bytes=self._peak(low, high),
             held_bytes=None if end is None else self._held(low, int(self.lies[end])),
@@ -110,3 +115,19 @@ class Spans:
             return 0
         first, _, _, size, _ = found[0].tolist()
         return size if first > low else None
+
+
+def _sums(
+    calls: Sequence[CountedCall], call_spans: Sequence[tuple[int, int]], stored: Mapping[Stored, tuple[int, int]]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    of_calls, of_tensors = (
+        np.array(list(spans), dtype=np.int64).reshape(-1, 2) for spans in (call_spans, stored.values())
+    )
+    found = {}
+    for metric in metrics.sums():
+        amounts = metric.amounts(calls, list(stored))
+        found[metric.name] = (
+            of_calls if metric.of_call else of_tensors,
+            np.array(amounts) if amounts else np.zeros(0, dtype=np.int64),
+        )
+    return found

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch.fx import GraphModule, Node
 
-from .count import Stored, count
+from ..data import metrics
+from ..data.metrics import CountedCall
+from ..data.values import Price
+from ..data.weights_file import Stored
+from .count import count
 from .fragments import fragment_prices
 
 
@@ -14,37 +18,50 @@ from .fragments import fragment_prices
 class Stage:
     """A module with all that lies in it. path: "" for what the network itself computes between its modules.
 
-    params: shared ones count in the first stage that reads them. macs: for one image. weights_bytes: of its tensors in
-    the weights file, without the header. memory_bytes: the most that activations take while it runs, with all that is
-    held for others. uncounted: calls of operators without a formula.
+    sums: of every metric that is one, for one image; what is stored counts in the first stage that reads it.
+    weights_bytes: of its tensors in the weights file, without the header. memory_bytes: the most that activations take
+    while it runs, with all that is held for others. uncounted: calls of operators without a formula.
     """
 
     path: str
-    params: int
-    macs: int
+    sums: Price
     weights_bytes: int
     memory_bytes: int
     uncounted: int
 
 
 def stages(graph: GraphModule, input_size: tuple[int, ...], depth: int = 1) -> list[Stage]:
-    """The stages of a traced graph, modules `depth` names deep. Params and macs add up to the whole network's."""
+    """The stages of a traced graph, modules `depth` names deep. Their sums add up to the whole network's."""
     counted = count(graph, input_size)
     live = fragment_prices(counted, []).peaks.live.tolist()
-    rows: dict[str, list[int]] = {}
+    found: dict[str, _Stage] = {}
     seen: set[Stored] = set()
     for node, cost, bytes_then in zip(counted.program.graph.nodes, counted.costs, live, strict=True):
         if node.op in ("placeholder", "output"):
             continue
-        row = rows.setdefault(_stage_of(node, depth), [0, 0, 0, 0, 0])
+        stage = found.setdefault(_stage_of(node, depth), _Stage())
         new = [tensor for tensor in dict.fromkeys(cost.stored) if tensor not in seen]
         seen.update(new)
-        row[0] += sum(tensor.params for tensor in new)
-        row[1] += cost.macs
-        row[2] += sum(tensor.entry.data_bytes for tensor in new)
-        row[3] = max(row[3], bytes_then)
-        row[4] += sum(cost.uncounted.values())
-    return [Stage(path, *row) for path, row in rows.items()]
+        stage.stored += new
+        stage.calls += [cost.call] if cost.call else []
+        stage.memory_bytes = max(stage.memory_bytes, bytes_then)
+        stage.uncounted += sum(cost.uncounted.values())
+    return [stage.whole(path) for path, stage in found.items()]
+
+
+@dataclass
+class _Stage:
+    """What is known of a stage so far."""
+
+    calls: list[CountedCall] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    memory_bytes: int = 0
+    uncounted: int = 0
+
+    def whole(self, path: str) -> Stage:
+        sums = {metric.name: sum(metric.amounts(self.calls, self.stored)) for metric in metrics.sums()}
+        weights = sum(tensor.entry.data_bytes for tensor in self.stored)
+        return Stage(path, Price(sums), weights, self.memory_bytes, self.uncounted)
 
 
 def _stage_of(node: Node, depth: int) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import adapters as registry
-from ..adapters.footprint import footprint
 from ..adapters.kind import Kind
+from ..data import metrics
 from ..data.candidates import Candidates
 from ..data.values import Cuts, Price, Value
-from ..data.weights_file import Entry
+from .adapter_prices import AdapterPrice, adapter_price, folded
 from .fragments import FragmentPrices
 from .sizes import Side, file_sizes
 
@@ -28,13 +27,13 @@ def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[in
     "slow-to-fast": the front is the one with more. "given": the earlier one, as it is wherever both have as many.
     """
     for a, b in combinations(range(len(prices)), 2):
-        slower, faster = (a, b) if prices[a].macs >= prices[b].macs else (b, a)
-        if direction == "given" or prices[a].macs == prices[b].macs:
+        slower, faster = (a, b) if prices[a]["macs"] >= prices[b]["macs"] else (b, a)
+        if direction == "given" or prices[a]["macs"] == prices[b]["macs"]:
             yield a, b
         else:
             yield (faster, slower) if direction == "fast-to-slow" else (slower, faster)
         if direction == "both":
-            yield (b, a) if prices[a].macs == prices[b].macs else (faster, slower)
+            yield (b, a) if prices[a]["macs"] == prices[b]["macs"] else (faster, slower)
 
 
 def candidates(
@@ -47,10 +46,8 @@ def candidates(
     """
     ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]
-    indices = np.concatenate([r.indices for r in rows] or [np.empty((5, 0))], axis=1).astype(np.int32)
-    amounts = np.concatenate([r.amounts for r in rows] or [np.empty((4, 0))], axis=1).astype(np.int64)
+    indices = np.concatenate([np.empty((5, 0)), *(r.indices for r in rows)], axis=1).astype(np.int32)
     front_model, front_cut, back_model, back_cut, adapter = indices
-    params, macs, size_bytes, memory_bytes = amounts
     return Candidates(
         adapters=tuple(adapters),
         front_model=front_model,
@@ -58,84 +55,88 @@ def candidates(
         back_model=back_model,
         back_cut=back_cut,
         adapter=adapter,
-        params=params,
-        macs=macs,
-        size_bytes=size_bytes,
-        memory_bytes=memory_bytes,
-        latency_ms=np.full(len(params), np.nan),
-        similarity=np.full(len(params), np.nan),
-        feasible=np.ones(len(params), dtype=bool),
+        amounts={name: np.concatenate([r.amounts[name] for r in rows]) for name in (rows[0].amounts if rows else ())},
+        similarity=np.full(len(adapter), np.nan),
+        feasible=np.ones(len(adapter), dtype=bool),
         order=np.empty(0, dtype=np.int64),
     )
 
 
 class Adapters:
-    """What adapters say of pairs of values, each pair asked once. entries: lists of what they put into the file."""
+    """What adapters say of pairs of values, each pair asked once. found: the prices so far."""
 
     def __init__(self, names: Sequence[str]):
         self.names = tuple(names)
         self.kinds = [registry.get(name) for name in names]
-        self.said: dict[tuple[int, Value, Value], tuple[int, ...]] = {}
-        self.entries: dict[tuple[Entry, ...], int] = {}
+        self.found: list[AdapterPrice] = []
+        self._asked: dict[tuple[int, Value, Value], int] = {}
 
-    def __call__(self, kind: int, front: Value, back: Value) -> tuple[int, ...]:
-        """(params, macs, bytes of memory, index of its `entries`, bytes that the back's file has more by it, bytes of
-        the value that the back is given), or `_NONE` six times where it cannot join the two or repeats another."""
+    def __call__(self, kind: int, front: Value, back: Value) -> int:
+        """The index in `found`; -1 where the kind cannot join the two, or repeats another."""
         key = (kind, front, back)
-        if key not in self.said:
-            self.said[key] = self._ask(self.kinds[kind], front, back)
-        return self.said[key]
+        if key not in self._asked:
+            price = self._price(self.kinds[kind], front, back)
+            self._asked[key] = -1 if price is None else len(self.found)
+            self.found += [] if price is None else [price]
+        return self._asked[key]
 
-    def _ask(self, kind: Kind, front: Value, back: Value) -> tuple[int, ...]:
-        price = kind.price(front, back)
+    def _price(self, kind: Kind, front: Value, back: Value) -> AdapterPrice | None:
+        price = adapter_price(kind, front, back)
+        if isinstance(price, str):
+            return None
         simplest = kind.simplest(front, back)
-        if not isinstance(price, Price) or (simplest != kind and simplest.words in self.names):
-            return (_NONE,) * 6
-        found = footprint(kind, front, back)
-        index = self.entries.setdefault(found.entries, len(self.entries))
-        given = 4 * prod(back.shape)
-        if kind.folds:  # the back is given the front's channels, and its weights are of other shapes
-            given = given // back.channels * front.channels
-        more = price.size_bytes if kind.folds else 0
-        return price.params, price.macs, found.memory_bytes, index, more, given
+        return None if simplest != kind and simplest.words in self.names else price
 
 
 class _Rows(NamedTuple):
-    """indices: [5, rows], as the first columns of `Candidates`. amounts: int64 [4, rows]: params, macs, bytes of the
-    weights file, bytes of memory."""
+    """indices: [5, rows], as the first columns of `Candidates`. amounts: its columns of metrics."""
 
     indices: np.ndarray
-    amounts: np.ndarray
+    amounts: dict[str, np.ndarray]
 
 
 def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentPrices], ask: Adapters) -> _Rows:
     (a, b), (front, back) = pair, (parts[model] for model in pair)
-    joint = _joints([c.value for c in cuts[a].cuts], [c.value for c in cuts[b].cuts], ask)
-    i, j, k = np.nonzero(joint[0] != _NONE)  # front cut, back cut, adapter
-    params, macs, memory, which, more, given = joint[:, i, j, k]
-    used, which = np.unique(which, return_inverse=True)
-    lists = list(ask.entries)
-    between = Side.each([lists[index] for index in used]).under("adapter.")
+    fronts, backs = ([cut.value for cut in cuts[model].cuts] for model in pair)
+    joint = _joints(fronts, backs, ask)
+    i, j, k = np.nonzero(joint >= 0)  # front cut, back cut, adapter
+    used, which = np.unique(joint[i, j, k], return_inverse=True)
+    joined = [ask.found[index] for index in used]
+    amounts = {
+        metric.name: _column(front.before, metric.name)[i]
+        + _column([price.sums for price in joined], metric.name)[which]
+        + _column(back.after, metric.name)[j]
+        for metric in metrics.sums()
+    }
+    for row in np.flatnonzero(np.array([len(price.widens) > 0 for price in joined], dtype=bool)[which]):
+        price = joined[which[row]]
+        whole = folded(price, back.readers[j[row]], fronts[i[row]], backs[j[row]])
+        for name in price.widens:
+            amounts[name][row] += whole[name] - price.sums[name]
+    entries = {entries: index for index, entries in enumerate(dict.fromkeys(price.entries for price in joined))}
+    between = Side.each(list(entries)).under("adapter.")
+    listed, more, memory, given = (
+        np.array([(entries[p.entries], p.more_bytes, p.memory_bytes, p.given_bytes) for p in joined], dtype=np.int64)
+        .reshape(-1, 4)[which]
+        .T
+    )
     image = front.peaks.image
-    amounts = [
-        _column(front.before, "params")[i] + params + _column(back.after, "params")[j],
-        _column(front.before, "macs")[i] + macs + _column(back.after, "macs")[j],
-        file_sizes((between, which), (back.back, j), (front.front, i)) + more,
-        np.maximum.reduce(
-            [front.peaks.before[i], image + front.peaks.held[i] + memory, image + given + back.peaks.after[j]]
-        ),
-    ]
-    return _Rows(np.stack([np.full(len(i), a), i, np.full(len(i), b), j, k]), np.stack(amounts))
+    amounts["size"] = file_sizes((between, listed), (back.back, j), (front.front, i)) + more
+    amounts["memory"] = np.maximum.reduce(
+        [front.peaks.before[i], image + front.peaks.held[i] + memory, image + given + back.peaks.after[j]]
+    )
+    return _Rows(np.stack([np.full(len(i), a), i, np.full(len(i), b), j, k]), amounts)
 
 
 def _joints(front: Sequence[Value], back: Sequence[Value], ask: Adapters) -> np.ndarray:
-    """int64 [6, front cuts, back cuts, adapters]: what the adapters say."""
+    """int64 [front cuts, back cuts, adapters]: the index of each adapter's price, -1 where there is none."""
     fronts, backs = ({value: i for i, value in enumerate(dict.fromkeys(side))} for side in (front, back))
-    distinct = np.full((6, len(fronts), len(backs), len(ask.kinds)), _NONE, dtype=np.int64)
+    distinct = np.full((len(fronts), len(backs), len(ask.kinds)), -1, dtype=np.int64)
     for (x, i), (y, j), k in product(fronts.items(), backs.items(), range(len(ask.kinds))):
-        distinct[:, i, j, k] = ask(k, x, y)
-    return distinct[np.ix_(range(6), [fronts[v] for v in front], [backs[v] for v in back], range(len(ask.kinds)))]
+        distinct[i, j, k] = ask(k, x, y)
+    return distinct[np.ix_([fronts[v] for v in front], [backs[v] for v in back], range(len(ask.kinds)))]
 
 
 def _column(prices: Sequence[Price], name: str) -> np.ndarray:
-    return np.array([getattr(price, name) for price in prices], dtype=np.int64)
+    amounts = [price[name] for price in prices]
+    return np.array(amounts) if amounts else np.zeros(0, dtype=np.int64)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from . import metrics
 from .chain import Chain, End
 from .values import Price
 
@@ -46,8 +48,8 @@ class Candidates:
     """A table of candidates, one row each. All columns are arrays of one length.
 
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.
-    params, macs, size_bytes, memory_bytes: int64, of the whole stitched network; what is written for it has the same,
-    to the byte. latency_ms: float64, NaN where not predicted. similarity: float64. feasible: bool.
+    amounts: by the name of a metric, a column of what the whole stitched network takes; what is written for it takes
+    the same, to the byte. A metric that was not computed has no column. similarity: float64. feasible: bool.
     score: float64, what the candidate was worth when it was probed (see the pass `rank`), or None where none was.
     order: rows from best to worst under `rank`, only the feasible ones once a budget was applied; filled by `select`.
     """
@@ -58,11 +60,7 @@ class Candidates:
     back_model: np.ndarray
     back_cut: np.ndarray
     adapter: np.ndarray
-    params: np.ndarray
-    macs: np.ndarray
-    size_bytes: np.ndarray
-    memory_bytes: np.ndarray
-    latency_ms: np.ndarray
+    amounts: Mapping[str, np.ndarray]
     similarity: np.ndarray
     feasible: np.ndarray
     order: np.ndarray
@@ -70,7 +68,7 @@ class Candidates:
     score: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.params)
+        return len(self.adapter)
 
     def __getitem__(self, row: int) -> Candidate:
         return Candidate(
@@ -87,14 +85,8 @@ class Candidates:
 
     def price(self, row: int) -> Price:
         """What the candidate in a row takes."""
-        latency = float(self.latency_ms[row])
-        return Price(
-            int(self.params[row]),
-            int(self.macs[row]),
-            int(self.size_bytes[row]),
-            int(self.memory_bytes[row]),
-            None if math.isnan(latency) else latency,
-        )
+        amounts = {name: column[row].item() for name, column in self.amounts.items()}
+        return Price({name: amount for name, amount in amounts.items() if not math.isnan(amount)})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Candidates):
@@ -102,14 +94,25 @@ class Candidates:
         return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     def metric(self, name: str) -> np.ndarray:
-        """The column of a metric by its name in a budget, or of `similarity`."""
-        if name == "flops":
-            return 2 * self.macs
-        return getattr(self, {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}.get(name, name))
+        """The column of a metric, or of `similarity`; NaN throughout where it was not computed.
+
+        Raises:
+            QuantityError: there is no such metric.
+        """
+        if name == "similarity":
+            return self.similarity
+        column = metrics.amount(name, self.amounts)
+        return np.full(len(self), np.nan) if column is None else column
+
+    def with_amounts(self, **columns: np.ndarray) -> Candidates:
+        """The table with these columns of metrics, in place of those of the same name."""
+        return replace(self, amounts={**self.amounts, **columns})
 
 
 def same(a: object, b: object) -> bool:
-    """Equality of columns and of what is none; NaN equals NaN."""
+    """Equality of columns, of mappings of columns and of what is neither; NaN equals NaN."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     return a == b

@@ -15,8 +15,8 @@ class Options:
     positions that an operator is refitted on, at most, drawn evenly. features: an operator with more inputs is left as
     it is. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one; each
     further one takes a Gauss-Newton step for the whole of a block after it (see `polish`). target: whose logits
-    the classifier follows ("back", "front", "both"). max_memory: bytes of values kept in memory; the rest goes into
-    files that vanish.
+    the classifier follows ("back", "front", "both"). max_memory: bytes that healing may take at one moment (see
+    `data/memory.py`), None for 2 GiB.
     """
 
     batch: int = 64
@@ -26,7 +26,7 @@ class Options:
     layers: int | None = None
     sweeps: int = 2
     target: str = "back"
-    max_memory: int = 2 << 30
+    max_memory: int | None = None
 
 
 def healing_options(said: HealOptions, max_memory: int | None, base: Options | None = None) -> Options:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .budget import METRICS
+from . import metrics
 from .candidates import Candidates
 from .errors import InputError, did_you_mean
 
@@ -20,7 +20,7 @@ def check_axes(axes: Sequence[str]) -> tuple[str, str]:
     Raises:
         InputError: they are not two different ones of the metrics of budgets and `similarity`.
     """
-    known = [*METRICS, *BENEFITS]
+    known = [*metrics.names(), *BENEFITS]
     for axis in axes:
         if axis not in known:
             near = did_you_mean(axis, known, cutoff=0.5)

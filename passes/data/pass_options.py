@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch
+from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Text
 from .options import WHEN_CHANGED, Options, option
 from .plugins import installed
 
@@ -119,8 +119,8 @@ class ShareOptions(Options):
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions(Options):
     max_memory: int | None = option(
-        None, Bytes(), "Memory that comparing and healing may each take beside the models, such as 2GiB.",
-        group=CHOICE, unset="no limit for comparing, 2GiB for healing",
+        None, Bytes(), "Memory that each pass may take beside the models, such as 2GiB.",
+        group=CHOICE, unset="2GiB",
     )  # fmt: skip
 
 
@@ -142,6 +142,16 @@ class CutOptions(Options):
         None, Kind(),
         "Cut at which the second model is entered. With either cut given, A comes first and B second.",
         group=CHOICE, metavar="CUT", unset="the best",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainOptions(Options):
+    chain: str | None = option(
+        None, Text(),
+        "The network to make, fragment by fragment: 'A:..layer2.1 / B:layer2.0..layer3.1 / C:layer3.2..' runs A up to "
+        "the cut layer2.1, then B between two cuts, then C from a cut to its end. An adapter may be named between two.",
+        group=CHOICE, metavar="SPEC", unset="the best pair of fragments",
     )  # fmt: skip
 
 

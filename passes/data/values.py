@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
+
+from . import metrics
+from .errors import QuantityError
 
 
 @dataclass(frozen=True)
@@ -36,42 +39,64 @@ class Value:
         return prod(self.grid) if self.grid else 1
 
 
-@dataclass(frozen=True)
-class Price:
-    """What a network, or a part of one, takes.
+class Price(Mapping[str, float]):
+    """What a network, or a part of one, takes: a frozen mapping from the names of metrics to amounts (see `metrics`).
 
-    params: trainable numbers, shared ones once. macs: multiply-adds of convolutions and matrix products (attention
-    included) for one image. size_bytes: of the weights file. memory_bytes: the most that activations take at one
-    moment, with the input, for one image. latency_ms: for one image. None where it was not computed.
+    What was not computed is absent: `price.get("latency")` is None then. What is derived is not held, and can be asked
+    for where what it is derived from is there: `price["flops"]`. `+` and `-` give the metrics that add up and that both
+    have; the sum of two peaks says nothing, so it is absent.
 
-    params and macs add up over fragments, and `+` adds them. size_bytes adds up but for a few bytes of the header.
-    Memory is a peak, and latency is measured: their sum says nothing, so it is None.
+    Raises:
+        QuantityError: a name that is no metric, or one that is derived.
     """
 
-    params: int = 0
-    macs: int = 0
-    size_bytes: int = 0
-    memory_bytes: int | None = None
-    latency_ms: float | None = None
+    __slots__ = ("_amounts",)
 
-    @property
-    def flops(self) -> int:
-        """Two per multiply-add."""
-        return 2 * self.macs
+    def __init__(self, amounts: Mapping[str, float | None] | None = None, /, **more: float | None):
+        given = {**(amounts or {}), **more}
+        for name in given:
+            if metrics.get(name).derive is not None:
+                raise QuantityError(f"{name} is derived from other metrics", "Give those.")
+        self._amounts = {name: amount for name, amount in given.items() if amount is not None}
+
+    def __getitem__(self, name: str) -> float:
+        amount = metrics.amount(name, self._amounts)
+        if amount is None:
+            raise KeyError(name)
+        return amount
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._amounts)
+
+    def __len__(self) -> int:
+        return len(self._amounts)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._amounts.items()))
+
+    def __repr__(self) -> str:
+        return f"Price({', '.join(f'{name}={amount!r}' for name, amount in self._amounts.items())})"
+
+    def __or__(self, other: Mapping[str, float | None]) -> Price:
+        """With the amounts of `other` in place of its own; without those that are None there."""
+        return Price(self._amounts, **other)
 
     def __add__(self, other: Price) -> Price:
-        return Price(self.params + other.params, self.macs + other.macs, self.size_bytes + other.size_bytes)
+        return Price({name: self[name] + other[name] for name in self._additive(other)})
+
+    def __sub__(self, other: Price) -> Price:
+        return Price({name: self[name] - other[name] for name in self._additive(other)})
+
+    def _additive(self, other: Price) -> list[str]:
+        return [name for name in self if name in other and metrics.get(name).adds_up]
+
+    def ordering(self) -> tuple[float, ...]:
+        """A key that orders networks from cheap to expensive, by the metrics of `metrics.ties`."""
+        return tuple(self.get(metric.name, 0) for metric in metrics.ties())
 
     def as_dict(self) -> dict[str, float | None]:
-        """The `cost` object of a JSON document: every metric under its name with its unit."""
-        return {
-            "params": self.params,
-            "macs": self.macs,
-            "flops": self.flops,
-            "size_bytes": self.size_bytes,
-            "memory_bytes": self.memory_bytes,
-            "latency_ms": self.latency_ms,
-        }
+        """The `cost` object of a JSON document: every metric under its key, None where it is not known."""
+        return {metric.key: self.get(metric.name) for metric in metrics.every()}
 
 
 def listed(uncounted: Mapping[str, int]) -> str:

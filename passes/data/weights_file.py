@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
@@ -36,6 +37,17 @@ class Entry(NamedTuple):
         """Bytes of the entry in the header, the comma before it included and its two offsets left out."""
         entry = {self.name: {"dtype": self.dtype, "shape": list(self.shape), "data_offsets": []}}
         return len(json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()) - len("{}") + len(",,")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor of the weights file that a network reads. A parameter of several names has the first of them.
+
+    params: its elements, 0 for a buffer.
+    """
+
+    entry: Entry
+    params: int
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

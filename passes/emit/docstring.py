@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..data import metrics
 from ..data.chain import Fragment
 from ..data.model import Model
 from ..data.plan import Plan
+from ..data.values import Price
 
 
 def describe(plan: Plan) -> str:
@@ -15,7 +17,7 @@ def describe(plan: Plan) -> str:
     facts.append(("pixels", _pixels(first_model(plan))))
     price = plan.hybrid.price
     if price:
-        facts.append(("takes", f"{price.params:,} parameters, {price.macs:,} multiply-adds an image"))
+        facts.append(("takes", _amounts(price)))
     facts += [("licence", text) for text in _licences(plan)]
     lines += _rows(facts)
     lines += ["", "The weights lie in model.safetensors beside this file. Written by stitchc; needs torch alone:", ""]
@@ -24,6 +26,12 @@ def describe(plan: Plan) -> str:
 
 def _rows(rows: list[tuple[str, str]]) -> list[str]:
     return [f"{name:<8} {text}" for name, text in rows]
+
+
+def _amounts(price: Price) -> str:
+    """Exact amounts of the metrics that a sentence names."""
+    told = [metric for metric in metrics.every() if metric.phrase and metric.name in price]
+    return ", ".join(f"{price[metric.name]:,} {metric.phrase}" for metric in told)
 
 
 def _title(plan: Plan) -> str:
@@ -46,7 +54,7 @@ def parts(plan: Plan) -> dict[str, str]:
     for part in plan.hybrid.chain.parts():
         if part.fragment is None:
             use = next(uses)
-            described[part.name] = f"{use.name}, {use.price.params:,} parameters"
+            described[part.name] = f"{use.name}, {use.price['params']:,} parameters"
         else:
             span = _span(plan, part.fragment)
             described[part.name or "model"] = f"{plan.models[part.fragment.model].name}, {span}"

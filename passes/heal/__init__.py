@@ -20,8 +20,9 @@ class Heal(Pass, HealOptions, MemoryOptions):
 
     heal: "back", "adapter", "all" (both, and the front's last block) or "none". heal_layers: blocks behind the seam,
     None for all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block.
-    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes of values kept in
-    memory, None for what `options` say; the rest goes into files that vanish. options: see `healing.Options`.
+    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes that healing may take
+    beside the networks, None for what `options` say; values beyond go into files that vanish, and operators whose
+    normal equations take more are left as they are. options: see `healing.Options`.
 
     On noise nothing is healed: it would teach the back to repeat its parent on noise.
 

@@ -61,7 +61,7 @@ class Latency(Pass, BackendOptions):
         return replace(
             plan,
             cuts=tuple(_timed(c, b, w) for c, b, w in zip(plan.cuts, before, wholes, strict=True)),
-            prices=tuple(replace(p, latency_ms=w) for p, w in zip(plan.prices, wholes, strict=True)),
+            prices=tuple(p | {"latency": w} for p, w in zip(plan.prices, wholes, strict=True)),
             candidates=self._candidates(plan, plan.candidates, before, wholes, speed),
         )
 
@@ -92,15 +92,15 @@ class Latency(Pass, BackendOptions):
             times = joint_times(name, list(joints), device=self.device, store=self.store)
             share = (speed[table.front_model[rows]] + speed[table.back_model[rows]]) / 2
             latency[rows] += times[[joints[joint] for joint in ends]] * share
-        return replace(table, latency_ms=latency)
+        return table.with_amounts(latency=latency)
 
 
 def _timed(cuts: Cuts, before: np.ndarray, whole: float) -> Cuts:
     timed = (
         replace(
             cut,
-            before=cut.before and replace(cut.before, latency_ms=float(ms)),
-            after=cut.after and replace(cut.after, latency_ms=whole - float(ms)),
+            before=cut.before and cut.before | {"latency": float(ms)},
+            after=cut.after and cut.after | {"latency": whole - float(ms)},
         )
         for cut, ms in zip(cuts.cuts, before, strict=True)
     )

@@ -31,7 +31,7 @@ def joint_times(name: str, joints: Sequence[Joint], *, device: str, store: Store
     for front, back in joints:
         price = kind.price(front, back)
         assert not isinstance(price, str), price
-        rows.append((1.0, max(price.macs, 0) / 1e6, (footprint(kind, front, back).memory_bytes) / 1e6))
+        rows.append((1.0, max(price.get("macs", 0), 0) / 1e6, (footprint(kind, front, back).memory_bytes) / 1e6))
     features = np.array(rows)
     order = np.argsort(features[:, 1] + features[:, 2], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(MEASURED, len(order))).round().astype(int))]

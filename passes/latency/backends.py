@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..data.errors import InputError, unknown
+from ..data.errors import InputError, first_line, unknown
 from ..emit.load import load_onnx
 
 BACKENDS = ("eager", "compile", "onnxruntime")
@@ -39,9 +39,8 @@ def on_backend(backend: str, module: nn.Module, image: Tensor) -> Callable[[Tens
     try:
         return torch.compile(module) if backend == "compile" else _exported(module, image)
     except Exception as error:
-        reason = str(error).strip().splitlines()
         raise InputError(
-            f"the backend '{backend}' cannot run this network: {reason[0] if reason else type(error).__name__}",
+            f"the backend '{backend}' cannot run this network: {first_line(error)}",
             "Measure it with `backend='eager'`.",
         ) from error
 

@@ -85,7 +85,7 @@ class Shortlist(Pass, BackendOptions):
         image = torch.zeros(1, *plan.models[candidate.chain.front.model].input.size, device=self.device)
         found = measure(on_backend(self.backend, graph, image), image, device=self.device, backend=self.backend)
         return Timed(
-            row, float(plan.candidates.latency_ms[row]), found.median_ms, found.iqr_ms, found.runs, found.device,
+            row, float(plan.candidates.metric("latency")[row]), found.median_ms, found.iqr_ms, found.runs, found.device,
             found.threads, found.backend,
         )  # fmt: skip
 

@@ -36,8 +36,8 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
     heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
-    healed and compared once more; max_memory: bytes of values that this keeps in memory. progress: called with
-    (steps done, steps in all).
+    healed and compared once more. max_memory: bytes that all this may take beside the networks, None for 2 GiB.
+    progress: called with (steps done, steps in all).
 
     Fills the candidates' score and rank, reorders their order, and sets `plan.choice` to the one best candidate and
     `plan.stages` to what each stage dropped.
@@ -75,7 +75,8 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
         healing = None
         if self.heal != "none":
             healing = self.heal, healing_options(self, self.max_memory)
-        found = Halving(plan, mixed if len(mixed) else order, self.rank, effort, healing, self.progress).run()
+        rows = mixed if len(mixed) else order
+        found = Halving(plan, rows, self.rank, effort, healing, self.max_memory, self.progress).run()
         table = _ordered(plan.candidates, found.probed, self.rank)
         best = table[int(table.order[0])]
         notes = plan.notes + found.notes + _nearly_whole(plan, table)
@@ -107,10 +108,10 @@ def _nearly_whole(plan: Plan, table: Candidates, least: float = 0.1) -> tuple[st
     (a, i), (b, j) = best.front, best.back
     before, after = plan.cuts[a][i].before, plan.cuts[b][j].after
     assert before and after
-    share, poorer, richer = min((before.macs, a, b), (after.macs, b, a))
-    if share >= least * best.price.macs:
+    share, poorer, richer = min((before["macs"], a, b), (after["macs"], b, a))
+    if share >= least * best.price["macs"]:
         return ()
-    said = f"{plan.models[poorer].name} gives {share / max(best.price.macs, 1):.0%} of the multiply-adds"
+    said = f"{plan.models[poorer].name} gives {share / max(best.price['macs'], 1):.0%} of the multiply-adds"
     return (
         f"The best stitch is nearly the whole of {plan.models[richer].name}: {said}. `min_share=0.1` asks for more.",
     )

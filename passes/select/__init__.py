@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from .. import adapters as registry
+from ..data import metrics
 from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
-from ..data.mac_shares import of_each_row, smaller_share
-from ..data.pass_options import CutOptions, ShareOptions, UncountedOptions
+from ..data.mac_shares import amounts_at, smaller_share
+from ..data.pass_options import ChainOptions, CutOptions, ShareOptions, UncountedOptions
 from ..data.plan import Plan
 from ..data.values import Cut, listed
 from ..pipeline import Pass
@@ -29,11 +30,11 @@ LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
+class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
     """Ranks the candidates that meet every budget and chooses the first pair of cuts.
 
     budget: limits by metric, `{"flops": 12e6}` or `{"macs": "60%"}`, or `Limit`s; none leaves all. rank: "cka", by
-    similarity, to six decimals, as ReStNet; among equals the cheaper in MACs, then in params, then the earlier cuts.
+    similarity, to six decimals, as ReStNet; among equals the cheaper (see `metrics.ties`), then the earlier cuts.
     adapter: a name, or "auto" for all that were priced. front, back: choose that cut yourself, by its node, its path or
     its index; with both given no similarity is needed.
 
@@ -47,6 +48,9 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
 
     allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
     Without it such a budget is refused: it would be met on paper alone.
+
+    chain: a chain of any length that is stated by hand (see `stitch.stated`). Nothing is ranked then: the choice is the
+    chain, once for each way to join its fragments that is within budget.
 
     Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
     each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
@@ -74,11 +78,15 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
         limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
         if not self.allow_uncounted:
             _refuse_uncounted(plan, limits)
+        if self.chain is not None:
+            return self._stated(plan, limits)
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
 
         eligible = self._eligible(plan, table)
-        if "latency" in limits and np.isnan(table.latency_ms).all():
-            raise PipelineError("a budget of latency needs the pass 'latency' before 'select'")
+        for metric in limits:
+            if np.isnan(table.metric(metric)).all():
+                by = metrics.get(metric).computed_by
+                raise PipelineError(f"a budget of {metric} needs the pass '{by}' before 'select'")
         within = {metric: table.metric(metric) <= limit for metric, limit in limits.items()}
         feasible = np.logical_and.reduce([eligible, *within.values()])
         if not feasible.any():
@@ -91,6 +99,34 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
             notes += (f"Within the budget every stitch has less than {least:.0%} of its MACs from one parent.",)
         table = replace(table, feasible=feasible, order=order)
         return replace(plan, candidates=table, budget=limits, choice=_choice(table), notes=notes)
+
+    def _stated(self, plan: Plan, limits: Mapping[str, float]) -> Plan:
+        """The plan with the stated chain for its choice, in all ways that are within budget.
+
+        Raises:
+            Infeasible: none is. QuantityError: a budget of what is only known of pairs.
+        """
+        from ..stitch.stated import stated
+
+        assert self.chain is not None
+        ways = stated(plan, self.chain, self.adapter)
+        for metric in limits:
+            if ways[0].price.get(metric) is None:
+                raise QuantityError(
+                    f"a budget of {metric} holds for pairs only, and the chain is stated by hand",
+                    "Leave the budget out, and measure the network that is written.",
+                )
+        within = [c for c in ways if all(c.price[m] <= limit for m, limit in limits.items())]
+        if not within:
+            nearest = {m: min(c.price[m] for c in ways) for m in limits}
+            least = " and ".join(format_quantity(value, metric) for metric, value in nearest.items())
+            asked = " and ".join(format_quantity(limit, metric) for metric, limit in limits.items())
+            raise Infeasible(
+                f"the chain '{self.chain}' takes at least {least}, more than {asked}",
+                "Raise the budget, or state a smaller chain.",
+                nearest,
+            )
+        return replace(plan, budget=dict(limits), choice=tuple(within))
 
     def _similarity(self, plan: Plan, table: Candidates) -> np.ndarray:
         """Of each row; NaN throughout where both cuts are given and nothing was compared."""
@@ -117,17 +153,9 @@ class Select(Pass, CutOptions, ShareOptions, UncountedOptions):
         if not asked.any():
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
-            asked &= (
-                of_each_row(
-                    plan, table.front_model, table.front_cut, lambda cut: cut.before.params if cut.before else 1
-                )
-                > 0
-            )
+            asked &= amounts_at(plan, table.front_model, table.front_cut, "before", "params", unknown=1) > 0
         if self.back is None:
-            asked &= (
-                of_each_row(plan, table.back_model, table.back_cut, lambda cut: cut.after.params if cut.after else 1)
-                > 0
-            )
+            asked &= amounts_at(plan, table.back_model, table.back_cut, "after", "params", unknown=1) > 0
         if not asked.any():
             raise CutError(
                 "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
@@ -155,7 +183,7 @@ def _order(table: Candidates, rows: np.ndarray, last: np.ndarray | None = None) 
     """`rows` from best to worst, those marked in `last` behind all others. The last keys leave no two rows equal, so
     that the order depends on nothing else."""
     first = () if last is None else (last,)
-    ties = (table.macs, table.params, table.size_bytes)
+    ties = (table.metric(metric.name) for metric in metrics.ties())
     place = (table.front_model, table.front_cut, table.back_model, table.back_cut, table.adapter)
     keys = [key[rows] for key in (*first, *RANKS[table.rank](table), *ties, *place)]
     return rows[np.lexsort(keys[::-1])]
@@ -166,9 +194,8 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
     columns = (table.front_model, table.front_cut, table.back_model, table.back_cut)
     pair = np.logical_and.reduce([table.feasible, *(column == column[table.order[0]] for column in columns)])
     choice = [table[int(row)] for row in np.flatnonzero(pair)]
-    return tuple(
-        sorted(choice, key=lambda c: (-c.price.macs, -c.price.params, table.adapters.index(c.chain.adapters[0])))
-    )
+    choice.sort(key=lambda one: table.adapters.index(one.chain.adapters[0]))
+    return tuple(sorted(choice, key=lambda one: one.price.ordering(), reverse=True))
 
 
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
@@ -243,7 +270,10 @@ def _infeasible(
 
 def _above(value: float, metric: str) -> str:
     """A quantity that a budget can be raised to; a measured one with a little room."""
-    return f"{value * 1.01:.3g}ms" if metric == "latency" else str(value)
+    asked = metrics.get(metric)
+    if asked.combine != "measured":
+        return str(value)
+    return f"{value * 1.01:.3g}{asked.unit.symbol if asked.unit.symbol in asked.unit.suffixes else ''}"
 
 
 def _told(plan: Plan, candidate: Candidate) -> str:

@@ -8,11 +8,12 @@ from torch.fx import GraphModule
 
 from .. import adapters as registry
 from ..adapters.base import Adapter
+from ..cost.chains import seam_price
 from ..data.candidates import Candidate
 from ..data.chain import Chain, Fragment, Seam
 from ..data.hybrid import AdapterUse, Hybrid
 from ..data.plan import Plan
-from ..data.values import Price, Value
+from ..data.values import Value
 from ..graphs.compose import Part, compose
 from ..graphs.fold import fold
 from ..trace.record import record
@@ -71,7 +72,4 @@ def join(plan: Plan, candidate: Candidate, adapters: Sequence[Adapter], uses: Se
 
 def adapter_use(plan: Plan, seam: Seam, residual: float | None = None, ridge: float | None = None) -> AdapterUse:
     """What the adapter of a seam takes, and how well it was fitted."""
-    kind = registry.get(seam.adapter)
-    price = kind.price(*ends(plan, seam))
-    assert isinstance(price, Price), price
-    return AdapterUse(kind.words, price, residual, ridge)
+    return AdapterUse(registry.get(seam.adapter).words, seam_price(plan, seam), residual, ridge)

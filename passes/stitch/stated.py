@@ -19,7 +19,7 @@ from ..cost.chains import price_of
 from ..data.candidates import Candidate
 from ..data.chain import Chain, Fragment
 from ..data.cut_names import find_cut, no_such_cut
-from ..data.errors import CutError, did_you_mean
+from ..data.errors import CutError, unknown
 from ..data.plan import Plan
 from ..data.values import Price
 
@@ -38,7 +38,7 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
         CutError: words that name no chain, a model or a cut that there is not, or values that cannot be joined.
     """
     if isinstance(chain, Chain):
-        ways = [(words,) for words in chain.adapters]
+        ways: list[tuple[str, ...]] = [(words,) for words in chain.adapters]
         fragments: Sequence[Fragment] = chain.fragments
     else:
         fragments, named = _read(plan, chain)
@@ -52,7 +52,7 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
         )
     chains = [Chain(tuple(fragments), names) for names in product(*able)]
     candidates = [Candidate(one, math.nan, price_of(plan, one), True) for one in chains]
-    return tuple(sorted(candidates, key=lambda one: (-one.price.macs, -one.price.params)))
+    return tuple(sorted(candidates, key=lambda one: one.price.ordering(), reverse=True))
 
 
 def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tuple[int, int]) -> list[str]:
@@ -106,8 +106,7 @@ def _fragment(plan: Plan, word: str) -> Fragment:
 def _model(plan: Plan, name: str) -> int:
     known = dict(_names(plan))
     if name not in known:
-        hint = did_you_mean(name, list(known)) or f"There are {', '.join(known)}."
-        raise CutError(f"'{name}' is no model of this chain", hint)
+        raise unknown(name, "model of this chain", known, CutError)
     return known[name]
 
 

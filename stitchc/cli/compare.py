@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..options import CompareOptions
+from ..passes.data import metrics
 from ..passes.data.pass_options import CHOICE, IMAGES
 from .parts import MODEL, argument, option
 from .run import Outcome, Run, verb
@@ -27,8 +28,9 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     """Show how alike the cuts of two models are, and rank the candidates."""
     axes = [word.strip() for word in pareto.split(",")] if pareto else []
     given = dict(run.given)
-    if "latency" in axes:
-        given["metric"] = "latency"
+    for axis in set(axes) & set(metrics.names()):
+        if metrics.get(axis).combine == "measured":
+            given["metric"] = axis
     CompareOptions.of(given)  # what cannot be is refused before a progress bar is made
     from ..report.plot import check_plot
 

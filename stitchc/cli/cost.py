@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from ..options import CostOptions
-from ..passes.data.budget import METRICS
+from ..passes.data import metrics
 from .parts import MODEL_OR_ARTIFACT, Name, argument, option
 from .run import Outcome, Run, verb
 
 
 @verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions)
 @argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
-@option("--metric", type=Name(*METRICS), multiple=True, help="Show this metric alone. May be given several times.")
+@option(
+    "--metric", type=Name(*metrics.names()), multiple=True, help="Show this metric alone. May be given several times."
+)
 @option("--depth", type=click.IntRange(min=0), default=1, metavar="N",
         help="Depth of the table of modules, 0 for no table. [1]")  # fmt: skip
 @option("--latency", is_flag=True, help="Also measure the latency for one image.")
@@ -47,7 +47,7 @@ def command(
     found, price, uncounted = plan.models[0], plan.prices[0], plan.uncounted[0]
     timed = timing(plan, backend) if latency or "latency" in metric else None
     if timed:
-        price = replace(price, latency_ms=timed.median_ms)
+        price |= {"latency": timed.median_ms}
     by_convention = counted_by_conventions(plan) if conventions else None
     compared = compare_counters(plan) if check else None
     parts = stages(plan, depth) if depth else []

@@ -19,7 +19,7 @@ def command(run: Run, model: str) -> Outcome:
     from ..progress import stage
 
     given = dict(run.given)
-    how = {"trust_pickle": given.pop("trust_pickle", False), "arch": given.pop("arch", None)}
+    how = {"trust": given.pop("trust", False), "arch": given.pop("arch", None)}
     with stage(run.progress, f"loading {model}"):
         loaded = model_of(model, **how)
     found = stitchc.evaluate(loaded, **given, progress=run.progress)

@@ -10,7 +10,7 @@ import click
 
 from ..keywords import default_text
 from ..passes.data.errors import StitchError
-from ..passes.data.option_kinds import Choice, Kind, Switch
+from ..passes.data.option_kinds import Choice, Kind, Switch, Texts
 from ..passes.data.options import Options, default_of, option_of, options_of
 from ..wording import as_flags, flag_of
 from .parts import COMMON, hinted, option
@@ -26,7 +26,8 @@ class _Type(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return self.kind.read(self.name, value)
+            read = self.kind.read(self.name, [value] if isinstance(self.kind, Texts) else value)
+            return read[0] if isinstance(self.kind, Texts) else read  # click asks for each of several by itself
         except StitchError as error:
             raise hinted(ctx, error.message, error.hint) from error
 
@@ -46,7 +47,8 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flag(name: str, of: Field) -> Callable[[Any], Any]:
     said = option_of(of)
-    more: dict[str, Any] = {"type": _Type(name, said.kind), "multiple": said.kind.several}
+    # Of several values, the record reads the whole.
+    more: dict[str, Any] = {"multiple": True} if said.kind.several else {"type": _Type(name, said.kind)}
     words = flag_of(name)
     if isinstance(said.kind, Switch):
         more = {"is_flag": True}

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..passes.data.errors import did_you_mean, unknown
+from ..passes.data.errors import unknown
 
 COMMON = "Common options"
 
@@ -17,11 +17,32 @@ MODEL_OR_ARTIFACT = f"{MODEL} Or the folder of an artifact."
 
 
 class Option(click.Option):
-    """An option that says under which title `--help` lists it."""
+    """An option that says under which title `--help` lists it. One with a single value may be given once."""
 
     def __init__(self, *names: Any, group: str = "Options", **kwargs: Any):
         super().__init__(*names, **kwargs)
         self.group = group
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        if self.multiple or self.is_flag or self.count:
+            return
+        for known in (parser._long_opt, parser._short_opt):
+            for name, taken in known.items():
+                if taken.obj is self:
+                    taken.process = _once(name, taken.process, ctx)
+
+
+def _once(name: str, process: Callable[..., None], ctx: click.Context) -> Callable[..., None]:
+    """`process`, which puts an option's value into the parser's state, but not over another that was given before."""
+
+    def given(value: Any, state: Any) -> None:
+        before = len(state.order)
+        process(value, state)
+        if state.order[before] in state.order[:before]:
+            raise hinted(ctx, f"{name} was given twice", "Give it once.")
+
+    return given
 
 
 class Argument(click.Argument):
@@ -81,7 +102,8 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            raise unknown_verb(ctx, args[0], self.list_commands(ctx))
+            error = unknown(args[0], "verb", self.list_commands(ctx))
+            raise hinted(ctx, error.message, error.hint)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -103,7 +125,11 @@ class Name(click.ParamType):
     name = "name"
 
     def __init__(self, *names: str):
-        self.names = names
+        self._names = names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join(self.names)
@@ -113,10 +139,6 @@ class Name(click.ParamType):
             return value
         error = unknown(value, f"value of {param.opts[-1] if param else 'this'}", self.names)
         raise hinted(ctx, error.message, error.hint)
-
-
-def unknown_verb(ctx: click.Context, given: str, known: list[str]) -> click.UsageError:
-    return hinted(ctx, f"no such verb: {given}", did_you_mean(given, known))
 
 
 def hinted(ctx: click.Context | None, message: str, hint: str) -> click.UsageError:

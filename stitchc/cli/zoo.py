@@ -19,14 +19,14 @@ def command() -> None:
 @argument(
     "pattern", metavar="[PATTERN]", required=False, text="As of a shell; without * ? [ all names that contain it."
 )
-def names(run: Run, pattern: str | None) -> Outcome:
+def known(run: Run, pattern: str | None) -> Outcome:
     """List the models that can be named without a file."""
-    from ..passes.data.errors import InputError
+    from ..passes.data.errors import unknown
     from ..zoo import names
 
     found = names(pattern)
     if not found:
-        raise InputError(f"no model is named like '{pattern}'", "`stitchc zoo list` names them all.")
+        raise unknown(pattern, "name or pattern of a model", names(), among="`stitchc zoo list` names them all.")
     return Outcome({"schema": 1, "models": found}, ["\n".join(found)])
 
 
@@ -46,7 +46,7 @@ def pack(run: Run, model: str) -> Outcome:
     if "out" not in given:
         raise InputError("no file is named to write to", "Name a .pt, .pth or .safetensors file with `out`.")
     (arch,) = archs_for([model], given.pop("arch", None))
-    trust = given.pop("trust_pickle", False)
+    trust = given.pop("trust", False)
     path = pack(model, given.pop("out"), arch=arch, trust=trust, **given)
     taken = path.stat().st_size
     return Outcome({"schema": 1, "model": model, "file": str(path), "size_bytes": taken}, [f"{path}  {size(taken)}"])

@@ -9,11 +9,11 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label, ranked
+from ..passes.data import metrics
 from ..passes.data.candidates import Candidate
-from ..passes.data.plan import Plan
-from .names import short
-from .numbers import NONE, Unit, score, significant
-from .table import table
+from ..passes.data.plan import TIMED, Plan
+from .numbers import NONE, Column, score, significant
+from .table import short, table
 
 
 @dataclass(frozen=True)
@@ -36,33 +36,35 @@ class CandidateTable:
             front, back = (self._name(end.model) for end in (shown[0].chain.front, shown[0].chain.back))
             yield Text(f"front {front}, back {back}")
         rows = table(ascii_only=options.ascii_only)
-        units = [
-            Unit(c.price.params for c in shown),
-            Unit(c.price.macs for c in shown),
-            Unit(c.price.flops for c in shown),
+        measured = [
+            metric
+            for metric in metrics.every()
+            if metric.combine == "measured" and any(metric.name in c.price for c in shown)
         ]
+        counts = metrics.sums() if measured else metrics.counts()  # what is measured takes the room of what is derived
+        columns = [(metric, Column(metric.unit, (c.price.get(metric.name) for c in shown))) for metric in counts]
         rows.add_column("#", justify="right", no_wrap=True)
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
         rows.add_column("alike", justify="right", no_wrap=True)
         rows.add_column("adapter", overflow="fold")
         timed = {t.row: t for t in self.plan.timed}
-        by_time = any(c.price.latency_ms is not None for c in shown)
-        heads = ("params", "MACs") if by_time else ("params", "MACs", "FLOPs")
-        for name, unit in zip(heads, units, strict=False):
-            rows.add_column(unit.head(name).strip(), justify="right", no_wrap=True)
-        if by_time:
-            rows.add_column("predicted\n(ms)", justify="right", no_wrap=True)
-            rows.add_column("measured\n(ms)", justify="right", no_wrap=True)
+        for metric, column in columns:
+            rows.add_column(column.head(metric.column).strip(), justify="right", no_wrap=True)
+        for metric in measured:
+            what = "predicted" if metric.name == TIMED else metric.column
+            rows.add_column(f"{what}\n({metric.unit.symbol})", justify="right", no_wrap=True)
+            if metric.name == TIMED:
+                rows.add_column(f"measured\n({metric.unit.symbol})", justify="right", no_wrap=True)
         probed = any(candidate.score is not None for candidate in shown)
         rows.add_column("worth" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
-            price = candidate.price
-            values = (price.params, price.macs, price.flops)[: len(heads)]
-            figures = [unit(value) for unit, value in zip(units, values, strict=False)]
-            if by_time:
-                found = timed.get(int(every.order[rank - 1])) if len(every.order) else None
-                figures += [_ms(price.latency_ms), _ms(found.measured_ms if found else None)]
+            figures = [column(candidate.price.get(metric.name)) for metric, column in columns]
+            for metric in measured:
+                figures.append(_figure(candidate.price.get(metric.name)))
+                if metric.name == TIMED:
+                    found = timed.get(int(every.order[rank - 1])) if len(every.order) else None
+                    figures.append(_figure(found.measured_ms if found else None))
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
                 self._alike(candidate), candidate.adapter,
@@ -92,5 +94,5 @@ class CandidateTable:
         return short([m.name for m in self.plan.models])[model]
 
 
-def _ms(value: float | None) -> str:
+def _figure(value: float | None) -> str:
     return NONE if value is None else significant(value)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from ..passes.data import metrics
+from ..passes.data.metrics import Unit
 from ..passes.data.values import Price
 from .notes import heading
-from .numbers import NONE, count, significant, size
+from .numbers import NONE, amount, significant, size
 from .table import table
 
 if TYPE_CHECKING:
@@ -19,16 +21,6 @@ if TYPE_CHECKING:
     from ..passes.cost.conventions import Table
     from ..passes.cost.stages import Stage
     from ..passes.latency.clock import Timing
-
-# metric -> its key in a price, its unit, what it counts
-_METRICS = {
-    "params": ("params", "numbers", "trainable, shared ones once"),
-    "macs": ("macs", "MACs", "multiply-adds, one image"),
-    "flops": ("flops", "FLOPs", "two a multiply-add, one image"),
-    "size": ("size_bytes", "bytes", "of the weights file"),
-    "memory": ("memory_bytes", "bytes", "peak activations, one image"),
-    "latency": ("latency_ms", "ms", "one image"),
-}
 
 
 @dataclass(frozen=True)
@@ -41,27 +33,23 @@ class CostTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         yield heading(self.name)
-        values = self.price.as_dict()
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("metric", no_wrap=True)
         rows.add_column("value", justify="right", no_wrap=True)
         rows.add_column("exactly", justify="right", no_wrap=True)
         rows.add_column("unit", no_wrap=True)
         rows.add_column("of what", overflow="fold")
-        for metric in self.metrics or _METRICS:
-            key, unit, what = _METRICS[metric]
-            value = values[key]
-            if value is not None or metric in self.metrics:
-                rows.add_row(
-                    metric, _short(value, unit), _exact(value), unit, what if value is not None else "not computed"
-                )
+        for name in self.metrics or metrics.names():
+            metric, value = metrics.get(name), self.price.get(name)
+            if value is not None or name in self.metrics:
+                about = metric.about if value is not None else "not computed"
+                rows.add_row(name, _short(value, metric.unit), _exact(value), metric.unit.name, about)
         yield rows
 
 
-def _short(value: float | None, unit: str) -> str:
-    if value is None:
-        return NONE
-    return size(value) if unit == "bytes" else significant(value) if unit == "ms" else count(value)
+def _short(value: float | None, unit: Unit) -> str:
+    """Without a unit that has a column of its own."""
+    return significant(value) if value is not None and unit.prefixes == "none" else amount(value, unit)
 
 
 def _exact(value: float | None) -> str:
@@ -92,13 +80,11 @@ class StageTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = table(ascii_only=options.ascii_only, title="By stage")
         rows.add_column("module", overflow="fold")
-        for name in ("params", "MACs", "weights", "peak activations"):
+        for name in (*(metric.column for metric in metrics.sums()), "weights", "peak activations"):
             rows.add_column(name, justify="right", no_wrap=True)
         for stage in self.stages:
-            rows.add_row(
-                stage.path or "(between)", count(stage.params), count(stage.macs), size(stage.weights_bytes),
-                size(stage.memory_bytes),
-            )  # fmt: skip
+            sums = [amount(stage.sums.get(metric.name), metric.unit) for metric in metrics.sums()]
+            rows.add_row(stage.path or "(between)", *sums, size(stage.weights_bytes), size(stage.memory_bytes))
         yield rows
 
 

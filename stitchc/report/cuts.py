@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from ..passes.data import metrics
 from ..passes.data.model import Model
 from ..passes.data.values import Cuts, Price, Rejected
 from .notes import heading
-from .numbers import Unit, count, shape
+from .numbers import Column, amount, shape
 from .table import table
 
 
@@ -26,25 +27,25 @@ class CutTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         price, found = self.price, len(self.cuts)
         yield heading(self.model.name, f"input {shape(self.model.input.size)}")
-        yield Text(f"{count(price.params)} params, {count(price.macs)} MACs, {count(price.flops)} FLOPs")
+        known = [metric for metric in metrics.counts() if metric.name in price]
+        yield Text(", ".join(f"{amount(price[metric.name], metric.unit)} {metric.column}" for metric in known))
         yield Text(f"{found} cuts by the rule {self.cuts.rule}, {found + 1} fragments\n")
-        params, macs = Unit([price.params]), Unit([price.macs])
+        columns = [(metric, Column(metric.unit, [price.get(metric.name)])) for metric in metrics.sums()]
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("\n#", justify="right", no_wrap=True)
         rows.add_column("\npath", overflow="fold")
         rows.add_column("\nnode", overflow="fold")
         rows.add_column("\nlayout", no_wrap=True)
         rows.add_column("\nshape", no_wrap=True)
-        for name, unit in (("params", params), ("MACs", macs)):
-            rows.add_column(f"{name}\nbefore" + _behind(unit), justify="right", no_wrap=True)
-            rows.add_column(f"{name}\nafter" + _behind(unit), justify="right", no_wrap=True)
+        for metric, column in columns:
+            for side in ("before", "after"):
+                rows.add_column(f"{metric.column}\n{side}" + _behind(column), justify="right", no_wrap=True)
         for cut in self.cuts.cuts:
-            before, after = cut.before, cut.after
+            around = [cut.before or Price(), cut.after or Price()]
             tokens = f" +{cut.value.tokens}" if cut.value.tokens else ""
             rows.add_row(
                 str(cut.index), cut.path or "(top)", cut.node, cut.value.layout + tokens, shape(cut.value.shape),
-                params(before.params if before else None), params(after.params if after else None),
-                macs(before.macs if before else None), macs(after.macs if after else None),
+                *(column(part.get(metric.name)) for metric, column in columns for part in around),
             )  # fmt: skip
         yield rows
 
@@ -68,5 +69,5 @@ class RejectedTable:
         yield rows
 
 
-def _behind(unit: Unit) -> str:
-    return f"\n({unit.prefix})" if unit.prefix else ""
+def _behind(column: Column) -> str:
+    return f"\n({column.prefix})" if column.prefix else ""

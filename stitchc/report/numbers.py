@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..passes.data.metrics import Unit
+
 _DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 NONE = "-"  # what was not computed
@@ -36,9 +38,13 @@ def size(value: float | None) -> str:
     return f"{significant(value / factor) if factor > 1 else f'{value:.0f}'} {unit}"
 
 
-def milliseconds(value: float | None) -> str:
-    """`12.3 ms`."""
-    return NONE if value is None else f"{significant(value)} ms"
+def amount(value: float | None, unit: Unit) -> str:
+    """What a metric takes: `12.3 M`, `312 KiB`, `12.3 ms`. The unit of a number of things is left out."""
+    if value is None:
+        return NONE
+    if unit.prefixes == "none":
+        return f"{significant(value)} {unit.symbol}"
+    return size(value) if unit.prefixes == "binary" else count(value)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -58,16 +64,20 @@ def score(value: float | None) -> str:
     return NONE if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-class Unit:
+class Column:
     """One unit for a whole column, so that its figures can be compared at a glance. `prefix` goes into the head."""
 
-    def __init__(self, values: Iterable[float]):
-        top = max((abs(v) for v in values), default=0)
-        self.factor, self.prefix = next((pair for pair in _DECIMAL if top >= pair[0]), _DECIMAL[-1])
+    def __init__(self, unit: Unit, values: Iterable[float | None]):
+        scale = {"decimal": _DECIMAL, "binary": _BINARY, "none": ((1, unit.symbol),)}[unit.prefixes]
+        top = max((abs(v) for v in values if v is not None), default=0)
+        self.whole = unit.prefixes != "none"
+        self.factor, self.prefix = next((pair for pair in scale if top >= pair[0]), scale[-1])
 
     def __call__(self, value: float | None) -> str:
         if value is None:
             return NONE
+        if not self.whole:
+            return significant(value)
         return f"{value:.0f}" if self.factor == 1 else f"{value / self.factor:.2f}"
 
     def head(self, name: str) -> str:

@@ -9,11 +9,11 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label
-from ..passes.data.budget import METRICS, format_quantity
+from ..passes.data.budget import format_quantity
+from ..passes.data.pareto import BENEFITS
 from ..passes.data.plan import Plan
-from .names import short
 from .numbers import score
-from .table import table
+from .table import short, table
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ class ParetoTable:
     def _value(self, axis: str, row: int) -> str:
         assert self.plan.candidates is not None
         value = self.plan.candidates.metric(axis)[row].item()
-        return format_quantity(value, axis) if axis in METRICS else score(value)
+        return score(value) if axis in BENEFITS else format_quantity(value, axis)

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label, plan_document, without_formula
+from ..passes.data import metrics
 from ..passes.data.budget import format_quantity
 from ..passes.data.plan import Plan
 from .candidates import CandidateTable
@@ -18,8 +19,8 @@ from .chain import ChainLine
 from .healing import Trajectory
 from .heatmap import HeatMap
 from .notes import Inputs, Notes
-from .numbers import count, percent, score, size
-from .sides import Sides
+from .numbers import amount, percent, score, size
+from .parent_table import ParentTable
 from .stages import Stages
 from .table import table
 
@@ -33,7 +34,6 @@ _FILES = {
     "report.html": "this report, for a browser",
     "README.md": "what it is, from what, under which licences",
 }
-_KEYS = {"size": "size_bytes", "memory": "memory_bytes", "latency": "latency_ms"}
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Choice:
         if said:
             yield Text("\n" + ", ".join(said))
         for metric, limit in record["budget"].items():
-            reached = record["cost"].get(_KEYS.get(metric, metric))
+            reached = record["cost"].get(metrics.get(metric).key)
             now = f"{format_quantity(reached, metric)} of " if reached is not None else ""
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
         if record.get("uncounted"):
             yield Text(f"hybrid: {without_formula(record['uncounted'])}")
         for link in record["chain"]:
-            if "adapter" in link and link["adapter"]["params"] is not None:
-                yield _adapter_line(link["adapter"])
+            if "adapter" in link:
+                yield from _adapter_line(link["adapter"])
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ class CompileReport:
             parts.append(heat_map(self.plan))
         if self.plan.stages:
             parts.append(Stages(self.plan))
-        if self.plan.candidates is not None:
+        if self.plan.candidates:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
         if self.record.get("healing"):
             parts.append(Trajectory(self.record["healing"]))
-        parts.append(Sides(self.record))
+        parts.append(ParentTable(self.record))
         if self.record["verified"]:
             parts.append(Checks(self.record["verified"]))
         if self.folder:
@@ -158,11 +158,15 @@ def heat_map(plan: Plan) -> HeatMap:
     )
 
 
-def _adapter_line(adapter: Mapping[str, Any]) -> Text:
-    text = f"adapter {adapter['name']}: {count(adapter['params'])} params, {count(adapter['macs'])} MACs"
-    if adapter["residual"] is not None:
-        text += f", unexplained variance {percent(adapter['residual'])}"
-    return Text(text)
+def _adapter_line(adapter: Mapping[str, Any]) -> Iterator[Text]:
+    """What the adapter takes, where that is known."""
+    known = [metric for metric in metrics.sums() if adapter.get(metric.key) is not None]
+    if not known:
+        return
+    amounts = ", ".join(f"{amount(adapter[metric.key], metric.unit)} {metric.column}" for metric in known)
+    residual = adapter["residual"]
+    unexplained = "" if residual is None else f", unexplained variance {percent(residual)}"
+    yield Text(f"adapter {adapter['name']}: {amounts}{unexplained}")
 
 
 def _tiny(value: float | None) -> str:

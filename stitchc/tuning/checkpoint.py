@@ -48,8 +48,8 @@ class Checkpoint:
         return state
 
     def write(self, state: Mapping[str, Any]) -> None:
-        with whole_file(self.path, durable=True) as part:
-            torch.save({"schema": SCHEMA, "identity": self.identity, **state}, part)
+        with whole_file(self.path, durable=True) as part, part.open("wb") as file:
+            torch.save({"schema": SCHEMA, "identity": self.identity, **state}, file)
 
     def drop(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

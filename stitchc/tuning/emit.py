@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import artifact, recipe
 from ..documents import verified_record
-from ..passes.data.chain import Chain, Fragment
-from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Images, Model
-from ..passes.data.plan import Plan
-from ..passes.data.values import Cut, Cuts, Value
+from ..plan_record import plan_of
 from ..progress import Progress
 from .settings import TrainingOptions
 
@@ -45,15 +43,15 @@ def emit(
     """
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
-    from ..passes.trace.trace import trace
+    from ..passes.trace import trace
     from ..report.tune import TuneReport
 
     network = network.cpu().eval().requires_grad_(False)
     shutil.copyfile(source / "model.py", folder / "model.py")
     write_weights(dict(network.state_dict(keep_vars=True)), folder / "model.safetensors")
-    chain, cuts = _chain(record)
-    hybrid = Hybrid("hybrid", chain, graph=trace(network, model.input.size, name=model.name))
-    plan = Plan(_parents(record, model), record["seed"], cuts, images=images, folder=folder, hybrids=(hybrid,))
+    plan = plan_of(record)
+    graph = trace(network, model.input.size, name=model.name)
+    plan = replace(plan.with_hybrid(replace(plan.hybrid, graph=graph)), images=images, folder=folder)
     given = recipe.read(source / "recipe.toml").options
     onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
     plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
@@ -70,31 +68,3 @@ def emit(
     text = (source / "recipe.toml").read_text(encoding="utf-8")
     said = recipe.with_training(text, options.make(TrainingOptions))
     return artifact.write(folder, new, recipe=said, report=TuneReport(new).parts(), seconds={**seconds, **plan.seconds})
-
-
-def _parents(record: Mapping[str, Any], model: Model) -> tuple[Model, ...]:
-    """The models of the record, as far as the passes that follow ask for them: names, licences, the front's input."""
-    return tuple(
-        Model(known["name"], model.input, source=known["source"], sha256=known["sha256"], licence=known["licence"])
-        for known in record["models"]
-    )
-
-
-def _chain(record: Mapping[str, Any]) -> tuple[Chain, tuple[Cuts, ...]]:
-    """The chain that a record tells, and of each model the cuts that it names."""
-    names = [known["name"] for known in record["models"]]
-    cuts: list[list[Cut]] = [[] for _ in names]
-
-    def index(model: int, link: Mapping[str, Any], end: str) -> int | None:
-        if link[end] is None:
-            return None
-        cuts[model].append(Cut(len(cuts[model]), link[end], link.get(f"{end}_path") or "", Value((), "NC")))
-        return len(cuts[model]) - 1
-
-    fragments = []
-    for link in record["chain"]:
-        if "model" in link:
-            model = names.index(link["model"])
-            fragments.append(Fragment(model, index(model, link, "from"), index(model, link, "to")))
-    adapters = tuple(link["adapter"]["name"] for link in record["chain"] if "adapter" in link)
-    return Chain(tuple(fragments), adapters), tuple(Cuts("", tuple(found)) for found in cuts)

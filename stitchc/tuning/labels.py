@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from ..classes import match, outputs_of, relabelled
 from ..inputs import images_of, test_split
-from ..passes.data.errors import DataError, ModelError
+from ..passes.data.errors import DataError
 from ..passes.data.model import Images, Model
 
 
@@ -17,14 +19,12 @@ def meant(images: Images, model: Model) -> tuple[Images, Model, tuple[str, ...]]
     what a report must say.
 
     Raises:
-        DataError: the images have more classes than it has outputs, or labels that are none.
+        DataError: the images have more classes than it has outputs, or labels that are none. ModelError: it cannot be run.
     """
     said = getattr(images, "notes", ())
     if images.labels is None:
         return images, model, said
-    outputs = outputs_of(model)
-    if outputs is None:
-        raise ModelError(f"{model.name} cannot be run on an image of {model.input.size}", "Look at its input size.")
+    outputs = outputs_of(model) or model.scores(torch.zeros(2, *model.input.size)).shape[-1]  # which says why it fails
     found = match(images, outputs, model.class_names, learning=True)
     said = (*((found.note,) if found.note else ()), *said)
     if not found.positions:

@@ -58,7 +58,7 @@ class Origins:
         named = self.options.arch or recipe.read(self.folder / "recipe.toml").options.get("arch")
         arch = archs_for([one["source"] for one in self.record["models"]], named)[index]
         with stage(self.progress, f"loading {known['name']}"):
-            model = model_of(source, trust_pickle=self.options.trust_pickle, arch=arch)
+            model = model_of(source, trust=self.options.trust, arch=arch)
         if known["sha256"] and model.sha256 != known["sha256"]:
             raise ModelError(
                 f"'{source}' is not the network that {self.folder} was made from: its weights differ",

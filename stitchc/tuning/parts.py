@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..passes.data.errors import InputError
+from ..passes.data.scores import logits_of
 
 
 class Trainee(nn.Module):
@@ -61,7 +62,7 @@ class Trainee(nn.Module):
     def forward(self, x: Tensor, cached: bool = False) -> Tensor:
         """Scores [n, classes] of images, or of what the trunk made of them."""
         if not self.trunk:
-            return self.network(x)
+            return logits_of(self.network(x))[0]
         if not cached:
             x = self.features(x)
         for part in list(self.network.children())[self.trunk :]:

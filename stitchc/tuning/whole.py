@@ -62,8 +62,8 @@ def train(
     with stage(watcher, f"training {loaded.name}"):
         loop.run()
     if place.rank == 0:
-        with whole_file(target) as part:
-            torch.save(network.cpu().state_dict(), part)
+        with whole_file(target) as part, part.open("wb") as file:  # torch would put the path's name into the file
+            torch.save(network.cpu().state_dict(), file)
         checkpoint.drop()
     place.wait()
     return tuple(loop.state.history)

@@ -32,7 +32,7 @@ class Scaled(Kind):
         return "" if front == back else "only where nothing changes"
 
     def cost(self, front: Value, back: Value) -> Price:
-        return Price(1, 0, 4)
+        return Price(params=1, macs=0, size=4)
 
 
 class ScaledModule(Adapter):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from stitchc.passes.data.budget import Limit, amount, as_limits, format_quantity, parse_budget, parse_quantity
+from stitchc.passes.data.budget import Limit, as_limits, format_quantity, parse_budget, parse_quantity
 from stitchc.passes.data.errors import QuantityError
 from stitchc.passes.data.values import Price
 
-SMALL, LARGE = Price(params=100, macs=1000, size_bytes=450), Price(params=50, macs=4000, size_bytes=900)
+SMALL, LARGE = Price(params=100, macs=1000, size=450), Price(params=50, macs=4000, size=900)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_share_is_of_the_model_that_takes_more_of_that_metric():
 
 
 def test_a_share_of_what_was_not_priced_is_refused():
-    assert amount(SMALL, "latency") is None
+    assert SMALL.get("latency") is None
     with pytest.raises(QuantityError, match="60% of latency"):
         parse_quantity("60%", "latency").resolve([SMALL])
 
@@ -57,12 +57,15 @@ def test_a_share_of_what_was_not_priced_is_refused():
         ("nan", "flops", "no quantity", "1.5G"),
         ("12m", "flops", "not counted in 'm'", "try 12M"),
         ("5ms", "flops", "not counted in 'ms'", "unit of latency"),
-        ("20MiB", "params", "not counted in 'MiB'", "unit of memory and size"),
+        ("20MiB", "params", "not counted in 'MiB'", "unit of size and memory"),
         ("5M", "latency", "not counted in 'M'", "5ms"),
         ("5x", "flops", "not counted in 'x'", "Units of flops are k"),
         ("0", "flops", "more than nothing", "1.5G"),
         ("0%", "flops", "more than nothing", "60%"),
         ("1e999", "flops", "finite", "1.5G"),
+        ("0.6", "flops", "less than one", "Did you mean 60%"),
+        (".125", "size", "less than one", "Did you mean 12.5%"),
+        ("0.5B", "memory", "less than one", "64MiB"),
     ],
 )
 def test_what_means_nothing_is_refused_with_what_to_try(text, metric, says, hint):

@@ -257,7 +257,15 @@ def test_the_head_says_what_came_from_where(tmp_path):
         plan_of(Small().eval(), SIZE),
         models=(Model("a", spec, licence="MIT"), Model("b", spec)),
         cuts=(cuts, cuts),
-        hybrids=(Hybrid("hybrid", chain, Price(56789, 1234567), (AdapterUse("linear", Price(1234)),), graph=graph),),
+        hybrids=(
+            Hybrid(
+                "hybrid",
+                chain,
+                Price(params=56789, macs=1234567),
+                (AdapterUse("linear", Price(params=1234)),),
+                graph=graph,
+            ),
+        ),
     )
     Codegen(tmp_path)(plan)
     head = ast.get_docstring(ast.parse((tmp_path / "model.py").read_text()))

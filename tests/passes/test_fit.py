@@ -53,8 +53,9 @@ def test_a_model_fused_with_itself_costs_what_it_cost_and_is_itself(node):
     """Before a convolution and before a Linear."""
     model = plain()
     plan = stitched(model, model, node, node, "fused")
-    assert plan.hybrid.price.params == sum(p.numel() for p in plan.hybrid.graph.parameters())
-    assert (plan.hybrid.price.params, plan.hybrid.price.macs) == (plan.prices[0].params, plan.prices[0].macs)
+    assert plan.hybrid.price["params"] == sum(p.numel() for p in plan.hybrid.graph.parameters())
+    taken, whole = plan.hybrid.price, plan.prices[0]
+    assert (taken["params"], taken["macs"]) == (whole["params"], whole["macs"])
     torch.testing.assert_close(plan.hybrid.graph(IMAGES[:7]), model(IMAGES[:7]), rtol=1e-3, atol=1e-3)
 
 
@@ -66,10 +67,10 @@ def test_a_fused_stitch_is_its_projection_and_then_the_back(leaves, enters):
     apart = stitched(front, back, leaves, enters, "linear?bias=no&ridge=0")
     torch.testing.assert_close(fused.hybrid.graph(IMAGES), apart.hybrid.graph(IMAGES), rtol=1e-4, atol=1e-4)
     assert fused.hybrid.adapters[0].residual == pytest.approx(apart.hybrid.adapters[0].residual)
-    assert fused.hybrid.price.params == sum(p.numel() for p in fused.hybrid.graph.parameters())
-    whole, (params, _) = fused.hybrid.price.params, fused.cuts[1][fused.choice[0].back[1]].value.widens
+    assert fused.hybrid.price["params"] == sum(p.numel() for p in fused.hybrid.graph.parameters())
+    whole, (params, _) = fused.hybrid.price["params"], fused.cuts[1][fused.choice[0].back[1]].value.widens
     channels = fused.cuts[1][fused.choice[0].back[1]].value.channels
-    assert apart.hybrid.price.params - whole == 4 * channels + (channels - 4) * params
+    assert apart.hybrid.price["params"] - whole == 4 * channels + (channels - 4) * params
 
 
 def test_a_projection_folds_into_nothing_else():
@@ -172,11 +173,11 @@ def test_an_unfitted_stitch_is_fitted_later():
 
 
 def test_an_adapter_too_large_to_try_is_left_out_and_said(monkeypatch):
-    monkeypatch.setattr("stitchc.passes.fit.FEATURES", 8)
+    monkeypatch.setattr("stitchc.passes.fit.limits.FEATURES", 8)
     models = randomised(Small(4)), randomised(Small(6))
     plan = stitched(*models, "blocks.0", "blocks.1")
     assert plan.hybrid.adapters[0].name.startswith("linear")
-    assert "Not tried, having more than 8 inputs here: conv" in plan.notes[-1] and "--adapter conv" in plan.notes[-1]
+    assert "Not tried, having too many inputs here: conv" in plan.notes[-1]
     assert stitched(*models, "blocks.0", "blocks.1", "conv3x3").hybrid.adapters[0].name == "conv3x3"
 
 

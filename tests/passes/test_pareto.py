@@ -12,7 +12,7 @@ def table(macs, similarity, feasible=None):
     n = len(macs)
     index, macs = np.zeros(n, np.int32), np.array(macs, dtype=np.int64)
     return Candidates(
-        ("linear",), index, index, index, index, index, macs, macs, macs, macs, np.full(n, np.nan),
+        ("linear",), index, index, index, index, index, {"params": macs, "macs": macs},
         np.array(similarity, dtype=float), np.ones(n, bool) if feasible is None else np.array(feasible), index[:0],
     )  # fmt: skip
 

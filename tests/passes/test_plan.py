@@ -35,21 +35,23 @@ from stitchc.passes.data.plan import FLOW
 
 
 def full_plan() -> Plan:
-    cut = Cut(0, "relu", "layer1.0", Value((8, 4, 4), "NCHW", grid=(4, 4)), ("layer1.0",), Price(10, 20, 40), Price(1))
+    value, price = Value((8, 4, 4), "NCHW", grid=(4, 4)), Price(params=10, macs=20, size=40)
+    cut = Cut(0, "relu", "layer1.0", value, ("layer1.0",), price, Price(params=1))
     column = np.array([0, 1], dtype=np.int32)
     candidates = Candidates(
-        ("linear",), column, column, column, column, column * 0, column, column, column, column,
-        np.array([np.nan, 0.25]), np.array([0.5, np.nan]), np.array([True, False]), column[:1], "cka",
+        ("linear",), column, column, column, column, column * 0,
+        {"macs": column, "latency": np.array([np.nan, 0.25])}, np.array([0.5, np.nan]), np.array([True, False]),
+        column[:1], "cka",
     )  # fmt: skip
-    candidate = Candidate(Chain.pair((0, 0), (1, 0), "linear"), 0.5, Price(10, 20, 40), True)
+    candidate = Candidate(Chain.pair((0, 0), (1, 0), "linear"), 0.5, price, True)
     verified = Verified(0.0, 0.0, 1e-6, 1e-6, 1.0, (1, 3))
-    use = AdapterUse("linear", Price(1, 2, 3), 0.1, 1e-3)
-    hybrid = Hybrid("hybrid", candidate.chain, Price(1, 2, 3), (use,), verified=verified)
+    use = AdapterUse("linear", Price(params=1, macs=2), 0.1, 1e-3)
+    hybrid = Hybrid("hybrid", candidate.chain, Price(params=1, macs=2, size=3), (use,), verified=verified)
     return Plan(
         models=(Model("a", InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3), licence="MIT", accuracy=0.5),),
         cuts=(Cuts("single-tensor", (cut,), (Rejected("add", "layer1", "two values cross"),)),),
         similarity=(PairSimilarity(0, 1, "cka", 64, np.array([[0.25, np.nan]])),),
-        prices=(Price(11, 22, 44, 5, 0.25),),
+        prices=(Price(params=11, macs=22, size=44, memory=5, latency=0.25),),
         uncounted=({"sort": 2},),
         candidates=candidates,
         budget={"flops": 12e6},
@@ -82,7 +84,6 @@ def test_a_plain_module_expects_what_the_images_are():
 @dataclass(frozen=True)
 class Say(Pass):
     name: ClassVar[str] = "say"
-    ensures: ClassVar[tuple[str, ...]] = ("notes",)
     words: str = ""
 
     def run(self, plan: Plan) -> Plan:
@@ -117,8 +118,8 @@ def test_a_pass_in_the_wrong_place_is_named_with_those_before_it():
 
 
 def test_a_pass_that_breaks_its_promise_is_named():
-    with pytest.raises(PipelineError, match="'say' promised notes"):
-        Pipeline([Say()])(bare())
+    with pytest.raises(PipelineError, match="'renews' promised choice"):
+        Pipeline([Renews()])(bare())
 
 
 def test_a_nested_pipeline_is_checked_before_anything_runs():

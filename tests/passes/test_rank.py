@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import numpy as np
 import pytest
 import torch
+from memory import following
 from nets import Small
 from test_trace import randomised
 
@@ -50,9 +51,12 @@ def fitted(plan):
     return fit_all(plan, [table[int(row)].chain.seams()[0] for row in table.order[:: len(table.order) // 9]])
 
 
-def test_what_is_computed_together_is_what_each_stitched_network_says(plan, fitted):
+@pytest.mark.parametrize(("adapter", "max_memory"), [("auto", None), ("auto", 100_000), ("fused", None)])
+def test_what_is_computed_together_is_what_each_stitched_network_says(plan, adapter, max_memory):
+    table = Pipeline([Cost(adapters=(adapter,)), Select(min_share=0.0)])(plan).candidates
+    fitted = fit_all(plan, [table[int(row)].chain.seams()[0] for row in table.order[:: max(1, len(table.order) // 9)]])
     part = Part(plan.images, 10, 31)
-    together = Stitched(plan).logits(fitted, part)
+    together = Stitched(plan, max_memory).logits(fitted, part)
     for one, said in zip(fitted, together, strict=True):
         leaves, adapter, enters = one.seam
         alone = graph_of(plan, Chain.pair(leaves, enters, adapter), [one.adapter])
@@ -131,8 +135,8 @@ def test_pairs_have_their_adapters_together_and_match_in_depth_where_cuts_do(pla
     deepest, shallowest = match.argmax(), match.argmin()
     shares = [
         abs(
-            plan.cuts[c.front[0]][c.front[1]].before.macs / plan.prices[c.front[0]].macs
-            - plan.cuts[c.back[0]][c.back[1]].before.macs / plan.prices[c.back[0]].macs
+            plan.cuts[c.front[0]][c.front[1]].before["macs"] / plan.prices[c.front[0]]["macs"]
+            - plan.cuts[c.back[0]][c.back[1]].before["macs"] / plan.prices[c.back[0]]["macs"]
         )
         for c in (table[int(first[deepest])], table[int(first[shallowest])])
     ]
@@ -211,7 +215,7 @@ def test_on_noise_and_on_few_images_nothing_is_probed(plan):
 def test_who_has_too_little_of_one_parent_is_probed_only_where_nobody_has_more(plan):
     def smaller(c):
         before, after = plan.cuts[c.front[0]][c.front[1]].before, plan.cuts[c.back[0]][c.back[1]].after
-        return min(before.macs, after.macs) / c.price.macs
+        return min(before["macs"], after["macs"]) / c.price["macs"]
 
     some = Rank(effort="low", min_share=0.2)(plan)
     assert smaller(some.choice[0]) >= 0.2
@@ -224,7 +228,7 @@ def test_a_choice_that_is_nearly_one_parent_says_so(plan):
     rows = [r for r in plan.candidates.order if plan.candidates.front_cut[r] == 0 and plan.candidates.back_cut[r] == 0]
     only = replace(plan, candidates=replace(plan.candidates, order=np.array(rows)))
     cuts = tuple(
-        replace(c, cuts=tuple(replace(cut, before=replace(cut.before, macs=1)) for cut in c.cuts)) for c in plan.cuts
+        replace(c, cuts=tuple(replace(cut, before=cut.before | {"macs": 1}) for cut in c.cuts)) for c in plan.cuts
     )
     notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
     assert any("is nearly the whole of Small" in note and "`min_share=0.1`" in note for note in notes)
@@ -247,7 +251,7 @@ def test_an_effort_is_a_name_or_seconds(plan):
             effort_of(words)
     quick = Rank(effort="0.01s")(plan)
     assert quick.stages[1].candidates == 12, "a first group is always looked at"
-    with pytest.raises(InputError, match="no rank") as caught:
+    with pytest.raises(InputError, match="no value of `rank`") as caught:
         Rank(rank="agrement")(plan)
     assert "'agreement'" in caught.value.hint
 
@@ -276,3 +280,15 @@ def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):
             Rank(rank="half-rigt")(plan)
     finally:
         plugins.installed.cache_clear()
+
+
+def test_ranking_takes_no_more_memory_than_it_is_given_and_says_what_was_not_tried(plan):
+    ranking = Rank(rank="agreement", effort="low", heal="back")
+    with following() as free:
+        ranking(plan)
+    limit = 300_000
+    with following() as memory:
+        ranked = replace(ranking, max_memory=limit)(plan)
+    assert memory.peak_bytes <= limit < free.peak_bytes
+    assert any("Not tried where they have too many inputs: conv3x3" in note for note in ranked.notes)
+    assert ranked.choice[0].adapter == "linear"

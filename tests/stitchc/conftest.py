@@ -30,7 +30,7 @@ def load(folder="."):
 
 
 def price(params: int, macs: int) -> Price:
-    return Price(params, macs, 4 * params)
+    return Price(params=params, macs=macs, size=4 * params)
 
 
 def cuts(paths: list[str], params: int, macs: int) -> Cuts:
@@ -39,7 +39,7 @@ def cuts(paths: list[str], params: int, macs: int) -> Cuts:
     for i, path in enumerate(paths):
         share = (i + 1) / total
         before = price(int(params * share), int(macs * share))
-        after = price(params - before.params, macs - before.macs)
+        after = price(params - before["params"], macs - before["macs"])
         channels, side = 16 * (i + 1), 8 // (i + 1)
         value = Value((channels, side, side), "NCHW", grid=(side, side))
         made.append(Cut(i, path.replace(".", "_"), path, value, (path,), before, after))
@@ -73,11 +73,7 @@ def make_plan() -> Plan:
         back_model=np.ones(size, np.int32),
         back_cut=np.tile(np.arange(2, dtype=np.int32), 3),
         adapter=np.zeros(size, np.int32),
-        params=params,
-        macs=macs,
-        size_bytes=4 * params,
-        memory_bytes=8 * params,
-        latency_ms=np.full(size, np.nan),
+        amounts={"params": params, "macs": macs, "size": 4 * params, "memory": 8 * params},
         similarity=matrix.ravel(),
         feasible=feasible,
         order=order[feasible[order]],

@@ -63,6 +63,8 @@ def another(name: str, of):
     kind, default = option_of(of).kind, default_of(of)
     if name == "budget":
         return "params=1M"
+    if name == "metric":
+        return "latency"  # any other is in the budget once that is read
     if name == "adapter":
         return "linear"
     if name == "arch":
@@ -193,6 +195,21 @@ def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, 
                 recipe.loads(f"[[tune]]\n{name} = {recipe._toml(value)}")
 
 
+def test_a_metric_is_that_of_the_budgets_that_name_none():
+    options = CompileOptions(budget=["12M", "size=1MiB"], metric="macs")
+    assert [limit.metric for limit in options.budget] == ["macs", "size"]
+    assert recipe.loads(recipe.dumps([], options)).options["budget"] == ["macs=12000000", "size=1048576"]
+
+
+def test_a_dry_run_chooses_as_a_compile_does():
+    images = TensorImages(torch.randn(32, 1, 8, 8))
+    for given in ({}, {"heal": "all", "heal_sweeps": 1, "max_memory": "1GiB"}, {"rank": "cka"}, {"front": "x"}):
+        dry, wet = (analysis(CompileOptions.of(given | {"dry_run": dry}), images, Silent()) for dry in (True, False))
+        assert dry == wet
+        rank = next((p for p in dry if p.name == "rank"), None)
+        assert rank is None or rank.heal == given.get("heal", "back")
+
+
 def test_an_unknown_keyword_is_named_with_the_nearest():
     with pytest.raises(TypeError, match=r"no keyword 'direktion'. Did you mean 'direction'"):
         stitchc.compile("a", "b", direktion="both")
@@ -221,7 +238,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 #: test_compile.py.
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
-    "seed", "device", "arch", "out", "trust_pickle", "force", "dry_run",
+    "seed", "device", "arch", "out", "trust", "force", "dry_run",
 }  # fmt: skip
 
 

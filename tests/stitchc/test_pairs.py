@@ -26,6 +26,6 @@ def test_every_family_goes_into_every_other(a, b, direction, tmp_path):
     assert plan.hybrid.verified.argmax_agreement == 1.0
     assert plan.hybrid.verified.module_max_rel <= 1e-4
     (first, last), (adapter,) = plan.hybrid.chain.fragments, plan.hybrid.adapters
-    slower = max((0, 1), key=lambda model: plan.prices[model].macs)
+    slower = max((0, 1), key=lambda model: plan.prices[model]["macs"])
     assert (first.model == slower) == (direction == "slow-to-fast") and {first.model, last.model} == {0, 1}
-    assert plan.hybrid.price.params < sum(price.params for price in plan.prices) + adapter.price.params
+    assert plan.hybrid.price["params"] < sum(price["params"] for price in plan.prices) + adapter.price["params"]

@@ -71,7 +71,7 @@ def test_trainings_are_added_in_order_and_read_back():
         ("tune = 3", "no table"),
         ('[[tune]]\ntrain = "bck"', "'bck' is no value of `train`"),
         ("[[tune]]\nepoch = 3", "'epoch' is no option"),
-        ("trust_pickle = true", "'trust_pickle' is no option"),
+        ("trust = true", "'trust' is no option"),
     ],
 )
 def test_what_is_no_recipe_is_refused(text, message):
@@ -87,3 +87,41 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_an_object_has_no_words():
     with pytest.raises(InputError, match="object"):
         recipe.dumps([object()], CompileOptions())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, encoding):
+    path = tmp_path / "recipe.toml"
+    path.write_bytes('a = "ü.pt"\n[[tune]]\nepochs = 3\n'.encode(encoding))
+    found = recipe.read(path)
+    assert found.models == ("ü.pt",) and found.trainings == ({"epochs": 3},)
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    (tmp_path / "recipe.toml").write_bytes(b"a = '\xff'")
+    with pytest.raises(InputError, match="not a text file"):
+        recipe.read(tmp_path / "recipe.toml")
+
+
+def test_files_are_looked_for_here_and_then_beside_the_recipe(tmp_path, monkeypatch):
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for folder in (beside / "images", beside / "digits" / "resnet", here):
+        folder.mkdir(parents=True)
+    for name in ("a.pt", "nets.py", "both.pt"):
+        (beside / name).touch()
+    (here / "both.pt").touch()
+    monkeypatch.chdir(here)
+    options = CompileOptions(data="folder:images?limit=8", evaluate="digits", arch=["both.pt", "B=nets.py:make"])
+    text = recipe.dumps(["a.pt?input=3x8x8", 'nets.py:make("x?y")'], options)
+    (beside / "recipe.toml").write_text(text)
+    found = recipe.read(beside / "recipe.toml")
+    assert found.models == (f"{beside}/a.pt?input=3x8x8", f'{beside}/nets.py:make("x?y")')
+    assert (found.options["data"], found.options["evaluate"]) == (f"folder:{beside}/images?limit=8", "digits")
+    assert next(iter(found.options["arch"])) == "both.pt"
+
+
+@pytest.mark.parametrize("words", ["digits/resnet", "timm/resnet18", "none.pt", "/none/a.pt", "none.py:make"])
+def test_names_of_a_registry_and_files_that_are_nowhere_stay_as_they_are(tmp_path, words):
+    (tmp_path / "digits" / "resnet").mkdir(parents=True)
+    (tmp_path / "recipe.toml").write_text(recipe.dumps([words], CompileOptions()))
+    assert recipe.read(tmp_path / "recipe.toml").models == (words,)

@@ -186,7 +186,7 @@ def test_pictures_of_32_bits_and_floats_are_refused_by_name(tmp_path):
         buffer = io.BytesIO()
         Image.fromarray(numbers).save(buffer, "TIFF")
         (tmp_path / "b.tif").write_bytes(buffer.getvalue())
-        with pytest.raises(DataError, match=f"b.tif holds {kind} of 32 bits") as caught:
+        with pytest.raises(DataError, match=rf"b\.tif holds {kind} of 32 bits") as caught:
             list(zoo.images(f"folder:{tmp_path}").batches(PLAIN, 4))
         assert "8 or 16 bits" in caught.value.hint
         with pytest.raises(DataError, match="32 bits"):

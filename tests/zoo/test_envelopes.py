@@ -64,6 +64,11 @@ WRAPPINGS = {
     "a moving average by Ultralytics": lambda s: {"model": other(s), "ema": s},
     "a moving average under a prefix": lambda s: {**under("online_model", other(s)), **under("ema_model", s)},
     "a moving average beside": lambda s: {**other(s), **under("ema", s), "initted": torch.tensor(True)},
+    "a moving average by OpenMMLab": lambda s: {**other(s), **{f"ema_{k.replace('.', '_')}": v for k, v in s.items()}},
+    "a moving average of latent diffusion": lambda s: {
+        **under("model", {**s, **other(without("running", s))}), "model_ema.decay": torch.tensor(0.9),
+        **{f"model_ema.{k.replace('.', '')}": v for k, v in s.items() if "running" not in k},
+    },
     "of Lightning, compiled": lambda s: {"state_dict": under("model._orig_mod", s), "global_step": 10},
     "of several wrappers": lambda s: under("module.backbone._orig_mod", s),
     "compiled within": lambda s: {f"{k.split('.')[0]}._orig_mod.{k.split('.')[1]}": v for k, v in s.items()},
@@ -128,6 +133,23 @@ def test_tied_weights_are_filled_from_the_one_that_is_there(tmp_path):
     save_file(state, tmp_path / "a.safetensors")  # as safetensors leaves one of two out
     net = zoo.load(str(tmp_path / "a.safetensors"), arch=f"{tmp_path}/nets.py:Net").module
     assert net.b.weight is net.a.weight and bool((net.a.weight == 1).all())
+
+
+def test_names_that_safetensors_keeps_as_aliases_are_filled(tmp_path, arch, right):
+    from safetensors.torch import save_model
+
+    net = zoo.load(arch).module
+    net.load_state_dict(right)
+    net[1].bias = net[1].weight  # shared, which the architecture's own two are not
+    save_model(net, str(tmp_path / "a.safetensors"))
+    found = zoo.load(str(tmp_path / "a.safetensors"), arch=arch).module
+    assert torch.equal(found[1].bias, net[1].bias)
+
+
+def test_a_network_fused_for_inference_is_not_taken_for_the_one_that_was_trained(tmp_path, arch, right):
+    torch.save({**without("1.", right), "0.bias": torch.ones(4)}, tmp_path / "a.pt")  # its BatchNorm folded away
+    with pytest.raises(BadCheckpoint, match=r"4 of its 9 tensors are missing \(1.weight"):
+        zoo.load(str(tmp_path / "a.pt"), arch=arch)
 
 
 def test_half_precision_becomes_single_and_says_so(tmp_path, arch, right):

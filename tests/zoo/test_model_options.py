@@ -1,4 +1,4 @@
-"""What is written is used, or refused: every option in every place in which it parses changes the model, or is an error."""
+"""What is written is used, or refused: every option, wherever it parses, changes the model or is an error."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from torch import nn
 
 from stitchc import recipe, zoo
 from stitchc.inputs import archs_for, model_of
+from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import StitchError
 from stitchc.zoo.naming import Options, parse
 
@@ -117,11 +118,11 @@ def test_every_option_in_every_place_changes_the_model_or_is_refused(folder, mon
 @pytest.mark.parametrize("place", ["a", "arch"])
 def test_options_in_a_recipe_are_those_on_the_command_line(folder, monkeypatch, place):
     monkeypatch.chdir(folder)
-    options = {"a": "bare.pt?name=mine" if place == "a" else "bare.pt", "b": "digits/plain"}
-    options["arch"] = ["A=nets.py:net?name=mine" if place == "arch" else "nets.py:net"]
-    read = recipe.loads(recipe.dumps(options))
-    (arch, _) = archs_for((read["a"], read["b"]), read["arch"])
-    assert model_of(read["a"], arch=arch).name == "mine"
+    models = ["bare.pt?name=mine" if place == "a" else "bare.pt", "digits/plain"]
+    options = CompileOptions(arch=["A=nets.py:net?name=mine" if place == "arch" else "nets.py:net"])
+    read = recipe.loads(recipe.dumps(models, options))
+    (arch, _) = archs_for(read.models, read.options["arch"])
+    assert model_of(read.models[0], arch=arch).name == "mine"
 
 
 def test_options_behind_the_file_win_over_those_behind_the_architecture(folder, monkeypatch):

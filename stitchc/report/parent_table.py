@@ -1,4 +1,4 @@
-"""Parents and hybrid, side by side."""
+"""The hybrid beside the models that it was made from."""
 
 from __future__ import annotations
 
@@ -9,24 +9,15 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from .names import short
-from .numbers import NONE, count, milliseconds, percent, size
-from .table import table
+from ..passes.data import metrics
+from .numbers import NONE, amount, percent
+from .table import short, table
 
 _WIDE = 12  # characters
 
-_ROWS = (
-    ("params", "params", count),
-    ("MACs", "macs", count),
-    ("FLOPs", "flops", count),
-    ("weights file", "size_bytes", size),
-    ("peak activations", "memory_bytes", size),
-    ("latency", "latency_ms", milliseconds),
-)
-
 
 @dataclass(frozen=True)
-class Sides:
+class ParentTable:
     """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent.
 
     record: a plan document.
@@ -48,11 +39,13 @@ class Sides:
         rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
         for name in names:
             rows.add_column(f"of {name}", justify="right", overflow="fold")
-        for title, key, show in _ROWS:
-            if hybrid[key] is None:
+        for metric in metrics.every():
+            taken = hybrid.get(metric.key)
+            if taken is None:
                 continue
-            shares = [_share(hybrid[key], parent[key]) for parent in parents]
-            rows.add_row(title, *(show(parent[key]) for parent in parents), show(hybrid[key]), *shares)
+            given = [parent.get(metric.key) for parent in parents]
+            shown = [amount(value, metric.unit) for value in (*given, taken)]
+            rows.add_row(metric.title, *shown, *(_share(taken, value) for value in given))
         found = self.record["accuracy"]
         if found or any(parent["accuracy"] is not None for parent in parents):
             top1 = found["top1"] if found else None
