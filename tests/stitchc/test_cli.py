@@ -64,7 +64,7 @@ def test_help_imports_nothing_heavy(arguments):
         (["inspect"], "Missing argument 'MODEL'", "`stitchc inspect --help`"),
         (
             ["compile", "a", "b", "--metric", "flps"],
-            "--metric takes params, macs, flops, latency, memory or size",
+            "--metric takes params, macs, flops, size, memory or latency",
             "'flops'",
         ),
         (["compare", "a", "b", "--backend", "onnxrun"], "--backend takes eager, compile or onnxruntime", "onnxruntime"),
