@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+LOWEST_PYTHON ?= $(or $(shell command -v python3.11),$(PYTHON))
 
 .PHONY: demo test test-all test-lowest coverage lint clean
 
@@ -16,7 +17,7 @@ test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto -m ''
 
 # The same tests with the lowest version of everything that pyproject.toml admits, in an environment of its own. Those
-# versions have wheels for Python 3.11; with a later one, give PYTHON=python3.11.
+# versions have wheels for the lowest Python, 3.11, and not all of them for later ones.
 test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest -n auto
 
@@ -37,7 +38,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(LOWEST)/installed: pyproject.toml tools/lowest.py
-	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST_PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python tools/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
 	    --editable '.[dev]'

@@ -1,9 +1,11 @@
 """What a pass is, and what a sequence of passes is: a pass too."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 from .data.errors import PipelineError
 from .data.plan import Plan
@@ -11,17 +13,53 @@ from .data.plan import Plan
 
 @dataclass(frozen=True)
 class Pass:
-    """A step from plan to plan. Its fields are its options; `__call__` is its whole interface.
+    """A step from plan to plan. Its fields are its options; to call it is its whole interface; `run` is its work.
 
-    `requires` and `adds` name fields of the plan: those that must be filled before, and those that are filled after.
+    The names of fields of the plan say what it stands on and what it does, and all of it is checked at each call:
+
+        requires    must be filled before
+        ensures     are filled by it: what they held before is dropped first
+        drops       are made untrue by it, and are dropped first
+        changes     may be filled already, and may be other after it
+
+    What is named in none of these stays as it is, notes and seconds aside.
+
+    Raises:
+        PipelineError: a field that it requires is not filled, one that it ensures was not filled, or another changed.
     """
 
     name: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
-    adds: ClassVar[tuple[str, ...]] = ()
+    ensures: ClassVar[tuple[str, ...]] = ()
+    drops: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, plan: Plan) -> Plan:
+        missing = [name for name in self.requires if not plan.has(name)]
+        if missing:
+            raise _missing(self, missing, plan.seconds)
+        given = _without(plan, {*self.ensures, *self.drops} - {*self.requires})
+        try:
+            done = self.run(given)
+        except Exception as error:
+            _name(error, self.name)
+            raise
+        self._check(given, done)
+        return done
+
+    def run(self, plan: Plan) -> Plan:
+        """The plan with what this pass adds to it."""
         raise NotImplementedError
+
+    def _check(self, before: Plan, after: Plan) -> None:
+        broken = [name for name in self.ensures if not after.has(name)]
+        if broken:
+            raise PipelineError(f"the pass '{self.name}' promised {', '.join(broken)} and did not add it")
+        free = {*self.ensures, *self.drops, *self.changes, "notes", "seconds"}
+        touched = [f.name for f in fields(Plan) if f.name not in free]
+        touched = [name for name in touched if getattr(after, name) is not getattr(before, name)]
+        if touched:
+            raise PipelineError(f"the pass '{self.name}' changed {', '.join(touched)} and does not say that it may")
 
 
 #: Called between passes: the pass about to run (or just run), the plan at that moment, and the seconds it took
@@ -31,10 +69,10 @@ Callback = Callable[[Pass, Plan, float | None], None]
 
 @dataclass(frozen=True)
 class Pipeline(Pass):
-    """Passes run in order, checked against what each requires and adds. The time of each goes into `plan.seconds`.
+    """Passes run in order. The time of each goes into `plan.seconds`.
 
     Raises:
-        PipelineError: a pass needs what no earlier one has added, or did not add what it promised.
+        PipelineError: before anything runs, where a pass needs what no earlier one adds.
     """
 
     name: ClassVar[str] = "pipeline"
@@ -43,26 +81,55 @@ class Pipeline(Pass):
     callback: Callback | None = field(default=None, compare=False)
 
     def __call__(self, plan: Plan) -> Plan:
-        done: list[str] = []
+        self._check_order(plan)
         for step in self.passes:
-            missing = [name for name in step.requires if not plan.has(name)]
-            if missing:
-                raise PipelineError(
-                    f"the pass '{step.name}' needs {', '.join(missing)}, which nothing before it has added "
-                    f"(ran so far: {', '.join(done) or 'nothing'})",
-                    "Put the pass that adds it earlier in the pipeline.",
-                )
             if self.callback:
                 self.callback(step, plan, None)
             start = time.perf_counter()
             plan = step(plan)
             seconds = time.perf_counter() - start
-            broken = [name for name in step.adds if not plan.has(name)]
-            if broken:
-                raise PipelineError(f"the pass '{step.name}' promised {', '.join(broken)} and did not add it")
             if not isinstance(step, Pipeline):
                 plan = replace(plan, seconds={**plan.seconds, step.name: seconds})
             if self.callback:
                 self.callback(step, plan, seconds)
-            done.append(step.name)
         return plan
+
+    def _check_order(self, plan: Plan) -> None:
+        filled = {f.name for f in fields(Plan) if plan.has(f.name)}
+        done: list[str] = []
+        for step in self.flat():
+            missing = [name for name in step.requires if name not in filled]
+            if missing:
+                raise _missing(step, missing, done)
+            filled = (filled - {*step.drops}) | {*step.ensures, *step.changes}
+            done.append(step.name)
+
+    def flat(self) -> Iterator[Pass]:
+        """All passes in order, those of nested pipelines too."""
+        for step in self.passes:
+            yield from step.flat() if isinstance(step, Pipeline) else (step,)
+
+
+def _missing(step: Pass, names: Sequence[str], done: Iterable[str]) -> PipelineError:
+    return PipelineError(
+        f"the pass '{step.name}' needs {', '.join(names)}, which nothing before it has added "
+        f"(ran so far: {', '.join(done) or 'nothing'})",
+        "Put the pass that adds it earlier in the pipeline.",
+    )
+
+
+def _without(plan: Plan, names: set[str]) -> Plan:
+    """The plan with some fields as they are at the beginning."""
+    filled = {name for name in names if plan.has(name)}
+    return replace(plan, **{f.name: _default(f) for f in fields(Plan) if f.name in filled}) if filled else plan
+
+
+def _default(f: Any) -> Any:
+    return f.default if f.default is not MISSING else f.default_factory()
+
+
+def _name(error: Exception, name: str) -> None:
+    """Notes in which pass something went wrong: the innermost, where pipelines are nested."""
+    if not hasattr(error, "failed_pass"):
+        error.failed_pass = name  # type: ignore[attr-defined]
+        error.add_note(f"This happened in the pass '{name}'.")

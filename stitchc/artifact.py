@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import folder as folders
-from . import recipe
 from .env import versions
 from .passes.data.errors import OutputError, VerificationError
-from .passes.data.model import InputSpec, Model
+from .passes.data.model import Model
+from .plan_record import input_of
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from .evaluate import Accuracy
-    from .passes.data.plan import Plan
 
 PLAN = "plan.json"
 
@@ -41,44 +38,40 @@ def staging(out: Path | str, force: bool = False, keep: Path | None = None) -> I
 
 
 def write(
-    plan: Plan,
-    folder: Path,
-    *,
-    options: Mapping[str, Any],
-    accuracy: Accuracy | None = None,
-    parents: Sequence[Accuracy | None] = (),
+    folder: Path, record: dict[str, Any], *, recipe: str, report: Sequence[Any], seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Completes an artifact: to the files that the passes wrote into `folder` it adds plan.json, recipe.toml,
-    README.md and report.html. The same plan, options and versions give the same bytes, but for the keys `seconds` and
-    `date` of plan.json. Returns the record that plan.json holds.
+    README.md and report.html. The same arguments and versions give the same bytes, but for the keys `seconds` and
+    `date` of plan.json. Returns the record that plan.json holds: a plan document, and what is known of the files.
 
-    options: of the compile, by their names (see recipe.KEYS). accuracy: of the hybrid, measured; parents: of the models
-    on the same images.
+    recipe: the text of recipe.toml. report: the parts of report.html, as rich renders them.
     """
-    from .documents import plan_document
     from .readme import readme
     from .report.html import page
-    from .report.stitch import CompileReport
 
     shutil.rmtree(
         folder / "__pycache__", ignore_errors=True
     )  # left by whoever imported the generated module to check it
-    record = plan_document(plan, accuracy=accuracy, parents=parents)
-    (folder / "recipe.toml").write_text(recipe.dumps(options), encoding="utf-8")
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
     (folder / "README.md").write_text(readme(record), encoding="utf-8")
-    title = f"{record['chain'][0]['model']} to {record['chain'][-1]['model']}" if record["chain"] else "a plan"
-    (folder / "report.html").write_text(page(title, CompileReport.of(plan, record).parts()), encoding="utf-8")
+    (folder / "report.html").write_text(page(_title(record), report), encoding="utf-8")
     # Some libraries write for their user's eyes only; an artifact is as readable as any file that its user makes.
     for path in folder.iterdir():
         path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
-    record |= {
+    record = record | {
         "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != PLAN},
         "versions": versions(),
-        "seconds": {name: round(seconds, 3) for name, seconds in plan.seconds.items()},
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     (folder / PLAN).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return record
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    chain = record["chain"]
+    title = f"{chain[0]['model']} to {chain[-1]['model']}" if chain else "a plan"
+    return f"{title}, tuned" if record.get("tuned") else title
 
 
 def read(folder: Path | str) -> dict[str, Any]:
@@ -133,19 +126,10 @@ def load(folder: Path | str) -> nn.Module:
 def as_model(folder: Path | str) -> Model:
     """An artifact as a Model: with the input that its front wants, named by its folder."""
     record = read(folder)
-    given = record["input"]
-    spec = InputSpec(
-        size=tuple(given["size"]),
-        mean=tuple(given["mean"]),
-        std=tuple(given["std"]),
-        interpolation=given["interpolation"],
-        crop=given["crop"],
-        assumed=tuple(given["assumed"]),
-    )
     measured = record.get("accuracy") or {}
     return Model(
         Path(folder).resolve().name,
-        spec,
+        input_of(record),
         source=str(folder),
         data=measured.get("data"),
         accuracy=measured.get("top1"),
@@ -165,20 +149,20 @@ def replaceable(out: Path, force: bool) -> list[str]:
         OutputError: as `staging`.
     """
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file", "Choose another folder with -o.")
+        raise OutputError(f"{out} is a file", "Choose another folder: `out`.")
     if not out.exists() or not any(out.iterdir()):
         return []
     if out.resolve() == Path.cwd():
-        raise OutputError(f"{out} is the current folder", "Choose another folder with -o.")
+        raise OutputError(f"{out} is the current folder", "Choose another folder: `out`.")
     try:
         record = read(out)
     except OutputError as error:
         raise OutputError(
-            f"{out} exists, is not empty and was not made by stitchc", "Choose another folder with -o."
+            f"{out} exists, is not empty and was not made by stitchc", "Choose another folder: `out`."
         ) from error
     if not force:
         raise OutputError(
-            f"{out} holds an artifact already", "Replace it with --force, or choose another folder with -o."
+            f"{out} holds an artifact already", "Replace it with `force=True`, or choose another folder: `out`."
         )
     return [PLAN, *record.get("files", {}), "__pycache__"]
 

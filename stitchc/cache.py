@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from .passes.data.whole_file import whole_file
 
 _VARIABLE = "STITCHC_CACHE_DIR"
 
@@ -45,16 +46,8 @@ class Store:
     def write(self, key: str, content: bytes) -> None:
         """Keeps `content` under `key`: whole or not at all, whoever else writes at the same time."""
         path = self._path(key)
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                os.replace(scratch, path)
-            except BaseException:
-                os.unlink(scratch)
-                raise
+        with suppress(OSError), whole_file(path) as part:
+            part.write_bytes(content)
 
     def _path(self, key: str) -> Path:
         return folder() / self.kind / key

@@ -13,6 +13,7 @@ from .passes.data.chain import Chain, Fragment
 from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
 from .passes.data.values import Price, listed
+from .wording import as_flags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from .passes.cost.stages import Stage
     from .passes.data.candidates import Candidate
     from .passes.data.healing import Healing
+    from .passes.data.hybrid import Verified
     from .passes.data.metrics import Metric
     from .passes.data.model import Model
-    from .passes.data.plan import Plan, Verified
+    from .passes.data.plan import Plan
     from .passes.data.values import Cut
     from .passes.latency.clock import Timing
 
@@ -43,6 +45,7 @@ def inspect_document(plan: Plan) -> dict[str, Any]:
             **_amounts(price, metrics.counts()),
             "input": list(model.input.size),
         },
+        "input": encode(model.input),
         "rule": cuts.rule,
         "cuts": [_cut(cut) for cut in cuts.cuts],
         "uncounted": dict(plan.uncounted[0]),
@@ -99,6 +102,8 @@ def cost_document(
     document = {
         "schema": SCHEMA,
         "model": {"name": model.name, "source": model.source},
+        "input": encode(model.input),
+        "notes": list(model.notes),
         "cost": price.as_dict(),
         "uncounted": dict(uncounted),
         "stages": [_stage(stage) for stage in stages],
@@ -113,9 +118,10 @@ def cost_document(
     return document
 
 
-def eval_document(model: str, accuracy: Accuracy) -> dict[str, Any]:
-    """`stitchc eval --json`."""
-    return {"schema": SCHEMA, "model": model, **asdict(accuracy)}
+def eval_document(name: str, model: Model, accuracy: Accuracy) -> dict[str, Any]:
+    """`stitchc eval --json`. name: what the model was called."""
+    said = {"input": encode(model.input), "notes": list(model.notes)}
+    return {"schema": SCHEMA, "model": name, **asdict(accuracy), **said}
 
 
 def verify_document(verified: Verified) -> dict[str, Any]:
@@ -193,7 +199,7 @@ def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
 
 def notes(plan: Plan) -> list[str]:
     """What a report must say first: the plan's own notes, then each model's, and what its price leaves out."""
-    said = [*plan.notes, *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
+    said = [*map(as_flags, plan.notes), *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
     priced = zip(plan.models, plan.uncounted, strict=False)
     return said + [f"{model.name}: {without_formula(uncounted)}" for model, uncounted in priced if uncounted]
 
@@ -251,6 +257,7 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
         "source": model.source,
         "sha256": model.sha256,
         "licence": model.licence,
+        "input": encode(model.input),
         **price.as_dict(),
         "accuracy": measured.top1 if measured else model.accuracy,
         "accuracy_on": measured.data if measured else ("its own record" if model.accuracy is not None else None),

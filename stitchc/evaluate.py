@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .passes.data.errors import DataError, InputError
+from .keywords import with_options
+from .options import EvaluateOptions
+from .passes.data.errors import DataError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
@@ -27,33 +29,41 @@ class Accuracy:
     top5: float
 
 
+@with_options(EvaluateOptions, "data")
 def evaluate(
-    subject: str | Path | Model,
-    data: str | Images | None = None,
-    *,
-    device: str = "auto",
-    trust_pickle: bool = False,
-    arch: str | None = None,
-    batch: int = BATCH,
-    progress: Progress | None = None,
+    subject: str | Path | Model, *, options: EvaluateOptions, batch: int = BATCH, progress: Progress | None = None
 ) -> Accuracy:
     """Top-1 and top-5 of a model (by its words, or loaded) or of an artifact folder, on labelled images.
 
-    data: DATA words or Images; by default what the model's own record names.
+    batch: images of one forward pass.
 
     Raises:
         DataError: no data is known, the images have no labels, or labels that the network has no output for.
     """
-    from .inputs import images_of, model_of
+    from .inputs import images_of, model_of, name_of
 
     watcher = progress or Silent()
-    with stage(watcher, f"loading {subject if isinstance(subject, str | Path) else subject.name}"):
-        model = model_of(subject, trust_pickle=trust_pickle, arch=arch)
-        images = images_of(data if data is not None else model.data, f"to measure {model.name} on")
-    if model.module is None:
-        raise InputError(f"{model.name} was loaded without its network", "Load it again.")
+    with stage(watcher, f"loading {name_of(subject)}"):
+        model = model_of(subject, trust=options.trust, arch=options.arch)
+        images = images_of(options.data if options.data is not None else model.data, f"to measure {model.name} on")
     with stage(watcher, f"measuring {model.name}"):
-        return accuracy(model.module, model.input, images, device=device, batch=batch, progress=watcher)
+        if note := _observe(model, images):
+            watcher.tell(f"{model.name}: {note}")
+        return accuracy(model.network, model.input, images, device=options.device, batch=batch, progress=watcher)
+
+
+def _observe(model: Model, images: Images) -> str:
+    """Refuses a network whose accuracy would depend on how its images are batched, or on chance. Returns what is to be
+    said of the output that is taken for its scores."""
+    import torch
+
+    from .passes.trace.observe import IMAGES, observe
+
+    few = next(iter(images.batches(model.input, IMAGES, 0, IMAGES)), None) if images.labels is not None else None
+    if few is None:
+        return ""
+    few = torch.cat([few, *(few.roll(shift, -1) for shift in range(1, IMAGES))])[:IMAGES]  # of one image, five
+    return observe(model.network, few, model.name).note
 
 
 def accuracy(
@@ -69,6 +79,7 @@ def accuracy(
     import torch
 
     from .device import resolve
+    from .passes.data.scores import ready, scores
 
     if images.labels is None:
         raise DataError(
@@ -78,14 +89,14 @@ def accuracy(
     if len(images) == 0:
         raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
     place, watcher = resolve(device), progress or Silent()
-    network = network.eval().to(place)
+    network = ready(network).to(place)
     right1 = right5 = done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
-            scores = network(x.to(place))
+            found = scores(network, x.to(place))
             labels = images.labels[done : done + len(x)].to(place)
-            _check(scores, labels, images.name)
-            ranks = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
+            _check(found, labels, images.name)
+            ranks = found.topk(min(5, found.shape[1]), dim=1).indices == labels[:, None]
             right1 += int(ranks[:, 0].sum())
             right5 += int(ranks.any(dim=1).sum())
             done += len(x)

@@ -33,7 +33,7 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
             staged.mkdir()
         except OSError as error:
             raise OutputError(
-                f"{target} cannot be written: {error.strerror}", "Choose another folder with -o."
+                f"{target} cannot be written: {error.strerror}", "Choose another folder: `out`."
             ) from error
         yield staged
         with _undisturbed():
@@ -53,7 +53,7 @@ def _make_parents(target: Path) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{target.parent} cannot be made: {error.strerror}", "Choose another folder with -o."
+            f"{target.parent} cannot be made: {error.strerror}", "Choose another folder: `out`."
         ) from error
     return missing
 
@@ -65,7 +65,7 @@ def _put(staged: Path, target: Path, ours: set[str], keep: Path | None) -> None:
     others = {path.name for path in target.iterdir()} - ours
     clash = sorted(others & {path.name for path in staged.iterdir()})
     if clash:
-        raise OutputError(f"{target} holds a {clash[0]} that stitchc did not write", "Choose another folder with -o.")
+        raise OutputError(f"{target} holds a {clash[0]} that stitchc did not write", "Choose another folder: `out`.")
     old = keep or target.with_name(f"{staged.name}.old")
     os.replace(target, old)
     os.replace(staged, target)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .passes.data.errors import DataError
+from .passes.data.errors import DataError, InputError
 from .passes.data.model import Images, Model
+from .progress import Progress, stage
+from .zoo.naming import REGISTRIES, parse
 
-#: Images to compare cuts and to fit adapters on, unless said otherwise.
-PROBE_IMAGES = 512
+if TYPE_CHECKING:
+    from .options import CompareOptions, CompileOptions
+
 NOISE = "random"  # the DATA that needs nothing
+_LETTER = re.compile(r"[A-Z]=.")
 
 
-def model_of(subject: str | Path | Model, *, trust_pickle: bool = False, arch: str | None = None) -> Model:
+def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Sequence[str] | None = None) -> Model:
     """The model that MODEL words, or the folder of an artifact, name. A Model is itself.
 
     Raises:
@@ -21,19 +27,81 @@ def model_of(subject: str | Path | Model, *, trust_pickle: bool = False, arch: s
     """
     if isinstance(subject, Model):
         return subject
-    if Path(subject).is_dir():
+    named = arch if arch is None or isinstance(arch, str) else archs_for([subject], arch)[0]
+    if is_artifact(subject):
+        if named:
+            raise InputError(
+                f"{subject} is an artifact, and has no use for the architecture '{named}'", "Leave it out."
+            )
         from .artifact import as_model
 
         return as_model(subject)
     from .zoo import load
 
-    return load(str(subject), trust_pickle=trust_pickle, arch=arch)
+    return load(str(subject), trust=trust, arch=named)
 
 
-def arch_for(words: str | Path | Model, arch: str | None) -> str | None:
-    """Of an architecture that is given for a pair of models: the one of `words` if that is a checkpoint, else None."""
-    bare = str(words).split("?")[0].lower() if isinstance(words, str | Path) else ""
-    return arch if bare.endswith((".pt", ".pth", ".safetensors")) else None
+def archs_for(subjects: Sequence[str | Path | Model], arch: str | Sequence[str] | None) -> list[str | None]:
+    """The architecture given for each of several models, as the option `arch` says it: `A=NAME` for the first,
+    `B=NAME` for the second; names alone for the checkpoints among them in order, a single one for all of them.
+
+    Raises:
+        InputError: more of them than there are checkpoints, two for one model, or one for something else.
+    """
+    given = [arch] if isinstance(arch, str) else list(arch or ())
+    found: list[str | None] = [None] * len(subjects)
+    open_to = [index for index, subject in enumerate(subjects) if _is_checkpoint(subject)]
+    for words in [words for words in given if _LETTER.match(words)]:
+        index = ord(words[0]) - ord("A")
+        if index >= len(subjects):
+            raise InputError(f"`arch={words!r}`: there is no model {words[0]}", f"There are {len(subjects)} models.")
+        if index not in open_to:
+            raise InputError(
+                f"`arch={words!r}`: '{subjects[index]}' is no checkpoint, or has its architecture already",
+                "Leave it out.",
+            )
+        found[index] = words[2:]
+        open_to.remove(index)
+    in_order = [words for words in given if not _LETTER.match(words)]
+    if len(in_order) == 1:
+        in_order *= max(1, len(open_to))
+    if len(in_order) > len(open_to):
+        raise InputError(
+            f"`arch` names {len(in_order)} architectures for {len(open_to)} checkpoints: {', '.join(in_order)}",
+            "Name one for each checkpoint, in order, or as A=NAME and B=NAME.",
+        )
+    for index, words in zip(open_to, in_order, strict=False):
+        found[index] = words
+    return found
+
+
+def _is_checkpoint(subject: str | Path | Model) -> bool:
+    if isinstance(subject, Model) or is_artifact(subject):
+        return False
+    return parse(str(subject)).form == "checkpoint"
+
+
+def is_artifact(subject: str | Path | Model) -> bool:
+    """Whether it is the folder of an artifact. A registry's name is none: a folder of that name is `./digits/x`."""
+    if isinstance(subject, Model):
+        return False
+    named = isinstance(subject, str) and subject.partition("/")[0] in REGISTRIES and "/" in subject
+    return not named and Path(subject).is_dir()
+
+
+def load_all(
+    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions, progress: Progress
+) -> list[Model]:
+    """The models that are given, by their words or loaded, one after the other."""
+    found = []
+    for model, arch in zip(given, archs_for(given, options.arch), strict=True):
+        with stage(progress, f"loading {name_of(model)}"):
+            found.append(model_of(model, trust=options.trust, arch=arch))
+    return found
+
+
+def name_of(subject: str | Path | Model) -> str:
+    return subject.name if isinstance(subject, Model) else str(subject)
 
 
 def images_of(data: str | Images | None, why: str) -> Images:
@@ -43,12 +111,17 @@ def images_of(data: str | Images | None, why: str) -> Images:
         DataError: there are no words, or as `zoo.images`.
     """
     if data is None:
-        raise DataError(f"no images are named {why}", "Name them with --data, such as digits?split=test or folder:DIR.")
+        raise DataError(f"no images are named {why}", "Name them with `data`, such as digits?split=test or folder:DIR.")
     if not isinstance(data, str):
         return data
     from .zoo import images
 
     return images(data)
+
+
+def test_split(images: Images) -> str | None:
+    """The words for other images of the same kind, where those are known: the digits' test split."""
+    return "digits?split=test" if images.name.split("?")[0] == "digits" else None
 
 
 def probe_words(models: Sequence[Model], data: str | Images | None) -> str | Images:
@@ -69,4 +142,4 @@ def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tup
     if not images.noise:
         return images, ()
     cause = "no images were named" if data is None else f"'{images.name}' is noise"
-    return images, (f"Similarity was taken on noise: {cause}. Give --data to rank candidates on real ones.",)
+    return images, (f"Similarity was taken on noise: {cause}. Give `data` to rank candidates on real ones.",)

@@ -1,24 +1,35 @@
-"""Recipes: the options of one compile, as a file that runs it again. Names are those of the flags and of `compile`."""
+"""Recipes: the models and options of one compile, and of the trainings after it, as a file that runs them again.
+
+Models are named by letters, as a chain names them: `a`, `b`, ... Options have the names of the keywords of `compile`,
+and in each table [[tune]] those of `tune`.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
-from .passes.data.errors import InputError, did_you_mean
+from .options import CompileOptions
+from .passes.data.errors import InputError
+from .passes.data.model import Model
+from .passes.data.option_kinds import Kind
+from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of, read_all
 
 SCHEMA = 1
 
-#: The options of a compile that decide what comes out, in the order of the file. Where it goes (`out`), and what is
-#: shown meanwhile, are no part of a recipe.
-KEYS = (
-    "a", "b", "budget", "metric", "backend", "allow_uncounted", "data", "evaluate", "direction", "adapter", "chain",
-    "heal", "heal_layers", "heal_sweeps", "heal_target", "recalibrate", "rank", "effort", "min_share", "similarity",
-    "max_memory", "front", "back", "probe_images", "onnx", "opset", "seed", "device", "arch", "frontend",
-)  # fmt: skip
+_DATA = ("data", "evaluate")  # the options that may name images in a file
+# The path in "nets.py:make()", in "a.pt?input=3x32x32", in "folder:images?limit=64". Names of a registry hold none.
+_MODEL_WORDS = re.compile(
+    r"(?!(?:timm|torchvision|digits)/)(?P<path>.+?\.py(?=:)|[^?]+)(?::.+)?(?:\?\w+=.*)?", re.DOTALL
+)
+_DATA_WORDS = re.compile(r"[a-z]\w+:(?P<path>[^?]+)(?:\?\w+=.*)?", re.DOTALL)
 
 _HEAD = """\
 # A recipe of stitchc. Run it again with
@@ -27,73 +38,118 @@ _HEAD = """\
 """
 
 
-def dumps(options: Mapping[str, Any]) -> str:
-    """The text of a recipe: a flat table of text, numbers, booleans and lists of them. None is left out.
+@dataclass(frozen=True)
+class Recipe:
+    """What a recipe states. models: by their words. options: of the compile. trainings: the options of each."""
+
+    models: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    trainings: tuple[Mapping[str, Any], ...] = ()
+
+
+def dumps(models: Iterable[str | Path | Model], options: CompileOptions) -> str:
+    """The text of a recipe: a flat table of text, numbers, booleans and lists of them. What is None is left out.
 
     Raises:
-        InputError: a name that is no option of a recipe, or a value that TOML has no words for.
+        InputError: a value that TOML has no words for.
     """
-    _check_names(options, "the recipe")
-    lines = [f"{key} = {_toml(options[key])}" for key in KEYS if options.get(key) is not None]
+    named = {letter: Kind().plain(model) for letter, model in zip(ascii_lowercase, models, strict=False)}
+    lines = [f"{key} = {_toml(value)}" for key, value in (named | stated(options)).items()]
     return "\n".join([_HEAD, f"schema = {SCHEMA}", *lines]) + "\n"
 
 
-def loads(text: str, where: str = "the recipe") -> dict[str, Any]:
-    """The options that a recipe states.
+def stated(options: Options) -> dict[str, Any]:
+    """The options of a record that a recipe states, as it states them."""
+    found: dict[str, Any] = {}
+    for name, of in options_of(type(options)).items():
+        value, option = getattr(options, name), option_of(of)
+        if value is None or option.recipe == NEVER or (option.recipe != ALWAYS and value == default_of(of)):
+            continue
+        found[name] = option.kind.plain(value)
+    return found
+
+
+def loads(text: str, where: str = "the recipe") -> Recipe:
+    """What a recipe states, read and checked.
 
     Raises:
-        InputError: it is no TOML, of another schema, or names an option that does not exist.
+        InputError: it is no TOML, of another schema, or states an option that does not exist or cannot be so.
     """
+    from .tuning.settings import TrainingOptions
+
     try:
-        options = tomllib.loads(text)
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where} is no TOML: {error}", 'A recipe holds lines such as: metric = "flops"') from error
-    schema = options.pop("schema", SCHEMA)
+    schema = table.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
-    options.pop("tune", None)  # what `stitchc tune` reads: see `trainings`
-    _check_names(options, where)
-    return options
+    models = tuple(str(table.pop(letter)) for letter in ascii_lowercase if letter in table)
+    trainings = table.pop("tune", [])
+    if not isinstance(trainings, list) or not all(isinstance(training, dict) for training in trainings):
+        raise InputError(f"{where} has a 'tune' that is no table", "A training begins with a line [[tune]].")
+    return Recipe(
+        models,
+        read_all(CompileOptions, table, where),
+        tuple(read_all(TrainingOptions, training, where) for training in trainings),
+    )
 
 
-def with_tuning(text: str, options: Mapping[str, Any]) -> str:
+def with_training(text: str, options: Options) -> str:
     """The text of a recipe with one training more: a table [[tune]] for each, in the order in which they ran."""
     said = "" if "[[tune]]" in text else "\n# Then: stitchc tune DIR --recipe recipe.toml\n"
-    lines = [f"{key} = {_toml(value)}" for key, value in options.items() if value is not None]
+    lines = [f"{key} = {_toml(value)}" for key, value in stated(options).items()]
     return text + said + "\n".join(["\n[[tune]]", *lines]) + "\n"
 
 
-def trainings(path: Path | str) -> list[dict[str, Any]]:
-    """The options of the trainings that a recipe file states, in order.
-
-    Raises:
-        InputError: the file cannot be read, or is no recipe.
-    """
-    read(path)
-    return tomllib.loads(Path(path).read_text(encoding="utf-8")).get("tune", [])
-
-
-def read(path: Path | str) -> dict[str, Any]:
-    """The options of a recipe file.
+def read(path: Path | str) -> Recipe:
+    """What a recipe file states. Files that it names are looked for here, then beside the recipe.
 
     Raises:
         InputError: the file cannot be read, or as `loads`.
     """
+    found, folder = loads(_text(path), f"the recipe {path}"), Path(path).parent
+    return replace(
+        found,
+        models=tuple(_beside(words, folder, _MODEL_WORDS) for words in found.models),
+        options=_seen_from_here(found.options, folder),
+        trainings=tuple(_seen_from_here(training, folder) for training in found.trainings),
+    )
+
+
+def _text(path: Path | str) -> str:
+    """The text of a recipe file, with or without a byte-order mark, which editors on Windows put before it."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(
             f"the recipe {path} cannot be read: {reason}", "Every artifact holds a recipe.toml."
         ) from error
-    return loads(text, f"the recipe {path}")
 
 
-def _check_names(options: Mapping[str, Any], where: str) -> None:
-    for name in options:
-        if name not in KEYS:
-            hint = did_you_mean(name, list(KEYS)) or f"Options are {', '.join(KEYS)}."
-            raise InputError(f"{where} has an option '{name}' that does not exist", hint)
+def _seen_from_here(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The options with paths that lead, from the current folder, to what lies beside the recipe."""
+    seen = dict(options)
+    for key in _DATA:
+        if isinstance(seen.get(key), str):
+            seen[key] = _beside(seen[key], folder, _DATA_WORDS)
+    if seen.get("arch"):
+        seen["arch"] = [_beside(words, folder, _MODEL_WORDS) for words in seen["arch"]]
+    return seen
+
+
+def _beside(words: str, folder: Path, pattern: re.Pattern[str]) -> str:
+    """The words of a model or of images, whose file or folder is here or, if it is not, in `folder`."""
+    match = pattern.fullmatch(words)
+    if match is None:
+        return words
+    path = Path(match["path"])
+    if path.exists() or not (folder / path).exists():
+        return words
+    return f"{words[: match.start('path')]}{folder / path}{words[match.end('path') :]}"
 
 
 def _toml(value: Any) -> str:

@@ -10,7 +10,7 @@ from . import artifact
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-    from .passes.data.plan import Verified
+    from .passes.data.hybrid import Verified
 
 
 def verify(

@@ -24,10 +24,12 @@ SHARED = {
     "emit.weights": {"cost"},
     "emit.load": {"latency", "verify"},
     "fit.closed_form": {"rank"},  # candidates are really fitted and healed before they are ranked
+    "fit.limits": {"rank"},
     "heal.blockwise": {"rank"},
     "heal.probe": {"rank"},
     "represent": {"compare"},  # `Similarity` is both in sequence
     "stitch.join": {"fit", "latency", "rank"},
+    "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
     "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
 }
 

@@ -8,22 +8,22 @@ else the name of the callable.
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.util
 import inspect
-import sys
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
-from stitchc.passes.data.errors import BadCheckpoint, ModelError, StitchError, did_you_mean
+from stitchc.passes.data.errors import ModelError, did_you_mean
 from stitchc.passes.data.model import InputSpec, Model
 
-from .inputs import assumed
-from .naming import Words
+from .inputs import assumed, overridden
+from .naming import Options, Words, words_of
+from .user_code import guarded, running
 from .weights import seeded
 
 
@@ -37,33 +37,33 @@ def load(words: Words, *, architecture: bool = False) -> Model:
         ModelError: no such file or callable, a call that is not plain values, or an error of the user's code.
     """
     path, call = words.code
-    if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise BadCheckpoint(f"there is no file {path}", did_you_mean(path.name, near) or "Check the path.")
     name, arguments, keywords = _taken_apart(call, words)
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # as if the user ran the file: what lies beside it can be imported
-    try:
-        with seeded():
-            file = _run(path, words)
-            factory = _callable(file, name, path)
-            keywords |= _passed_on(factory, keywords, words, architecture)
-            module = _guarded(lambda: factory(*arguments, **keywords), f"{path.name}:{call}")
-        label = str(arguments[0]) if arguments and isinstance(arguments[0], str) else name
+    label = str(arguments[0]) if arguments and isinstance(arguments[0], str) else name
+    said = f"{path.name}:{call}"
+    with seeded(), running(path) as file:
+        factory = _callable(file, name, path)
+        keywords |= _passed_on(factory, keywords, words, architecture)
+        module = guarded(lambda: factory(*arguments, **keywords), said)
+        if not isinstance(module, nn.Module):
+            raise ModelError(
+                f"{said} returns a {type(module).__name__}, not a torch.nn.Module", "Return the network itself."
+            )
         spec = _input(file, label, path, words)
-    finally:
-        sys.path.remove(folder)
-    if not isinstance(module, nn.Module):
-        raise ModelError(
-            f"{path.name}:{call} returns a {type(module).__name__}, not a torch.nn.Module", "Return the network itself."
-        )
+        _materialise(module, overridden(spec, words.options, words.given), said)
     return Model(
         name=label,
         input=spec,
-        arch=f"{path.name}:{call}",
+        arch=words_of(said, words.options.num_classes, Options()),
         classes=words.options.num_classes,
         module=module,
     )
+
+
+def _materialise(module: nn.Module, spec: InputSpec, said: str) -> None:
+    """Modules made lazily get their shapes, and seeded weights, from one image."""
+    if any(map(torch.nn.parameter.is_lazy, module.parameters())):
+        with torch.no_grad():
+            guarded(lambda: module.eval()(torch.zeros(1, *spec.size)), f"{said}, whose modules are made lazily,")
 
 
 def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any]]:
@@ -88,49 +88,6 @@ def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any
     except ValueError:
         raise refused from None
     return node.func.id, arguments, keywords
-
-
-_siblings: dict[str, str] = {}  # modules that users' files imported from beside themselves -> their folder
-
-
-def _run(path: Path, words: Words) -> ModuleType:
-    """Runs the file as a module of its own; two files of one name, or with neighbours of one name, do not meet."""
-    folder = str(path.resolve().parent)
-    for name in [name for name, origin in _siblings.items() if origin != folder]:
-        sys.modules.pop(name, None)
-        del _siblings[name]
-    unique = f"{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    specification = importlib.util.spec_from_file_location(unique, path)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    loader, before = specification.loader, set(sys.modules)
-    sys.modules[unique] = module
-    try:
-        _guarded(lambda: loader.exec_module(module), path.name)
-    except BaseException:
-        sys.modules.pop(unique, None)
-        raise
-    finally:
-        for name in set(sys.modules) - before - {unique}:
-            origin = getattr(sys.modules[name], "__file__", None)
-            if origin and Path(origin).is_relative_to(folder):
-                _siblings[name] = folder
-    return module
-
-
-def _guarded(run: Callable[[], Any], what: str) -> Any:
-    try:
-        return run()
-    except StitchError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f" (line {trace.tb_lineno} of {Path(trace.tb_frame.f_code.co_filename).name})" if trace else ""
-        raise ModelError(
-            f"{what} failed with {type(error).__name__}: {error}{place}", "Run it in Python to see why."
-        ) from error
 
 
 def _callable(file: ModuleType, name: str, path: Path) -> Callable[..., Any]:
@@ -167,7 +124,11 @@ def _passed_on(factory: Callable[..., Any], given: dict[str, Any], words: Words,
                 "Leave num_classes= out, or give the callable such a parameter.",
             )
         passed["num_classes"] = words.options.num_classes
-    return {key: value for key, value in passed.items() if key not in given}
+    for key in [key for key in passed if key in given]:
+        if given[key] != passed[key] and not (lenient and key != "num_classes"):
+            raise ModelError(f"'{words.given}' says {key} twice, and not the same", "Say it once.")
+        del passed[key]
+    return passed
 
 
 def _input(file: ModuleType, label: str, path: Path, words: Words) -> InputSpec:
@@ -175,7 +136,7 @@ def _input(file: ModuleType, label: str, path: Path, words: Words) -> InputSpec:
     says = getattr(file, "input_spec", None)
     if not callable(says) or (options.input and options.mean and options.std):
         return assumed(options.input)
-    answer = _guarded(lambda: says(label), f"{path.name}:input_spec({label!r})")
+    answer = guarded(lambda: says(label), f"{path.name}:input_spec({label!r})")
     if isinstance(answer, InputSpec):
         return answer
     try:
@@ -187,10 +148,10 @@ def _input(file: ModuleType, label: str, path: Path, words: Words) -> InputSpec:
             f"{path.name}:input_spec({label!r}) returned {answer!r}",
             "Return (size, mean, std): size as (channels, height, width), mean and std with a number per channel.",
         ) from None
-    if {len(mean), len(std)} != {size[0]} or min(std) <= 0:
+    if {len(mean), len(std)} != {size[0]} or min(std) <= 0 or not all(map(math.isfinite, (*mean, *std))):
         raise ModelError(
             f"{path.name}:input_spec({label!r}) returned {len(mean)} means and {len(std)} deviations "
             f"for {size[0]} channels",
-            "Return one positive deviation and one mean per channel.",
+            "Return one positive deviation and one mean per channel, all finite.",
         )
     return InputSpec(size, mean, std, assumed=("interpolation", "crop"))

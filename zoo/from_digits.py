@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stitchc.passes.data.errors import ModelError, did_you_mean
+from stitchc.passes.data.errors import ModelError, unknown
 from stitchc.passes.data.model import InputSpec, Model
 
 from .naming import Words, words_of
@@ -28,18 +28,19 @@ def load(words: Words) -> Model:
 
     name, options = words.body, words.options
     if name not in NETS:
+        raise unknown(f"digits/{name}", "network of the embedded zoo", [f"digits/{net}" for net in NETS], ModelError)
+    if options.input and options.input[0] != data.SIZE[0]:
         raise ModelError(
-            f"there is no network '{name}' in the embedded zoo",
-            f"{did_you_mean(name, list(NETS))} It has {', '.join(f'digits/{known}' for known in NETS)}.".strip(),
+            f"'{words.given}': the embedded networks take images of one channel",
+            "Leave input= out, or state another height and width: input=1x12x12.",
         )
-    if options.input and options.input != data.SIZE:
-        raise ModelError(f"'{words.given}': the embedded networks take 1x8x8 and nothing else", "Leave input= out.")
     classes = options.num_classes or data.CLASSES
     with seeded():
         module = NETS[name](classes)
     fresh: tuple[str, ...] = ()
+    file = FOLDER / f"{name}.safetensors"
     if options.weights:
-        fresh = fill_but_classifier(module, load_file(FOLDER / f"{name}.safetensors"))
+        fresh = fill_but_classifier(module, load_file(file), classes, data.CLASSES, str(file))
     trained = options.weights and not fresh
     return Model(
         name=words.bare,

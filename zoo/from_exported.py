@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.passes.data.model import Model
 
+from . import programs
 from .checkpoints import require
 from .inputs import assumed
 from .naming import Words
 
+_MOST_REPEATED = 4  # times that a program may hold the bytes of its file, in tensors that share them
 
-def load(words: Words) -> Model:
+
+def load(words: Words, *, trust: bool = False) -> Model:
     """The program of a .pt2 file as a module, with the size of its example input.
 
     Raises:
-        BadCheckpoint: missing, truncated, or no such program. ModelError: it takes something else than one image batch.
+        BadCheckpoint: missing, damaged, or no such program. UnsafeCheckpoint: it is more than data, without `trust`.
+        ModelError: it takes something else than one image batch.
     """
     path = Path(words.body).expanduser()
     require(path)
     if not words.options.weights or words.options.num_classes is not None:
         raise ModelError(f"'{words.given}': an exported program has its weights in it", "Leave the options out.")
+    content = path if trust else programs.checked(path)
     try:
-        program = torch.export.load(path)
+        program = torch.export.load(content)
     except Exception as error:  # torch raises errors of many kinds for a broken file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BadCheckpoint(
@@ -40,6 +46,27 @@ def load(words: Words) -> Model:
             f"{path} takes {len(arguments) + len(keywords)} inputs of shapes {shapes}, not one batch of images",
             "Export it with one example input of shape [batch, channels, height, width].",
         )
+    _check_bytes(program, path)
     _, channels, height, width = shapes[0]
-    spec = assumed((channels, height, width))
-    return Model(name=path.stem, input=spec, module=program.module())
+    if wanted := words.options.input:
+        _check_size(program, wanted, (channels, height, width), words.given)
+    return Model(name=path.stem, input=assumed((channels, height, width)), module=program.module())
+
+
+def _check_bytes(program: Any, path: Path) -> None:
+    """Refuses tensors that would be larger, made whole, than the file that they are in."""
+    tensors = [value for value in (program.state_dict | program.constants).values() if isinstance(value, torch.Tensor)]
+    whole, size = sum(value.numel() * value.element_size() for value in tensors), path.stat().st_size
+    if whole > _MOST_REPEATED * size:
+        raise BadCheckpoint(f"{path} has {size:,} bytes, and its tensors would take {whole:,}", "Export it again.")
+
+
+def _check_size(program: Any, wanted: tuple[int, ...], own: tuple[int, ...], given: str) -> None:
+    """Refuses images of a size that the program was not exported for."""
+    name = program.graph_signature.user_inputs[0]
+    shape = next(node.meta["val"].shape for node in program.graph.nodes if node.name == name)[1:]
+    if any(isinstance(side, int) and side != asked for side, asked in zip(shape, wanted, strict=True)):
+        raise ModelError(
+            f"'{given}': the program takes images of {'x'.join(map(str, own))} and no others",
+            "Export it with dynamic_shapes for height and width, or leave input= out.",
+        )

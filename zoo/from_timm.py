@@ -10,7 +10,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, unknown
 from stitchc.passes.data.model import InputSpec, Model
 
 from .from_torchvision import unavailable
@@ -22,7 +22,7 @@ from .weights import seeded
 LICENCE = "Apache-2.0"  # timm's own; that of pretrained weights stands in their configuration
 
 
-def load(words: Words, *, trust_pickle: bool = False) -> Model:
+def load(words: Words, *, trust: bool = False) -> Model:
     """A timm architecture, with the weights of its tag (without one, timm's default tag).
 
     Raises:
@@ -31,12 +31,12 @@ def load(words: Words, *, trust_pickle: bool = False) -> Model:
     options, hub = words.options, words.body.startswith("hf-hub:")
     if not hub:
         _check(words)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = dict(words.arguments)
     if options.num_classes is not None:
         extra["num_classes"] = options.num_classes
     if options.input is not None:
         extra |= _size_arguments(words, options.input)
-    module = _create(words, options.weights, extra, trust_pickle)
+    module = _create(words, options.weights, extra, trust)
     config: Any = module.pretrained_cfg
     spec = input_of(config)
     tag = config.get("tag")
@@ -75,11 +75,8 @@ def _check(words: Words) -> None:
     """Refuses an architecture or a tag that timm does not have: it would build one without its configuration."""
     arch, _, tag = words.body.partition(".")
     if not timm.is_model(arch):
-        known = timm.list_models()
-        raise ModelError(
-            f"timm has no architecture '{arch}'",
-            did_you_mean(arch, known) or "`stitchc zoo list timm/` names them.",
-        )
+        among = "`stitchc zoo list timm/` names them."
+        raise unknown(arch, "architecture of timm", timm.list_models(), ModelError, among=among)
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}.*")]
     try:
         config = timm.get_pretrained_cfg(words.body)
@@ -98,11 +95,11 @@ def _size_arguments(words: Words, size: tuple[int, int, int]) -> dict[str, Any]:
     return arguments
 
 
-def _create(words: Words, pretrained: bool, extra: dict[str, Any], trust_pickle: bool) -> nn.Module:
+def _create(words: Words, pretrained: bool, extra: dict[str, Any], trust: bool) -> nn.Module:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        with seeded(), hub_offline_if_unreachable() if _downloads(words) else _nothing(), _pickle_refused(trust_pickle):
+        with seeded(), hub_offline_if_unreachable() if _downloads(words) else _nothing(), _pickle_refused(trust):
             return timm.create_model(words.body, pretrained=pretrained, **extra)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = "they are not in Hugging Face's cache, and the download failed"
@@ -116,11 +113,19 @@ def _create(words: Words, pretrained: bool, extra: dict[str, Any], trust_pickle:
             ) from error
         raise unavailable(words, reason) from error
     except RuntimeError as error:
+        if not pretrained:
+            raise ModelError(f"timm cannot build {words.bare}: {error}", "Leave the options out.") from error
         raise BadCheckpoint(
             f"timm cannot load {words.bare}: {error}", "Delete the cached file and try again."
         ) from error
-    except (AssertionError, TypeError, ValueError) as error:
-        raise ModelError(f"timm cannot build '{words.given}': {error}", "Leave the options out.") from error
+    except Exception as error:  # whatever a constructor says of arguments that it cannot take
+        raise ModelError(
+            f"timm cannot build {words.bare} with {_arguments(extra)}: {error}", "Leave the options out."
+        ) from error
+
+
+def _arguments(given: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in given.items()) or "no arguments"
 
 
 def _downloads(words: Words) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
-from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavailable, unknown
 from stitchc.passes.data.model import InputSpec, Model
 
 from .inputs import assumed
@@ -35,17 +35,13 @@ def load(words: Words) -> Model:
     if name not in known and name in models.list_models():
         raise _no_classifier(name)
     if name not in known:
-        raise ModelError(
-            f"torchvision has no classification model '{name}'",
-            did_you_mean(name, known) or "`stitchc zoo list torchvision/` names them.",
-        )
+        among = "`stitchc zoo list torchvision/` names them."
+        raise unknown(name, "classification model of torchvision", known, ModelError, among=among)
     entry = _entry(name, entry_name)
-    state = _state(entry, words) if options.weights else None
     own_classes = len(entry.meta["categories"])
     classes = options.num_classes or own_classes
-    module = _build(name, classes, words, entry)
-    fresh = fill_but_classifier(module, state) if state is not None else ()
-    trained = state is not None and not fresh
+    module, fresh = _trained(name, classes, words, entry) if options.weights else (_build(name, classes, words), ())
+    trained = options.weights and not fresh
     return Model(
         name=words.bare,
         input=input_of(entry),
@@ -93,14 +89,17 @@ def _entry(name: str, wanted: str) -> Any:
     return weights[wanted]
 
 
-def _build(name: str, classes: int, words: Words, entry: Any) -> nn.Module:
+def _build(name: str, classes: int, words: Words) -> nn.Module:
+    """The architecture as torchvision builds it for the weights of an entry, without them."""
     extra: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        extra["init_weights"] = True  # their default, which they warn of
-    size = words.options.input
+        # Their published weights, and networks trained from those, expect this; it is no part of a state dict.
+        extra = {"transform_input": True, "aux_logits": name == "inception_v3", "init_weights": True}
+    size = words.options.input or input_of(_entry(name, words.body.partition("@")[2])).size
     if name.startswith("vit_"):
-        height = size[1] if size else input_of(entry).size[1]
-        extra["image_size"] = height
+        extra["image_size"] = size[1]
+    if name == "maxvit_t":
+        extra["input_size"] = size[1:]
     try:
         with seeded():
             return models.get_model(name, weights=None, num_classes=classes, **extra)
@@ -108,18 +107,30 @@ def _build(name: str, classes: int, words: Words, entry: Any) -> nn.Module:
         raise ModelError(f"torchvision cannot build '{words.given}': {error}", "Leave the options out.") from error
 
 
-def _state(entry: Any, words: Words) -> dict[str, Tensor]:
+def _trained(name: str, classes: int, words: Words, entry: Any) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with an entry's weights, loaded by torchvision's own builder, which knows the names in old files; and
+    the keys of a classifier that is left as initialised, as it has other classes."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(entry.url).path).name
     if not file.exists() and not reachable(entry.url):
         raise unavailable(words, f"they are not in {file.parent}, and {urlsplit(entry.url).hostname} cannot be reached")
     try:
-        return entry.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
+        module = models.get_model(name, weights=entry, progress=sys.stderr.isatty())
     except OSError as error:
         raise unavailable(words, str(error)) from error
     except Exception as error:  # torch raises errors of many kinds for a broken file
         raise BadCheckpoint(
             f"the downloaded weights in {file} cannot be read: {error}", "Delete that file and try again."
         ) from error
+    own_classes = len(entry.meta["categories"])
+    size = words.options.input
+    if classes == own_classes and (size is None or not _fixed_size(name)):
+        return module, ()
+    other = _build(name, classes, words)
+    return other, fill_but_classifier(other, module.state_dict(), classes, own_classes, str(file))
+
+
+def _fixed_size(name: str) -> bool:
+    return name.startswith("vit_") or name == "maxvit_t"
 
 
 def unavailable(words: Words, reason: str) -> WeightsUnavailable:

@@ -14,6 +14,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 #: ImageNet's figures for an image of one channel (timm's too).
 GREY_MEAN = (0.449,)
 GREY_STD = (0.226,)
+#: What an InputSpec states, but for which of it was assumed.
+FIELDS = ("size", "mean", "std", "interpolation", "crop")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
@@ -22,8 +24,7 @@ def assumed(size: tuple[int, int, int] | None = None) -> InputSpec:
     channels = (size or (3, 224, 224))[0]
     mean = {1: GREY_MEAN, 3: IMAGENET_MEAN}.get(channels, (0.5,) * channels)
     std = {1: GREY_STD, 3: IMAGENET_STD}.get(channels, (0.5,) * channels)
-    unknown = ("mean", "std", "interpolation", "crop")
-    return InputSpec(size or (3, 224, 224), mean, std, assumed=unknown if size else ("size", *unknown))
+    return InputSpec(size or (3, 224, 224), mean, std, assumed=FIELDS[1:] if size else FIELDS)
 
 
 def overridden(spec: InputSpec, options: Options, given: str) -> InputSpec:

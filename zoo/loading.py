@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from stitchc.passes.data.errors import ModelError
-from stitchc.passes.data.model import Model
+import torch
 
-from . import checkpoints, from_checkpoint
+from stitchc.passes.data.errors import ModelError
+from stitchc.passes.data.model import InputSpec, Model
+
+from . import checkpoints, from_checkpoint, records
 from .inputs import overridden
 from .naming import Words, parse
-from .weights import mismatch, sha256
+from .weights import check_finite, mismatch, seeded, sha256
 
 
-def load(name: str, *, trust_pickle: bool = False, arch: str | None = None) -> Model:
+def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
     """The model that `name` names (interface.md, MODEL), in eval mode, with its input transform, licence and hash.
 
-    trust_pickle: allow files that run code when they are read. arch: the architecture of a checkpoint that names none.
+    trust: allow files that run code when they are read. arch: the architecture of a checkpoint that names none.
 
     Raises:
         ModelError, and its kinds WeightsUnavailable, BadCheckpoint, UnsafeCheckpoint.
@@ -27,24 +29,32 @@ def load(name: str, *, trust_pickle: bool = False, arch: str | None = None) -> M
         raise ModelError(
             f"'{name}' is no checkpoint, so it has no use for the architecture '{arch}'", "Leave --arch out."
         )
-    model = _build(words, trust_pickle=trust_pickle, arch=arch)
-    module = model.module
-    assert module is not None
-    if words.form != "exported":  # a program has one mode, and says so when it is asked for another
-        module.eval()
+    if words.options.weights_key and words.form != "checkpoint":
+        raise ModelError(f"'{name}' is no checkpoint, so it has no use for weights-key=", "Leave it out.")
+    model = _build(words, trust=trust, arch=arch)
+    module = model.network
+    if words.options.weights:
+        check_finite(module, f"'{name}'")
+    spec = overridden(model.input, words.options, name)
     return replace(
         model,
+        module=module,
         name=words.options.name or model.name,
         source=name,
-        input=overridden(model.input, words.options, name),
+        input=spec,
+        accuracy=model.accuracy if _same_images(spec, model.input) else None,  # it was measured on others
         sha256=sha256(module.state_dict()),
     )
 
 
-def _build(words: Words, *, trust_pickle: bool = False, arch: str | None = None) -> Model:
+def _same_images(spec: InputSpec, other: InputSpec) -> bool:
+    return replace(spec, assumed=()) == replace(other, assumed=())
+
+
+def _build(words: Words, *, trust: bool = False, arch: str | None = None) -> Model:
     """The model as its own source describes it."""
     if words.form == "checkpoint":
-        return from_checkpoint.load(words, _architecture, arch=arch, trust_pickle=trust_pickle)
+        return from_checkpoint.load(words, _architecture, arch=arch, trust=trust)
     if words.form == "digits":
         from . import from_digits
 
@@ -52,7 +62,7 @@ def _build(words: Words, *, trust_pickle: bool = False, arch: str | None = None)
     if words.form == "timm":
         from . import from_timm
 
-        return from_timm.load(words, trust_pickle=trust_pickle)
+        return from_timm.load(words, trust=trust)
     if words.form == "torchvision":
         from . import from_torchvision
 
@@ -60,7 +70,7 @@ def _build(words: Words, *, trust_pickle: bool = False, arch: str | None = None)
     if words.form == "exported":
         from . import from_exported
 
-        return from_exported.load(words)
+        return from_exported.load(words, trust=trust)
     from . import from_code
 
     return from_code.load(words)
@@ -83,19 +93,23 @@ def pack(
     *,
     force: bool = False,
     arch: str | None = None,
-    trust_pickle: bool = False,
+    trust: bool = False,
 ) -> Path:
     """Writes a checkpoint that names its architecture, input, licence, data, classes and accuracy; returns its path.
 
-    arch: the words that build the architecture, for a model that does not know them.
+    arch: the words that build the architecture, for a checkpoint or a model that does not know them.
 
     Raises:
-        ModelError: nothing names the architecture, or what is named has other weights. OutputError: `path` is taken
-            (without `force`), has another suffix than .pt, .pth or .safetensors, or cannot be written.
+        ModelError: nothing names the architecture, or what is named is another network: it has other weights, or gives
+            other scores with the same. OutputError: `path` is taken (without `force`), has another suffix than .pt,
+            .pth or .safetensors, or cannot be written.
     """
+    named = arch
     if isinstance(model, str):
-        model = load(model, trust_pickle=trust_pickle)
-    named = arch or model.arch
+        of_file = arch if parse(model).form == "checkpoint" else None
+        model = load(model, trust=trust, arch=of_file)
+        named = None if of_file and model.arch else arch
+    named = named or model.arch
     module = model.module
     if module is None:
         raise ModelError(f"the model {model.name} has no module to pack", "Load it first.")
@@ -103,12 +117,27 @@ def pack(
         raise ModelError(
             f"nothing says which architecture the weights of {model.name} belong to", "Name it with --arch."
         )
-    state, words = module.state_dict(), parse(named)
+    words = parse(named)
     if words.form != "code":
-        fresh = _architecture(replace(words, options=replace(words.options, weights=False))).module
-        assert fresh is not None
-        if reason := mismatch(fresh, state):
-            raise ModelError(f"the weights of {model.name} are not those of {named}: {reason}", "Name another --arch.")
+        fresh = _architecture(replace(words, options=replace(words.options, weights=False)))
+        _check_same(fresh, model, named)
     path = Path(path).expanduser()
-    checkpoints.write(path, state, named, from_checkpoint.record_of(model), force=force)
+    checkpoints.write(path, module.state_dict(), named, records.of_model(model), force=force)
     return path
+
+
+def _check_same(fresh: Model, model: Model, named: str) -> None:
+    """That an architecture, given the weights of `model`, is the same network."""
+    assert fresh.module is not None and model.module is not None
+    state = model.module.state_dict()
+    if reason := mismatch(fresh.module, state):
+        raise ModelError(f"the weights of {model.name} are not those of {named}: {reason}", "Name another --arch.")
+    fresh.module.load_state_dict(state)
+    with torch.no_grad(), seeded():
+        image = torch.randn(2, *model.input.size)
+        ours, theirs = (net.eval()(image) for net in (fresh.module, model.module))
+    if isinstance(ours, torch.Tensor) and not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5):
+        raise ModelError(
+            f"{named}, given the weights of {model.name}, gives other scores: it is another network of the same shapes",
+            "Name the architecture as it was built.",
+        )

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from stitchc.passes.data.errors import ModelError, did_you_mean
+from stitchc.passes.data.errors import ModelError, did_you_mean, unknown
 
-CHECKPOINTS = (".pt", ".pth", ".safetensors")
+REGISTRIES = ("timm", "torchvision", "digits")
 FORMS = (
-    "timm/NAME, torchvision/NAME, digits/NAME, FILE.pt2, a checkpoint (.pt, .pth, .safetensors), "
-    "or FILE.py:FACTORY; `stitchc zoo list` names them"
+    "timm/NAME, torchvision/NAME, digits/NAME, FILE.pt2, a checkpoint (.pt, .pth, .safetensors, or any other file), "
+    "timm/local-dir:DIR, or FILE.py:FACTORY; `stitchc zoo list` names them"
 )
-_QUERY = re.compile(r"\?(\w+=[^?&\"'()]*(?:&\w+=[^?&\"'()]*)*)$")
+_CHECKPOINTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin", ".tar")  # a file that is there may end with anything
+_QUERY = re.compile(r"\?([\w-]+=[^?&\"'()]*(?:&[\w-]+=[^?&\"'()]*)*)$")
+_MOST = 10_000_000  # of classes, pixels, channels
+_FOLDER = "local-dir:"  # timm's scheme for a folder with config.json and weights
 _CODE = re.compile(r"^(?P<file>.+?\.py):(?P<call>.+)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may follow any name: `?weights=none&num_classes=10&input=3x32x32&mean=0.5&std=0.5,0.5,0.5&name=mine`."""
+    """What may follow any name: `?weights=none&num_classes=10&input=3x32x32&mean=0.5&std=0.5,0.5,0.5&name=mine`.
+
+    weights_key: `?weights-key=`, which of the mappings in a checkpoint to take.
+    """
 
     weights: bool = True
     num_classes: int | None = None
@@ -29,6 +37,15 @@ class Options:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     name: str | None = None
+    weights_key: str | None = None
+
+    def stated(self) -> dict[str, Any]:
+        """Those that were given, by their names."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+
+    def over(self, others: Options) -> Options:
+        """Both together; these win."""
+        return Options(**{**others.stated(), **self.stated()})
 
 
 @dataclass(frozen=True)
@@ -36,19 +53,21 @@ class Words:
     """A model's name taken apart.
 
     form: "timm", "torchvision", "digits", "exported" (.pt2), "checkpoint" or "code" (.py:factory).
-    body: what follows the form's prefix: "resnet50.a1_in1k", "resnet50@IMAGENET1K_V2", "a.pt", "nets.py:make('x')".
-    given: all of it, as it was written.
+    body: what follows the form's prefix: "resnet50.a1_in1k", "resnet50@IMAGENET1K_V2", "a.pt", "nets.py:make('x')";
+    of timm/local-dir:DIR, a checkpoint, the folder.
+    given: all of it, as it was written. arguments: what a file says that timm's constructor is to be given beside.
     """
 
     form: str
     body: str
     options: Options = field(default_factory=Options)
     given: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def bare(self) -> str:
         """The words without their options."""
-        return f"{self.form}/{self.body}" if self.form in ("timm", "torchvision", "digits") else self.body
+        return f"{self.form}/{self.body}" if self.form in REGISTRIES else self.body
 
     @property
     def code(self) -> tuple[Path, str]:
@@ -65,24 +84,41 @@ def parse(given: str) -> Words:
         ModelError: no such form, no such option, or an option with a value that means nothing.
     """
     body, options = given, Options()
-    if (match := _QUERY.search(given)) and not Path(given).exists():
+    if (match := _QUERY.search(given)) and not _exists(given):
         body = given[: match.start()]
         options = _options(given, match[1])
     if code := _CODE.match(body):
         return Words("code", body, options, given) if code["call"].strip() else _refuse(given)
     prefix, slash, rest = body.partition("/")
-    if slash and rest and prefix in ("timm", "torchvision", "digits"):
+    if prefix == "timm" and rest.startswith(_FOLDER) and rest != _FOLDER:
+        return Words("checkpoint", rest.removeprefix(_FOLDER), options, given)
+    if slash and rest and prefix in REGISTRIES:
         return Words(prefix, rest, options, given)
     suffix = Path(body).suffix.lower()
     if suffix == ".pt2":
         return Words("exported", body, options, given)
-    if suffix in CHECKPOINTS:
+    if suffix in _CHECKPOINTS or (suffix != ".py" and _exists(body) and not Path(body).expanduser().is_dir()):
         return Words("checkpoint", body, options, given)
     return _refuse(given)
 
 
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # longer than a path can be, or of characters that none has
+        return False
+
+
 def _refuse(given: str) -> Words:
-    bare = given.split("?")[0]
+    bare, _, query = given.partition("?")
+    if query and not _QUERY.search(given):
+        raise ModelError(
+            f"'{given}': '{query}' is no list of options", "Write options as ?input=3x32x32&mean=0.5&std=0.5."
+        )
+    if bare and _exists(bare) and Path(bare).expanduser().is_dir():
+        raise ModelError(
+            f"'{given}' is a folder", f"Of a folder with config.json and weights, write timm/local-dir:{bare}."
+        )
     if bare.endswith(".py"):
         raise ModelError(
             f"'{given}' names a Python file, but not what in it makes the model",
@@ -104,13 +140,13 @@ def _options(given: str, query: str) -> Options:
     for pair in query.split("&"):
         key, _, text = pair.partition("=")
         if key not in _READ:
-            raise ModelError(
-                f"'{given}': there is no option '{key}'",
-                f"{did_you_mean(key, list(_READ))} The options are {', '.join(_READ)}.".strip(),
-            )
+            raise unknown(key, f"option of a model: '{given}'", _READ, ModelError)
         read, example = _READ[key]
+        name = key.replace("-", "_")
+        if name in values:
+            raise ModelError(f"'{given}' says {key} twice", "Say it once.")
         try:
-            values[key] = read(text)
+            values[name] = read(text)
         except ValueError:
             raise ModelError(f"'{given}': '{text}' is no value for '{key}'", f"Write it as {key}={example}.") from None
     return Options(**values)  # type: ignore[arg-type] # keys and types are those of _READ
@@ -128,13 +164,16 @@ def _read_size(text: str) -> tuple[int, int, int]:
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
+    if not text.isascii() or not text.isdigit() or not 1 <= (number := int(text[:9])) <= _MOST or len(text) > 8:
         raise ValueError(text)
     return number
 
 
 def _read_floats(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    numbers = tuple(float(part) for part in text.split(","))
+    if not all(abs(number) < 1e6 for number in numbers):  # nan and inf are floats too
+        raise ValueError(text)
+    return numbers
 
 
 def _read_deviations(text: str) -> tuple[float, ...]:
@@ -145,7 +184,7 @@ def _read_deviations(text: str) -> tuple[float, ...]:
 
 
 def _read_name(text: str) -> str:
-    if not text:
+    if not text or not text.isprintable() or len(text) > 200:
         raise ValueError(text)
     return text
 
@@ -157,6 +196,7 @@ _READ = {
     "mean": (_read_floats, "0.485,0.456,0.406"),
     "std": (_read_deviations, "0.229,0.224,0.225"),
     "name": (_read_name, "mine"),
+    "weights-key": (_read_name, "model"),
 }
 
 

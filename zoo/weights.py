@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from stitchc.passes.data.errors import BadCheckpoint
 
+from .tensors import shape_of, some
+
 SEED = 0
-_WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel's and torch.compile's
 
 
 @contextmanager
@@ -37,64 +38,66 @@ def sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same state dict without the prefix that a wrapper has put before every key."""
-    result = dict(state)
-    for prefix in _WRAPPERS:
-        if result and all(key.startswith(prefix) for key in result):
-            result = {key.removeprefix(prefix): value for key, value in result.items()}
-    return result
-
-
-def classes_of(state: Mapping[str, Tensor], module: nn.Module) -> int | None:
-    """How many classes `state` was trained on: the length of what in it goes into the last layer of `module`."""
-    last = [key for key, tensor in module.state_dict().items() if tensor.ndim][-1:]
-    return state[last[0]].shape[0] if last and last[0] in state else None
-
-
 def mismatch(module: nn.Module, state: Mapping[str, Tensor]) -> str:
     """Why `state` is not the state dict of `module`, in one sentence; empty when it is."""
     own = module.state_dict()
     missing = [key for key in own if key not in state]
     extra = [key for key in state if key not in own]
     shapes = [
-        f"{key} has shape {_shape(state[key])} instead of {_shape(own[key])}"
+        f"{key} has shape {shape_of(state[key])} instead of {shape_of(own[key])}"
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
     parts = [
-        f"{len(missing)} of its {len(own)} tensors are missing ({_some(missing)})" if missing else "",
-        f"{len(extra)} are not its own ({_some(extra)})" if extra else "",
-        _some(shapes),
+        f"{len(missing)} of its {len(own)} tensors are missing ({some(missing)})" if missing else "",
+        f"{len(extra)} are not its own ({some(extra)})" if extra else "",
+        some(shapes),
     ]
     return "; ".join(part for part in parts if part)
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], origin: str, arch: str) -> None:
-    """Loads `state` into `module`, strictly.
+def fill_but_classifier(
+    module: nn.Module, state: Mapping[str, Tensor], classes: int, own_classes: int, origin: str
+) -> tuple[str, ...]:
+    """Loads `state`, trained on `own_classes` classes, into a network of `classes`; returns the keys of the classifier,
+    which stay as initialised where the two differ.
 
     Raises:
-        BadCheckpoint: it does not fit, with what is missing, superfluous or of another shape.
+        BadCheckpoint: anything else does not fit. Nothing else may stay as it was initialised.
     """
-    if reason := mismatch(module, state):
-        raise BadCheckpoint(
-            f"the weights in {origin} are not those of {arch}: {reason}",
-            "Name the architecture that they belong to with --arch (for example --arch timm/resnet50).",
-        )
-    module.load_state_dict(state)
-
-
-def fill_but_classifier(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Loads what fits of `state` and leaves tensors of another shape as initialised; returns their keys."""
     own = module.state_dict()
-    other = tuple(key for key in own if key in state and state[key].shape != own[key].shape)
-    module.load_state_dict({**own, **{key: value for key, value in state.items() if key not in other}}, strict=False)
-    return other
+    fresh = tuple(
+        key
+        for key in own
+        if classes != own_classes
+        and key in state
+        and own[key].ndim
+        and (own[key].shape[0], state[key].shape[:1]) == (classes, (own_classes,))
+        and own[key].shape[1:] == state[key].shape[1:]
+    )
+    filled = {**state, **{key: own[key] for key in fresh}}
+    if reason := mismatch(module, filled):
+        raise BadCheckpoint(
+            f"the weights in {origin} do not fit the network: {reason}", "Delete that file and try again."
+        )
+    module.load_state_dict(filled)
+    return fresh
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "()"
+def check_finite(module: nn.Module, origin: str) -> None:
+    """Refuses a network with parameters, or running statistics, that are no numbers.
 
-
-def _some(items: list[str]) -> str:
-    return ", ".join(items[:3]) + (", ..." if len(items) > 3 else "")
+    Raises:
+        BadCheckpoint: there are some; the message names them.
+    """
+    running = {name: value for name, value in module.named_buffers() if name.endswith(("running_mean", "running_var"))}
+    bad = [
+        f"{name} ({int((~torch.isfinite(value)).sum()):,} of {value.numel():,})"
+        for name, value in {**dict(module.named_parameters()), **running}.items()
+        if value.is_floating_point() and not value.is_meta and not bool(torch.isfinite(value).all())
+    ]
+    if bad:
+        raise BadCheckpoint(
+            f"{origin} has parameters that are not finite: {some(bad)}",
+            "Its training diverged, or the file is damaged: take an earlier checkpoint.",
+        )

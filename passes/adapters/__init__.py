@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..data import plugins
-from ..data.errors import CutError, InputError, did_you_mean
+from ..data.errors import CutError, InputError, unknown
 from ..data.values import Value
 from . import notation as language
 
@@ -118,8 +118,7 @@ def _class(name: str) -> type[Kind]:
     if name not in _BUILT_IN and name in plugins.installed(_GROUP):
         return _installed(name)
     if name not in _BUILT_IN:
-        hint = did_you_mean(name, names()) or f"There are: {', '.join(names())}, and auto."
-        raise CutError(f"there is no adapter '{name}'", hint)
+        raise unknown(name, "adapter", [*names(), "auto"], CutError)
     module, kind = _BUILT_IN[name].split(":")
     return getattr(import_module(module, __name__), kind)
 

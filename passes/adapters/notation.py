@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from ..data.errors import InputError, did_you_mean
+from ..data.errors import InputError, unknown
 
 T = TypeVar("T")
 
@@ -49,8 +49,7 @@ def read(kind: type[T], name: str, options: Mapping[str, str]) -> T:
     known = {option.name: option for option in fields(kind)}  # type: ignore[arg-type]
     for key in options:
         if key not in known:
-            hint = did_you_mean(key, list(known)) or f"Its options are {', '.join(known)}."
-            raise InputError(f"the adapter '{name}' has no option '{key}'", hint)
+            raise unknown(key, f"option of the adapter '{name}'", known)
     types = get_type_hints(kind) if options else {}
     return kind(**{key: _value(name, known[key], types[key], text) for key, text in options.items()})
 
@@ -66,7 +65,7 @@ def _value(name: str, option: Field, hint: Any, text: str) -> Any:
     refused = f"'{text}' is no {option.name} of the adapter '{name}'"
     if choices is not None:
         if text not in choices:
-            raise InputError(refused, f"{did_you_mean(text, list(choices))} It takes {', '.join(choices)}.".strip())
+            raise unknown(text, f"{option.name} of the adapter '{name}'", choices)
         return text
     accepted = get_args(hint) or (hint,)  # of `int | None` its members
     if text == _NONE and type(None) in accepted:

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import adapters as registry
+from ..data.pass_options import DirectionOptions
 from ..data.plan import Plan
 from ..data.values import Cuts
 from ..pipeline import Pass
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cost(Pass):
+class Cost(Pass, DirectionOptions):
     """Prices models, fragments and candidates in every metric that is computed here, on fake tensors, for one image:
     all sums, the size of the weights file and the peak of memory.
 
@@ -31,18 +32,18 @@ class Cost(Pass):
 
     name: ClassVar[str] = "cost"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts")
-    adds: ClassVar[tuple[str, ...]] = ("prices", "uncounted", "candidates")
+    ensures: ClassVar[tuple[str, ...]] = ("prices", "parts", "uncounted", "candidates")
+    drops: ClassVar[tuple[str, ...]] = ("budget", "choice", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("cuts",)
 
     adapters: tuple[str, ...] = ("linear", "conv3x3")
-    direction: str = "slow-to-fast"
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from .calls import Calls
         from .count import count
         from .fragments import fragment_prices
-        from .table import candidates, check_direction, directed_pairs
+        from .table import candidates, directed_pairs
 
-        direction = check_direction(self.direction)
         names = tuple(dict.fromkeys(name for word in self.adapters for name in registry.expand(word)))
         calls = Calls()  # shared: models of a pool have blocks in common
         parts = [
@@ -61,7 +62,7 @@ class Cost(Pass):
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
             parts=tuple(parts),
-            candidates=candidates(cuts, parts, list(directed_pairs(prices, direction)), names),
+            candidates=candidates(cuts, parts, list(directed_pairs(prices, self.direction)), names),
         )
 
 

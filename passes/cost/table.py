@@ -12,25 +12,13 @@ from .. import adapters as registry
 from ..adapters.kind import Kind
 from ..data import metrics
 from ..data.candidates import Candidates
-from ..data.errors import InputError, did_you_mean
 from ..data.values import Cuts, Price, Value
 from .adapter_prices import AdapterPrice, adapter_price, folded
 from .fragments import FragmentPrices
 from .sizes import Side, file_sizes
 
-DIRECTIONS = ("slow-to-fast", "fast-to-slow", "both", "given")
-
-
-def check_direction(direction: str) -> str:
-    """The direction itself.
-
-    Raises:
-        InputError: it is none.
-    """
-    if direction not in DIRECTIONS:
-        near = did_you_mean(direction, list(DIRECTIONS))
-        raise InputError(f"'{direction}' is no direction", f"{near} Directions are {', '.join(DIRECTIONS)}.".strip())
-    return direction
+# Where an adapter cannot join two values; one that is folded into the back may take less than nothing.
+_NONE = np.iinfo(np.int64).min
 
 
 def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[int, int]]:

@@ -65,6 +65,11 @@ def parse_quantity(text: str, metric: str) -> Limit:
     value = number / 100 if suffix == "%" else number * suffixes[suffix]
     if not (0 < value < math.inf):
         raise QuantityError(f"'{text}': a limit on {metric} must be more than nothing and finite", _try(asked))
+    if suffix != "%" and value < 1 and asked.combine != "measured":  # every other metric is a whole number
+        raise QuantityError(
+            f"'{text}': a limit on {metric} of less than one",
+            f"Did you mean {100 * value:.10g}%, a share of the larger model?" if not suffix else _try(asked),
+        )
     return Limit(metric, value, relative=suffix == "%")
 
 
@@ -81,11 +86,11 @@ def parse_budget(words: Iterable[str], metric: str | None = None) -> dict[str, L
         if not name:
             raise QuantityError(
                 f"the budget '{word}' does not say of what",
-                f"Name the metric: --budget flops={word}, or --budget {word} --metric flops.",
+                f"Name the metric: `budget='flops={word}'`, or `metric='flops'` beside it.",
             )
         limit = parse_quantity(quantity, name)
         if name in limits:
-            raise QuantityError(f"{name} has two budgets", f"Keep one: --budget {name}={quantity}.")
+            raise QuantityError(f"{name} has two budgets", f"Keep one: `budget='{name}={quantity}'`.")
         limits[name] = limit
     return limits
 

@@ -16,11 +16,13 @@
     ├── Diverged          (1)   a training whose loss is no number any more
     └── PipelineError     (1)   passes in an order that cannot work
 
-`message` says what was given, where, and why it is refused; `hint` says the exact thing to try.
+`message` says what was given, where, and why it is refused; `hint` says the exact thing to try. Both name options as
+Python does, marked: `rank='cascade'`. A command line words them as its flags.
 `code` is stable and goes into `--json` documents; the number above is the exit status of the command line.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -110,7 +112,31 @@ class PipelineError(StitchError):
     code = "pipeline"
 
 
+def unknown(
+    given: object, what: str, known: Iterable[str], error: type[StitchError] = InputError, *, among: str = "",
+    cutoff: float = 0.6,
+) -> StitchError:  # fmt: skip
+    """The error for a word that is none of those known: "'x' is no y. Did you mean 'z'? There are a, b and c."
+
+    what: the noun, with what is to be said behind it. among: where they are too many to be listed, what names them.
+    cutoff: how near a word must be to be suggested, of 1.
+    """
+    names = list(known)
+    listed = among or (f"There are {', '.join(names)}." if names else "There are none.")
+    return error(f"'{given}' is no {what}", f"{did_you_mean(str(given), names, cutoff=cutoff)} {listed}".strip())
+
+
 def did_you_mean(given: str, known: list[str], *, cutoff: float = 0.6) -> str:
     """`Did you mean 'x'?` with up to three of the `known` names nearest to `given`, or an empty string."""
     near = get_close_matches(given, known, n=3, cutoff=cutoff)
     return f"Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # of a terminal: colours, bold
+
+
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """What an exception of somebody else's code says, in one line of plain text; its type where it says nothing."""
+    lines = [line.strip() for line in _ESCAPES.sub("", str(error)).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    return said if len(said) <= longest else f"{said[: longest - 3]}..."

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-#: What is refitted: nothing, the adapter, the back behind it, or the end of the front too.
-PARTS = ("none", "adapter", "back", "all")
-#: Whose logits the classifier is refitted to: its own parent's, the front's, or the mean of both.
-TARGETS = ("back", "front", "both")
+from .pass_options import HealOptions
 
 
 @dataclass(frozen=True)
@@ -17,8 +14,9 @@ class Options:
     batch: images of a forward pass. ridges: penalties to choose among, relative to the mean square of a feature. rows:
     positions that an operator is refitted on, at most, drawn evenly. features: an operator with more inputs is left as
     it is. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one; each
-    further one takes a Gauss-Newton step for the whole of a block after it (see `polish`). target: one of `TARGETS`.
-    max_memory: bytes of values kept in memory; the rest goes into files that vanish.
+    further one takes a Gauss-Newton step for the whole of a block after it (see `polish`). target: whose logits
+    the classifier follows ("back", "front", "both"). max_memory: bytes that healing may take at one moment (see
+    `data/memory.py`), None for 2 GiB.
     """
 
     batch: int = 64
@@ -28,7 +26,14 @@ class Options:
     layers: int | None = None
     sweeps: int = 2
     target: str = "back"
-    max_memory: int = 2 << 30
+    max_memory: int | None = None
+
+
+def healing_options(said: HealOptions, max_memory: int | None, base: Options | None = None) -> Options:
+    """How to heal, as a pass or a record of options says it. max_memory: None for what `base` says, as for the rest."""
+    base = base or Options()
+    limit = base.max_memory if max_memory is None else max_memory
+    return replace(base, layers=said.heal_layers, sweeps=said.heal_sweeps, target=said.heal_target, max_memory=limit)
 
 
 @dataclass(frozen=True)

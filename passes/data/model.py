@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .errors import ModelError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -52,6 +54,29 @@ class Model:
     notes: tuple[str, ...] = ()
     module: nn.Module | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def network(self) -> nn.Module:
+        """The module, ready to run: in eval mode, out of torch's wrappers (see `scores.ready`).
+
+        Raises:
+            ModelError: the model was read from a record, without its module; or its parameters have no values.
+        """
+        from .scores import ready
+
+        if self.module is None:
+            raise ModelError(f"{self.name} was loaded without its network", "Load it again by its source.")
+        return ready(self.module, self.name)
+
+    def scores(self, images: Tensor) -> Tensor:
+        """What the network gives for images [n, *input.size], as float32 [n, ...]: [n, classes] of a classifier.
+
+        Raises:
+            ModelError: as `network`; or it fails on the images, or gives no finite score for each (see `scores`).
+        """
+        from .scores import scores
+
+        return scores(self.network, images, self.name)
+
     def at(self, size: tuple[int, int, int]) -> Model:
         """The same network, with the same weights, given images of another size (channels, height, width). Its record's
         accuracy is of its own size, so it is not taken over."""
@@ -96,4 +121,5 @@ class TensorImages:
         return len(self.tensor)
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
-        yield from self.tensor[start:stop].split(size)
+        for part in self.tensor[start:stop].split(size):
+            yield part.clone()  # a network may write to the images that it is given

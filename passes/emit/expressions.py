@@ -350,5 +350,5 @@ def _dispatched(target: Any) -> str:
         return f"torch.ops.{target}"
     raise TraceError(
         f"the function {target} cannot be named in a file that imports torch alone",
-        "Report the model; as a way out, compile it through torch.export (`--frontend export`).",
+        "Report the model; as a way out, compile it through torch.export (`frontend='export'`).",
     )

@@ -125,5 +125,5 @@ def _shapes(layer: nn.Module) -> dict[str, Any]:
 def _refusal(layer: nn.Module, path: str, why: str) -> TraceError:
     return TraceError(
         f"the layer '{path}' ({type(layer).__name__}) cannot be written as a constructor call: {why}",
-        "Compile the model through torch.export (`--frontend export`), which needs no constructors.",
+        "Compile the model through torch.export (`frontend='export'`), which needs no constructors.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -16,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.chain import Fragment
-from ..data.errors import ModelError
+from ..data.errors import ModelError, first_line
+from ..data.pass_options import OpsetOptions
 from ..data.plan import Plan
 from ..pipeline import Pass
 from .docstring import first_model, used_models
@@ -25,12 +27,15 @@ from .load import load_module, load_onnx
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+# What the exporter says of a node that it cannot translate.
+_UNTRANSLATED = re.compile(r"translating node %(?P<node>\w+) .*?target=torch\.ops\.(?P<operator>[\w.]+?)(\.default)?\]")
+
 # The simplified file must give the same numbers, to rounding, and must not buy fewer nodes with a much larger file.
 _SAME, _LARGEST = 1e-5, 1.2
 
 
 @dataclass(frozen=True)
-class ExportOnnx(Pass):
+class ExportOnnx(Pass, OpsetOptions):
     """Writes `model.onnx` into the plan's folder: input `input`, output `output`, batch axis free.
 
     opset: None for the exporter's own choice. simplify: run onnxsim, and keep its result where it computes the same.
@@ -42,10 +47,9 @@ class ExportOnnx(Pass):
     name: ClassVar[str] = "onnx"
     requires: ClassVar[tuple[str, ...]] = ("folder",)
 
-    opset: int | None = None
     simplify: bool = True
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.folder is not None
         path = plan.folder / "model.onnx"
         images = torch.randn(2, *first_model(plan).input.size, generator=torch.Generator().manual_seed(plan.seed))
@@ -76,13 +80,39 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
             assert program is not None
             model = program.model_proto
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"the network cannot be exported to ONNX: {reason[0]}",
-            "Compile with --no-onnx to get the Python module alone.",
+            f"the network cannot be exported to ONNX: {_reason(error, module, images)}",
+            "With `onnx=False` the Python module is written alone.",
         ) from error
     _strip(model)
     return model
+
+
+def _reason(error: BaseException, module: nn.Module, images: Tensor) -> str:
+    """Which operator of which module the exporter has no translation for, where that is what went wrong."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    for link in chain[::-1]:
+        if found := _UNTRANSLATED.search(str(link)):
+            where = _module_of(found["node"], module, images)
+            return f"ONNX has no translation for the operator {found['operator']}{where}"
+    return first_line(chain[-1])
+
+
+def _module_of(node: str, module: nn.Module, images: Tensor) -> str:
+    """The innermost module whose call a node of the exported program lies in, in words; "" where that is unknown."""
+    try:
+        with _quiet(), torch.no_grad():
+            batch = torch.export.Dim("batch", min=1)
+            program = torch.export.export(module, (images,), dynamic_shapes=({0: batch},), strict=False)
+            nodes = list(program.run_decompositions().graph.nodes)
+    except Exception:  # the reason stands without its place
+        return ""
+    found = next((n for n in nodes if n.name == node or n.name.endswith(f"_{node}")), None)
+    stack = list((found.meta.get("nn_module_stack") or {}).values()) if found is not None else []
+    path, kind = stack[-1] if stack else ("", "")
+    return f" in module '{path}' ({str(kind).rpartition('.')[2]})" if path else ""
 
 
 def _strip(model: ModelProto) -> None:

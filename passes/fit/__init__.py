@@ -6,21 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from .. import adapters
 from ..adapters.base import Adapter
 from ..data.chain import Chain, Seam
+from ..data.pass_options import MemoryOptions
 from ..data.plan import Plan
 from ..pipeline import Pass
-from ..stitch.join import adapter_use, ends, graph_of, join
+from ..stitch.join import adapter_use, graph_of, join
 from .closed_form import RIDGES, ROWS, Fitted, fit_all
+from .limits import tried
 from .normal_equations import Prefix
-
-# Of several adapters, those with more features than this are not tried: their systems take gigabytes and minutes.
-FEATURES = 4608
 
 
 @dataclass(frozen=True)
-class Fit(Pass):
+class Fit(Pass, MemoryOptions):
     """Regularised least squares from the values at a cut to those that the next fragment's own parent has there.
 
     Seam after seam, on what the chain so far gives for the probe images. All adapters that the plan's choice leaves
@@ -30,19 +28,23 @@ class Fit(Pass):
     follows.
 
     batch: images a forward pass. ridges: penalties to choose among, relative to the mean variance of a feature.
-    rows: positions to use at most.
+    rows: positions to use at most. max_memory: bytes that fitting may take beside the networks, None for 2 GiB.
+
+    Raises:
+        InputError: the normal equations of the only adapter take more.
     """
 
     name: ClassVar[str] = "fit"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
 
     batch: int = 64
     ridges: tuple[float, ...] = RIDGES
     rows: int = ROWS
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         choice, fitted, notes = list(plan.choice), list[Fitted](), plan.notes
         for k in range(len(choice[0].chain.adapters)):
             seams = dict.fromkeys(candidate.chain.seams()[k] for candidate in choice)
@@ -58,27 +60,17 @@ class Fit(Pass):
         self, plan: Plan, chain: Chain, seams: Sequence[Seam], before: Sequence[Adapter]
     ) -> tuple[Fitted, tuple[str, ...]]:
         """The best of the adapters that may stand at the next seam, and what is to be said of those not tried."""
-        tried, notes = _tried(plan, seams)
+        kept, left_out = tried(plan, seams, self.max_memory)
         found = fit_all(
             plan,
-            tried,
+            kept or seams,  # which is refused, with what it would take
             prefix=Prefix(graph_of(plan, chain, before), chain.front.model) if before else None,
             batch=self.batch,
             ridges=self.ridges,
             rows=self.rows,
-            through=len(tried) > 1,
+            max_memory=self.max_memory,
+            through=len(kept) > 1,
             progress=self.progress,
         )
+        notes = (f"Not tried, having too many inputs here: {', '.join(left_out)}.",) if left_out else ()
         return min(found, key=lambda one: one.output_residual or 0.0), notes
-
-
-def _tried(plan: Plan, seams: Sequence[Seam]) -> tuple[list[Seam], tuple[str, ...]]:
-    """The seams without the adapters that are too large to be tried beside others, and a note on each."""
-    features = [adapters.without_weights(seam.adapter, *ends(plan, seam)).features for seam in seams]
-    limit = max(FEATURES, min(features))
-    large = [seam.adapter for seam, count in zip(seams, features, strict=True) if count > limit]
-    notes: tuple[str, ...] = ()
-    if large:
-        advice = f"--adapter {large[0]} takes the time."
-        notes = (f"Not tried, having more than {FEATURES:,} inputs here: {', '.join(large)}. {advice}",)
-    return [seam for seam, count in zip(seams, features, strict=True) if count <= limit], notes

@@ -10,6 +10,7 @@ held-out images to measure what it leaves, or ahead over the others to observe t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -22,21 +23,23 @@ from .. import adapters
 from ..adapters import convert
 from ..adapters.base import Adapter
 from ..data.chain import Seam
+from ..data.memory import Memory
 from ..data.model import Images
 from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
+from ..graphs.live import batch_within
 from ..numerics.held_out import held_out, measured
+from ..numerics.kept import Kept
 from ..numerics.ridge import Moments
 from ..stitch.join import ends, folded
-from .normal_equations import SLICE_BYTES, Place, Prefix, Solved, System, rows_per_image
+from .limits import refuse_too_large
+from .normal_equations import Place, Prefix, Solved, System, rows_per_image, system_bytes
 
 #: Penalties to choose among, relative to the mean variance of a feature.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: Positions to use at most, evenly over the images.
 ROWS = 200_000
-#: Bytes that the moments of one sweep may take.
-MEMORY = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,8 @@ def fit_all(
     batch: int = 64,
     ridges: Sequence[float] = RIDGES,
     rows: int = ROWS,
-    memory: int = MEMORY,
+    max_memory: int | None = None,
+    kept: Kept | None = None,
     through: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
@@ -84,19 +88,26 @@ def fit_all(
 
     batch: images a forward pass, fewer where the values at the cuts are large. rows: positions to use at most, drawn at
     random and evenly over the images; fewer for adapters of many features, whose normal equations would take more than
-    half a minute, but never under 16 a feature if there are so many. memory: bytes of moments; where they would take
-    more there are several sweeps, and one system too large for it alone has one of its own. through: run the backs too,
-    on what the adapters make of the held-out images, for `output_residual`. progress: called with (images done, images
-    in all sweeps).
+    half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
+    moment (see `data/memory.py`); where the moments would take more there are several sweeps. kept: where the weights
+    of adapters are kept. through: run the backs too, on what the adapters make of the held-out images, for
+    `output_residual`. progress: called with (images done, images in all sweeps).
+
+    Raises:
+        InputError: the normal equations of a single adapter take more than their share of the memory.
     """
-    jobs = [_Job.of(plan, seam, prefix) for seam in seams]
+    memory = Memory.of(max_memory)
+    kept = kept or Kept(memory.weights)
+    refuse_too_large(plan, seams, memory)
+    jobs = [_Job.of(plan, seam, prefix, kept, through) for seam in seams]
     sweeps = list(_sweeps(jobs, memory, through))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
         sweep.begin(plan, rows)
         done = 0
-        for shown in _values(plan, sweep.places, batch):
+        for shown in _values(plan, sweep.places, batch, memory):
             sweep.add(shown)
+            kept.unload()
             done += len(shown.held)
             if progress:
                 progress(index * images + done, len(sweeps) * images)
@@ -118,9 +129,10 @@ class _Batch:
 class _Job:
     """A seam while its adapter is fitted.
 
-    front, back: where the values at its cuts are taken. target: where the value is that the linear map is fitted to.
-    output: the output of the back's own parent. left, left_at_output: what is measured. tail: the rest of that parent
-    behind the seam, where the output is measured.
+    kept: where weights are kept. measured: whether the adapter is held against the held-out images, fitted on the
+    others; `whole` is then the same fitted on all. front, back: where the values at its cuts are taken. target: where
+    the value is that the linear map is fitted to. output: the output of the back's own parent. left, left_at_output:
+    what is measured. tail: the rest of that parent behind the seam, where the output is measured.
     """
 
     seam: Seam
@@ -129,29 +141,49 @@ class _Job:
     back: Place
     target: Place
     output: Place
-    solved: Solved | None = None
+    kept: Kept
+    measured: bool
+    whole: Adapter | None = None
+    solved: tuple[float, float] | None = None
     left: _Left | None = None
     left_at_output: _Left | None = None
     tail: GraphModule | None = None
 
     @classmethod
-    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None) -> _Job:
+    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None, kept: Kept, through: bool) -> _Job:
         adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed)
+        kept.take_weights(adapter)
         back = seam.enters.model
         graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
         aim = preactivation(graph, node) if adapter.preactivation else node
         front: Place = seam.leaves.model, plan.cuts[seam.leaves.model][seam.leaves.cut].node
         if prefix is not None:
             front = prefix, result(prefix.graph.graph).name
-        return cls(seam, adapter, front, (back, node), (back, aim), (back, result(graph.graph).name))
+        return cls(
+            seam,
+            adapter,
+            front,
+            (back, node),
+            (back, aim),
+            (back, result(graph.graph).name),
+            kept,
+            through or not adapter.exact,
+        )
 
     def observe(self, shown: _Batch) -> None:
         kept = ~shown.held
         self.adapter.observe(shown.values[self.front][kept], shown.values[self.target][kept])
 
     def take(self, solved: Solved) -> None:
-        self.solved = solved
-        self.adapter.load(*solved.half)
+        self.solved = solved.ridge, solved.left
+        if not solved.whole and not self.measured:
+            return
+        if not solved.whole:
+            self.whole = copy.deepcopy(self.adapter)
+            self.kept.take_weights(self.whole)
+        adapter = self.whole if self.whole is not None and solved.whole else self.adapter
+        adapter.load(solved.solution, solved.moments)
+        self.kept.unload()
 
     def measure(self, shown: _Batch) -> None:
         """What is left of the value, and of the output, on the images that are held out."""
@@ -171,11 +203,10 @@ class _Job:
         self.tail = fragment(folded(plan.graphs[self.seam.enters.model], node, self.adapter), start=node)
 
     def finish(self) -> Fitted:
-        if self.solved:
-            self.adapter.load(*self.solved.whole)
-        left = self.left.share if self.left else self.solved.left if self.solved else 0.0
+        ridge, left = self.solved or (None, 0.0)
+        left = self.left.share if self.left else left
         through = self.left_at_output.share if self.left_at_output else None
-        return Fitted(self.seam, self.adapter, left, self.solved.ridge if self.solved else None, through)
+        return Fitted(self.seam, self.whole or self.adapter, left, ridge, through)
 
 
 class _Left:
@@ -220,32 +251,34 @@ class _Collect:
     """The sweep that collects the moments of systems, by what their users read; at its end they are solved."""
 
     jobs: list[_Job]
-    systems: dict[Hashable, System] = field(default_factory=dict)
-    rows: dict[Hashable, int] = field(default_factory=dict)
-    generators: dict[Hashable, torch.Generator] = field(default_factory=dict)
+    memory: Memory
+    systems: list[System] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    generators: list[torch.Generator] = field(default_factory=list)
 
     @property
     def places(self) -> set[Place]:
-        return set[Place]().union(*(system.places for system in self.systems.values()))
+        return set[Place]().union(*(system.places for system in self.systems))
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(system.size_bytes for system in self.systems.values())
+    def has_room(self, system: System) -> bool:
+        """Whether the moments of one more system can be collected, and solved one after the other."""
+        needed = [system_bytes(one.reader, one.channels) for one in (*self.systems, system)]
+        return sum(moments for moments, _ in needed) + max(work for _, work in needed) <= self.memory.equations
 
     def begin(self, plan: Plan, rows: int) -> None:
-        for key, system in self.systems.items():
+        for system in self.systems:
             system.begin()
-            self.rows[key] = rows_per_image(system.reader, len(_images(plan)), rows)
-            self.generators[key] = torch.Generator().manual_seed(plan.seed)
+            self.rows.append(rows_per_image(system.reader, len(_images(plan)), rows))
+            self.generators.append(torch.Generator().manual_seed(plan.seed))
 
     def add(self, shown: _Batch) -> None:
-        for key, system in self.systems.items():
-            system.add(shown.values, shown.held, self.rows[key], self.generators[key])
+        for system, rows, generator in zip(self.systems, self.rows, self.generators, strict=True):
+            system.add(shown.values, shown.held, rows, generator, self.memory.rows)
 
     def end(self, ridges: Sequence[float]) -> None:
-        for system in self.systems.values():
-            for user, solved in system.solve(ridges).items():
-                self.jobs[user].take(solved)
+        for system in self.systems:
+            for solved in system.solve(ridges):
+                self.jobs[solved.user].take(solved)
 
 
 @dataclass(eq=False)
@@ -271,37 +304,45 @@ class _Measure(_Observe):
 _Sweep = _Observe | _Collect
 
 
-def _sweeps(jobs: list[_Job], memory: int, through: bool) -> Iterator[_Sweep]:
-    """As few sweeps as will do: each collects the moments of as many systems as fit into `memory`, or of one."""
+def _sweeps(jobs: list[_Job], memory: Memory, through: bool) -> Iterator[_Sweep]:
+    """As few sweeps as will do: each collects the moments of as many systems as the memory holds."""
     observers = [job for job in jobs if job.adapter.observes]
     if observers:
         yield _Observe(observers)
-    systems: dict[Hashable, System] = {}
-    for index, job in enumerate(jobs):
-        if job.adapter.features:
-            shared = job.front, job.adapter.reading, job.adapter.ridge
-            system = systems.setdefault(shared, System(job.front, job.adapter))
-            system.join(index, job.target, job.adapter)
-    collect = _Collect(jobs)
-    for key, system in systems.items():
-        if collect.systems and collect.size_bytes + system.size_bytes > memory:
+    collect = _Collect(jobs, memory)
+    for system in _systems(jobs, memory):
+        if collect.systems and not collect.has_room(system):
             yield collect
-            collect = _Collect(jobs)
-        collect.systems[key] = system
+            collect = _Collect(jobs, memory)
+        collect.systems.append(system)
     if collect.systems:
         yield collect
-    measured = [job for job in jobs if through or not job.adapter.exact]
-    if measured:
-        yield _Measure(measured, through)
+    if shown := [job for job in jobs if job.measured]:
+        yield _Measure(shown, through)
 
 
-def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
+def _systems(jobs: list[_Job], memory: Memory) -> list[System]:
+    """Adapters that read the same of the same front share a system, as far as the memory goes."""
+    systems: dict[Hashable, list[System]] = {}
+    for index, job in enumerate(jobs):
+        if not job.adapter.features:
+            continue
+        shared = systems.setdefault((job.front, job.adapter.reading, job.adapter.ridge), [])
+        if not shared or not shared[-1].has_room(job.target, job.adapter, memory.equations):
+            shared.append(System(job.front, job.adapter))
+        shared[-1].join(index, job.target, job.adapter)
+    return [system for several in systems.values() for system in several]
+
+
+def _values(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> Iterator[_Batch]:
     """The values at all wanted places for the same images, batch by batch."""
     sources = sorted({source for source, _ in wanted}, key=_order)
     by_source = {source: sorted(node for other, node in wanted if other == source) for source in sources}
     heads = {source: values_at(_graph(plan, source), nodes) for source, nodes in by_source.items()}
     images = _images(plan)
-    size = _batch_size(plan, wanted, batch)
+    size = _batch_size(plan, wanted, batch, memory)
+    for head in heads.values():
+        size = batch_within(memory.running, head, size)
     views = [images.batches(plan.models[_order(source)[1]].input, size) for source in by_source]
     done = 0
     for shown in zip(*views, strict=True):
@@ -313,10 +354,10 @@ def _values(plan: Plan, wanted: set[Place], batch: int) -> Iterator[_Batch]:
         yield _Batch(values, held, measured(held, len(images)))
 
 
-def _batch_size(plan: Plan, wanted: set[Place], batch: int) -> int:
-    """Fewer images where the values that are kept of them would take more than `SLICE_BYTES`."""
+def _batch_size(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> int:
+    """Fewer images where the values that are kept of them would take more than their share."""
     shapes = [by_name(_graph(plan, source).graph)[node].meta["shape"] for source, node in wanted]
-    return max(1, min(batch, SLICE_BYTES // (4 * sum(prod(shape[1:]) for shape in shapes))))
+    return max(1, min(batch, memory.values // (4 * sum(prod(shape[1:]) for shape in shapes))))
 
 
 def _graph(plan: Plan, source: int | Prefix) -> GraphModule:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from ..adapters.base import Adapter
-from ..numerics.ridge import Moments, Solution, choose_ridges, solve
+from ..adapters.base import Adapter, picked
+from ..numerics.ridge import Moments, Solution, choose_ridges, moments_bytes, solve, solving_bytes
 
 # Multiply-adds that the normal equations of one system may take: half a minute on two cores.
 OPERATIONS = 1e12
-# The rows of one slice of images take at most this much memory, and so do the values kept of one batch.
-SLICE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +33,16 @@ Place = tuple[int | Prefix, str]
 class Solved:
     """What a system found for one of its users.
 
-    left: the share of the variance unexplained on held-out images. half, whole: the solutions from the images that are
-    not held out, and from all; each with the moments that it was solved from.
+    left: the share of the variance unexplained on held-out images. whole: whether the solution is from all images, or
+    from those that are not held out. moments: what it was solved from; they change when the next is asked for.
     """
 
+    user: int
     ridge: float
     left: float
-    half: tuple[Solution, Moments]
-    whole: tuple[Solution, Moments]
+    whole: bool
+    solution: Solution
+    moments: Moments
 
 
 @dataclass(eq=False)
@@ -68,6 +68,12 @@ class System:
             self.targets.append((target, adapter))
         self.users[user] = self.columns[key]
 
+    def has_room(self, target: Place, adapter: Adapter, limit: int) -> bool:
+        """Whether the system takes at most `limit` bytes with one more adapter."""
+        if (target, adapter.aim) in self.columns:
+            return True
+        return sum(system_bytes(self.reader, self.channels + adapter.back.channels)) <= limit
+
     @property
     def places(self) -> set[Place]:
         return {self.front, *(target for target, _ in self.targets)}
@@ -76,54 +82,66 @@ class System:
     def channels(self) -> int:
         return max((place.stop for place in self.columns.values()), default=0)
 
-    @property
-    def size_bytes(self) -> int:
-        features = self.reader.features
-        return 2 * 8 * features * (features + self.channels)
-
     def begin(self) -> None:
         self.fitting, self.held_out = (Moments.zeros(self.reader.features, self.channels) for _ in range(2))
 
-    def add(self, values: Mapping[Place, Tensor], held: Tensor, rows: int, generator: torch.Generator) -> None:
+    def add(
+        self, values: Mapping[Place, Tensor], held: Tensor, rows: int, generator: torch.Generator, limit: int
+    ) -> None:
         """The values of one batch. held: which of its images are held out, bool [images]. rows: how many positions of
-        each image to take at most."""
+        each image to take at most. limit: bytes of the rows of one slice of images, in float32."""
         assert self.fitting and self.held_out
-        for part in torch.arange(len(held)).split(self._images_per_slice(rows)):
-            targets = torch.cat([adapter.target(values[place][part]) for place, adapter in self.targets], dim=2)
+        place, adapter = self.targets[0]
+        positions = adapter.target(values[place][:1]).shape[1]
+        numbers = (self.reader.features + self.channels) * min(rows, positions)  # of an image
+        for part in torch.arange(len(held)).split(max(1, limit // (4 * numbers))):
             keep = None
-            if rows < targets.shape[1]:
+            if rows < positions:
                 # Drawn image by image, so that the draw does not depend on how the images are batched.
-                keep = torch.stack([torch.randperm(targets.shape[1], generator=generator)[:rows] for _ in part])
-                targets = targets[torch.arange(len(part))[:, None], keep]
-            design = self.reader.design(values[self.front][part], keep)
+                keep = torch.stack([torch.randperm(positions, generator=generator)[:rows] for _ in part])
             for moments, mask in ((self.fitting, ~held[part]), (self.held_out, held[part])):
-                moments.add(design[mask].flatten(0, 1), targets[mask].flatten(0, 1))
+                shown, kept = part[mask], None if keep is None else keep[mask]
+                if len(shown):
+                    moments.add(self._design(values, shown, kept), self._targets(values, shown, kept))
 
-    def _images_per_slice(self, rows: int) -> int:
-        reader = self.reader
-        positions = min(rows, reader.back.pixels + reader.back.tokens)
-        return max(1, SLICE_BYTES // (4 * reader.features * positions))
+    def _design(self, values: Mapping[Place, Tensor], shown: Tensor, keep: Tensor | None) -> Tensor:
+        return self.reader.design(values[self.front][shown], keep).flatten(0, 1)
 
-    def solve(self, ridges: Sequence[float]) -> dict[int, Solved]:
-        """What each user gets. Lets go of the moments."""
+    def _targets(self, values: Mapping[Place, Tensor], shown: Tensor, keep: Tensor | None) -> Tensor:
+        found = [picked(adapter.target(values[place][shown]), keep) for place, adapter in self.targets]
+        return torch.cat(found, dim=2).flatten(0, 1)
+
+    def solve(self, ridges: Sequence[float]) -> Iterator[Solved]:
+        """What each user gets: first from the images that are not held out, then from all. Lets go of the moments."""
         assert self.fitting and self.held_out
         intercept = self.reader.intercept
         ridges = ridges if self.reader.ridge is None else [self.reader.ridge]
         places = list(self.columns.values())
-        chosen = choose_ridges(self.fitting, self.held_out, ridges, places, intercept=intercept)
-        parts = self.fitting, self.fitting + self.held_out
+        chosen = dict(
+            zip(
+                [place.start for place in places],
+                choose_ridges(self.fitting, self.held_out, ridges, places, intercept=intercept),
+                strict=True,
+            )
+        )
+        moments, rest = self.fitting, self.held_out
         self.fitting = self.held_out = None
-        found = {}
-        for ridge in {ridge for ridge, _ in chosen}:
-            solutions = [solve(moments, ridge, intercept=intercept) for moments in parts]
-            for place, (_, left) in zip(places, chosen, strict=True):
-                half, whole = (
-                    (Solution(s.weight[place], s.bias[place], ridge), moments.target(place))
-                    for s, moments in zip(solutions, parts, strict=True)
-                )
-                found[place.start, ridge] = Solved(ridge, left, half, whole)
-        ridge_of = {place.start: ridge for place, (ridge, _) in zip(places, chosen, strict=True)}
-        return {user: found[place.start, ridge_of[place.start]] for user, place in self.users.items()}
+        for whole in (False, True):
+            if whole:
+                moments += rest
+            for ridge in {ridge for ridge, _ in chosen.values()}:
+                found = solve(moments, ridge, intercept=intercept)
+                for user, place in self.users.items():
+                    if chosen[place.start][0] == ridge:
+                        own = Solution(found.weight[place], found.bias[place], ridge)
+                        yield Solved(user, ridge, chosen[place.start][1], whole, own, moments.target(place))
+
+
+def system_bytes(reader: Adapter, channels: int) -> tuple[int, int]:
+    """What a system takes for targets of so many channels together: while its moments are collected, and more while it
+    is solved."""
+    work = solving_bytes(reader.features, channels, pseudoinverse=reader.ridge == 0)
+    return 2 * moments_bytes(reader.features, channels), work
 
 
 def rows_per_image(adapter: Adapter, images: int, rows: int) -> int:

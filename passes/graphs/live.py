@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
 
-from torch.fx import Graph, Node
+import torch
+from torch.fx import Graph, GraphModule, Node
 
-from .conventions import dependencies, output, reachable, reads_input
+from .conventions import VIEWS, dependencies, is_tensor, output, reachable, reads_input, target_name, writes_in_place
 
 
 def last_read(nodes: Iterable[Node], reads: Callable[[Node], Iterable[Node]]) -> dict[Node, list[Node]]:
@@ -39,3 +41,39 @@ def crossing(graph: Graph) -> Iterator[tuple[Node, Mapping[Node, None]]]:
             live.pop(value, None)
         yield node, live
         live[node] = None
+
+
+def batch_within(limit: int, graph: GraphModule, most: int) -> int:
+    """Of how many images at once, at most so many, the values alive while a graph runs take `limit` bytes; one at
+    least."""
+    return max(1, min(most, limit // max(1, live_bytes(graph))))
+
+
+def live_bytes(graph: GraphModule) -> int:
+    """The most bytes that values take at once while the graph runs on one image, each freed after its last reader."""
+    owner: dict[Node, Node] = {}
+    for node in graph.graph.nodes:
+        arguments = node.all_input_nodes
+        shares = arguments and (writes_in_place(node) or target_name(node) in VIEWS)
+        owner[node] = owner[arguments[0]] if shares else node
+    ends = last_read(graph.graph.nodes, lambda node: [owner[used] for used in (node, *node.all_input_nodes)])
+    now = most = 0
+    for node in graph.graph.nodes:
+        now += value_bytes(node) if owner[node] is node else 0
+        most = max(most, now)
+        now -= sum(value_bytes(value) for value in ends.get(node, ()))
+    return most
+
+
+def value_bytes(node: Node) -> int:
+    """Of one image's value; parameters lie in the model."""
+    if not is_tensor(node) or node.op == "get_attr":
+        return 0
+    sizes = [size if isinstance(size, int) else _of_one_image(size) for size in node.meta["shape"]]
+    return prod(sizes) * node.meta.get("dtype", torch.float32).itemsize
+
+
+def _of_one_image(extent: str) -> int:
+    """The extent at batch size one: 64 of "64*N"."""
+    factors = extent.replace("(", "").replace(")", "").split("*")
+    return prod(int(factor) for factor in factors if factor.isdigit())

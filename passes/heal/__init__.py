@@ -7,21 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from ..data.errors import InputError, did_you_mean
-from ..data.healing import PARTS, TARGETS, Options
+from ..data.healing import Options, healing_options
+from ..data.pass_options import HealOptions, MemoryOptions
 from ..data.plan import Plan
 from ..pipeline import Pass
 
 
 @dataclass(frozen=True)
-class Heal(Pass):
+class Heal(Pass, HealOptions, MemoryOptions):
     """Refits what is linear in its weights behind the seam, block by block, toward the values that the back's own
     parent has for the same images; docs/healing.md says how.
 
     heal: "back", "adapter", "all" (both, and the front's last block) or "none". heal_layers: blocks behind the seam,
     None for all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block.
-    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes of values kept in
-    memory, None for what `options` say; the rest goes into files that vanish. options: see `healing.Options`.
+    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes that healing may take
+    beside the networks, None for what `options` say; values beyond go into files that vanish, and operators whose
+    normal equations take more are left as they are. options: see `healing.Options`.
 
     On noise nothing is healed: it would teach the back to repeat its parent on noise.
 
@@ -31,19 +32,13 @@ class Heal(Pass):
 
     name: ClassVar[str] = "heal"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
-    heal: str = "back"
-    heal_layers: int | None = None
-    heal_sweeps: int = 2
-    heal_target: str = "back"
-    max_memory: int | None = None
     options: Options = field(default_factory=Options)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
-        _check("heal", self.heal, PARTS)
-        _check("heal_target", self.heal_target, TARGETS)
+    def run(self, plan: Plan) -> Plan:
         assert plan.images is not None  # `requires` holds it
         hybrid = plan.hybrid
         if self.heal == "none" or plan.images.noise or not hybrid.chain.adapters:
@@ -51,20 +46,8 @@ class Heal(Pass):
         from .blockwise import heal
         from .probe import Probe
 
-        options = replace(
-            self.options,
-            layers=self.heal_layers,
-            sweeps=self.heal_sweeps,
-            target=self.heal_target,
-            max_memory=self.max_memory or self.options.max_memory,
-        )
+        options = healing_options(self, self.max_memory, self.options)
         probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
         graph = copy.deepcopy(hybrid.network)
         healing = heal(graph, probe, hybrid.chain, self.heal, self.progress)
-        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing))
-
-
-def _check(option: str, given: str, known: tuple[str, ...]) -> None:
-    if given not in known:
-        hint = did_you_mean(given, list(known)) or f"There are {', '.join(known)}."
-        raise InputError(f"{option} takes {', '.join(known)}, not '{given}'", hint)
+        return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing, verified=None))

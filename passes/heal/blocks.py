@@ -30,8 +30,10 @@ class Block:
         return ".".join(shared) or self.operators[0].node.name
 
 
-def blocks(graph: GraphModule, healed: Callable[[Node], bool], features: int) -> tuple[Block, ...]:
-    """The blocks that hold an operator for which `healed` is true, with no more inputs than `features`, in order."""
+def blocks(
+    graph: GraphModule, healed: Callable[[Node], bool], can_solve: Callable[[Operator], bool]
+) -> tuple[Block, ...]:
+    """The blocks that hold an operator that can be solved, of a node for which `healed` is true, in order."""
     starts = {node for node, others in crossing(graph.graph) if not others}  # the input among them
     found: dict[Node, list[Operator]] = {}
     start = placeholder(graph.graph)
@@ -39,7 +41,7 @@ def blocks(graph: GraphModule, healed: Callable[[Node], bool], features: int) ->
     for node in graph.graph.nodes:
         operator = operator_of(graph, node) if healed(node) else None
         alone = operator is not None and not _redundant(operator) and id(operator.weight) not in shared
-        if operator is not None and alone and operator.unknowns[1] <= features:
+        if operator is not None and alone and can_solve(operator):
             found.setdefault(start, []).append(operator)
         if node in starts:
             start = node

@@ -53,10 +53,11 @@ def heal(
 class Step:
     """What is healed before the next look at the held-out images.
 
-    block: the operators that are polished together, `polishes` times, so that the value `end` becomes the parent's.
-    refitted: the block whose operators are refitted one by one before.
+    name: of the block, for reports. block: the operators that are polished together, `polishes` times, so that the
+    value `end` becomes the parent's. refitted: the block whose operators are refitted one by one before.
     """
 
+    name: str
     block: Block
     refitted: Block | None
     end: Node
@@ -71,7 +72,7 @@ def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> 
     the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
     """
     found = {
-        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.options.features)  # type: ignore[misc]
+        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.can_solve)  # type: ignore[misc]
         for part in chain.parts()
     }
     ends = _fragment_ends(stitched, chain)
@@ -95,10 +96,13 @@ def _fragment_steps(
     ends = [block.start for block in inside[1:]] + [end]
     polishes = probe.options.sweeps - 1
     if what == "adapter":
-        return [Step(_joined(adapter), None, ends[0], max(1, polishes))] if adapter else []
-    steps = [Step(block, block, last, polishes) for block, last in zip(inside, ends, strict=False)]
+        alone = _joined(adapter) if adapter else None
+        return [Step(alone.name, alone, None, ends[0], max(1, polishes))] if alone else []
+    steps = [Step(block.name, block, block, last, polishes) for block, last in zip(inside, ends, strict=False)]
     if steps and seam and (what == "all" or not first):
-        steps[0] = replace(steps[0], block=_joined((*seam, inside[0])), polishes=max(1, polishes))
+        together = _joined((*seam, inside[0]))
+        name = together.name if first else inside[0].name
+        steps[0] = replace(steps[0], name=name, block=together, polishes=max(1, polishes))
     return steps[: probe.options.layers]
 
 
@@ -144,7 +148,7 @@ def _taken(
             for tensor, value in zip(tensors(operator), old, strict=True):
                 tensor.data.copy_(value)
         hybrid.forget(hybrid.position[step.block.start])
-    return HealedBlock(step.block.name, len(step.block.operators), ridge, *reached[best], best > 0)
+    return HealedBlock(step.name, len(step.block.operators), ridge, *reached[best], best > 0)
 
 
 def _weights(block: Block) -> list[list[Tensor]]:

@@ -17,12 +17,13 @@ from warnings import catch_warnings, simplefilter
 import torch
 from torch import Tensor
 from torch.func import functional_call, jvp, vjp
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..data.chain import Chain
 from ..graphs.compose import fragment
 from ..graphs.conventions import result
+from ..graphs.live import value_bytes
 from .blocks import Block
 from .least_squares import tensors
 from .probe import Probe
@@ -50,6 +51,7 @@ class _Fit:
     chain: Chain
     start: Node
     end: Node
+    pieces: int
 
     @property
     def images(self) -> int:
@@ -57,7 +59,14 @@ class _Fit:
         return sum(len(chunk.members) for chunk in self.probe.chunks if not chunk.held_out)
 
     def rows(self, held_out: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """What goes in and what should come out, chunk by chunk."""
+        """What goes in and what should come out, of at most `pieces` images at once."""
+        for x, y in self._chunks(held_out):
+            if len(x) == len(y):  # what folds windows into the batch stays together
+                yield from zip(x.split(self.pieces), y.split(self.pieces), strict=True)
+            else:
+                yield x, y
+
+    def _chunks(self, held_out: bool) -> Iterator[tuple[Tensor, Tensor]]:
         here = self.hybrid.position[self.start]
         for chunk in self.probe.chunks:
             if chunk.held_out != held_out:
@@ -83,7 +92,7 @@ def polish(hybrid: Values, probe: Probe, chain: Chain, block: Block, end: Node) 
     network = fragment(whole, None if block.start.op == "placeholder" else block.start.name, last)
     names = {id(tensor): name for name, tensor in network.named_parameters()}
     held = {names[id(t)]: t for operator in block.operators for t in tensors(operator) if id(t) in names}
-    fit = _Fit(hybrid, probe, chain, block.start, end)
+    fit = _Fit(hybrid, probe, chain, block.start, end, _images_at_once(network, probe.shares.running))
 
     def run(weights: Weights, x: Tensor) -> Tensor:
         return functional_call(network, weights, (x.clone(),))  # cloned: a ReLU may write to it
@@ -103,6 +112,12 @@ def polish(hybrid: Values, probe: Probe, chain: Chain, block: Block, end: Node) 
         tensor.data.copy_(better[name])
     hybrid.forget(hybrid.position[block.start])
     return True
+
+
+def _images_at_once(network: GraphModule, limit: int) -> int:
+    """A backward pass needs all values of a network, a forward derivative the same again, and what runs a share."""
+    values = sum(value_bytes(node) for node in network.graph.nodes)
+    return max(1, limit // max(1, 3 * values))
 
 
 def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit) -> Weights | None:

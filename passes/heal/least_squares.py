@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from ..data.chain import Chain
 from ..graphs.conventions import result
-from ..numerics.normal_equations import Sums, best_ridge
+from ..numerics.ridge import CORRECTION, Moments, choose_ridges, correction
 from .blocks import Block
 from .operators import Operator
 from .probe import Probe
@@ -55,22 +55,24 @@ def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, chain:
     them where every ridge leaves more than there was. Returns the ridge."""
     options, intercept = probe.options, Intercept.of(operator)
     groups, features, channels = operator.unknowns
-    fitting, held_out = (
-        Sums.zeros(groups, features, channels, intercept is not None, operator.weight.device) for _ in range(2)
-    )
+    fitting, held_out = (Moments.zeros(features, channels, groups, operator.weight.device) for _ in range(2))
     errors = Errors(hybrid, probe, block, operator, chain)
     for chunk in probe.chunks:
         x, error = errors(chunk)
         per_image = -(-options.rows // len(probe.images))
-        for design, rows in operator.slices(x, error, per_image):
-            (held_out if chunk.held_out else fitting).add(design, rows)
-    both = fitting + held_out
-    ridge, left = best_ridge(fitting, held_out if held_out.rows else fitting, options.ridges)
+        for design, rows in operator.slices(x, error, per_image, probe.shares.rows):
+            (held_out if chunk.held_out else fitting).add_roughly(design, rows)
+    if not float((held_out if held_out.count else fitting).yy.sum()) > 0:  # nothing is lacking
+        return max(options.ridges)
+    ((ridge, left),) = choose_ridges(
+        fitting, held_out, options.ridges, intercept=intercept is not None, rule=CORRECTION
+    )
     if left < 1:
-        change = both.change(ridge)
-        operator.weight.add_(operator.rearranged(change[:, :features]).to(operator.weight.dtype))
+        fitting += held_out
+        change = correction(fitting, ridge, intercept=intercept is not None)
+        operator.weight.add_(operator.rearranged(change.weight.mT).to(operator.weight.dtype))
         if intercept is not None:
-            intercept.add(operator.by_channel(change[:, features]))
+            intercept.add(operator.by_channel(change.bias))
     return ridge
 
 

@@ -19,7 +19,7 @@ from torch.fx import GraphModule, Node
 from ..graphs.conventions import is_tensor
 from ..numerics.im2col import im2col
 
-# The im2col of one slice of images takes at most this much memory: what a processor's cache likes.
+# The im2col of one slice of images takes no more, however much memory there is: what a processor's cache likes.
 SLICE_BYTES = 32 << 20
 
 
@@ -53,12 +53,12 @@ class Operator:
         """A solution [groups, features, channels] in the shape of the weight."""
         raise NotImplementedError
 
-    def slices(self, x: Tensor, y: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """`design` and `rows` of a few images at a time, so that no im2col is ever whole; of each image at most so many
-        rows, evenly."""
+    def slices(self, x: Tensor, y: Tensor, most: int, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """`design` and `rows` of a few images at a time, so that no im2col is ever whole but takes `limit` bytes at
+        most; of each image at most so many rows, evenly."""
         _, features, channels = self.unknowns
         positions = max(1, y[0].numel() // (channels * self.unknowns[0]))
-        step = max(1, SLICE_BYTES // (4 * features * self.unknowns[0] * positions))
+        step = max(1, min(limit, SLICE_BYTES) // (4 * features * self.unknowns[0] * positions))
         every = -(-positions // most)
         for part, out in zip(x.split(step), y.split(step), strict=True):
             yield self.design(part)[:, ::every], self.rows(out)[:, ::every]

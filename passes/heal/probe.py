@@ -12,10 +12,15 @@ from torch.fx import GraphModule, Node
 from ..data.chain import Chain
 from ..data.errors import InputError
 from ..data.healing import Options
+from ..data.memory import Memory
 from ..data.model import Images, InputSpec
 from ..graphs.attention import written_out
 from ..graphs.conventions import by_name, result
-from .values import Chunk, Memory, Values, chunks
+from ..graphs.live import batch_within
+from ..numerics.kept import Kept
+from ..numerics.ridge import moments_bytes, solving_bytes
+from .operators import Operator
+from .values import Chunk, Values, chunks
 
 
 class Probe:
@@ -37,12 +42,20 @@ class Probe:
     ):
         options = options or Options()
         self.images, self.specs, self.options, self.keep = images, specs, options, keep
-        self.memory = Memory(options.max_memory, torch.device(device))
-        self.chunks = chunks(len(images), options.batch)
+        self.shares = Memory.of(options.max_memory)
+        self.memory = Kept(self.shares.kept, torch.device(device))
+        half = self.shares.running // 2  # the error of an operator's output takes the other
+        self.chunks = chunks(len(images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
         self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
         self.nodes = [by_name(parent.graph.graph) for parent in self.parents]
         self._lasting: list[set[Node]] = [set() for _ in graphs]
+
+    def can_solve(self, operator: Operator) -> bool:
+        """Whether the normal equations of an operator are small enough to be made."""
+        groups, features, channels = operator.unknowns
+        needed = 2 * moments_bytes(features, channels, groups) + solving_bytes(features, channels, groups)
+        return features <= self.options.features and needed <= self.shares.equations
 
     def values(self, graph: GraphModule, model: int) -> Values:
         """Of a graph that takes what model number `model` takes."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
@@ -15,6 +13,7 @@ from torch.fx.node import map_arg
 from ..data.model import Images, InputSpec
 from ..graphs.conventions import is_scalar, placeholder, writes_in_place
 from ..numerics.held_out import held_out
+from ..numerics.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class Values:
     weights shows in everything that is computed after it; `forget` drops what was computed with older ones.
     """
 
-    def __init__(self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], memory: Memory):
-        self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, memory
+    def __init__(self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], kept_in: Kept):
+        self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, kept_in
         self.position = {node: index for index, node in enumerate(graph.graph.nodes)}
         self.last = {node: max((self.position[u] for u in node.users), default=-1) for node in graph.graph.nodes}
         self.kept: dict[Chunk, dict[Node, Any]] = {}
@@ -64,8 +63,8 @@ class Values:
             if node not in known:
                 known[node] = self._computed(node, known)
             self._sizes(node, known)
-            if keep is None:
-                self._release(known, node, at, readers, wanted)
+            self._release(known, node, at, readers, wanted, keep)
+        self.memory.unload()
         if keep is not None:
             self._keep(chunk, {n: v for n, v in known.items() if is_scalar(n) or (n.op != "get_attr" and keep(n))})
         return [known[node] for node in wanted]
@@ -105,7 +104,7 @@ class Values:
         for other in self.chunks:
             if other.start == chunk.start and (other == chunk or other not in self.kept):
                 held = self.kept.setdefault(other, {})
-                held[image] = batch[list(other.members)].to(self.memory.device)
+                held[image] = self.memory.taken(batch[list(other.members)].to(self.memory.device))
                 self._sizes(image, held)
 
     def _sizes(self, node: Node, known: dict[Node, Any]) -> None:
@@ -134,9 +133,19 @@ class Values:
         assert callable(node.target)
         return node.target(*args, **kwargs)
 
-    def _release(self, known: dict[Node, Any], node: Node, at: int, readers: dict[Node, int], wanted: Any) -> None:
+    def _release(
+        self,
+        known: dict[Node, Any],
+        node: Node,
+        at: int,
+        readers: dict[Node, int],
+        wanted: Sequence[Node],
+        keep: Callable[[Node], bool] | None,
+    ) -> None:
+        """Let go of what the node at position `at` of those to be computed was the last to read."""
         for given in node.all_input_nodes:
-            if readers.get(given) == at and given not in wanted and not is_scalar(given):
+            needed = given in wanted or is_scalar(given) or (keep is not None and keep(given))
+            if readers.get(given) == at and not needed:
                 known.pop(given, None)
 
     def _keep(self, chunk: Chunk, values: dict[Node, Any]) -> None:
@@ -145,31 +154,3 @@ class Values:
             if node not in values:
                 self.memory.free(value)
         self.kept[chunk] = {n: v if n in before else self.memory.taken(v) for n, v in values.items()}
-
-
-class Memory:
-    """Where values are kept: in memory up to a limit in bytes, beyond it in files that vanish with them."""
-
-    def __init__(self, limit: int, device: torch.device):
-        self.limit, self.device, self.used = limit, device, 0
-        self._counted: dict[int, int] = {}
-
-    def taken(self, value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        size = value.numel() * value.element_size()
-        if self.used + size <= self.limit:
-            self.used += size
-            self._counted[id(value)] = size
-            return value
-        return _filed(value)
-
-    def free(self, value: Any) -> None:
-        self.used -= self._counted.pop(id(value), 0)
-
-
-def _filed(value: Tensor) -> Tensor:
-    """A copy whose numbers lie in a file without a name."""
-    with tempfile.NamedTemporaryFile(prefix="stitchc-") as file:
-        copy = torch.from_file(file.name, shared=True, size=value.numel(), dtype=value.dtype)
-    return copy.reshape(value.shape).copy_(value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..data.candidates import Candidates
+from ..data.pass_options import BackendOptions
 from ..data.plan import Plan
 from ..data.values import Cuts
 from ..pipeline import Pass
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Latency(Pass):
+class Latency(Pass, BackendOptions):
     """Fills the latency of models, fragments and candidates, in milliseconds for one image.
 
     Each model is run once, timed at every cut; a candidate takes what its segments take and its adapter. Adapters are
@@ -32,18 +33,16 @@ class Latency(Pass):
 
     name: ClassVar[str] = "latency"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates")
-    adds: ClassVar[tuple[str, ...]] = ("candidates",)
+    drops: ClassVar[tuple[str, ...]] = ("choice", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
 
-    backend: str = "eager"
     device: str = "cpu"
     store: Store | None = field(default=None, compare=False)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
-        from .backends import check_backend
+    def run(self, plan: Plan) -> Plan:
         from .profile import profile
 
-        check_backend(self.backend)
         segments: list[np.ndarray] = []
         eager: list[np.ndarray] = []
         for done, (graph, model, cuts) in enumerate(zip(plan.graphs, plan.models, plan.cuts, strict=True), start=1):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..data.errors import InputError, did_you_mean
+from ..data.errors import InputError, first_line, unknown
 from ..emit.load import load_onnx
 
 BACKENDS = ("eager", "compile", "onnxruntime")
@@ -24,8 +24,7 @@ def check_backend(backend: str) -> str:
         InputError: it is none.
     """
     if backend not in BACKENDS:
-        near = did_you_mean(backend, list(BACKENDS))
-        raise InputError(f"'{backend}' is no backend", f"{near} There are {', '.join(BACKENDS)}.".strip())
+        raise unknown(backend, "backend", BACKENDS)
     return backend
 
 
@@ -40,10 +39,9 @@ def on_backend(backend: str, module: nn.Module, image: Tensor) -> Callable[[Tens
     try:
         return torch.compile(module) if backend == "compile" else _exported(module, image)
     except Exception as error:
-        reason = str(error).strip().splitlines()
         raise InputError(
-            f"the backend '{backend}' cannot run this network: {reason[0] if reason else type(error).__name__}",
-            "Measure it with --backend eager.",
+            f"the backend '{backend}' cannot run this network: {first_line(error)}",
+            "Measure it with `backend='eager'`.",
         ) from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..data.budget import format_quantity
 from ..data.candidates import Candidate
 from ..data.errors import Infeasible
+from ..data.pass_options import BackendOptions
 from ..data.plan import Plan, Timed
 from ..pipeline import Pass
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shortlist(Pass):
+class Shortlist(Pass, BackendOptions):
     """Times the first `size` candidates of the order for real: `plan.timed`, each with what was predicted for it.
 
     Under a budget of latency the choice is the first that holds it when measured; those that do not are no longer
@@ -32,15 +33,16 @@ class Shortlist(Pass):
 
     name: ClassVar[str] = "shortlist"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
-    adds: ClassVar[tuple[str, ...]] = ("timed",)
+    ensures: ClassVar[tuple[str, ...]] = ("timed",)
+    drops: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     size: int = 5
     most: int = 20
-    backend: str = "eager"
     device: str = "cpu"
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.candidates is not None
         limit = plan.budget.get("latency", float("inf"))
         timed: list[Timed] = []

@@ -1,19 +1,34 @@
-"""Ridge regression from streamed moments, in float64."""
+"""Ridge regression from streamed sums of products, in float64. It serves the adapters' fit and healing.
+
+Shapes: rows x [..., rows, features] and y [..., rows, channels]. The leading axis, if there is one, is of groups: each
+has rows and weights of its own, as the channels of a depthwise convolution have.
+
+The two users weigh the penalty differently, and each stays as it was measured. An adapter maps values to values: its
+weights are penalised relative to how features vary around their mean (`solve`). Healing corrects weights that are
+nearly right: the change is penalised relative to the mean square of a feature (`correction`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+# Rows of one product in float32: few enough that it sums them to its own precision.
+_PRODUCT_ROWS = 4096
+# Numbers of a square matrix that are worked on at once.
+_BLOCK = 1 << 20
+_TINY = torch.finfo(torch.float64).tiny
+
 
 @dataclass
 class Moments:
-    """Sums over rows x [features] and y [channels]: all that least squares needs of the data.
+    """Sums over rows: all that least squares needs of the data.
 
-    yy: squares, [channels]; products of one channel with another play no part.
+    x [..., features], y [..., channels]: the rows themselves. xx [..., features, features], xy [..., features,
+    channels]: products. yy [..., channels]: squares; products of one channel with another play no part.
     """
 
     count: int
@@ -24,16 +39,20 @@ class Moments:
     yy: Tensor
 
     @classmethod
-    def zeros(cls, features: int, channels: int, device: torch.device | None = None) -> Moments:
+    def zeros(
+        cls, features: int, channels: int, groups: int | None = None, device: torch.device | None = None
+    ) -> Moments:
+        lead = () if groups is None else (groups,)
+
         def zeros(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.float64, device=device)
+            return torch.zeros((*lead, *shape), dtype=torch.float64, device=device)
 
         return cls(
             0, zeros(features), zeros(channels), zeros(features, features), zeros(features, channels), zeros(channels)
         )
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Rows x [n, features] and y [n, channels]."""
+        """Rows without groups, multiplied in float64."""
         x, y = x.double(), y.double()
         self.count += len(x)
         self.x += x.sum(0)
@@ -42,42 +61,57 @@ class Moments:
         self.xy.addmm_(x.T, y)
         self.yy += y.square().sum(0)
 
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            self.count + other.count,
-            self.x + other.x,
-            self.y + other.y,
-            self.xx + other.xx,
-            self.xy + other.xy,
-            self.yy + other.yy,
-        )
+    def add_roughly(self, x: Tensor, y: Tensor) -> None:
+        """Rows of which a few thousand at a time are multiplied in float32, which takes a third of the time. What a
+        row's noise moves is far above what such a product rounds; the products are summed in float64."""
+        for part, wanted in zip(x.split(_PRODUCT_ROWS, -2), y.split(_PRODUCT_ROWS, -2), strict=True):
+            self.xx += part.mT @ part
+            self.xy += part.mT @ wanted
+            self.yy += wanted.square().sum(-2)
+            self.x += part.sum(-2)
+            self.y += wanted.sum(-2)
+            self.count += part.shape[-2]
+
+    def __iadd__(self, other: Moments) -> Moments:
+        self.count += other.count
+        for mine, more in zip(self._tensors(), other._tensors(), strict=True):
+            mine += more
+        return self
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.x, self.y, self.xx, self.xy, self.yy
 
     def target(self, channels: slice) -> Moments:
-        """The moments of some channels of y."""
-        return Moments(self.count, self.x, self.y[channels], self.xx, self.xy[:, channels], self.yy[channels])
+        """The moments of some channels of y, on the same memory."""
+        return Moments(
+            self.count, self.x, self.y[..., channels], self.xx, self.xy[..., channels], self.yy[..., channels]
+        )
 
     def variation(self) -> Tensor:
-        """The sum of squared distances of each channel of y from its mean."""
+        """The sum of squared distances of each channel of y from its mean, [..., channels]."""
         return (self.yy - self.y.square() / max(self.count, 1)).clamp_min(0)
 
     def spread(self, weight: Tensor, *, centred: bool = True) -> Tensor:
-        """The covariance of weight @ x, [channels, channels], for a weight [channels, features]; around zero unless it
-        is centred."""
+        """The covariance of weight @ x, [channels, channels], for a weight [channels, features], without groups; around
+        zero unless it is centred."""
         mean = weight @ self.x / self.count
-        return weight @ self.xx @ weight.T / self.count - centred * torch.outer(mean, mean)
+        return weight @ self.xx @ weight.T / self.count - centred * _outer(mean, mean)
 
-    def around(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The second moments of (rows - x, rows - y): xx, xy, and the sum of squares of each channel of y."""
-        n = self.count
-        xx = self.xx - torch.outer(self.x, x) - torch.outer(x, self.x) + n * torch.outer(x, x)
-        xy = self.xy - torch.outer(self.x, y) - torch.outer(x, self.y) + n * torch.outer(x, y)
-        yy = self.yy - 2 * self.y * y + n * y.square()
-        return xx, xy, yy
+
+def moments_bytes(features: int, channels: int, groups: int = 1) -> int:
+    """What the moments of one set of rows take."""
+    return 8 * groups * (features + 2) * (features + channels)
+
+
+def solving_bytes(features: int, channels: int, groups: int = 1, *, pseudoinverse: bool = False) -> int:
+    """What `solve`, `correction` and `errors` take at most beside the moments. pseudoinverse: for a penalty of zero."""
+    squares = (6 if pseudoinverse else 1) * (features + 1) ** 2
+    return 8 * groups * (squares + 5 * (features + 1) * channels) + 3 * 8 * min(_BLOCK, (features + 1) ** 2)
 
 
 @dataclass(frozen=True)
 class Solution:
-    """y ~ weight @ x + bias. weight: [channels, features]; bias: [channels]; ridge: as given to `solve`."""
+    """y ~ weight @ x + bias. weight: [..., channels, features]; bias: [..., channels]; ridge: as given."""
 
     weight: Tensor
     bias: Tensor
@@ -87,14 +121,45 @@ class Solution:
 def solve(moments: Moments, ridge: float, *, intercept: bool = True) -> Solution:
     """The minimiser of |y - W x - b|^2 + ridge * mean(diag(cov xx)) * count * |W|^2; the bias is not penalised.
 
-    Without an intercept b is zero. A ridge of zero is the Moore-Penrose pseudoinverse: of all minimisers the smallest.
+    For moments without groups. Without an intercept b is zero. A ridge of zero is the Moore-Penrose pseudoinverse: of
+    all minimisers the smallest.
     """
     mean_x, mean_y = moments.x / moments.count, moments.y / moments.count
     if not intercept:
         mean_x, mean_y = torch.zeros_like(mean_x), torch.zeros_like(mean_y)
-    xx, xy, _ = moments.around(mean_x, mean_y)
-    weight = _pseudoinverse(xx, xy) if ridge == 0 else _penalised(xx, xy, ridge)
+    xy = _centred(moments.xy.clone(), moments.x, mean_x, moments.y, mean_y, moments.count)
+
+    def xx() -> Tensor:
+        return _centred(_by_columns(moments.xx), moments.x, mean_x, moments.x, mean_x, moments.count)
+
+    weight = _pseudoinverse(xx(), xy) if ridge == 0 else _penalised(xx, xy, ridge)
     return Solution(weight, mean_y - weight @ mean_x, ridge)
+
+
+def correction(moments: Moments, ridge: float, *, intercept: bool = True) -> Solution:
+    """The minimiser of |y - W x - b|^2 + ridge * mean(diag(xx)) * |W|^2, in each group; the bias is not penalised.
+    Without an intercept b is zero."""
+    features = moments.x.shape[-1]
+    xy = torch.cat([moments.xy, moments.y.unsqueeze(-2)], -2) if intercept else moments.xy
+
+    def system() -> Tensor:
+        matrix = moments.xx.new_empty(*moments.xx.shape[:-2], features + intercept, features + intercept).mT
+        matrix[..., :features, :features] = moments.xx
+        if intercept:
+            matrix[..., features, :features] = matrix[..., :features, features] = moments.x
+            matrix[..., features, features] = moments.count
+        diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+        scale = moments.xx.diagonal(dim1=-2, dim2=-1).mean(-1)
+        diagonal[..., :features] += (ridge * scale).clamp_min(_TINY).unsqueeze(-1)
+        # A hair for the intercept too: with a constant feature it would be the same unknown twice.
+        diagonal += 1e-9 * diagonal.amax(-1, keepdim=True).clamp_min(1e-30)
+        return matrix
+
+    found = _divided(system(), xy)
+    if found is None:
+        found = torch.linalg.pinv(system(), hermitian=True) @ xy
+    bias = found[..., features, :] if intercept else torch.zeros_like(moments.y)
+    return Solution(found[..., :features, :].mT, bias, ridge)
 
 
 def _pseudoinverse(xx: Tensor, xy: Tensor) -> Tensor:
@@ -102,19 +167,79 @@ def _pseudoinverse(xx: Tensor, xy: Tensor) -> Tensor:
     return (torch.linalg.pinv(xx, hermitian=True, rtol=1e-10) @ xy).T
 
 
-def _penalised(xx: Tensor, xy: Tensor, ridge: float) -> Tensor:
-    scale = float(xx.diagonal().mean())
-    xx.diagonal().add_(max(ridge * scale, torch.finfo(torch.float64).tiny))
-    factor, failed = torch.linalg.cholesky_ex(xx)
-    if failed:  # rank-deficient beyond what this ridge repairs: the smallest that rounding lets through
-        xx.diagonal().add_(1e-10 * scale + torch.finfo(torch.float64).tiny)
-        factor, failed = torch.linalg.cholesky_ex(xx)
-    return _pseudoinverse(xx, xy) if failed else torch.cholesky_solve(xy, factor).T
+def _penalised(centred: Callable[[], Tensor], xy: Tensor, ridge: float) -> Tensor:
+    """centred: makes the matrix of products, anew each time, since it is factorised where it lies."""
+
+    def system(more: float) -> Tensor:
+        xx = centred()
+        scale = float(xx.diagonal().mean())
+        xx.diagonal().add_(max(ridge * scale, _TINY))
+        if more:
+            xx.diagonal().add_(more * scale + _TINY)
+        return xx
+
+    for more in (0.0, 1e-10):  # rank-deficient beyond what this ridge repairs: the smallest that rounding lets through
+        found = _divided(system(more), xy)
+        if found is not None:
+            return found.T
+    return _pseudoinverse(system(1e-10), xy)
+
+
+def _divided(matrix: Tensor, xy: Tensor) -> Tensor | None:
+    """matrix^-1 xy for a symmetric matrix that lies in memory column by column, as LAPACK wants it: so it needs no copy
+    and overwrites the matrix. None if that is not positive definite."""
+    failed = torch.empty(0, dtype=torch.int32, device=matrix.device)
+    torch.linalg.cholesky_ex(matrix, out=(matrix, failed))
+    if bool(failed.any()):
+        return None
+    half = torch.linalg.solve_triangular(matrix, xy, upper=False)
+    return torch.linalg.solve_triangular(matrix.mT, half, upper=True)
+
+
+def _by_columns(matrix: Tensor) -> Tensor:
+    return matrix.mT.clone(memory_format=torch.contiguous_format).mT
+
+
+def _centred(ab: Tensor, a: Tensor, mean_a: Tensor, b: Tensor, mean_b: Tensor, count: int) -> Tensor:
+    """From the sum of products of rows a and b [features, channels] that of (a - mean_a) and (b - mean_b): in place."""
+    for columns in torch.arange(len(b)).split(max(1, _BLOCK // max(len(a), 1))):
+        here = slice(int(columns[0]), int(columns[-1]) + 1)
+        part = ab[:, here]
+        part -= _outer(a, mean_b[here])
+        part -= _outer(mean_a, b[here])
+        part += count * _outer(mean_a, mean_b[here])
+    return ab
+
+
+def _outer(a: Tensor, b: Tensor) -> Tensor:
+    return a.unsqueeze(-1) * b.unsqueeze(-2)
 
 
 def residual(solution: Solution, moments: Moments) -> float:
     """The share of y's variance, around its own mean, that the solution leaves unexplained on these rows."""
-    return _share(*_errors(solution, moments))
+    return _share(errors(solution, moments), moments.variation())
+
+
+def errors(solution: Solution, moments: Moments) -> Tensor:
+    """The sum of squared errors of a solution, of each channel of y: [..., channels]."""
+    weight, bias = solution.weight, solution.bias
+    explained = (weight.mT * (moments.xy - _outer(moments.x, bias))).sum(-2)
+    yy = moments.yy - 2 * moments.y * bias + moments.count * bias.square()
+    return (yy - 2 * explained + ((weight @ moments.xx) * weight).sum(-1)).clamp_min(0)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the best penalty is looked for. solve: from moments and a penalty. baseline: of moments, what errors are a
+    share of. patience: penalties in a row that are no better before the search ends."""
+
+    solve: Callable[..., Solution]
+    baseline: Callable[[Moments], Tensor]
+    patience: int
+
+
+MAP = Rule(solve, Moments.variation, patience=2)
+CORRECTION = Rule(correction, lambda moments: moments.yy, patience=1)
 
 
 def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tuple[float, float]:
@@ -123,38 +248,36 @@ def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tu
 
 
 def choose_ridges(
-    fit: Moments, held_out: Moments, ridges: Sequence[float], targets: Sequence[slice], *, intercept: bool = True
+    fit: Moments,
+    held_out: Moments,
+    ridges: Sequence[float],
+    targets: Sequence[slice] = (slice(None),),
+    *,
+    intercept: bool = True,
+    rule: Rule = MAP,
 ) -> list[tuple[float, float]]:
     """As `choose_ridge` for each of several targets, which are slices of y's channels: one factorisation serves all.
 
-    What is left falls and then rises as the penalty shrinks, so the search goes from the largest down and ends when two
-    in a row were no better than the best before them.
+    What is left falls and then rises as the penalty shrinks, so the search goes from the largest down and ends when
+    `rule.patience` in a row were no better than the best before them.
     """
     if not held_out.count:  # too few images to hold any out
         held_out = fit
     left, chosen, worse = [float("inf")] * len(targets), [max(ridges)] * len(targets), [0] * len(targets)
+    whole = rule.baseline(held_out)
     for ridge in sorted(ridges, reverse=True):
-        errors, spread = _errors(solve(fit, ridge, intercept=intercept), held_out)
+        wrong = errors(rule.solve(fit, ridge, intercept=intercept), held_out)
         for i, target in enumerate(targets):
-            now = _share(errors[target], spread[target])
-            if worse[i] < 2 and now < left[i]:
+            now = _share(wrong[..., target], whole[..., target])
+            if worse[i] < rule.patience and now < left[i]:
                 left[i], chosen[i], worse[i] = now, ridge, 0
             else:
                 worse[i] += 1
-        if min(worse) >= 2:
+        if min(worse) >= rule.patience:
             break
     return list(zip(chosen, left, strict=True))
 
 
-def _errors(solution: Solution, moments: Moments) -> tuple[Tensor, Tensor]:
-    """Of each channel of y: the sum of squared errors of the solution, and of squared distances from its mean."""
-    zero_x = torch.zeros_like(moments.x)
-    xx, xy, yy = moments.around(zero_x, solution.bias)
-    weight = solution.weight
-    errors = yy - 2 * (weight.T * xy).sum(0) + ((weight @ xx) * weight).sum(1)
-    return errors.clamp_min(0), moments.variation()
-
-
-def _share(errors: Tensor, spread: Tensor) -> float:
-    total = float(spread.sum())
-    return float(errors.sum()) / total if total > 0 else 0.0
+def _share(wrong: Tensor, whole: Tensor) -> float:
+    total = float(whole.sum())
+    return float(wrong.sum()) / total if total > 0 else 0.0

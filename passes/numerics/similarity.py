@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.errors import InputError, did_you_mean
+from ..data.errors import unknown
 
 # A centred Gram matrix smaller than this share of the plain one's trace is rounding, not signal.
 _ROUNDING = 1e-13
@@ -108,10 +108,7 @@ def get(name: str) -> Metric:
         InputError: there is none.
     """
     if name not in METRICS:
-        raise InputError(
-            f"'{name}' is no measure of similarity",
-            f"{did_you_mean(name, list(METRICS))} There are {', '.join(METRICS)}.".strip(),
-        )
+        raise unknown(name, "measure of similarity", METRICS)
     return METRICS[name]
 
 

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from torch.fx import Graph, GraphModule, Node
 
-from ..data.errors import CutError, did_you_mean
-from ..data.plan import Plan
+from ..data.errors import CutError, unknown
+from ..data.pass_options import PartitionOptions
+from ..data.plan import Plan, behind
 from ..data.values import Cut, Cuts, Rejected, Value
 from ..graphs.conventions import (
     dependencies,
@@ -40,7 +41,7 @@ _CONVOLUTIONS = {"conv1d": 6, "conv2d": 6, "conv3d": 6, "convolution": 8, "Conv1
 
 
 @dataclass(frozen=True)
-class Partition(Pass):
+class Partition(Pass, PartitionOptions):
     """The cuts of every graph under one rule.
 
     rule: "single-tensor", every value that alone crosses; or "stitchnet", those of StitchNet (Teerapittayanon et al.,
@@ -50,11 +51,10 @@ class Partition(Pass):
 
     name: ClassVar[str] = "partition"
     requires: ClassVar[tuple[str, ...]] = ("graphs",)
-    adds: ClassVar[tuple[str, ...]] = ("cuts",)
+    ensures: ClassVar[tuple[str, ...]] = ("cuts",)
+    drops: ClassVar[tuple[str, ...]] = behind("cuts")
 
-    rule: str = "single-tensor"
-
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         return replace(plan, cuts=tuple(partition(graph, self.rule) for graph in plan.graphs))
 
 
@@ -67,10 +67,7 @@ def partition(graph_module: GraphModule, rule: str = "single-tensor") -> Cuts:
         CutError: there is no rule of that name.
     """
     if rule not in RULES:
-        raise CutError(
-            f"there is no cut rule '{rule}'",
-            f"{did_you_mean(rule, list(RULES))} The rules are: {', '.join(RULES)}.".strip(),
-        )
+        raise unknown(rule, "rule for cuts", RULES, CutError)
     graph = graph_module.graph
     image_values = reads_input(graph, dependencies(graph))
     refused = _crossings(graph, image_values)

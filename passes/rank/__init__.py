@@ -11,6 +11,8 @@ import numpy as np
 from ..data.candidates import Candidates
 from ..data.errors import InputError
 from ..data.mac_shares import smaller_share
+from ..data.options import with_default
+from ..data.pass_options import HealOptions, MemoryOptions, RankOptions, ShareOptions
 from ..data.plan import Plan
 from ..pipeline import Pass
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rank(Pass):
+class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
     """Orders the candidates that `select` found feasible by what they are worth once stitched, and chooses the first.
 
     Adapters are fitted in closed form on the first half of the images and the stitched networks are shown the other:
@@ -30,11 +32,12 @@ class Rank(Pass):
 
     rank: what a network is worth (see `scores`): "cascade", its expected agreement with its parents, and with the
     labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe;
-    or a rule that another package adds.
+    "cka" leaves the order as it is; or a rule that another package adds.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
     heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
-    healed and compared once more. progress: called with (steps done, steps in all).
+    healed and compared once more. max_memory: bytes that all this may take beside the networks, None for 2 GiB.
+    progress: called with (steps done, steps in all).
 
     Fills the candidates' score and rank, reorders their order, and sets `plan.choice` to the one best candidate and
     `plan.stages` to what each stage dropped.
@@ -45,24 +48,19 @@ class Rank(Pass):
 
     name: ClassVar[str] = "rank"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates", "choice", "images")
-    adds: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
-    rank: str = "cascade"
-    effort: str | float = "medium"
-    min_share: float = 0.0
-    heal: str = "none"
-    heal_layers: int | None = None
-    heal_sweeps: int = 2
-    heal_target: str = "back"
+    heal: str = with_default(HealOptions, "heal", "none")
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
-    def __call__(self, plan: Plan) -> Plan:
-        from ..data.healing import Options
+    def run(self, plan: Plan) -> Plan:
+        from ..data.healing import healing_options
         from .effort import effort_of
         from .halving import Halving
-        from .rules import check
 
-        check(self.rank)
+        if self.rank == "cka":
+            return plan
         effort = effort_of(self.effort)
         assert plan.images is not None and plan.candidates is not None  # `requires` holds it
         if reason := cannot_probe(plan.images):
@@ -70,14 +68,15 @@ class Rank(Pass):
         if self.rank == "accuracy" and plan.images.labels is None:
             raise InputError(
                 f"rank 'accuracy' needs labels, and '{plan.images.name}' has none",
-                "Use --rank cascade, which does without, or give labelled images.",
+                "Take `rank='cascade'`, which does without, or give labelled images.",
             )
         order = plan.candidates.order
-        mixed = order[smaller_share(plan, plan.candidates)[order] >= self.min_share]
+        mixed = order[smaller_share(plan, plan.candidates)[order] >= (self.min_share or 0.0)]
         healing = None
         if self.heal != "none":
-            healing = self.heal, Options(layers=self.heal_layers, sweeps=self.heal_sweeps, target=self.heal_target)
-        found = Halving(plan, mixed if len(mixed) else order, self.rank, effort, healing, self.progress).run()
+            healing = self.heal, healing_options(self, self.max_memory)
+        rows = mixed if len(mixed) else order
+        found = Halving(plan, rows, self.rank, effort, healing, self.max_memory, self.progress).run()
         table = _ordered(plan.candidates, found.probed, self.rank)
         best = table[int(table.order[0])]
         notes = plan.notes + found.notes + _nearly_whole(plan, table)
@@ -114,5 +113,5 @@ def _nearly_whole(plan: Plan, table: Candidates, least: float = 0.1) -> tuple[st
         return ()
     said = f"{plan.models[poorer].name} gives {share / max(best.price['macs'], 1):.0%} of the multiply-adds"
     return (
-        f"The best stitch is nearly the whole of {plan.models[richer].name}: {said}. --min-share 10% asks for more.",
+        f"The best stitch is nearly the whole of {plan.models[richer].name}: {said}. `min_share=0.1` asks for more.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ..data.errors import InputError, did_you_mean
+from ..data.pass_options import EFFORT
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,7 @@ def effort_of(words: str | float) -> Effort:
     """
     if isinstance(words, str) and words in EFFORTS:
         return EFFORTS[words]
-    try:
-        seconds = float(str(words).removesuffix("s"))
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        near = did_you_mean(str(words), list(EFFORTS))
-        raise InputError(
-            f"'{words}' is no effort", f"{near} There are {', '.join(EFFORTS)}, or seconds such as 60s.".strip()
-        )
-    return replace(EFFORTS["high"], seconds=seconds)
+    return replace(EFFORTS["high"], seconds=EFFORT.seconds("effort", words))
 
 
 class Clock:

@@ -11,10 +11,14 @@ from torch import Tensor
 
 from ..data.errors import InputError
 from ..data.healing import Options
+from ..data.memory import Memory
 from ..data.plan import Plan, Stage
 from ..fit.closed_form import Fitted, fit_all
+from ..fit.limits import refuse_too_large, tried
+from ..graphs.live import batch_within
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
+from ..numerics.kept import Kept
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, pairs_of, union
@@ -69,16 +73,21 @@ class Halving:
         rule: str,
         effort: Effort,
         heal: tuple[str, Options] | None = None,
+        max_memory: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ):
-        """rows: of the plan's candidates, those to choose among. heal: what of finalists is healed, and how."""
+        """rows: of the plan's candidates, those to choose among. heal: what of finalists is healed, and how.
+        max_memory: bytes that all of it may take at one moment."""
         assert plan.images is not None and plan.candidates is not None
         self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
         self._table, self._rows = plan.candidates, rows
         count = len(plan.images)
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
-        self._stitched = Stitched(plan)
+        self._max_memory = max_memory
+        self._kept = Kept(Memory.of(max_memory).weights)
+        self._stitched = Stitched(plan, max_memory)
+        self._too_large: dict[str, None] = {}
         self._parents: dict[int, Tensor] = {}
         self._references: dict[tuple[int, int], Reference] = {}
         self._stages: list[Stage] = []
@@ -87,10 +96,26 @@ class Halving:
 
     def run(self) -> Found:
         pairs = self._shortlist(pairs_of(self._table, self._rows))
+        if not pairs:
+            refuse_too_large(
+                self._plan, [self._table[int(self._rows[0])].chain.seams()[0]], Memory.of(self._max_memory)
+            )
         probed = self._first(pairs)
         if self._rule != "fit":
             self._healed(self._later(probed, pairs))
+        if self._too_large:
+            self._notes += (f"Not tried where they have too many inputs: {', '.join(self._too_large)}.",)
         return Found(probed, tuple(self._stages), self._notes)
+
+    def _without_large(self, pairs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The pairs without the adapters that are too large to be tried; empty where none is left."""
+        found = []
+        for pair in pairs:
+            rows = {self._table[row].chain.seams()[0]: row for row in pair.tolist()}
+            seams, left_out = tried(self._plan, list(rows), self._max_memory)
+            self._too_large |= dict.fromkeys(left_out)
+            found.append(np.array([rows[seam] for seam in seams], dtype=np.int64))
+        return found
 
     def _shortlist(self, pairs: list[np.ndarray]) -> list[np.ndarray]:
         size = self._effort.pairs
@@ -98,10 +123,12 @@ class Halving:
             first = np.array([pair[0] for pair in pairs])
             signs = [self._table.similarity[first], depth_match(self._plan, self._table, first)]
             pool = union(signs, _SIGN_PAIRS * size)
-            pool_signs = [sign[pool] for sign in signs] + [self._r2([pairs[index] for index in pool])]
-            kept = [pairs[pool[index]] for index in union(pool_signs, size)]
+            small = dict(zip(pool.tolist(), self._without_large([pairs[index] for index in pool]), strict=True))
+            pool = np.array([index for index in small if len(small[index])], dtype=np.int64)
+            pool_signs = [sign[pool] for sign in signs] + [self._r2([small[index] for index in pool.tolist()])]
+            kept = [small[int(pool[index])] for index in union(pool_signs, size)]
         else:
-            kept = pairs
+            kept = [pair for pair in self._without_large(pairs) if len(pair)]
         self._stages.append(Stage("shortlist", 0, len(pairs), len(kept)))
         return kept
 
@@ -110,7 +137,10 @@ class Halving:
         images = Part(self._fit_images, 0, min(_SIGN_IMAGES, len(self._fit_images)))
         rows = [int(min(pair, key=self._cost)) for pair in pairs]
         fitted = fit_all(
-            replace(self._plan, images=images), [self._table[row].chain.seams()[0] for row in rows], rows=_SIGN_ROWS
+            replace(self._plan, images=images),
+            [self._table[row].chain.seams()[0] for row in rows],
+            rows=_SIGN_ROWS,
+            max_memory=self._max_memory,
         )
         return np.array([one.r2 for one in fitted])
 
@@ -164,7 +194,8 @@ class Halving:
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._progress)
             with torch.inference_mode():
-                said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], options.batch)])
+                size = batch_within(Memory.of(self._max_memory).running, stitched, options.batch)
+                said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], size)])
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
@@ -182,6 +213,8 @@ class Halving:
             replace(self._plan, images=self._fit_images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
+            max_memory=self._max_memory,
+            kept=self._kept,
             progress=self._progress,
         )
         return [Probed(row, self._place[row], one) for row, one in zip(rows, fitted, strict=True)]
@@ -194,6 +227,7 @@ class Halving:
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
+                self._kept.unload()
                 one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
 
     def _reference(self, front: int, back: int) -> Reference:
@@ -216,7 +250,7 @@ class Halving:
         if self._rule == "accuracy":
             raise InputError(
                 f"the labels of '{name}' are not the classes that the networks name",
-                "Use --rank cascade, which does without labels, or give images of their classes.",
+                "Take `rank='cascade'`, which does without labels, or give images of their classes.",
             )
         note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
         self._notes = (note,)

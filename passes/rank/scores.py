@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..data import plugins
-from .rules import GROUP
+from ..data.pass_options import RANKS
 
 Score = Callable[[Tensor, "Reference"], Tensor]
 
@@ -96,4 +96,4 @@ def score_of(rule: str) -> Score:
     Raises:
         InputError: the rule is another package's, and cannot be loaded.
     """
-    return SCORES[rule] if rule in SCORES else plugins.load(GROUP, rule)
+    return SCORES[rule] if rule in SCORES else plugins.load(RANKS, rule)

@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from ..data.chain import End
+from ..data.memory import Memory
 from ..data.model import Images, InputSpec
 from ..data.plan import Plan
 from ..fit.closed_form import Fitted
 from ..graphs.compose import fragment, values_at
+from ..graphs.live import batch_within
+from ..stitch.join import folded
 
-# The values kept of one batch take at most this much memory.
-_BYTES = 256 << 20
 # A suffix runs on this many images at once, of several fronts together.
 _SUFFIX = 64
 
@@ -53,8 +54,8 @@ class Part:
 class Stitched:
     """Runs candidates whose adapters are fitted. Fragments are cut out of the parents' graphs once."""
 
-    def __init__(self, plan: Plan):
-        self._plan = plan
+    def __init__(self, plan: Plan, max_memory: int | None = None):
+        self._plan, self._memory = plan, Memory.of(max_memory)
         self._suffixes: dict[End, GraphModule] = {}
 
     @torch.inference_mode()
@@ -74,13 +75,15 @@ class Stitched:
     @torch.inference_mode()
     def parent(self, model: int, images: Images) -> Tensor:
         """float32 [images, classes]: what a parent says."""
-        batches = images.batches(self._plan.models[model].input, _SUFFIX)
-        return torch.cat([self._plan.graphs[model](batch) for batch in batches])
+        graph = self._plan.graphs[model]
+        size = batch_within(self._memory.running, graph, _SUFFIX)
+        return torch.cat([graph(batch) for batch in images.batches(self._plan.models[model].input, size)])
 
     def _front_values(self, model: int, ends: Sequence[End], images: Images) -> Iterator[dict[End, Tensor]]:
         cuts = [self._plan.cuts[model][cut] for _, cut in ends]
-        size = max(1, min(_SUFFIX, _BYTES // (4 * sum(prod(cut.value.shape) for cut in cuts))))
         head = values_at(self._plan.graphs[model], [cut.node for cut in cuts])
+        size = batch_within(self._memory.running, head, _SUFFIX)
+        size = max(1, min(size, self._memory.values // (4 * sum(prod(cut.value.shape) for cut in cuts))))
         for batch in images.batches(self._plan.models[model].input, size):
             yield dict(zip(ends, head(batch), strict=True))
 
@@ -91,11 +94,25 @@ class Stitched:
         for end in sorted({f.seam.enters for _, f in fitted}):
             mine = [(index, f) for index, f in fitted if f.seam.enters == end]
             batch = len(next(iter(values.values())))
-            together = max(1, _SUFFIX // batch)
-            for first in range(0, len(mine), together):
-                group = mine[first : first + together]
+            at_once = batch_within(self._memory.running, self._suffix(end), _SUFFIX)
+            for suffix, group in self._groups(end, mine, max(1, at_once // batch)):
                 entering = torch.cat([f.adapter(values[f.seam.leaves]) for _, f in group])
-                yield from zip([index for index, _ in group], self._suffix(end)(entering).split(batch), strict=True)
+                said = torch.cat([suffix(part) for part in entering.split(at_once)])
+                yield from zip([index for index, _ in group], said.split(batch), strict=True)
+
+    def _groups(
+        self, end: End, mine: Sequence[tuple[int, Fitted]], together: int
+    ) -> Iterator[tuple[GraphModule, Sequence[tuple[int, Fitted]]]]:
+        """What comes behind a cut, with those that run through it at once; an adapter that folds into what reads the
+        cut has a network of its own there."""
+        shared = [one for one in mine if not one[1].adapter.kind.folds]
+        for first in range(0, len(shared), together):
+            yield self._suffix(end), shared[first : first + together]
+        model, cut = end
+        node = self._plan.cuts[model][cut].node
+        for one in mine:
+            if one[1].adapter.kind.folds:
+                yield fragment(folded(self._plan.graphs[model], node, one[1].adapter), start=node), [one]
 
     def _suffix(self, end: End) -> GraphModule:
         if end not in self._suffixes:

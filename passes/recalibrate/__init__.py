@@ -32,13 +32,14 @@ class Recalibrate(Pass):
 
     name: ClassVar[str] = "recalibrate"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batch: int = 64
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     @torch.no_grad()
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.images is not None  # `requires` holds it
         hybrid = plan.hybrid
         later = {part.name: part.fragment.model for part in hybrid.chain.parts()[1:] if part.fragment is not None}
@@ -63,7 +64,7 @@ class Recalibrate(Pass):
             f"of the probe images held out before, on {after[1]:.1%} after{kept}."
         )
         plan = replace(plan, notes=(*plan.notes, note))
-        return plan.with_hybrid(replace(hybrid, graph=stitched)) if better else plan
+        return plan.with_hybrid(replace(hybrid, graph=stitched, verified=None)) if better else plan
 
     def _batches(self, plan: Plan) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The images as the front and as the back see them, and which of them are held out."""

@@ -13,8 +13,9 @@ from ..data import metrics
 from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
-from ..data.errors import CutError, Infeasible, InputError, PipelineError, QuantityError, did_you_mean
+from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
 from ..data.mac_shares import of_each_row, smaller_share
+from ..data.pass_options import ChainOptions, CutOptions, ShareOptions, UncountedOptions
 from ..data.plan import Plan
 from ..data.values import Cut, listed
 from ..pipeline import Pass
@@ -24,9 +25,12 @@ RANKS: dict[str, Callable[[Candidates], tuple[np.ndarray, ...]]] = {
     "cka": lambda table: (-np.round(table.similarity, 6),),
 }
 
+#: The share of the multiply-adds that either side should have, unless something else is asked for.
+LEAST_SHARE = 0.1
+
 
 @dataclass(frozen=True)
-class Select(Pass):
+class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
     """Ranks the candidates that meet every budget and chooses the first pair of cuts.
 
     budget: limits by metric, `{"flops": 12e6}` or `{"macs": "60%"}`, or `Limit`s; none leaves all. rank: "cka", by
@@ -39,10 +43,14 @@ class Select(Pass):
 
     min_share: of the stitched network's MACs, what each side must have to count as a real mix. Likeness alone prefers
     the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
-    likeness, and are chosen only when nothing else meets the budget. 0 ranks by likeness alone, as the papers do.
+    likeness, and are chosen only when nothing else meets the budget. None for 10 %; 0 ranks by likeness alone, as the
+    papers do.
 
     allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
     Without it such a budget is refused: it would be met on paper alone.
+
+    chain: a chain of any length that is stated by hand (see `stitch.stated`). Nothing is ranked then: the choice is the
+    chain, once for each way to join its fragments that is within budget.
 
     Fills the candidates' similarity, feasible, order and rank, and `plan.budget`. The choice is the best pair once for
     each adapter that is within budget, the most expensive first, since it fits best; `fit` decides between them.
@@ -55,24 +63,23 @@ class Select(Pass):
 
     name: ClassVar[str] = "select"
     requires: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
-    adds: ClassVar[tuple[str, ...]] = ("choice",)
+    ensures: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("budget", "timed", "stages", "hybrids", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("candidates",)
 
     budget: Mapping[str, float | str | Limit] | Iterable[Limit] = field(default_factory=dict)
     rank: str = "cka"
     adapter: str = "auto"
-    front: str | int | None = None
-    back: str | int | None = None
-    min_share: float = 0.1
-    allow_uncounted: bool = False
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         if self.rank not in RANKS:
-            near = did_you_mean(self.rank, list(RANKS))
-            raise InputError(f"'{self.rank}' is no rank", f"{near} There are {', '.join(RANKS)}.".strip())
+            raise unknown(self.rank, "rank", RANKS)
         assert plan.candidates is not None  # `requires` holds it
         limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
         if not self.allow_uncounted:
             _refuse_uncounted(plan, limits)
+        if self.chain is not None:
+            return self._stated(plan, limits)
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
 
         eligible = self._eligible(plan, table)
@@ -84,14 +91,42 @@ class Select(Pass):
         feasible = np.logical_and.reduce([eligible, *within.values()])
         if not feasible.any():
             raise _infeasible(plan, table, eligible, within, limits)
-        nearly_whole = smaller_share(plan, table) < self.min_share
+        least = LEAST_SHARE if self.min_share is None else self.min_share
+        nearly_whole = smaller_share(plan, table) < least
         order = _order(table, np.flatnonzero(feasible), nearly_whole)
         notes = plan.notes
         if nearly_whole[order[0]] and self.front is None and self.back is None:
-            share = f"{self.min_share:.0%}"
-            notes += (f"Within the budget every stitch has less than {share} of its MACs from one parent.",)
+            notes += (f"Within the budget every stitch has less than {least:.0%} of its MACs from one parent.",)
         table = replace(table, feasible=feasible, order=order)
         return replace(plan, candidates=table, budget=limits, choice=_choice(table), notes=notes)
+
+    def _stated(self, plan: Plan, limits: Mapping[str, float]) -> Plan:
+        """The plan with the stated chain for its choice, in all ways that are within budget.
+
+        Raises:
+            Infeasible: none is. QuantityError: a budget of what is only known of pairs.
+        """
+        from ..stitch.stated import stated
+
+        assert self.chain is not None
+        ways = stated(plan, self.chain, self.adapter)
+        for metric in limits:
+            if ways[0].price.get(metric) is None:
+                raise QuantityError(
+                    f"a budget of {metric} holds for pairs only, and the chain is stated by hand",
+                    "Leave the budget out, and measure the network that is written.",
+                )
+        within = [c for c in ways if all(c.price[m] <= limit for m, limit in limits.items())]
+        if not within:
+            nearest = {m: min(c.price[m] for c in ways) for m in limits}
+            least = " and ".join(format_quantity(value, metric) for metric, value in nearest.items())
+            asked = " and ".join(format_quantity(limit, metric) for metric, limit in limits.items())
+            raise Infeasible(
+                f"the chain '{self.chain}' takes at least {least}, more than {asked}",
+                "Raise the budget, or state a smaller chain.",
+                nearest,
+            )
+        return replace(plan, budget=dict(limits), choice=tuple(within))
 
     def _similarity(self, plan: Plan, table: Candidates) -> np.ndarray:
         """Of each row; NaN throughout where both cuts are given and nothing was compared."""
@@ -110,7 +145,7 @@ class Select(Pass):
         if not len(table):
             raise CutError(
                 f"no two cuts of {' and '.join(m.name for m in plan.models)} can be joined by {_list(table.adapters)}",
-                "See the cuts with `stitchc inspect`, and those that are none with `--why`; or try another adapter.",
+                "`inspect` lists the cuts of a model, and why its other values are none. Or try another `adapter`.",
             )
         asked = _asked_cut(plan, self.front, table.front_model, table.front_cut)
         asked &= _asked_cut(plan, self.back, table.back_model, table.back_cut)
@@ -129,23 +164,23 @@ class Select(Pass):
         if not asked.any():
             raise CutError(
                 "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
-                "Choose the cuts yourself with --front and --back to have one all the same.",
+                "Choose the cuts yourself with `front` and `back` to have one all the same.",
             )
         return asked
 
 
 def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
     metrics = [metric for metric in limits if metric in ("macs", "flops")]
-    unknown = [
+    without = [
         f"{model.name} calls {listed(uncounted)}"
         for model, uncounted in zip(plan.models, plan.uncounted, strict=True)
         if uncounted
     ]
-    if metrics and unknown:
+    if metrics and without:
         raise QuantityError(
-            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(unknown)}, for which there is no formula",
+            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(without)}, for which there is no formula",
             "Give a budget in params, size, memory or latency, or count these operators as nothing with "
-            "--allow-uncounted.",
+            "`allow_uncounted=True`.",
         )
 
 

@@ -25,12 +25,14 @@ class Stitch(Pass):
 
     name: ClassVar[str] = "stitch"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts")
-    adds: ClassVar[tuple[str, ...]] = ("choice", "hybrids")
+    ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
+    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    changes: ClassVar[tuple[str, ...]] = ("choice",)
 
     chain: Chain | str | None = None
     adapter: str = "auto"
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         from .join import built, join
 
         if self.chain is not None:

@@ -19,7 +19,7 @@ from ..cost.chains import price_of
 from ..data.candidates import Candidate
 from ..data.chain import Chain, Fragment
 from ..data.cut_names import find_cut, no_such_cut
-from ..data.errors import CutError, did_you_mean
+from ..data.errors import CutError, unknown
 from ..data.plan import Plan
 from ..data.values import Price
 
@@ -106,8 +106,7 @@ def _fragment(plan: Plan, word: str) -> Fragment:
 def _model(plan: Plan, name: str) -> int:
     known = dict(_names(plan))
     if name not in known:
-        hint = did_you_mean(name, list(known)) or f"There are {', '.join(known)}."
-        raise CutError(f"'{name}' is no model of this chain", hint)
+        raise unknown(name, "model of this chain", known, CutError)
     return known[name]
 
 

@@ -19,8 +19,8 @@ from torch import fx, nn
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from ..data.errors import TraceError
-from .logits import logits_of
+from ..data.errors import TraceError, first_line
+from ..data.scores import logits_of
 
 # Checks on sizes that the exporter leaves behind; they compute nothing.
 _CHECKS = ("_assert", "sym_constrain", "_check", "_guards_fn")
@@ -41,8 +41,7 @@ def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
                 model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
             ).module()
     except Exception as error:
-        text = str(error).strip().splitlines()
-        raise TraceError(f"torch.export stopped: {text[0] if text else type(error).__name__}") from error
+        raise TraceError(f"torch.export stopped: {first_line(error)}") from error
     return from_exported(program)
 
 
@@ -86,12 +85,22 @@ def from_exported(program: GraphModule) -> GraphModule:
             new = graph.placeholder("input")
         elif node.target is torch.ops.aten.sym_size.int:  # a size is asked for in one way, whatever the front-end
             new = graph.call_method("size", map_arg(node.args, made.__getitem__))
+        elif node.target is torch.ops.aten.squeeze.default:  # would take the axis of a single image too
+            given = node.args[0].meta["val"].shape
+            axes = [axis for axis, n in enumerate(given) if isinstance(n, int) and n == 1]
+            new = graph.call_function(torch.ops.aten.squeeze.dims, (made[node.args[0]], axes))
         else:
             new = graph.node_copy(node, made.__getitem__)
         made[node] = new
         new.meta = _meta(node, symbol)
         if node.op == "get_attr":
-            holders[str(node.target)] = operator.attrgetter(str(node.target))(program)
+            holders[str(node.target)] = held = operator.attrgetter(str(node.target))(program)
+            if isinstance(held, GraphModule):
+                caller = next(iter(node.users), node)
+                raise TraceError(
+                    f"the program holds a graph within the graph ({caller.target}): a branch, a loop or torch.autocast",
+                    "Export the network without it.",
+                )
         for path, _ in new.meta["scopes"]:
             last_of_scope[path] = new
     for path, node in sorted(last_of_scope.items(), key=lambda item: -item[0].count(".")):

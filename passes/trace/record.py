@@ -7,11 +7,12 @@ Nothing of the model is touched: it is copied with fake parameters, so that cach
 
 from __future__ import annotations
 
+import builtins
 import copy
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import sympy
 import torch
@@ -22,9 +23,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.overrides import TorchFunctionMode
 
-from ..data.errors import TraceError
+from ..data.errors import TraceError, first_line
+from ..data.scores import logits_of
 from ..graphs.drops import Drop, depth_rate
-from .logits import logits_of
 
 # The batch size that control flow sees while recording: equal to no usual grid, window, head or channel count.
 BATCH = 11
@@ -81,14 +82,16 @@ _CONVERSIONS = frozenset({"to", "type", "type_as", "float", "cpu", "requires_gra
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether a call of the module is one node: a class of `torch.nn` itself, without children that a cut could lie
-    between, and without hooks, whose work would be lost."""
+    """Whether a call of the module is one node: a class of `torch.nn` itself that computes as torch made it, without
+    children that a cut could lie between, and without hooks or methods put in its place, whose work would be lost."""
     kind = type(module)
     if getattr(nn, kind.__name__, None) is not kind or isinstance(
         module, nn.Sequential | nn.ModuleList | nn.ModuleDict
     ):
         return False
-    if module._forward_hooks or module._forward_pre_hooks:
+    if module._forward_hooks or module._forward_pre_hooks or not kind.forward.__module__.startswith("torch."):
+        return False
+    if any(callable(value) and callable(getattr(kind, name, None)) for name, value in vars(module).items()):
         return False
     return isinstance(module, nn.MultiheadAttention) or not any(True for _ in module.children())
 
@@ -104,7 +107,7 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
     shapes = ShapeEnv()
     mode = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
     with torch.no_grad():
-        fake_model, names = _fake_copy(model, mode)
+        fake_model, names, kept = _fake_copy(model, mode)
         image = mode.from_tensor(
             torch.empty(BATCH, *size),
             symbolic_context=StatelessSymbolicContext(
@@ -113,9 +116,9 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
             ),
             source=ConstantSource("input"),
         )
-        recorder = _Recorder(fake_model, names, image)
+        recorder = _Recorder(fake_model, names, kept, image, shapes)
         try:
-            with _module_calls(recorder), _no_fast_path(), mode, enable_python_dispatcher(), recorder:
+            with _module_calls(recorder), _lengths(), _no_fast_path(), mode, enable_python_dispatcher(), recorder:
                 result = fake_model(image)
             recorder.finish(result)
         except TraceError:
@@ -128,21 +131,67 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
 def _reason(error: Exception) -> str:
     if type(error).__name__ in ("GuardOnDataDependentSymNode", "DataDependentOutputException"):
         return "recording stopped: what it computes next depends on the values of its input, not on shapes alone"
-    text = str(error).strip().splitlines()
-    return f"recording stopped: {type(error).__name__}: {text[0] if text else 'no message'}"
+    return f"recording stopped: {type(error).__name__}: {first_line(error)}"
 
 
-def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[int, str]]:
-    """A copy of the model whose parameters and buffers take no memory, and the name of each by its identity."""
+def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[int, str], dict[int, Tensor]]:
+    """A copy of the model whose tensors take no memory, by the identity of each the name of a parameter or buffer, and
+    the value of any other tensor that was computed before.
+
+    Parameters are known by the identity of the real ones too: a method put in the place of a layer's own may hold them.
+    """
     memo: dict[int, Any] = {}
     names: dict[int, str] = {}
     keep: list[Tensor] = []
+    kept: dict[int, Tensor] = {}
     for name, tensor in [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]:
         if id(tensor) not in memo:
             memo[id(tensor)] = _fake(tensor, mode)
         keep.append(tensor)
         names.setdefault(id(memo[id(tensor)]), name)
-    return copy.deepcopy(model, memo).eval(), names
+        names.setdefault(id(tensor), name)
+    for tensor in _plain_tensors(model, set()):
+        if id(tensor) not in memo:
+            memo[id(tensor)] = mode.from_tensor(tensor.detach(), static_shapes=True)
+            kept[id(memo[id(tensor)])] = tensor
+    try:
+        return copy.deepcopy(model, memo), names, kept
+    except Exception as error:  # locks, open files, handles: whatever hangs on a model
+        raise TraceError(f"recording stopped: the network cannot be copied: {first_line(error)}") from error
+
+
+def _plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """Tensors that were computed from parameters and kept beside them, which copying refuses: the weight that old-style
+    weight and spectral norm or pruning made last, a value that forward left in an attribute."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        if value.grad_fn is not None:
+            yield value
+    elif isinstance(value, nn.Module):
+        yield from _plain_tensors(vars(value), seen)
+    elif isinstance(value, dict):
+        for item in list(value.values()):
+            yield from _plain_tensors(item, seen)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _plain_tensors(item, seen)
+
+
+@contextmanager
+def _lengths() -> Iterator[None]:
+    """`len(x)` is the batch size as `x.shape[0]` is: Python itself would make a plain number of it."""
+    original = builtins.len
+
+    def length(value: Any) -> Any:
+        return value.shape[0] if isinstance(value, FakeTensor) and value.dim() else original(value)
+
+    builtins.len = length
+    try:
+        yield
+    finally:
+        builtins.len = original
 
 
 def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
@@ -180,12 +229,16 @@ def _module_calls(recorder: _Recorder) -> Iterator[None]:
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, root: nn.Module, names: dict[int, str], image: FakeTensor):
+    def __init__(
+        self, root: nn.Module, names: dict[int, str], kept: dict[int, Tensor], image: FakeTensor, shapes: ShapeEnv
+    ):
         super().__init__()
+        self.shapes = shapes
         self.graph = fx.Graph()
         self.notes: list[str] = []
         self.paths = {id(m): path for path, m in root.named_modules()}
         self.names = names
+        self.kept = kept
         self.constants: dict[str, Tensor] = {}
         self.nodes: dict[int, fx.Node] = {}  # of a tensor, by identity
         self.alive: list[Any] = []  # identities are only unique among the living
@@ -225,6 +278,8 @@ class _Recorder(TorchFunctionMode):
                 self.bind_result(item, self.emit("call_function", operator.getitem, (node, key), {}))
 
     def emit(self, op: str, target: Any, args: Any, kwargs: Any) -> fx.Node:
+        if self.symbol in self.shapes.replacements:
+            self.refuse_one_batch_size()
         node = self.graph.create_node(op, target, args, kwargs)
         node.meta["scopes"] = tuple(self.scopes)
         return node
@@ -250,14 +305,15 @@ class _Recorder(TorchFunctionMode):
         """A parameter or buffer by its name; a real tensor that the model made itself as a constant."""
         name = self.names.get(id(value))
         if name is None:
-            if isinstance(value, FakeTensor):
+            value_of = self.kept.get(id(value), value)
+            if isinstance(value_of, FakeTensor):
                 raise TraceError(
                     f"recording stopped: a tensor of shape {tuple(value.shape)} comes from a call that torch does not "
                     f"show (in module '{self.scopes[-1][0] if self.scopes else ''}')",
                     "Compiled or scripted functions cannot be recorded; use the plain Python version.",
                 )
             name = f"_constant{len(self.constants)}"
-            self.constants[name] = value.detach().clone()
+            self.constants[name] = value_of.detach().clone()
         node = self.emit("get_attr", name, (), {})
         self.bind(value, node)
         return node
@@ -284,10 +340,24 @@ class _Recorder(TorchFunctionMode):
         self.expressions[expr] = node
         return node
 
+    def refuse_one_batch_size(self) -> NoReturn:
+        where = f" in module '{self.scopes[-1][0]}'" if self.scopes else ""
+        raise TraceError(
+            f"recording stopped: the batch size is made a plain number{where} (for row in x, range(x.shape[0]), "
+            "x.split(1), int(x.shape[0])), so that what follows holds for that size alone",
+            "Compute on all images of the batch at once, and take its size as x.shape[0].",
+        )
+
     # -- what is recorded ------------------------------------------------------------------------------------
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if torch.is_autocast_enabled("cpu"):
+            where = f" in module '{self.scopes[-1][0]}'" if self.scopes else ""
+            raise TraceError(
+                f"recording stopped: it computes in torch.autocast{where}, which a graph does not",
+                "Take torch.autocast out of forward: the same network runs in float32.",
+            )
         out = function(*args, **kwargs)
         if self.inside_leaf:
             return out
@@ -305,6 +375,8 @@ class _Recorder(TorchFunctionMode):
             return same
         if name in _CONVERSIONS and args and out is args[0]:
             return out
+        if name == "squeeze" and not (args[1:] or "dim" in kwargs):
+            return self.squeeze(args[0] if args else kwargs["input"], out)
         self.bind_call(function, name, args, kwargs, out)
         return out
 
@@ -320,6 +392,15 @@ class _Recorder(TorchFunctionMode):
             node = self.emit("call_function", function, given, options)
         if out is not None:
             self.bind_result(out, node)
+
+    def squeeze(self, value: Tensor, out: Tensor) -> Tensor:
+        """`squeeze()` as axes that are named: without, it would take the axis of a single image too."""
+        node = self.argument(value)
+        for axis in reversed([axis for axis, n in enumerate(value.shape) if isinstance(n, int) and n == 1]):
+            value = value.squeeze(axis)
+            node = self.emit("call_method", "squeeze", (node, axis), {})
+            self.bind(value, node)
+        return self.same(value, out)
 
     def property(self, function: Any, args: Any, out: Any) -> Any:
         name = function.__self__.__name__
@@ -380,6 +461,8 @@ class _Recorder(TorchFunctionMode):
         if note:
             self.notes.append(note)
         self.scopes.clear()
+        if self.symbol in self.shapes.replacements:
+            self.refuse_one_batch_size()
         self.graph.output(self.argument(logits))
         for node in reversed(self.graph.nodes):
             pure = node.op == "get_attr" or node.target is operator.getitem or node.meta.get("scalar")

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..data.errors import VerificationError
+from ..data.errors import ModelError, VerificationError, first_line
 from ..data.hybrid import Verified
 from ..data.model import Images, InputSpec
 from ..data.plan import Plan
+from ..data.scores import scores
 from ..emit.load import load_module, load_onnx
 from ..pipeline import Pass
 
@@ -36,12 +37,12 @@ class Verify(Pass):
 
     name: ClassVar[str] = "verify"
     requires: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
-    adds: ClassVar[tuple[str, ...]] = ("hybrids",)
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batches: tuple[int, ...] = (1, 3)
     tolerance: float = 1e-4
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         assert plan.folder is not None
         hybrid = plan.hybrid
         spec = plan.input_of(hybrid.chain)
@@ -89,7 +90,7 @@ def compare(
     absolute = dict.fromkeys(emitted, 0.0)
     relative = dict.fromkeys(emitted, 0.0)
     for images in inputs:
-        want = reference(images.clone())
+        want = _run("the network", reference, images)
         if not torch.isfinite(want).all():
             raise VerificationError(f"the network itself gives infinite or undefined outputs at batch {len(images)}")
         for name, network in emitted.items():
@@ -129,9 +130,11 @@ def _emitted(folder: Path) -> dict[str, Network]:
 
 def _run(name: str, network: Network, images: Tensor) -> Tensor:
     try:
-        return network(images.clone())
+        return scores(network, images.clone(), name) if isinstance(network, nn.Module) else network(images.clone())
+    except ModelError as error:
+        raise VerificationError(error.message, error.hint) from error
     except Exception as error:
-        raise VerificationError(f"{name} fails on a batch of {len(images)}: {type(error).__name__}: {error}") from error
+        raise VerificationError(f"{name} fails on a batch of {len(images)}: {first_line(error)}") from error
 
 
 def _inputs(spec: InputSpec, batches: tuple[int, ...], seed: int, images: Images | None) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..passes.data.errors import InputError, ModelError, did_you_mean
+from ..passes.data.errors import ModelError, unknown
 from .isolate import Life, isolated
 from .record import STEPS, Checked, append, as_line, read
 
@@ -94,8 +94,7 @@ def _matching(pattern: str) -> list[str]:
     if pattern in found:
         return [pattern]
     if not found:
-        near = did_you_mean(pattern, names())
-        raise InputError(f"no model is named like '{pattern}'", near or "`stitchc zoo list` names them all.")
+        raise unknown(pattern, "name or pattern of a model", names(), among="`stitchc zoo list` names them all.")
     return found
 
 

@@ -20,13 +20,12 @@ from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Model
 from ..passes.data.plan import Plan
 from ..passes.data.values import Cuts, Value
-from ..passes.emit.codegen import Codegen
+from ..passes.emit import Codegen
 from ..passes.emit.load import load_module, load_onnx
 from ..passes.emit.onnx import ExportOnnx
 from ..passes.graphs.layouts import layouts
 from ..passes.partition import partition
-from ..passes.trace.logits import logits_of
-from ..passes.trace.trace import trace
+from ..passes.trace import trace
 from .liven import liven
 from .record import STEPS
 
@@ -118,7 +117,7 @@ class _Examination:
         self.images = [images[:n] for n in BATCHES]
         liven(module, images, generator)  # the graph shares its parameters
         self.wanted = [self.graph(images.clone()) for images in self.images]
-        eager = [logits_of(module(images.clone()))[0] for images in self.images]
+        eager = [self.model.scores(images.clone()) for images in self.images]
         _must_tell(eager[-1])
         difference = max(map(_difference, eager, self.wanted))
         if not difference <= EXACT:

@@ -6,12 +6,17 @@ stitch meets the budget, or verification failed; 2 usage or input; 130 interrupt
 
 import sys
 
-from .signals import Interruption
+from .process import Interruption, open_closed_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The console script `stitchc`. Returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
+    if open_closed_streams():
+        sys.stderr.write(
+            "error: standard output is closed, so a result has nowhere to go\n  Redirect it: > result.txt\n"
+        )
+        return 2
     with Interruption() as interruption:
         try:
             from .verbs import stitchc

@@ -3,64 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from ..options import CompareOptions
 from ..passes.data import metrics
-from .options import (
-    CHOICE,
-    IMAGES,
-    Share,
-    arch,
-    budget,
-    data,
-    frontend,
-    pair_arguments,
-    probe_images,
-    ranking,
-    read_budget,
-)
-from .parts import option
+from ..passes.data.pass_options import CHOICE, IMAGES
+from .parts import MODEL, argument, option
 from .run import Outcome, Run, verb
 
 
-@verb("compare", example="stitchc compare digits/resnet digits/plain --budget 12M --metric flops")
-@pair_arguments
-@data
-@probe_images
-@budget
-@ranking
-@option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE, help="Candidates to show [10].")
-@option("--confidence", type=Share(), metavar="Q", group=CHOICE, help="Draw intervals around similarities: 95%.")
-@option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    group=IMAGES,
-    help="Write the heat map: .png, .svg, .pdf or .html.",
+@verb(
+    "compare", example="stitchc compare digits/resnet digits/plain --budget 12M --metric flops", record=CompareOptions
 )
-@option("--pareto", metavar="X,Y", group=CHOICE, help="Draw the front over two metrics: macs,similarity.")
-@arch
-@frontend
-def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str | None, **given: Any) -> Outcome:
-    """How alike the cuts of two models are; candidates, ranked."""
-    limits = read_budget(given)
+@argument("a", metavar="A", text=MODEL)
+@argument("b", metavar="B", text="The other model.")
+@option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE,
+        help="Number of candidates to show. [10]")  # fmt: skip
+@option("--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES,
+        help="Write the similarity matrix as a picture: .png, .svg, .pdf or .html.")  # fmt: skip
+@option("--pareto", metavar="X,Y", group=CHOICE,
+        help="Also show the candidates that are best in two metrics at once, such as macs,similarity.")  # fmt: skip
+def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str | None) -> Outcome:
+    """Show how alike the cuts of two models are, and rank the candidates."""
     axes = [word.strip() for word in pareto.split(",")] if pareto else []
+    given = dict(run.given)
     for axis in set(axes) & set(metrics.names()):
         if metrics.get(axis).combine == "measured":
             given["metric"] = axis
+    CompareOptions.of(given)  # what cannot be is refused before a progress bar is made
     from ..report.plot import check_plot
 
     if plot:
-        check_plot(plot, force=run.force)
+        check_plot(plot, force=bool(run.common.get("force")))
     if axes:
         from ..passes.data.pareto import check_axes
 
         check_axes(axes)
     import stitchc
 
-    plan = stitchc.compare(a, b, budget=limits, **given, **run.loading)
+    plan = stitchc.compare(a, b, **given, progress=run.progress)
     from ..documents import compare_document
     from ..report.candidates import CandidateTable
     from ..report.notes import notes_of
@@ -87,5 +69,5 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     elif plot:
         from ..report.html import write_page
 
-        write_page(plot, f"{plan.models[0].name} and {plan.models[1].name}", report, force=run.force)
+        write_page(plot, f"{plan.models[0].name} and {plan.models[1].name}", report)
     return Outcome(document, report)

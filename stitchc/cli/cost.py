@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from .options import Metric, arch, frontend, model_argument
-from .parts import Name, option
+from ..options import CostOptions
+from ..passes.data import metrics
+from .parts import MODEL_OR_ARTIFACT, Name, argument, option
 from .run import Outcome, Run, verb
 
 
-@verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs")
-@model_argument
-@option("--metric", type=Metric(), multiple=True, help="Only this one; repeatable.")
+@verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions)
+@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
 @option(
-    "--depth", type=click.IntRange(min=0), default=1, metavar="N", help="Of the modules in the table; 0 for none [1]."
+    "--metric", type=Name(*metrics.names()), multiple=True, help="Show this metric alone. May be given several times."
 )
-@option("--latency", is_flag=True, help="Measure it, for one image.")
-@option("--backend", type=Name("eager", "compile", "onnxruntime"), default="eager", help="To measure with [eager].")
-@option("--conventions", is_flag=True, help="What thop and fvcore count, beside ours, and why.")
-@option("--check", is_flag=True, help="Run thop and torch's counter on a copy, beside ours, and say why they differ.")
-@option("--strict", is_flag=True, help="Fail where an operator has no formula.")
-@arch
-@frontend
-def command(run: Run, model: str, metric: tuple[str, ...], depth: int, **given: Any) -> Outcome:
-    """What a model or an artifact takes, in every metric.
+@option("--depth", type=click.IntRange(min=0), default=1, metavar="N",
+        help="Depth of the table of modules, 0 for no table. [1]")  # fmt: skip
+@option("--latency", is_flag=True, help="Also measure the latency for one image.")
+@option("--backend", type=Name("eager", "compile", "onnxruntime"), default="eager",
+        help="Runtime that latency is measured with. [eager]")  # fmt: skip
+@option("--conventions", is_flag=True, help="Also show what thop and fvcore would count, and why they differ.")
+@option("--check", is_flag=True, help="Also run thop and torch's own counter, and say why they differ.")
+def command(
+    run: Run,
+    model: str,
+    metric: tuple[str, ...],
+    depth: int,
+    latency: bool,
+    backend: str,
+    conventions: bool,
+    check: bool,
+) -> Outcome:
+    """Show what a model or an artifact takes, in every metric.
 
     An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
     import stitchc
 
-    plan = stitchc.cost(model, arch=given["arch"], frontend=given["frontend"], strict=given["strict"], **run.loading)
+    plan = stitchc.cost(model, **run.given, progress=run.progress)
     from ..documents import cost_document
     from ..examine import counted_by_conventions, stages, timing
     from ..other_counters import compare_counters
@@ -38,11 +45,11 @@ def command(run: Run, model: str, metric: tuple[str, ...], depth: int, **given: 
     from ..report.notes import notes_of
 
     found, price, uncounted = plan.models[0], plan.prices[0], plan.uncounted[0]
-    timed = timing(plan, given["backend"]) if given["latency"] or "latency" in metric else None
+    timed = timing(plan, backend) if latency or "latency" in metric else None
     if timed:
         price |= {"latency": timed.median_ms}
-    by_convention = counted_by_conventions(plan) if given["conventions"] else None
-    compared = compare_counters(plan) if given["check"] else None
+    by_convention = counted_by_conventions(plan) if conventions else None
+    compared = compare_counters(plan) if check else None
     parts = stages(plan, depth) if depth else []
     report = [*notes_of(plan), CostTable(found.name, price, metric)]
     report += [TimingLine(timed)] if timed else []

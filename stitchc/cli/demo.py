@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .parts import option
+from ..options import DemoOptions
 from .run import Outcome, Run, verb
 
 FRONT, BACK, FLOPS, TEST = "digits/resnet", "digits/plain", 12e6, "digits?split=test"
 
 
-@verb("demo", example="stitchc demo -o demo/")
-@option("-o", "--out", metavar="DIR", default="demo", help="Folder of the artifact [demo].")
-def command(run: Run, out: str) -> Outcome:
-    """The main job on the embedded zoo, with accuracy.
+@verb("demo", example="stitchc demo -o demo/", record=DemoOptions)
+def command(run: Run) -> Outcome:
+    """Run the main job on the embedded models, with accuracy.
 
     Two networks for handwritten digits, at most 12 MFLOPs; the same as
     `stitchc compile digits/resnet digits/plain --budget 12M --metric flops --evaluate 'digits?split=test'`.
     """
     import stitchc
 
-    plan = stitchc.compile(
-        FRONT, BACK, budget={"flops": FLOPS}, evaluate=TEST, out=out, device=run.device, force=run.force, **run.loading
-    )
+    given = {"out": DemoOptions().out, **run.given}
+    plan = stitchc.compile(FRONT, BACK, budget={"flops": FLOPS}, evaluate=TEST, **given, progress=run.progress)
     from ..artifact import read
     from ..report.stitch import CompileReport
 
-    record = read(out)
-    return Outcome(record, CompileReport(plan, record, top=5, folder=Path(out)).parts())
+    record = read(given["out"])
+    return Outcome(record, CompileReport(plan, record, top=5, folder=Path(given["out"])).parts())

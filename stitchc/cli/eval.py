@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .options import arch, data, model_argument
+from ..options import EvaluateOptions
+from .parts import MODEL_OR_ARTIFACT, argument
 from .run import Outcome, Run, verb
 
 
-@verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'")
-@model_argument
-@data
-@arch
-def command(run: Run, model: str, data: str | None, arch: str | None) -> Outcome:
-    """Top-1 and top-5 accuracy on labelled images."""
+@verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'", record=EvaluateOptions)
+@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+def command(run: Run, model: str) -> Outcome:
+    """Measure top-1 and top-5 accuracy on labelled images."""
     import stitchc
 
-    found = stitchc.evaluate(
-        model, data, arch=arch, device=run.device, trust_pickle=run.trust_pickle, progress=run.progress
-    )
-    from ..documents import eval_document
-    from ..report.accuracy import AccuracyLine
+    from ..inputs import is_artifact, model_of
+    from ..progress import stage
 
-    name = Path(model).name if Path(model).is_dir() else model
-    return Outcome(eval_document(name, found), [AccuracyLine(name, found)])
+    given = dict(run.given)
+    how = {"trust": given.pop("trust", False), "arch": given.pop("arch", None)}
+    with stage(run.progress, f"loading {model}"):
+        loaded = model_of(model, **how)
+    found = stitchc.evaluate(loaded, **given, progress=run.progress)
+    from ..documents import eval_document
+    from ..passes.data.records import encode
+    from ..report.accuracy import AccuracyLine
+    from ..report.notes import Inputs, Notes
+
+    name = Path(model).name if is_artifact(model) else model
+    notes = [Notes(loaded.notes)] if loaded.notes else []
+    report = [*notes, Inputs({loaded.name: encode(loaded.input)}), AccuracyLine(name, found)]
+    return Outcome(eval_document(name, loaded, found), report)

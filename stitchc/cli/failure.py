@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ..passes.data.errors import StitchError, did_you_mean
+from ..wording import as_flags
 
 INTERRUPTED = 130
 SCHEMA = 1
@@ -54,9 +55,9 @@ def _interruption(error: BaseException) -> dict[str, Any]:
 def describe(error: BaseException) -> tuple[dict[str, Any], int]:
     """The `error` object of a JSON document, and the exit status."""
     if isinstance(error, StitchError):
-        return error.as_dict(), error.exit_status
+        return _worded(error.as_dict()), error.exit_status
     if isinstance(error, click.UsageError):
-        return {"code": "usage", "message": _usage_message(error), "hint": _usage_hint(error)}, 2
+        return _worded({"code": "usage", "message": _usage_message(error), "hint": _usage_hint(error)}), 2
     if isinstance(error, click.ClickException):
         return {"code": "usage", "message": error.format_message(), "hint": ""}, 2
     if isinstance(error, OSError) and error.strerror:
@@ -68,6 +69,10 @@ def describe(error: BaseException) -> tuple[dict[str, Any], int]:
         "message": f"stitchc failed in a way it should not: {said}",
         "hint": "Please report it, with what `stitchc env` prints and the output of the same command with -v.",
     }, 1
+
+
+def _worded(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {key: as_flags(record[key]) for key in ("message", "hint")}
 
 
 def silence_stdout() -> None:

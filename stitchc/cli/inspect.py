@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from .options import arch, frontend, model_argument
-from .parts import Name, option
+from ..options import InspectOptions
+from .parts import MODEL_OR_ARTIFACT, argument, option
 from .run import Outcome, Run, verb
 
 
-@verb("inspect", example="stitchc inspect 'torchvision/resnet50?weights=none' --rule stitchnet")
-@model_argument
-@option("--rule", type=Name("single-tensor", "stitchnet"), default="single-tensor", help="What counts as a cut.")
-@option("--why", is_flag=True, help="List the values that are no cut too, with the reason.")
-@arch
-@frontend
-def command(run: Run, model: str, rule: str, why: bool, arch: str | None, frontend: str) -> Outcome:
-    """The cuts of one model, and the cost before and after each."""
+@verb("inspect", example="stitchc inspect 'torchvision/resnet50?weights=none' --rule stitchnet", record=InspectOptions)
+@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+@option("--why", is_flag=True, help="Also list the values that are no cut, with the reason.")
+def command(run: Run, model: str, why: bool) -> Outcome:
+    """List the cuts of a model, with the cost before and after each."""
     import stitchc
 
-    plan = stitchc.inspect(model, rule=rule, arch=arch, frontend=frontend, **run.loading)
+    plan = stitchc.inspect(model, **run.given, progress=run.progress)
     from ..documents import inspect_document
     from ..report.cuts import CutTable, RejectedTable
     from ..report.notes import notes_of

@@ -8,17 +8,41 @@ from typing import Any
 
 import click
 
-from ..passes.data.errors import did_you_mean
+from ..passes.data.errors import unknown
 
 COMMON = "Common options"
 
+MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
+MODEL_OR_ARTIFACT = f"{MODEL} Or the folder of an artifact."
+
 
 class Option(click.Option):
-    """An option that says under which title `--help` lists it."""
+    """An option that says under which title `--help` lists it. One with a single value may be given once."""
 
     def __init__(self, *names: Any, group: str = "Options", **kwargs: Any):
         super().__init__(*names, **kwargs)
         self.group = group
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        if self.multiple or self.is_flag or self.count:
+            return
+        for known in (parser._long_opt, parser._short_opt):
+            for name, taken in known.items():
+                if taken.obj is self:
+                    taken.process = _once(name, taken.process, ctx)
+
+
+def _once(name: str, process: Callable[..., None], ctx: click.Context) -> Callable[..., None]:
+    """`process`, which puts an option's value into the parser's state, but not over another that was given before."""
+
+    def given(value: Any, state: Any) -> None:
+        before = len(state.order)
+        process(value, state)
+        if state.order[before] in state.order[:before]:
+            raise hinted(ctx, f"{name} was given twice", "Give it once.")
+
+    return given
 
 
 class Argument(click.Argument):
@@ -57,12 +81,12 @@ class Verb(click.Command):
 
 
 class Verbs(click.Group):
-    """A group whose verbs live one in a module and are imported when they are named.
+    """A group whose verbs are imported when they are named, but for those that were added to it.
 
     verbs: title -> names, in the order of the help page. modules: where a verb's `command` is, as "stitchc.cli.{}".
     """
 
-    def __init__(self, *args: Any, modules: str, verbs: dict[str, Sequence[str]], **kwargs: Any):
+    def __init__(self, *args: Any, modules: str = "", verbs: dict[str, Sequence[str]], **kwargs: Any):
         kwargs |= {"no_args_is_help": False, "invoke_without_command": True, "subcommand_metavar": "VERB ..."}
         super().__init__(*args, **kwargs)
         self.modules = modules
@@ -74,11 +98,12 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(ctx):
             return None
-        return import_module(self.modules.format(name)).command
+        return self.commands.get(name) or import_module(self.modules.format(name)).command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            raise unknown_verb(ctx, args[0], self.list_commands(ctx))
+            error = unknown(args[0], "verb", self.list_commands(ctx))
+            raise hinted(ctx, error.message, error.hint)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -112,12 +137,8 @@ class Name(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value in self.names:
             return value
-        what = param.opts[-1] if param else "value"
-        raise hinted(ctx, f"{what} takes {_listed(self.names)}, not '{value}'", did_you_mean(str(value), [*self.names]))
-
-
-def unknown_verb(ctx: click.Context, given: str, known: list[str]) -> click.UsageError:
-    return hinted(ctx, f"no such verb: {given}", did_you_mean(given, known))
+        error = unknown(value, f"value of {param.opts[-1] if param else 'this'}", self.names)
+        raise hinted(ctx, error.message, error.hint)
 
 
 def hinted(ctx: click.Context | None, message: str, hint: str) -> click.UsageError:
@@ -133,7 +154,3 @@ def option(*names: str, group: str = "Options", **kwargs: Any) -> Callable[[Any]
 
 def argument(*names: str, text: str = "", **kwargs: Any) -> Callable[[Any], Any]:
     return click.argument(*names, cls=Argument, text=text, **kwargs)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

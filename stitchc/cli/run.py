@@ -1,4 +1,4 @@
-"""What every verb shares: the common options, and the way from a result to standard output."""
+"""What every verb shares: its flags, and the way from a result to standard output."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..options import CommonOptions
 from ..passes.data.errors import InputError, StitchError
+from ..passes.data.options import Options, options_of
 from .failure import silence_stdout
-from .parts import COMMON, Name, Verb, option
-from .streams import results_only
+from .flags import flags, given
+from .parts import COMMON, Verb, option
+from .process import results_only
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -25,16 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """The common options of one run of a verb."""
+    """One run of a verb. given: of the options of its record those that were given. common: of those that all verbs
+    take, whether the record has them or not."""
 
     json: bool
     quiet: bool
     verbose: bool
-    seed: int
-    device: str
-    trust_pickle: bool
-    force: bool
     no_progress: bool
+    given: Mapping[str, Any]
+    common: Mapping[str, Any]
 
     @functools.cached_property
     def progress(self) -> Progress:
@@ -47,17 +49,6 @@ class Run:
         """Takes down what shows progress, if anything does."""
         if "progress" in vars(self):
             self.progress.close()
-
-    @property
-    def loading(self) -> dict[str, Any]:
-        """The common options of everything that loads models and runs passes, by the names of the public API.
-
-        Raises:
-            InputError: a device other than the processor, on which the passes do not run.
-        """
-        if self.device not in ("auto", "cpu"):
-            raise InputError(f"this verb computes on the processor only, not on {self.device}", "Leave --device out.")
-        return {"seed": self.seed, "trust_pickle": self.trust_pickle, "progress": self.progress}
 
 
 @dataclass(frozen=True)
@@ -74,30 +65,37 @@ _COMMON = [
     option("-q", "--quiet", is_flag=True, group=COMMON, help="Show no progress."),
     option("-v", "--verbose", is_flag=True, group=COMMON, help="Show what happens, and tracebacks."),
     option("--no-progress", is_flag=True, group=COMMON, help="Draw no progress bars."),
-    option(
-        "--seed", type=click.IntRange(min=0), default=0, metavar="N", group=COMMON, help="Of every random choice [0]."
-    ),
-    option("--device", type=Name("auto", "cpu", "cuda", "mps"), default="auto", group=COMMON, help="Where to compute."),
-    option("--trust-pickle", is_flag=True, group=COMMON, help="Load pickled modules. This runs code in the file."),
-    option("--force", is_flag=True, group=COMMON, help="Replace an earlier result of stitchc."),
+    *flags(CommonOptions, common=True),
 ]
+_SHOWN = ("json", "quiet", "verbose", "no_progress")
 
 
-def verb(name: str, example: str) -> Callable[[Callable[..., Outcome]], click.Command]:
-    """Makes a function `(run, **options) -> Outcome` a verb with the common options."""
+def verb(name: str, example: str, record: type[Options] = Options) -> Callable[[Callable[..., Outcome]], click.Command]:
+    """Makes a function `(run, **others) -> Outcome` a verb with the options of a record, and those common to all.
+
+    others: what click arguments and options of the verb alone say.
+    """
 
     def make(function: Callable[..., Outcome]) -> click.Command:
         @functools.wraps(function)
-        def invoke(**given: Any) -> int:
-            run = Run(**{key: given.pop(key) for key in Run.__dataclass_fields__})
+        def invoke(**values: Any) -> int:
+            shown = {key: values.pop(key) for key in _SHOWN}
+            common = given({key: values.pop(key) for key in options_of(CommonOptions)})
+            own = options_of(record)
+            said = given({key: values.pop(key) for key in own if key in values})
+            run = Run(**shown, given=said | {k: v for k, v in common.items() if k in own}, common=common)
             _quieten(run.verbose)
+            if "device" not in own and common.get("device", "cpu") not in ("auto", "cpu"):
+                raise InputError(
+                    f"this verb computes on the processor only, not on {common['device']}", "Leave `device` out."
+                )
             with results_only():
-                outcome = _attempt(run, lambda: function(run, **given))
+                outcome = _attempt(run, lambda: function(run, **values))
             _print(run, outcome)
             return outcome.status
 
         command: Any = invoke
-        for decorate in reversed(_COMMON):
+        for decorate in reversed([*flags(record), *_COMMON]):
             command = decorate(command)
         return click.command(name, cls=Verb, example=example)(command)
 
@@ -108,6 +106,11 @@ def _attempt(run: Run, work: Callable[[], Outcome]) -> Outcome:
     try:
         try:
             return work()
+        except SystemExit as error:  # of a network's own code; it must not pass as our result
+            raise InputError(
+                f"code that was run ended the program: sys.exit({'' if error.code is None else error.code!r})",
+                'Take that call out of the network, or put it under `if __name__ == "__main__":`.',
+            ) from error
         finally:
             run.close()
     except Exception as error:

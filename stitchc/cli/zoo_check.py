@@ -36,25 +36,29 @@ class Count(click.ParamType):
 
 @verb("check", example="stitchc zoo check 'torchvision/*' --jobs 2 --out checked.jsonl")
 @argument("pattern", metavar="[PATTERN]...", nargs=-1, text="As of `zoo list`; a whole name is that model alone.")
-@option("--one-per-family", is_flag=True, group=_CHOICE, help="The smallest model of every module of its library.")
+@option("--one-per-family", is_flag=True, group=_CHOICE,
+        help="Check the smallest model of every module of its library alone.")  # fmt: skip
 @option("--sample", type=click.IntRange(min=1), metavar="N", group=_CHOICE,
-        help="N at random; with --one-per-family, of the others.")  # fmt: skip
+        help="Check N models drawn at random; with --one-per-family, N of the others besides.")  # fmt: skip
 @option("--max-params", type=Count(), default="120M", metavar="N", group=_CHOICE,
-        help="Larger ones are not sampled, and skip ONNX [120M].")  # fmt: skip
+        help="Do not sample larger models, and do not export them to ONNX. [120M]")  # fmt: skip
 @option("--until", type=Name(*_STEPS), default="ort", metavar="STEP", group=_LIMITS,
-        help=f"The last step: {', '.join(_STEPS)} [ort].")  # fmt: skip
+        help=f"Last step to try: {', '.join(_STEPS)}. [ort]")  # fmt: skip
 @option("--no-onnx", is_flag=True, group=_LIMITS, help="The same as --until run.")
 @option("--frontend", type=Name("auto", "record", "export"), default="auto", group=_LIMITS,
-        help="Trace by this one alone.")  # fmt: skip
-@option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", group=_LIMITS, help="Models at a time [1].")
+        help="Way to turn the networks into graphs. [auto]")  # fmt: skip
+@option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", group=_LIMITS,
+        help="Number of models to check at a time. [1]")  # fmt: skip
 @option("--timeout", type=click.FloatRange(min=0, min_open=True), default=1200, metavar="SECONDS", group=_LIMITS,
-        help="For each model [1200].")  # fmt: skip
+        help="Time that each model may take. [1200]")  # fmt: skip
 @option("--memory", type=click.FloatRange(min=0, min_open=True), default=8, metavar="GIB", group=_LIMITS,
-        help="That each model may allocate [8].")  # fmt: skip
-@option("--out", metavar="FILE.jsonl", group=_RECORD, help="Add a line a model; pass over those that have theirs.")
-@option("--again", is_flag=True, group=_RECORD, help="Check those that have a line too.")
-@option("--table", metavar="FILE.md", group=_RECORD, help="Then write all of --out as a page. [PATTERN] may be absent.")
-@option("--strict", is_flag=True, group=_RECORD, help="Exit status 1 if any model failed.")
+        help="Memory that each model may take. [8]")  # fmt: skip
+@option("--out", metavar="FILE.jsonl", group=_RECORD,
+        help="Add a line for each model to this file, and pass over models that have one.")  # fmt: skip
+@option("--again", is_flag=True, group=_RECORD, help="Check models that have a line too.")
+@option("--table", metavar="FILE.md", group=_RECORD,
+        help="Write all of --out as a page when the models are checked; without PATTERN, only that.")  # fmt: skip
+@option("--strict", is_flag=True, group=_RECORD, help="Exit with status 1 if any model failed.")
 def command(run: Run, pattern: tuple[str, ...], **given: Any) -> Outcome:
     """Try every pass on models, without their trained weights.
 
@@ -75,7 +79,8 @@ def command(run: Run, pattern: tuple[str, ...], **given: Any) -> Outcome:
     found: dict[str, Checked] = {}
     for checked in check(
         left, out=out, jobs=given["jobs"], timeout=given["timeout"], memory=int(given["memory"] * 2**30), until=until,
-        max_params=given["max_params"], again=True, frontend=given["frontend"], seed=run.seed, verbose=run.verbose,
+        max_params=given["max_params"], again=True, frontend=given["frontend"], seed=run.common.get("seed", 0),
+        verbose=run.verbose,
     ):  # fmt: skip
         found[checked.model] = checked
         say(checked)
@@ -97,7 +102,7 @@ def _choose(run: Run, patterns: tuple[str, ...], given: dict[str, Any]) -> list[
     with stage(run.progress, "choosing the models"):
         return choose(
             patterns, one_per_family=given["one_per_family"], sample=given["sample"] or 0,
-            max_params=given["max_params"], seed=run.seed, told=run.progress.update,
+            max_params=given["max_params"], seed=run.common.get("seed", 0), told=run.progress.update,
         )  # fmt: skip
 
 

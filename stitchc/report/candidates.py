@@ -12,9 +12,8 @@ from ..documents import label, ranked
 from ..passes.data import metrics
 from ..passes.data.candidates import Candidate
 from ..passes.data.plan import TIMED, Plan
-from .names import short
 from .numbers import NONE, Column, score, significant
-from .table import table
+from .table import short, table
 
 
 @dataclass(frozen=True)

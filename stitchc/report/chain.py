@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from .names import short
+from .table import short
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
-import secrets
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from ..passes.data.errors import OutputError
+from ..passes.data.whole_file import whole_file
 
 _COLUMNS = 110
 
@@ -60,19 +59,14 @@ def page(title: str, renderables: Sequence[Any]) -> str:
     return console.export_html(theme=_PAPER, code_format=_PAGE.replace("TITLE", shown))
 
 
-def write_page(path: Path, title: str, renderables: Sequence[Any], *, force: bool = False) -> None:
-    """Writes a page, whole or not at all.
+def write_page(path: Path, title: str, renderables: Sequence[Any]) -> None:
+    """Writes a page, whole or not at all. `plot.check_plot` says beforehand whether it may.
 
     Raises:
-        OutputError: the file is there already and `force` was not given, or it cannot be written.
+        OutputError: it cannot be written.
     """
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already", "Replace it with --force, or name another file.")
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        staged.write_text(page(title, renderables), encoding="utf-8")
-        os.replace(staged, path)
+        with whole_file(path) as part:
+            part.write_text(page(title, renderables), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
-    finally:
-        staged.unlink(missing_ok=True)

@@ -12,9 +12,8 @@ from ..documents import label
 from ..passes.data.budget import format_quantity
 from ..passes.data.pareto import BENEFITS
 from ..passes.data.plan import Plan
-from .names import short
 from .numbers import score
-from .table import table
+from .table import short, table
 
 
 @dataclass(frozen=True)

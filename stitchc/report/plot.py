@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..passes.data.errors import InputError, OutputError
+from ..passes.data.whole_file import whole_file
 
 if TYPE_CHECKING:
     from ..passes.data.plan import Plan
@@ -26,7 +25,7 @@ def check_plot(path: Path, *, force: bool = False) -> None:
     if path.suffix.lower() not in formats:
         raise InputError(f"'{path}' has no format that can be written", f"End its name in one of {', '.join(formats)}.")
     if path.exists() and not force:
-        raise OutputError(f"{path} exists already", "Replace it with --force, or name another file.")
+        raise OutputError(f"{path} exists already", "Replace it with `force=True`, or name another file.")
 
 
 def write_plot(path: Path, plan: Plan) -> None:
@@ -54,13 +53,11 @@ def write_plot(path: Path, plan: Plan) -> None:
         axes.tick_params(axis="x", labelrotation=90)
         axes.set_title(f"{pair.metric}, {pair.images} images")
         figure.colorbar(image, ax=axes, label="similarity")
-        staged = path.with_name(f".{secrets.token_hex(4)}{path.suffix}")
         try:
             dateless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-            figure.savefig(staged, dpi=150, metadata=dateless[path.suffix.lower()])
-            os.replace(staged, path)
+            with whole_file(path) as part:
+                figure.savefig(part, dpi=150, metadata=dateless[path.suffix.lower()])
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
         finally:
             pyplot.close(figure)
-            staged.unlink(missing_ok=True)

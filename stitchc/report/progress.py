@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 
 from ..progress import Progress, Silent
 from .numbers import duration, size
+from .terminal import environment
 
 if TYPE_CHECKING:
     from ..passes.data.plan import Plan
@@ -38,7 +39,7 @@ _DOING = {
 
 
 def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
-    console = Console(file=stream, stderr=True)
+    console = Console(file=stream, stderr=True, _environ=environment())
     if console.is_terminal and not console.is_dumb_terminal:
         return _Drawn(console, verbose=verbose)
     return _Told(stream, verbose=verbose)

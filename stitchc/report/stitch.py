@@ -18,9 +18,9 @@ from .candidates import CandidateTable
 from .chain import ChainLine
 from .healing import Trajectory
 from .heatmap import HeatMap
-from .notes import Notes
+from .notes import Inputs, Notes
 from .numbers import amount, percent, score, size
-from .sides import Sides
+from .parent_table import ParentTable
 from .stages import Stages
 from .table import table
 
@@ -119,16 +119,18 @@ class CompileReport:
 
     def parts(self) -> list[RenderableType]:
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        inputs = {model["name"]: model["input"] for model in self.record["models"] if model.get("input")}
+        parts += [Inputs(inputs)] if inputs else []
         if self.plan.similarity:
             parts.append(heat_map(self.plan))
         if self.plan.stages:
             parts.append(Stages(self.plan))
-        if self.plan.candidates is not None:
+        if self.plan.candidates:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
         if self.record.get("healing"):
             parts.append(Trajectory(self.record["healing"]))
-        parts.append(Sides(self.record))
+        parts.append(ParentTable(self.record))
         if self.record["verified"]:
             parts.append(Checks(self.record["verified"]))
         if self.folder:

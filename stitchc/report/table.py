@@ -1,6 +1,8 @@
-"""The one look of every table."""
+"""The one look of every table, and names that fit into a column."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
@@ -21,3 +23,9 @@ def table(*, ascii_only: bool = False, title: str | None = None) -> Table:
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """`resnet` for `digits/resnet`: what stands behind the last slash, where that still tells the names apart."""
+    tails = [name.rsplit("/", 1)[-1] for name in names]
+    return tails if len(set(tails)) == len(set(names)) else list(names)

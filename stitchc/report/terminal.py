@@ -10,6 +10,7 @@ from typing import IO, Any
 from rich.console import Console
 
 WIDTH = 80  # where the stream has no width of its own
+_NARROWEST, _WIDEST = 20, 1000  # that COLUMNS may ask for
 
 # What stands in for a character that the stream's encoding lacks. Boxes are rich's own affair.
 _PLAIN = str.maketrans({
@@ -57,13 +58,28 @@ def render(
 
 def show(renderables: Sequence[Any], stream: IO[str]) -> None:
     """Writes a report to a stream as that stream can take it."""
-    probe = Console(file=stream)
+    probe = Console(file=stream, _environ=environment())
     colours = None
     if probe.is_terminal and not probe.is_dumb_terminal and not os.environ.get("NO_COLOR"):
         colours = probe.color_system
-    width = probe.width if probe.is_terminal else int(os.environ.get("COLUMNS") or WIDTH)
+    width = probe.width if probe.is_terminal else _columns()
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(render(renderables, width=width, colours=colours, encoding=encoding))
+
+
+def _columns() -> int:
+    """The width that COLUMNS asks for, where it is one."""
+    wide = int(environment().get("COLUMNS", 0))
+    return min(wide, _WIDEST) if wide >= _NARROWEST else WIDTH
+
+
+def environment() -> dict[str, str]:
+    """The environment variables, without COLUMNS and LINES where they are no numbers, which rich trips over."""
+    return {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES") or _counts(value)}
+
+
+def _counts(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and len(value) < 9
 
 
 def _can(encoding: str, text: str) -> bool:

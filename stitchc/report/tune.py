@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from ..wording import as_flags
 from .notes import Notes
 from .numbers import NONE, count, percent
-from .sides import Sides, gap
+from .parent_table import ParentTable, gap
 from .stitch import Checks, Choice, Files
 from .table import table
 
@@ -52,10 +53,12 @@ class Training:
             )
             if found["after"] < found["before"]:
                 yield Text(
-                    "It fell: try a lower --lr, or --holdout 10% to keep the epoch that is best on other images."
+                    as_flags(
+                        "It fell: try a lower `lr`, or `holdout=0.1` to keep the epoch that is best on other images."
+                    )
                 )
         else:
-            yield Text(f"top-1 {NONE}: no images to measure on; --evaluate names some")
+            yield Text(as_flags(f"top-1 {NONE}: no images to measure on; `evaluate` names some"))
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class TuneReport:
     def parts(self) -> list[RenderableType]:
         record = self.record
         parts: list[RenderableType] = [Notes(record["notes"])] if record["notes"] else []
-        parts += [Choice(record), *(Training(training) for training in record["tuned"]), Sides(record)]
+        parts += [Choice(record), *(Training(training) for training in record["tuned"]), ParentTable(record)]
         parts.append(Checks(record["verified"], against="the trained network"))
         if self.folder:
             parts.append(Files(self.folder))

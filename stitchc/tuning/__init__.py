@@ -1,11 +1,26 @@
 """Training a stitched artifact: the adapter alone, or with the fragments before or after it, or all.
 
-`tune` is the whole of it. settings.py: the options and the papers' presets. parts.py: what trains and what stands
-still. views.py: augmented images, the same for the same seed. features.py: what frozen parts compute, kept.
-teachers.py: distillation. engine.py: one device, or many processes. loop.py: the steps. checkpoint.py: where to go on.
-emit.py: the artifact anew. whole.py: the same training for a network that is no artifact.
+`tune` is the whole of it. settings.py: the options and the papers' presets. run.py: from an artifact to the tuned one.
+parts.py: what trains and what stands still. views.py: augmented images, the same for the same seed. features.py: what
+frozen parts compute, kept. teachers.py: distillation. engine.py: one device, or many processes. loop.py: the steps.
+checkpoint.py: where to go on. emit.py: the artifact anew. whole.py: the same training for a network that is no
+artifact. Names are loaded on first use: the settings do without torch.
 """
 
-from .run import Tuned, tune
-from .settings import PRESETS, Settings
-from .whole import train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import Tuned, tune
+    from .settings import PRESETS, Settings
+    from .whole import train
+
+_HOME = {"PRESETS": "settings", "Settings": "settings", "Tuned": "run", "train": "whole", "tune": "run"}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from ..passes.data.errors import InputError
+from ..passes.data.whole_file import whole_file
 
 SCHEMA = 1
 
@@ -35,7 +35,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch and zipfile raise errors of many kinds for a broken file
             raise InputError(
-                f"the unfinished training in {self.folder} cannot be read: {error}", "Drop it with --restart."
+                f"the unfinished training in {self.folder} cannot be read: {error}", "Drop it with `restart=True`."
             ) from error
         theirs = state["identity"] if state.get("schema") == SCHEMA else {"schema": state.get("schema")}
         changed = [key for key in {**theirs, **self.identity} if theirs.get(key) != self.identity.get(key)]
@@ -43,22 +43,13 @@ class Checkpoint:
             said = "; ".join(f"{key} was {theirs.get(key)}, now {self.identity.get(key)}" for key in sorted(changed))
             raise InputError(
                 f"{self.folder} holds an unfinished training with other options: {said}",
-                "Give the same options to finish it, drop it with --restart, or write elsewhere with -o.",
+                "Give the same options to finish it, drop it with `restart=True`, or write elsewhere with `out`.",
             )
         return state
 
     def write(self, state: Mapping[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        with part.open("wb") as file:
+        with whole_file(self.path, durable=True) as part, part.open("wb") as file:
             torch.save({"schema": SCHEMA, "identity": self.identity, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, self.path)
-        if hasattr(os, "O_DIRECTORY"):  # the new name is only safe once its folder is
-            folder = os.open(self.folder, os.O_DIRECTORY)
-            os.fsync(folder)
-            os.close(folder)
 
     def drop(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

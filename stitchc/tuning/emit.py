@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import artifact, recipe
 from ..documents import verified_record
-from ..env import versions
-from ..passes.data.chain import Chain, Fragment
-from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Images, Model
-from ..passes.data.plan import Plan
-from ..passes.data.values import Cut, Cuts, Value
+from ..plan_record import plan_of
 from ..progress import Progress
+from .settings import TrainingOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +29,7 @@ def emit(
     *,
     record: Mapping[str, Any],
     tuning: Mapping[str, Any],
-    options: Mapping[str, Any],
+    options: TrainingOptions,
     accuracy: Accuracy | None,
     parents: list[Accuracy | None],
     images: Images,
@@ -48,21 +43,18 @@ def emit(
     """
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
-    from ..passes.trace.trace import trace
-    from ..readme import readme
-    from ..report.html import page
+    from ..passes.trace import trace
     from ..report.tune import TuneReport
 
     network = network.cpu().eval().requires_grad_(False)
     shutil.copyfile(source / "model.py", folder / "model.py")
     write_weights(dict(network.state_dict(keep_vars=True)), folder / "model.safetensors")
-    chain, cuts = _chain(record)
-    hybrid = Hybrid("hybrid", chain, graph=trace(network, model.input.size, name=model.name))
-    plan = Plan(_parents(record, model), record["seed"], cuts, images=images, folder=folder, hybrids=(hybrid,))
-    given = recipe.read(source / "recipe.toml")
+    plan = plan_of(record)
+    graph = trace(network, model.input.size, name=model.name)
+    plan = replace(plan.with_hybrid(replace(plan.hybrid, graph=graph)), images=images, folder=folder)
+    given = recipe.read(source / "recipe.toml").options
     onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
     plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
-    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     assert plan.hybrid.verified is not None
     new = dict(record) | {
         "models": [
@@ -74,46 +66,5 @@ def emit(
         "tuned": [*record.get("tuned", []), tuning],
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
-    (folder / "recipe.toml").write_text(recipe.with_tuning(text, options), encoding="utf-8")
-    (folder / "README.md").write_text(readme(new), encoding="utf-8")
-    title = f"{new['chain'][0]['model']} to {new['chain'][-1]['model']}, tuned"
-    (folder / "report.html").write_text(page(title, TuneReport(new).parts()), encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
-    times = {**seconds, **plan.seconds}
-    new |= {
-        "files": {p.name: artifact.sha256(p) for p in sorted(folder.iterdir()) if p.name != artifact.PLAN},
-        "versions": versions(),
-        "seconds": {name: round(value, 3) for name, value in times.items()},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    (folder / artifact.PLAN).write_text(json.dumps(new, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return new
-
-
-def _parents(record: Mapping[str, Any], model: Model) -> tuple[Model, ...]:
-    """The models of the record, as far as the passes that follow ask for them: names, licences, the front's input."""
-    return tuple(
-        Model(known["name"], model.input, source=known["source"], sha256=known["sha256"], licence=known["licence"])
-        for known in record["models"]
-    )
-
-
-def _chain(record: Mapping[str, Any]) -> tuple[Chain, tuple[Cuts, ...]]:
-    """The chain that a record tells, and of each model the cuts that it names."""
-    names = [known["name"] for known in record["models"]]
-    cuts: list[list[Cut]] = [[] for _ in names]
-
-    def index(model: int, link: Mapping[str, Any], end: str) -> int | None:
-        if link[end] is None:
-            return None
-        cuts[model].append(Cut(len(cuts[model]), link[end], link.get(f"{end}_path") or "", Value((), "NC")))
-        return len(cuts[model]) - 1
-
-    fragments = []
-    for link in record["chain"]:
-        if "model" in link:
-            model = names.index(link["model"])
-            fragments.append(Fragment(model, index(model, link, "from"), index(model, link, "to")))
-    adapters = tuple(link["adapter"]["name"] for link in record["chain"] if "adapter" in link)
-    return Chain(tuple(fragments), adapters), tuple(Cuts("", tuple(found)) for found in cuts)
+    said = recipe.with_training(text, options.make(TrainingOptions))
+    return artifact.write(folder, new, recipe=said, report=TuneReport(new).parts(), seconds={**seconds, **plan.seconds})

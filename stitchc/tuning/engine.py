@@ -154,7 +154,7 @@ def engine(device: str, precision: str) -> Engine:
     """
     place = resolve(device)
     if precision == "fp16" and place.type == "cpu":
-        raise InputError("fp16 is for graphics processors", "Take --precision bf16, or fp32.")
+        raise InputError("fp16 is for graphics processors", "Take `precision='bf16'`, or fp32.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return Processes(device, precision)
     return OneDevice(place, precision)

@@ -141,7 +141,7 @@ class Loop:
         if not math.isfinite(loss):
             raise Diverged(
                 f"the loss became {loss} in epoch {self.state.epoch + 1}, at a learning rate of {self.settings.lr:g}",
-                "Lower --lr, or bound the gradient with --clip 1.",
+                "Lower `lr`, or bound the gradient with `clip=1`.",
             )
         return loss
 

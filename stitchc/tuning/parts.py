@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..passes.data.errors import InputError
+from ..passes.data.scores import logits_of
 
 
 class Trainee(nn.Module):
@@ -31,7 +32,7 @@ class Trainee(nn.Module):
         if not held:
             raise InputError(
                 f"nothing trains in the mode '{train}': the artifact has no weights there",
-                "An adapter without weights of its own trains with what follows it: --train back.",
+                "An adapter without weights of its own trains with what follows it: `train='back'`.",
             )
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name in held)
@@ -61,7 +62,7 @@ class Trainee(nn.Module):
     def forward(self, x: Tensor, cached: bool = False) -> Tensor:
         """Scores [n, classes] of images, or of what the trunk made of them."""
         if not self.trunk:
-            return self.network(x)
+            return logits_of(self.network(x))[0]
         if not cached:
             x = self.features(x)
         for part in list(self.network.children())[self.trunk :]:

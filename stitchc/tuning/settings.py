@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from ..passes.data.errors import InputError, did_you_mean
+from ..options import ArchOptions, DeviceOptions, ForceOptions, OutOptions, SeedOptions, TrustOptions
+from ..passes.data.errors import InputError, unknown
+from ..passes.data.option_kinds import Bytes, Choice, Choices, Count, Kind, Number, Share, Switch
+from ..passes.data.options import NEVER, Options, option, option_of, options_of, with_default
+from ..passes.data.pass_options import IMAGES, OUTPUT
 
-TRAIN = ("adapter", "back", "front", "all")
-DISTILL = ("front", "back", "both")
-OPTIMIZERS = ("adamw", "sgd")
-SCHEDULES = ("cosine", "constant")
-PRECISIONS = ("fp32", "bf16", "fp16")
-AUGMENTATIONS = ("flip", "crop", "erase", "autoaugment", "randaugment", "trivialaugment")
+if TYPE_CHECKING:
+    from ..passes.data.model import Images
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How an artifact is trained. The names are those of the flags, of a recipe and of `stitchc.tune`.
-
-    train: the adapters alone, or with them the fragments after ("back"), the one before ("front"), or both ("all").
-    batch: images a step, over all processes. accumulate: backward passes that one step is made of. lr: at the peak.
-    warmup: epochs of linear rise to it. clip: largest norm of the gradient, None for any. smoothing: of the labels.
-    distill: the parent whose answers are learned beside the labels ("both": the mean of their probabilities);
-    distill_weight: its share of the loss; temperature: of the softmax there (Hinton et al. 2015).
-    augment: of `AUGMENTATIONS`, in the order in which they are applied. holdout: the share of the training images
-    that is set aside, class by class, to choose the best epoch by. patience: epochs without a better one, then stop.
-    cache: keep what the frozen front computes where that is faster.
-    """
-
-    train: str = "adapter"
-    epochs: int = 10
-    batch: int = 128
-    accumulate: int = 1
-    optimizer: str = "adamw"
-    lr: float = 3e-4
-    momentum: float = 0.9
-    weight_decay: float = 0.01
-    schedule: str = "cosine"
-    warmup: float = 0.25
-    clip: float | None = None
-    smoothing: float = 0.0
-    distill: str | None = None
-    distill_weight: float = 0.5
-    temperature: float = 2.0
-    augment: tuple[str, ...] = ()
-    holdout: float = 0.0
-    patience: int | None = None
-    precision: str = "fp32"
-    cache: bool = True
-    seed: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
+TRAINING, DISTILLATION, SPEED = "Training", "Distillation", "Speed and memory"
 
 #: What the papers state. Neither names an augmentation for CIFAR or a schedule for ReStNet: crops, flips and a cosine
 #: are what such networks are usually trained with.
@@ -78,63 +38,154 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def resolve(preset: str | None = None, given: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a preset with those given over it; what is None counts as not given.
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
+    """How a network is trained.
 
     Raises:
-        InputError: a name that does not exist, or a value out of range.
+        InputError: a name that does not exist, a value out of range, or two that do not go together.
     """
-    chosen = {key: value for key, value in (given or {}).items() if value is not None}
-    known = [field.name for field in fields(Settings)]
-    for name in chosen:
-        if name not in known:
-            raise InputError(f"there is no option '{name}' of a training", did_you_mean(name, known))
-    if preset is not None and preset not in PRESETS:
-        raise _unknown("preset", preset, tuple(PRESETS))
-    if isinstance(chosen.get("augment"), str):
-        chosen["augment"] = tuple(word for word in chosen["augment"].split(",") if word not in ("", "none"))
-    settings = replace(Settings(), **({**PRESETS.get(preset or "", {}), **chosen}))
-    settings = replace(settings, augment=tuple(settings.augment))
-    if settings.patience is not None and "holdout" not in chosen:
-        settings = replace(settings, holdout=0.1)
-    _check(settings)
-    return settings
+
+    preset: str | None = option(
+        None, Choice(*PRESETS), "Take the hyperparameters of a paper (docs/tuning.md); those that are given besides "
+        "replace its own.", group=TRAINING, recipe=NEVER,
+    )  # fmt: skip
+    train: str = option(
+        "adapter", Choice("adapter", "back", "front", "all"),
+        "What is trained: the adapter alone, or the adapter and what comes after it, what comes before it, or both.",
+        group=TRAINING,
+    )  # fmt: skip
+    epochs: int = option(10, Count(least=1), "Number of passes over the training images.", group=TRAINING)
+    batch: int = option(128, Count(least=1), "Images of one optimizer step, over all processes.", group=TRAINING)
+    accumulate: int = option(
+        1, Count(least=1), "Backward passes that one optimizer step is split into, to save memory.", group=TRAINING
+    )
+    optimizer: str = option("adamw", Choice("adamw", "sgd"), "Optimizer.", group=TRAINING)
+    lr: float = option(3e-4, Number(least=0, above=True), "Highest learning rate.", group=TRAINING)
+    momentum: float = option(0.9, Number(least=0, most=1), "Momentum of sgd.", group=TRAINING)
+    weight_decay: float = option(0.01, Number(least=0), "Weight decay.", group=TRAINING)
+    schedule: str = option(
+        "cosine", Choice("cosine", "constant"), "Course of the learning rate after the warm-up.", group=TRAINING
+    )
+    warmup: float = option(
+        0.25, Number(least=0), "Epochs in which the learning rate rises from zero to its highest.", group=TRAINING
+    )
+    clip: float | None = option(
+        None, Number(least=0, above=True), "Norm to which larger gradients are scaled down.", group=TRAINING,
+        unset="no clipping",
+    )  # fmt: skip
+    smoothing: float = option(0.0, Number(least=0, most=1), "Label smoothing.", group=TRAINING)
+    distill: str | None = option(
+        None, Choice("front", "back", "both"),
+        "Also learn from the outputs of a model that the artifact was made from: the one before the adapter, the one "
+        "after it, or the mean of both (Hinton et al. 2015).",
+        group=DISTILLATION, unset="labels alone",
+    )  # fmt: skip
+    distill_weight: float = option(0.5, Share(), "Share of the loss that distillation has.", group=DISTILLATION)
+    temperature: float = option(
+        2.0, Number(least=0, above=True), "Temperature of the softmax in distillation.", group=DISTILLATION
+    )
+    augment: tuple[str, ...] = option(
+        (), Choices("flip", "crop", "erase", "autoaugment", "randaugment", "trivialaugment"),
+        "Augmentations of the training images, applied in the order given: flip, crop, erase, autoaugment, "
+        "randaugment, trivialaugment.",
+        group=IMAGES,
+    )  # fmt: skip
+    holdout: float = option(
+        0.0, Share(most=0.9), "Share of the training images of each class that is set aside to choose the best epoch.",
+        group=IMAGES, unset="0%; 10% with `patience`",
+    )  # fmt: skip
+    patience: int | None = option(
+        None, Count(least=1), "Stop after this number of epochs without a better one.", group=TRAINING, unset="never"
+    )
+    precision: str = option("fp32", Choice("fp32", "bf16", "fp16"), "Number format to compute in.", group=SPEED)
+    cache: bool = option(
+        True, Switch(), "Compute the values of layers that are not trained once, and keep them where that is faster.",
+        group=SPEED,
+    )  # fmt: skip
+    seed: int = with_default(SeedOptions, "seed", 0)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Any:
+        """The settings of a preset with those given over it; what is None counts as not given."""
+        said = {name: value for name, value in given.items() if value is not None}
+        known = options_of(cls)
+        for name in said:
+            if name not in known:
+                raise unknown(name, "option of a training", known)
+        if "preset" in said:
+            option_of(known["preset"]).kind.read("preset", said["preset"])
+            said = {**PRESETS[said["preset"]], **said}
+        if "patience" in said:
+            said.setdefault("holdout", 0.1)
+        return cls(**said)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"a batch of {self.batch} images cannot be accumulated in {self.accumulate} equal parts",
+                "Choose a batch that is a multiple of it.",
+            )
+        if self.patience is not None and not self.holdout:
+            raise InputError(
+                "patience needs images to judge by, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings alone, as a recipe states them."""
+        known = options_of(Settings)
+        return {
+            name: option_of(of).kind.plain(getattr(self, name)) if getattr(self, name) is not None else None
+            for name, of in known.items()
+            if option_of(of).recipe != NEVER
+        }
 
 
-def _check(settings: Settings) -> None:
-    for name, known in (
-        ("train", TRAIN), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
-    ):  # fmt: skip
-        if getattr(settings, name) not in known:
-            raise _unknown(name, getattr(settings, name), known)
-    if settings.distill is not None and settings.distill not in DISTILL:
-        raise _unknown("distill", settings.distill, DISTILL)
-    for word in settings.augment:
-        if word not in AUGMENTATIONS:
-            raise _unknown("augment", word, AUGMENTATIONS)
-    for name in ("epochs", "batch", "accumulate", "patience"):
-        value = getattr(settings, name)
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise InputError(f"{name} is {value}", "It must be a whole number, at least 1.")
-    for name, least, most in (
-        ("lr", 0, math.inf), ("momentum", 0, 1), ("weight_decay", 0, math.inf), ("warmup", 0, math.inf),
-        ("smoothing", 0, 1), ("distill_weight", 0, 1), ("temperature", 0, math.inf), ("holdout", 0, 0.9),
-        ("clip", 0, math.inf),
-    ):  # fmt: skip
-        value = getattr(settings, name)
-        open_end = name in ("lr", "temperature", "clip")
-        if value is not None and not (least < value if open_end else least <= value <= most):
-            raise InputError(f"{name} is {value}", f"It must be {'above' if open_end else 'from'} {least:g}"
-                             + ("." if most == math.inf else f" to {most:g}."))  # fmt: skip
-    if settings.batch % settings.accumulate:
-        raise InputError(
-            f"a batch of {settings.batch} images cannot be accumulated in {settings.accumulate} equal parts",
-            "Choose a batch that is a multiple of it.",
-        )
-    if settings.patience is not None and not settings.holdout:
-        raise InputError("patience needs images to judge by, and holdout is 0", "Give --holdout 0.1, or no --patience.")
+@dataclass(frozen=True, kw_only=True)
+class TuneImages(Options):
+    data: str | Images | None = option(
+        None, Kind(), "Labelled images to train on.", group=IMAGES, metavar="DATA",
+        unset="those that the artifact was compiled with",
+    )  # fmt: skip
+    evaluate: str | Images | None = option(
+        None, Kind(), "Labelled images to measure accuracy on, before and after.", group=IMAGES, metavar="DATA",
+        unset="those that the artifact's accuracy was measured on",
+    )  # fmt: skip
 
 
-def _unknown(option: str, given: Any, known: tuple[str, ...]) -> InputError:
-    hint = did_you_mean(str(given), list(known)) or f"There are: {', '.join(known)}."
-    return InputError(f"'{given}' is no value of {option}", hint)
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(TuneImages, Settings):
+    """What decides the outcome of a training: what a recipe states of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """How a training is run, which changes nothing in what comes out."""
+
+    workers: int = option(0, Count(least=0), "Number of processes that prepare images.", group=SPEED, recipe=NEVER)
+    checkpoint_seconds: float = option(
+        60.0, Number(least=0), "Seconds between checkpoints; there is one an epoch in any case.", group=OUTPUT,
+        recipe=NEVER,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions(TrainingOptions, RunOptions, OutOptions, DeviceOptions, ArchOptions, TrustOptions, ForceOptions):
+    """Of `stitchc.tune`."""
+
+    max_memory: int = option(
+        2 << 30, Bytes(), "Memory for the values that are kept; more of them go to a file.", group=SPEED, recipe=NEVER
+    )
+    restart: bool = option(
+        False, Switch(), "Begin anew instead of going on with an unfinished training.", group=OUTPUT, recipe=NEVER
+    )
+    out: Any = option(
+        None, Kind(), "Folder to write the tuned artifact to.", group=OUTPUT, metavar="DIR", also=("-o",), recipe=NEVER,
+        unset="in place of DIR, which is kept as DIR-untuned",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Settings, RunOptions, DeviceOptions):
+    """Of `stitchc.tuning.train`."""

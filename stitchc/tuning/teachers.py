@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..passes.data.errors import InputError
 from ..passes.data.model import InputSpec, Model
+from ..passes.data.scores import scores
 
 
 class Teachers:
@@ -22,14 +23,13 @@ class Teachers:
         self.spec, self.temperature = spec, temperature
         self.networks: list[tuple[nn.Module, InputSpec]] = []
         for model in models:
-            assert model.module is not None
-            self.networks.append((model.module.eval().requires_grad_(False).to(device), model.input))
+            self.networks.append((model.network.requires_grad_(False).to(device), model.input))
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Probabilities [n, classes] at the temperature, of images as the hybrid is fed them."""
-        scores = [network(converted(images, self.spec, spec)) for network, spec in self.networks]
-        return torch.stack([(s.float() / self.temperature).softmax(1) for s in scores]).mean(0)
+        told = [scores(network, converted(images, self.spec, spec), "a teacher") for network, spec in self.networks]
+        return torch.stack([(s / self.temperature).softmax(1) for s in told]).mean(0)
 
 
 def converted(images: Tensor, given: InputSpec, wanted: InputSpec) -> Tensor:
@@ -41,7 +41,7 @@ def converted(images: Tensor, given: InputSpec, wanted: InputSpec) -> Tensor:
     if given.size[0] != wanted.size[0]:
         if {given.size[0], wanted.size[0]} != {1, 3}:
             raise InputError(
-                f"a teacher wants {wanted.size[0]} channels, and the hybrid {given.size[0]}", "Leave --distill out."
+                f"a teacher wants {wanted.size[0]} channels, and the hybrid {given.size[0]}", "Leave `distill` out."
             )
         grey = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(-1, 1, 1)  # luminance, as PIL has it
         pixels = (pixels * grey).sum(1, keepdim=True) if wanted.size[0] == 1 else pixels.expand(-1, 3, -1, -1)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..passes.data.errors import DataError, InputError
 from ..passes.data.model import Images, InputSpec
 from ..zoo.sampling import draw
+from .settings import Settings
 
 _PICTURES_ONLY = ("autoaugment", "randaugment", "trivialaugment")
 
@@ -34,7 +35,7 @@ class Views(Dataset):
         if not self.of_pictures and set(augment) & set(_PICTURES_ONLY):
             raise InputError(
                 f"'{images.name}' are numbers, and {augment[0]} changes colours of pictures",
-                "Leave it out of --augment.",
+                "Leave it out of `augment`.",
             )
 
     @property
@@ -147,3 +148,14 @@ def split(images: Images, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     if not aside.any() or aside.all():
         raise DataError(f"{count} images are too few to hold out {holdout:.0%} of each class", "Train without holdout.")
     return (~aside).nonzero().flatten(), aside.nonzero().flatten()
+
+
+def training_and_held_out(images: Images, spec: InputSpec, settings: Settings) -> tuple[Views, Views | None]:
+    """The images to train on, augmented, and those held out, as they are; None where none are.
+
+    Raises:
+        DataError: too few images.
+    """
+    training, held = split(images, settings.holdout, settings.seed)
+    views = Views(images, spec, training, settings.augment, settings.seed)
+    return views, Views(images, spec, held, (), settings.seed) if len(held) else None

@@ -3,69 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..inputs import images_of, model_of
+from ..keywords import with_options
 from ..passes.data.errors import DataError, ModelError
 from ..passes.data.model import Images, Model
+from ..passes.data.whole_file import whole_file
 from ..progress import Progress, Silent, stage
 from .checkpoint import Checkpoint
 from .engine import engine
 from .loop import Loop
 from .parts import Trainee
-from .settings import resolve
-from .views import Views, normalised, split
+from .settings import TrainOptions
+from .views import normalised, training_and_held_out
 
 
+@with_options(TrainOptions)
 def train(
     model: str | Path | Model,
     data: str | Images,
     out: str | Path,
     *,
-    preset: str | None = None,
-    device: str = "auto",
-    workers: int = 0,
-    checkpoint_seconds: float = 60.0,
+    options: TrainOptions,
     progress: Progress | None = None,
-    **options: Any,
 ) -> Sequence[Mapping[str, Any]]:
     """Trains all of a model on labelled images and writes its state dict to `out`, a .pt file. Returns the history.
 
-    options: of `Settings`, over those of `preset`. A call that was killed goes on from its last checkpoint.
+    A call that was killed goes on from its last checkpoint.
 
     Raises:
         InputError: something given cannot be used.
     """
-    settings = resolve(preset, {**options, "train": "all"})
-    place, watcher = engine(device, settings.precision), progress or Silent()
+    settings = replace(options, train="all")
+    place, watcher = engine(settings.device, settings.precision), progress or Silent()
     loaded, images = model_of(model), images_of(data, "to train on")
     if loaded.module is None:
         raise ModelError(f"{loaded.name} was loaded without its network", "Load it again.")
     if images.labels is None:
         raise DataError(f"the images of '{images.name}' have no labels", "Give images in class subfolders.")
     network, target = loaded.module, Path(out)
-    training, held = split(images, settings.holdout, settings.seed)
-    views = Views(images, loaded.input, training, settings.augment, settings.seed)
+    views, held = training_and_held_out(images, loaded.input, settings)
     trainee = Trainee(network, "all", normalised(views.plain(torch.arange(2)), loaded.input))
     known = settings.as_dict() | {"augment": ",".join(settings.augment), "data": images.name, "model": loaded.name}
     checkpoint = Checkpoint(target.resolve(), known)
     loop = Loop(
-        trainee, views, settings, place,
-        held=Views(images, loaded.input, held, (), settings.seed) if len(held) else None, workers=workers,
-        every=checkpoint_seconds, save=checkpoint.write, progress=watcher if place.rank == 0 else Silent(),
+        trainee, views, settings, place, held=held, workers=settings.workers, every=settings.checkpoint_seconds,
+        save=checkpoint.write, progress=watcher if place.rank == 0 else Silent(),
     )  # fmt: skip
     if found := checkpoint.read():
         loop.load(found)
     with stage(watcher, f"training {loaded.name}"):
         loop.run()
     if place.rank == 0:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        torch.save(network.cpu().state_dict(), part)
-        part.replace(target)
+        with whole_file(target) as part, part.open("wb") as file:  # torch would put the path's name into the file
+            torch.save(network.cpu().state_dict(), file)
         checkpoint.drop()
     place.wait()
     return tuple(loop.state.history)

@@ -266,7 +266,7 @@ def test_words_that_say_the_same_are_written_the_same(given, canonical):
         ("conv3x3?ridge=-1", "It is 0 at least"),
         ("conv3x3?rank", "'rank' in the adapter 'conv3x3\\?rank' has no value"),
         ("conv3x3?rank=2&rank=3", "twice"),
-        ("identity?rank=2", "Its options are by, tokens"),
+        ("identity?rank=2", "There are by, tokens"),
     ],
 )
 def test_words_that_mean_nothing_are_refused_in_one_message(words, said):
@@ -294,7 +294,7 @@ def test_a_program_adds_an_adapter_by_name():
         assert "half" in adapters.names() and adapters.get("half?gain=2").gain == 2
         assert adapters.get("half").price(MAPS, MAPS) == Price(params=1, macs=0, size=4)
         assert adapters.get("half").price(MAPS, LAST) == "only where nothing changes"
-        with pytest.raises(CutError, match=r"There are: .*half"):
+        with pytest.raises(CutError, match=r"There are .*half"):
             adapters.get("xyz")
     finally:
         forget("half")

@@ -63,6 +63,9 @@ def test_a_share_of_what_was_not_priced_is_refused():
         ("0", "flops", "more than nothing", "1.5G"),
         ("0%", "flops", "more than nothing", "60%"),
         ("1e999", "flops", "finite", "1.5G"),
+        ("0.6", "flops", "less than one", "Did you mean 60%"),
+        (".125", "size", "less than one", "Did you mean 12.5%"),
+        ("0.5B", "memory", "less than one", "64MiB"),
     ],
 )
 def test_what_means_nothing_is_refused_with_what_to_try(text, metric, says, hint):

@@ -1,15 +1,18 @@
 """Many candidates are fitted as each would be alone, in as few sweeps over the images as memory allows."""
 
 import itertools
+import re
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from memory import following
 from nets import Small, Tokens
 from test_trace import randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, TensorImages, Trace
 from stitchc.passes.data.chain import End, Seam
+from stitchc.passes.data.errors import InputError
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.graphs.compose import fragment, values_at
 
@@ -69,7 +72,7 @@ def test_each_is_fitted_as_it_would_be_alone(plan, seams, rows):
 def test_one_sweep_serves_all_and_less_memory_takes_more_of_them(plan, seams):
     once, often = Counted(SHOWN), Counted(SHOWN)
     together = fit_all(replace(plan, images=once), seams)
-    apart = fit_all(replace(plan, images=often), seams, memory=50_000)
+    apart = fit_all(replace(plan, images=often), seams, max_memory=160_000)
     assert len(once.seen) == 2  # one view for each parent
     assert len(often.seen) > 2
     for one, other in zip(together, apart, strict=True):
@@ -111,3 +114,24 @@ def test_tokens_and_maps_are_fitted_side_by_side():
     table = plan.candidates
     found = fit_all(plan, [table[row].chain.seams()[0] for row in range(0, len(table), 3)])
     assert len(found) > 5 and all(0 <= f.residual < 1.5 for f in found)
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_fitting_takes_no_more_memory_than_it_is_given(plan, seams, through):
+    limit = 250_000
+    fit_all(plan, seams[:1])  # what is made once in a process
+    with following() as free:
+        expected = fit_all(plan, seams, through=through)
+    with following() as memory:
+        found = fit_all(plan, seams, max_memory=limit, through=through)
+    assert memory.peak_bytes <= limit < free.peak_bytes
+    for one, other in zip(expected, found, strict=True):
+        same(one, other)
+
+
+def test_an_adapter_whose_system_does_not_fit_is_refused_with_what_it_takes(plan, seams):
+    seam = max((s for s in seams if s.adapter == "conv3x3"), key=lambda s: plan.value_at(s.leaves).channels)
+    with pytest.raises(InputError, match=r"(?s)'conv3x3' have 36 features .* a max_memory of") as caught:
+        fit_all(plan, [seam], max_memory=50_000)
+    enough = int(re.search(r"max_memory of (\d+) MiB", str(caught.value))[1]) << 20
+    fit_all(plan, [seam], max_memory=enough)

@@ -46,7 +46,7 @@ def packed(seed, batch=False):
 
 
 def cases(seed):
-    """(operator, arguments, result) of every operator of torch's registry that has a formula of ours."""
+    """(operator, arguments, result) of every operator that some torch has a formula for."""
     n, k, m, b, *_ = drawn(seed)
     left, right, batch_left, batch_right = meta(n, k), meta(k, m), meta(b, n, k), meta(b, k, m)
     yield aten.mm, (left, right), meta(n, m)
@@ -62,7 +62,7 @@ def cases(seed):
             yield aten.convolution_overrideable, given, out
             if not transposed:
                 yield aten.cudnn_convolution, (*given[:2], [1], [1], [1], 1, False, False, False), out
-    for name in ("efficient_attention", "flash_attention", "cudnn_attention"):
+    for name in ("efficient_attention", "flash_attention", "cudnn_attention", "flash_attention_for_cpu"):
         given, out = attention(seed)
         yield getattr(aten, f"_scaled_dot_product_{name}"), given, (out,)
     yield aten._flash_attention_forward, packed(seed), (meta(1),)
@@ -76,7 +76,8 @@ def ours(packet, given, out):
 @pytest.mark.parametrize("seed", range(20))
 def test_torch_counts_the_same(seed):
     for packet, given, out in cases(seed):
-        assert 2 * ours(packet, given, out) == flop_registry[packet](*given, out_val=out), packet
+        found = ours(packet, given, out)
+        assert packet not in flop_registry or 2 * found == flop_registry[packet](*given, out_val=out), packet
 
 
 def test_whatever_the_registry_knows_is_compared():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from memory import following
 from nets import Small
 from test_fit import IMAGES, stitched
 from test_trace import randomised
@@ -259,12 +260,14 @@ def test_nothing_is_healed_on_noise_or_when_nothing_is_asked_for():
     assert Heal()(noise) is noise
 
 
-def test_few_values_in_memory_give_the_same_weights():
+def test_values_that_lie_in_files_give_the_same_weights():
     graph, joined = seam(randomised(Small()), "stem")
     shaken(joined, 0.3)
     other = copy.deepcopy(joined)
     heal(joined, probe_of(graph, IMAGES), CHAIN)
-    heal(other, probe_of(graph, IMAGES, max_memory=1000), CHAIN)
+    probe = probe_of(graph, IMAGES)
+    probe.memory.limit = 1000
+    heal(other, probe, CHAIN)
     assert all(torch.equal(a, b) for a, b in zip(joined.parameters(), other.parameters(), strict=True))
 
 
@@ -302,7 +305,7 @@ def test_a_block_without_a_forward_derivative_is_refitted_and_not_polished():
     images = IMAGES[:, :, :2, :2].contiguous()
     shaken(joined, 0.3)
     probe = probe_of(graph, images)
-    step = plan_steps(joined, probe, "back")[0]
+    step = plan_steps(joined, probe, CHAIN, "back")[0]
     with torch.no_grad():
         assert not polish(probe.values(joined, 0), probe, CHAIN, step.block, step.end)
     healing = heal(joined, probe_of(graph, images), CHAIN)
@@ -319,3 +322,16 @@ def test_whatever_else_goes_wrong_in_a_step_is_told(monkeypatch, error):
     monkeypatch.setattr("stitchc.passes.heal.gauss_newton.jvp", failing)
     with pytest.raises(error, match="can't allocate"):
         heal(joined, probe_of(graph, IMAGES), CHAIN)
+
+
+def test_healing_takes_no_more_memory_than_it_is_given():
+    graph, joined = seam(randomised(Small()), "stem")
+    shaken(joined, 0.3)
+    other = copy.deepcopy(joined)
+    with following() as free:
+        heal(joined, probe_of(graph, IMAGES), CHAIN)
+    limit = 400_000
+    with following() as memory:
+        healing = heal(other, probe_of(graph, IMAGES, max_memory=limit), CHAIN)
+    assert memory.peak_bytes <= limit < free.peak_bytes
+    assert healing.healed_divergence < healing.divergence

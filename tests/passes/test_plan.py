@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from stitchc.passes import (
     Verified,
 )
 from stitchc.passes.data.errors import InputError, PipelineError, StitchError
+from stitchc.passes.data.plan import FLOW
 
 
 def full_plan() -> Plan:
@@ -83,10 +84,9 @@ def test_a_plain_module_expects_what_the_images_are():
 @dataclass(frozen=True)
 class Say(Pass):
     name: ClassVar[str] = "say"
-    adds: ClassVar[tuple[str, ...]] = ("notes",)
     words: str = ""
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         return replace(plan, notes=(*plan.notes, *filter(None, [self.words])))
 
 
@@ -95,7 +95,7 @@ class NeedsCuts(Pass):
     name: ClassVar[str] = "needs-cuts"
     requires: ClassVar[tuple[str, ...]] = ("cuts",)
 
-    def __call__(self, plan: Plan) -> Plan:
+    def run(self, plan: Plan) -> Plan:
         return plan
 
 
@@ -118,8 +118,77 @@ def test_a_pass_in_the_wrong_place_is_named_with_those_before_it():
 
 
 def test_a_pass_that_breaks_its_promise_is_named():
-    with pytest.raises(PipelineError, match="'say' promised notes"):
-        Pipeline([Say()])(bare())
+    with pytest.raises(PipelineError, match="'renews' promised choice"):
+        Pipeline([Renews()])(bare())
+
+
+def test_a_nested_pipeline_is_checked_before_anything_runs():
+    heard = []
+    steps = [Say(words="one"), Pipeline([Pipeline([NeedsCuts()])])]
+    with pytest.raises(PipelineError, match=r"'needs-cuts' needs cuts.*ran so far: say"):
+        Pipeline(steps, callback=lambda *_: heard.append(1))(bare())
+    assert not heard
+
+
+@dataclass(frozen=True)
+class Meddles(Pass):
+    name: ClassVar[str] = "meddles"
+
+    def run(self, plan: Plan) -> Plan:
+        return replace(plan, seed=plan.seed + 1)
+
+
+@dataclass(frozen=True)
+class Renews(Pass):
+    """Promises a choice, and leaves the old one to stand for it."""
+
+    name: ClassVar[str] = "renews"
+    ensures: ClassVar[tuple[str, ...]] = ("choice",)
+    drops: ClassVar[tuple[str, ...]] = ("hybrids",)
+    choice: tuple = ()
+
+    def run(self, plan: Plan) -> Plan:
+        assert not plan.choice and not plan.hybrids
+        return replace(plan, choice=self.choice)
+
+
+def test_a_pass_changes_only_what_it_says():
+    with pytest.raises(PipelineError, match="'meddles' changed seed"):
+        Meddles()(bare())
+
+
+def test_what_a_pass_makes_untrue_is_dropped_and_an_old_value_fulfils_no_promise():
+    plan = full_plan()
+    again = Renews(choice=plan.choice)(plan)
+    assert again.choice == plan.choice and again.hybrids == () and plan.hybrids
+    with pytest.raises(PipelineError, match="'renews' promised choice"):
+        Renews()(plan)
+
+
+@dataclass(frozen=True)
+class Fails(Pass):
+    name: ClassVar[str] = "fails"
+    error: Exception
+
+    def run(self, plan: Plan) -> Plan:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("no luck"), InputError("no luck", "Try again.")])
+def test_what_goes_wrong_is_told_with_the_passs_name(error):
+    with pytest.raises(type(error), match="no luck") as caught:
+        Pipeline([Say(words="one"), Pipeline([Fails(error=error)])])(bare())
+    assert caught.value.__notes__ == ["This happened in the pass 'fails'."] and caught.value.failed_pass == "fails"
+
+
+def test_every_field_that_passes_fill_has_its_place_in_the_flow():
+    names = {f.name for f in fields(Plan)}
+    given = {"models", "seed", "images", "notes", "seconds"}
+    assert names - given == set(FLOW)
+    for name in stitchc.passes.__all__:
+        kind = getattr(stitchc.passes, name)
+        if isinstance(kind, type) and issubclass(kind, Pass):
+            assert {*kind.requires, *kind.ensures, *kind.drops, *kind.changes} <= names
 
 
 def test_every_public_name_of_passes_loads():

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import numpy as np
 import pytest
 import torch
+from memory import following
 from nets import Small
 from test_trace import randomised
 
@@ -13,11 +14,11 @@ from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Simila
 from stitchc.passes.data import plugins
 from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.pass_options import RANK
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
 from stitchc.passes.rank.preselection import depth_match, pairs_of, union
-from stitchc.passes.rank.rules import rules
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Part, Stitched
 from stitchc.passes.stitch.join import graph_of
@@ -50,9 +51,12 @@ def fitted(plan):
     return fit_all(plan, [table[int(row)].chain.seams()[0] for row in table.order[:: len(table.order) // 9]])
 
 
-def test_what_is_computed_together_is_what_each_stitched_network_says(plan, fitted):
+@pytest.mark.parametrize(("adapter", "max_memory"), [("auto", None), ("auto", 100_000), ("fused", None)])
+def test_what_is_computed_together_is_what_each_stitched_network_says(plan, adapter, max_memory):
+    table = Pipeline([Cost(adapters=(adapter,)), Select(min_share=0.0)])(plan).candidates
+    fitted = fit_all(plan, [table[int(row)].chain.seams()[0] for row in table.order[:: max(1, len(table.order) // 9)]])
     part = Part(plan.images, 10, 31)
-    together = Stitched(plan).logits(fitted, part)
+    together = Stitched(plan, max_memory).logits(fitted, part)
     for one, said in zip(fitted, together, strict=True):
         leaves, adapter, enters = one.seam
         alone = graph_of(plan, Chain.pair(leaves, enters, adapter), [one.adapter])
@@ -227,7 +231,7 @@ def test_a_choice_that_is_nearly_one_parent_says_so(plan):
         replace(c, cuts=tuple(replace(cut, before=cut.before | {"macs": 1}) for cut in c.cuts)) for c in plan.cuts
     )
     notes = Rank(effort="low")(replace(only, cuts=cuts)).notes
-    assert any("is nearly the whole of Small" in note and "--min-share 10%" in note for note in notes)
+    assert any("is nearly the whole of Small" in note and "`min_share=0.1`" in note for note in notes)
 
 
 def test_a_leader_is_ahead_of_every_other_by_two_standard_errors():
@@ -247,7 +251,7 @@ def test_an_effort_is_a_name_or_seconds(plan):
             effort_of(words)
     quick = Rank(effort="0.01s")(plan)
     assert quick.stages[1].candidates == 12, "a first group is always looked at"
-    with pytest.raises(InputError, match="no rank") as caught:
+    with pytest.raises(InputError, match="no value of `rank`") as caught:
         Rank(rank="agrement")(plan)
     assert "'agreement'" in caught.value.hint
 
@@ -268,7 +272,7 @@ def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: EntryPoints([point]).select(group=group))
     plugins.installed.cache_clear()
     try:
-        assert rules()[-1] == "half-right"
+        assert RANK.known[-1] == "half-right"
         ranked = Rank(rank="half-right", effort="low")(plan).candidates
         scores = ranked.score[~np.isnan(ranked.score)]
         assert ranked.rank == "half-right" and len(scores) > 1 and 0 < scores.max() <= 0.5
@@ -276,3 +280,15 @@ def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):
             Rank(rank="half-rigt")(plan)
     finally:
         plugins.installed.cache_clear()
+
+
+def test_ranking_takes_no_more_memory_than_it_is_given_and_says_what_was_not_tried(plan):
+    ranking = Rank(rank="agreement", effort="low", heal="back")
+    with following() as free:
+        ranking(plan)
+    limit = 300_000
+    with following() as memory:
+        ranked = replace(ranking, max_memory=limit)(plan)
+    assert memory.peak_bytes <= limit < free.peak_bytes
+    assert any("Not tried where they have too many inputs: conv3x3" in note for note in ranked.notes)
+    assert ranked.choice[0].adapter == "linear"

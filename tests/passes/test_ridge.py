@@ -1,8 +1,19 @@
 """Streamed ridge regression equals the dense solution."""
 
+import pytest
 import torch
+from memory import following
 
-from stitchc.passes.numerics.ridge import Moments, choose_ridge, residual, solve
+from stitchc.passes.numerics.ridge import (
+    Moments,
+    choose_ridge,
+    correction,
+    errors,
+    moments_bytes,
+    residual,
+    solve,
+    solving_bytes,
+)
 
 
 def moments_of(x, y, batch=7):
@@ -58,3 +69,37 @@ def test_rank_deficient_features_are_solved_all_the_same():
     x, y, _ = data()
     doubled = torch.cat([x, x], dim=1)
     assert residual(solve(moments_of(doubled, y), 0.0), moments_of(doubled, y)) < 1e-6
+
+
+def test_a_correction_in_groups_is_the_minimiser_in_each():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(3, 400, n, generator=generator) for n in (5, 2))
+    sums = Moments.zeros(5, 2, groups=3)
+    for part in (slice(0, 150), slice(150, 400)):
+        sums.add_roughly(x[:, part], y[:, part])
+    found = correction(sums, 0.1)
+    for group in range(3):
+        design = torch.cat([x[group], torch.ones(400, 1)], 1).double()
+        penalty = 0.1 * x[group].double().square().sum(0).mean() * torch.eye(6).double()
+        penalty[5, 5] = 0
+        want = torch.linalg.solve(design.T @ design + penalty, design.T @ y[group].double())
+        torch.testing.assert_close(found.weight[group], want[:5].T, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.bias[group], want[5], rtol=1e-5, atol=1e-6)
+        left = (
+            (y[group].double() - design @ torch.cat([found.weight[group].T, found.bias[group][None]])).square().sum(0)
+        )
+        torch.testing.assert_close(errors(found, sums)[group], left, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("of", "groups"), [(solve, None), (correction, 1), (correction, 7)])
+def test_solving_takes_no_more_memory_than_it_says(of, groups):
+    features, channels = 60, 40
+    sums = Moments.zeros(features, channels, groups)
+    lead = () if groups is None else (groups,)
+    x, y = (torch.randn(*lead, 200, n) for n in (features, channels))
+    (sums.add if groups is None else sums.add_roughly)(x, y)
+    stored = sum(t.nbytes for t in (sums.x, sums.y, sums.xx, sums.xy, sums.yy))
+    assert stored <= moments_bytes(features, channels, groups or 1)
+    with following() as memory:
+        errors(of(sums, 1e-3), sums)
+    assert memory.peak_bytes <= solving_bytes(features, channels, groups or 1)

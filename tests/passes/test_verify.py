@@ -102,7 +102,7 @@ def test_a_tie_is_no_disagreement():
 
 
 def test_undefined_values_never_pass():
-    with pytest.raises(VerificationError, match="itself gives infinite"):
+    with pytest.raises(VerificationError, match="infinite or undefined"):
         compare(_constant(float("nan"), 1.0), {"model.py": _constant(0.0, 1.0)}, [torch.zeros(1, 1)], (1,), 1e-4)
-    with pytest.raises(VerificationError, match="differs"):
+    with pytest.raises(VerificationError, match="infinite or undefined"):
         compare(_constant(0.0, 1.0), {"model.py": _constant(float("nan"), 1.0)}, [torch.zeros(1, 1)], (1,), 1e-4)

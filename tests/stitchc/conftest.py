@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stitchc.options import CompileOptions
 from stitchc.passes.data.candidates import Candidates
 from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.hybrid import AdapterUse, Hybrid, Verified
@@ -111,12 +112,9 @@ def noiseless(plan: Plan) -> Plan:
     return replace(plan, notes=())
 
 
-OPTIONS = {"a": "digits/resnet", "b": "digits/plain", "budget": ["12M"], "metric": "flops", "seed": 0, "onnx": True}
-
-
 @pytest.fixture
-def options() -> dict:
-    return dict(OPTIONS)
+def options() -> CompileOptions:
+    return CompileOptions(budget="12M")
 
 
 @pytest.fixture

@@ -8,14 +8,19 @@ import pytest
 import torch
 
 import stitchc
-from stitchc import artifact
+from stitchc import artifact, recipe
+from stitchc.documents import plan_document
 from stitchc.passes.data.errors import OutputError, VerificationError
+from stitchc.report.stitch import CompileReport
 
 
 def make(plan, options, fill, out: Path, force: bool = False) -> dict:
     with artifact.staging(out, force) as folder:
         fill(folder)
-        return artifact.write(plan, folder, options=options)
+        record = plan_document(plan)
+        report = CompileReport.of(plan, record).parts()
+        text = recipe.dumps(["digits/resnet", "digits/plain"], options)
+        return artifact.write(folder, record, recipe=text, report=report, seconds=plan.seconds)
 
 
 def test_an_artifact_is_complete_and_says_so(plan, options, fill, tmp_path):
@@ -98,7 +103,7 @@ def test_force_replaces_ours_and_keeps_the_rest(plan, options, fill, tmp_path):
     make(plan, options, fill, out)
     (out / "notes.txt").write_text("mine")
     (out / "model.py").write_text("changed")
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="`force=True`"):
         make(plan, options, fill, out)
     assert (out / "model.py").read_text() == "changed"
     make(plan, options, fill, out, force=True)

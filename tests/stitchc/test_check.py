@@ -199,7 +199,7 @@ def test_patterns_names_and_words_choose_models():
         "torchvision/resnet18", "nets.py:make?input=3x8x8"
     ]  # fmt: skip
     assert len(choose(["torchvision/vgg1?"])) == 4
-    with pytest.raises(InputError, match="no model is named like 'digits/plane'") as caught:
+    with pytest.raises(InputError, match="'digits/plane' is no name or pattern of a model") as caught:
         choose(["digits/plane"])
     assert "digits/plain" in caught.value.hint
 

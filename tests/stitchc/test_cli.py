@@ -52,22 +52,22 @@ def test_help_imports_nothing_heavy(arguments):
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["comple", "a", "b"], "no such verb: comple", "'compile'"),
-        (["zoo", "lst"], "no such verb: lst", "'list'"),
+        (["comple", "a", "b"], "'comple' is no verb", "'compile'"),
+        (["zoo", "lst"], "'lst' is no verb", "'list'"),
         (["inspect", "x", "--jsn"], "no such option: --jsn", "'--json'"),
         (
             ["inspect", "x", "--rule", "stichnet"],
-            "--rule takes single-tensor or stitchnet, not 'stichnet'",
-            "'stitchnet'",
+            "'stichnet' is no value of --rule",
+            "Did you mean 'stitchnet'? There are single-tensor, stitchnet.",
         ),
         (["--verbose", "env"], "no such option: --verbose", "Options come after the verb."),
         (["inspect"], "Missing argument 'MODEL'", "`stitchc inspect --help`"),
         (
             ["compile", "a", "b", "--metric", "flps"],
-            "--metric takes params, macs, flops, size, memory or latency",
-            "'flops'",
+            "'flps' is no value of --metric",
+            "Did you mean 'flops'? There are params, macs, flops",
         ),
-        (["compare", "a", "b", "--backend", "onnxrun"], "--backend takes eager, compile or onnxruntime", "onnxruntime"),
+        (["compare", "a", "b", "--backend", "onnxrun"], "'onnxrun' is no value of --backend", "onnxruntime"),
         (["compile", "a", "b", "--budget", "12Q"], "'12Q'", "Units of flops"),
         (["env", "--seed", "-1"], "--seed", "stitchc env --help"),
     ],
@@ -184,7 +184,7 @@ def test_a_recipe_gives_defaults_that_the_command_line_overrides(monkeypatch, ca
     )
     assert main(["compile", "--recipe", str(path), "--adapter", "conv3x3", "--dry-run"]) == 0
     assert (seen["a"], seen["b"], seen["adapter"], seen["onnx"]) == ("digits/resnet", "digits/plain", "conv3x3", False)
-    assert seen["budget"]["flops"].value == 12e6
+    assert seen["budget"] == ("flops=12000000",)
     path.write_text('adaptor = "linear"\n')
     assert main(["compile", "--recipe", str(path)]) == 2
     assert "Did you mean 'adapter'?" in capfd.readouterr().err
@@ -198,6 +198,39 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
     os.close(write)
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+STATUS = "import sys; from stitchc.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def shell(redirection: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    command = f'"$@" {redirection}'
+    return subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, "-c", STATUS, *arguments],
+        capture_output=True, text=True, timeout=60, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+def test_a_closed_standard_output_is_said_at_once():
+    done = shell(">&-", "cache", "dir")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2, "error: standard output is closed, so a result has nowhere to go",
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("redirection", ["2>&-", "<&-", "<&- 2>&-"])
+def test_other_closed_streams_change_nothing(redirection):
+    assert shell(redirection, "cache", "dir").stdout.strip() and shell(redirection, "cache", "dir").returncode == 0
+    assert shell(redirection, "nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("columns", ["wide", "0", "-5", "1", "12.5", "99999999999", "²"])
+def test_nonsense_in_columns_is_no_width(columns):
+    done = run(STATUS, "cache", "ls", env={**os.environ, "COLUMNS": columns})
+    assert done.returncode == 0, done.stderr
+    assert all(len(line) <= 1000 for line in done.stdout.splitlines())
 
 
 def test_a_pipe_without_unicode_is_readable(tmp_path):
@@ -287,3 +320,33 @@ def test_compare_draws_the_matrix_the_same_each_time(monkeypatch, capfd, plan, t
 def test_a_plot_of_no_known_format_is_refused_before_anything_runs(capfd, tmp_path):
     assert main(["compare", "a", "b", "--plot", str(tmp_path / "map.gif")]) == 2
     assert "End its name in one of .png" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("again", [["--seed", "1", "--seed", "2"], ["--data", "digits", "--data=random"]])
+def test_an_option_of_one_value_is_given_once(again, capsys):
+    assert main(["eval", "digits/plain", *again]) == 2
+    assert f"{again[0]} was given twice" in capsys.readouterr().err
+
+
+def test_a_network_that_ends_the_program_does_not_end_it_as_ours(tmp_path, capsys):
+    (tmp_path / "nets.py").write_text(
+        "import sys\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        sys.exit(0)\n"
+    )
+    assert main(["eval", f"{tmp_path}/nets.py:Net?input=1x8x8", "--data", "digits?limit=8"]) == 2
+    assert "ended the program: sys.exit(0)" in capsys.readouterr().err
+
+
+def test_architectures_are_one_a_model(tmp_path, capsys):
+    import torch
+
+    from stitchc import zoo
+
+    for name, net in (("a", "resnet"), ("b", "plain")):
+        torch.save(zoo.load(f"digits/{net}").module.state_dict(), tmp_path / f"{name}.ckpt")
+    models = [f"{tmp_path}/a.ckpt", f"{tmp_path}/b.ckpt"]
+    rest = ["--data", "digits?limit=16", "--rank", "cka", "--json"]
+    assert main(["compare", *models, "--arch", "B=digits/plain", "--arch", "A=digits/resnet", *rest]) == 0
+    assert json.loads(capsys.readouterr().out)["models"] == ["a", "b"]
+    assert main(["compare", *models, "--arch", "digits/resnet", *rest]) == 2
+    assert main(["eval", models[0], "--arch", "digits/resnet", "--arch", "digits/plain", "--json"]) == 2
+    assert "2 architectures for 1 checkpoints" in capsys.readouterr().out

@@ -111,6 +111,14 @@ def test_chosen_cuts_are_priced_without_images():
     assert joint["adapter"]["params"] == 24 * 32 + 32  # priced, though nothing was built
 
 
+def test_a_dry_run_shows_the_adapter_that_the_fit_would_keep(tmp_path):
+    given = {"front": "stage1.0", "back": "features.1.0", "data": "digits", "probe_images": 64, "heal": "none"}
+    dry = stitchc.compile("digits/resnet", "digits/plain", **given, dry_run=True)
+    made = stitchc.compile("digits/resnet", "digits/plain", **given, onnx=False)
+    assert len(made.choice) > 1 and [candidate.chain for candidate in dry.choice] == [made.hybrid.chain]
+    assert dry.hybrids == () and dry.notes == made.notes
+
+
 @pytest.mark.slow
 def test_a_recipe_runs_again_to_the_same_bytes(made, packed):
     out, _ = made

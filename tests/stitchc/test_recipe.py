@@ -1,26 +1,30 @@
-"""Recipes: the options of a run, there and back."""
+"""Recipes: the models and options of a run, there and back."""
 
 import pytest
 
 from stitchc import recipe
+from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import InputError
+from stitchc.tuning.settings import TrainingOptions
 
 
 def test_a_recipe_reads_back_as_it_was_written():
-    options = {
-        "a": 'nets.py:make("x \\ \n y")', "b": "ü/é.pt", "budget": ["flops=12000000", "size=60%"], "front": 3,
-        "probe_images": 512, "onnx": False, "seed": 0,
-    }  # fmt: skip
-    assert recipe.loads(recipe.dumps(options)) == options
+    models = ('nets.py:make("x \\ \n y")', "ü/é.pt")
+    options = CompileOptions(
+        budget=["12M", "size=60%"], front=3, probe_images=100, onnx=False, steps=True, min_share="10%", effort="60s"
+    )
+    found = recipe.loads(recipe.dumps(models, options))
+    assert found.models == models and CompileOptions.of(found.options) == options and found.trainings == ()
 
 
-def test_what_was_not_given_is_left_out_and_order_does_not_matter():
-    assert recipe.dumps({"b": "y", "a": "x", "data": None}) == recipe.dumps({"a": "x", "b": "y"})
+def test_more_models_are_named_by_further_letters():
+    text = recipe.dumps(["x", "y", "z"], CompileOptions())
+    assert 'a = "x"\nb = "y"\nc = "z"\n' in text and recipe.loads(text).models == ("x", "y", "z")
 
 
 def test_golden():
     assert (
-        recipe.dumps({"a": "digits/resnet", "b": "digits/plain", "budget": ["flops=12000000"], "onnx": True})
+        recipe.dumps(["digits/resnet", "digits/plain"], CompileOptions(budget={"flops": 12e6}))
         == """\
 # A recipe of stitchc. Run it again with
 #     stitchc compile --recipe recipe.toml -o DIR
@@ -30,14 +34,45 @@ schema = 1
 a = "digits/resnet"
 b = "digits/plain"
 budget = ["flops=12000000"]
+direction = "slow-to-fast"
+adapter = "auto"
+heal = "back"
+heal_sweeps = 2
+heal_target = "back"
+rank = "cascade"
+effort = "medium"
+similarity = "cka-unbiased"
+probe_images = 512
 onnx = true
+seed = 0
+device = "auto"
+frontend = "auto"
 """
     )
 
 
+def test_trainings_are_added_in_order_and_read_back():
+    text = recipe.dumps(["x", "y"], CompileOptions())
+    trainings = [TrainingOptions.of({"epochs": 2, "augment": "flip,crop"}), TrainingOptions.of({"preset": "traft"})]
+    for training in trainings:
+        text = recipe.with_training(text, training)
+    first, second = recipe.loads(text).trainings
+    assert TrainingOptions.of(first) == trainings[0] and first["augment"] == ("flip", "crop")
+    assert second["lr"] == 0.002 and "preset" not in second
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a = ", "no TOML"), ('direktion = "both"', "'direktion'"), ("schema = 2", "schema 2")],
+    [
+        ("a = ", "no TOML"),
+        ('direktion = "both"', "'direktion'"),
+        ("schema = 2", "schema 2"),
+        ("probe_images = 3", "the recipe: `probe_images` is 3"),
+        ("tune = 3", "no table"),
+        ('[[tune]]\ntrain = "bck"', "'bck' is no value of `train`"),
+        ("[[tune]]\nepoch = 3", "'epoch' is no option"),
+        ("trust = true", "'trust' is no option"),
+    ],
 )
 def test_what_is_no_recipe_is_refused(text, message):
     with pytest.raises(InputError, match=message):
@@ -51,4 +86,42 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_an_object_has_no_words():
     with pytest.raises(InputError, match="object"):
-        recipe.dumps({"a": object()})
+        recipe.dumps([object()], CompileOptions())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, encoding):
+    path = tmp_path / "recipe.toml"
+    path.write_bytes('a = "ü.pt"\n[[tune]]\nepochs = 3\n'.encode(encoding))
+    found = recipe.read(path)
+    assert found.models == ("ü.pt",) and found.trainings == ({"epochs": 3},)
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    (tmp_path / "recipe.toml").write_bytes(b"a = '\xff'")
+    with pytest.raises(InputError, match="not a text file"):
+        recipe.read(tmp_path / "recipe.toml")
+
+
+def test_files_are_looked_for_here_and_then_beside_the_recipe(tmp_path, monkeypatch):
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for folder in (beside / "images", beside / "digits" / "resnet", here):
+        folder.mkdir(parents=True)
+    for name in ("a.pt", "nets.py", "both.pt"):
+        (beside / name).touch()
+    (here / "both.pt").touch()
+    monkeypatch.chdir(here)
+    options = CompileOptions(data="folder:images?limit=8", evaluate="digits", arch=["both.pt", "B=nets.py:make"])
+    text = recipe.dumps(["a.pt?input=3x8x8", 'nets.py:make("x?y")'], options)
+    (beside / "recipe.toml").write_text(text)
+    found = recipe.read(beside / "recipe.toml")
+    assert found.models == (f"{beside}/a.pt?input=3x8x8", f'{beside}/nets.py:make("x?y")')
+    assert (found.options["data"], found.options["evaluate"]) == (f"folder:{beside}/images?limit=8", "digits")
+    assert next(iter(found.options["arch"])) == "both.pt"
+
+
+@pytest.mark.parametrize("words", ["digits/resnet", "timm/resnet18", "none.pt", "/none/a.pt", "none.py:make"])
+def test_names_of_a_registry_and_files_that_are_nowhere_stay_as_they_are(tmp_path, words):
+    (tmp_path / "digits" / "resnet").mkdir(parents=True)
+    (tmp_path / "recipe.toml").write_text(recipe.dumps([words], CompileOptions()))
+    assert recipe.read(tmp_path / "recipe.toml").models == (words,)

@@ -18,7 +18,7 @@ from stitchc.report.cuts import CutTable, RejectedTable
 from stitchc.report.heatmap import HeatMap
 from stitchc.report.html import page
 from stitchc.report.notes import Notes
-from stitchc.report.sides import Sides
+from stitchc.report.parent_table import ParentTable
 from stitchc.report.stitch import Checks, Choice, CompileReport, Files, heat_map
 from stitchc.report.terminal import render
 
@@ -149,7 +149,7 @@ def test_parents_and_hybrid(plan):
     parents = [Accuracy(on, 500, 0.984, 1.0), Accuracy(on, 500, 0.958, 1.0)]
     record = plan_document(plan, accuracy=Accuracy(on, 500, 0.954, 0.999), parents=parents)
     golden(
-        Sides(record),
+        ParentTable(record),
         """
                  resnet     plain   hybrid    of resnet     of plain
 ────────────────────────────────────────────────────────────────────
@@ -161,7 +161,7 @@ top-1 accuracy   98.4 %    95.8 %   95.4 %  −3.0 points  −0.4 points
 Accuracy on 500 images of digits?split=test.
 """,
     )
-    assert "what their records state" in shown(Sides(plan_document(plan)))
+    assert "what their records state" in shown(ParentTable(plan_document(plan)))
 
 
 def test_the_choice(plan):
@@ -273,6 +273,6 @@ def test_cuts_within_one_module_are_told_apart(plan):
 def test_long_names_of_models_do_not_crowd_the_figures(plan):
     names = ["mobilenet_v3_large_100.ra_in1k", "convnextv2_tiny.fcmae_ft_in22k_in1k_384"]
     models = tuple(replace(model, name=name) for model, name in zip(plan.models, names, strict=True))
-    text = shown(Sides(plan_document(replace(plan, models=models))))
+    text = shown(ParentTable(plan_document(replace(plan, models=models))))
     assert text.startswith(f"A: {names[0]}\nB: {names[1]}\n\n")
     assert "hybrid  of A   of B\n" in text and "37 %  118 %" in text

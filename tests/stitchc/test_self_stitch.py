@@ -28,19 +28,19 @@ def test_within_a_fifth_of_a_point(name, cut, adapter):
     assert plan.hybrid.adapters[0].residual < 1e-3
 
 
-@pytest.mark.parametrize("chain", [False, True])
-def test_words_that_mean_nothing_are_refused_before_a_model_is_loaded(chain):
-    with pytest.raises(InputError, match="has no option 'resise'"):
-        stitchc.compile("no/such.pt", "no/other.pt", adapter="conv3x3?resise=before", chain=chain)
-    with pytest.raises(InputError, match="has no option 'resise'"):
+@pytest.mark.parametrize("steps", [False, True])
+def test_words_that_mean_nothing_are_refused_before_a_model_is_loaded(steps):
+    with pytest.raises(InputError, match="'resise' is no option"):
+        stitchc.compile("no/such.pt", "no/other.pt", adapter="conv3x3?resise=before", steps=steps)
+    with pytest.raises(InputError, match="'resise' is no option"):
         stitchc.compare("no/such.pt", "no/other.pt", adapter="conv3x3?resise=before")
 
 
-def test_a_chain_is_asked_for_by_a_flag_or_in_words():
+def test_steps_are_asked_for_by_a_flag_or_in_words():
     models = "digits/resnet", "digits/plain"
     plans = [
-        stitchc.compile(*models, adapter=adapter, chain=chain, front="stage1.0", back=back, dry_run=True)
-        for adapter, chain, back in (("bottleneck", True, 5), ("bottleneck?steps=yes", False, 5))
+        stitchc.compile(*models, adapter=adapter, steps=steps, front="stage1.0", back=back, dry_run=True)
+        for adapter, steps, back in (("bottleneck", True, 5), ("bottleneck?steps=yes", False, 5))
     ]
     one, other = (plan.choice[0] for plan in plans)
     assert one.adapter == other.adapter == "bottleneck?steps=yes" and one.price == other.price

@@ -1,10 +1,12 @@
 """Words to things: which images, which architecture, which device, when nobody or everybody says."""
 
+from pathlib import Path
+
 import pytest
 from torch import nn
 
 from stitchc.device import resolve
-from stitchc.inputs import arch_for, model_of, probe, probe_words
+from stitchc.inputs import archs_for, is_artifact, model_of, probe, probe_words
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec, Model
 
@@ -49,11 +51,45 @@ def test_noise_that_was_asked_for_is_noted_too():
     assert "'random?limit=8' is noise" in note
 
 
-def test_an_architecture_is_for_checkpoints_only():
-    assert arch_for("x/a.pt", "timm/resnet18") == "timm/resnet18"
-    assert arch_for("a.safetensors?name=b", "timm/resnet18") == "timm/resnet18"
-    assert arch_for("digits/resnet", "timm/resnet18") is None
-    assert arch_for(models(None)[0], "timm/resnet18") is None
+@pytest.mark.parametrize(
+    ("subjects", "arch", "found"),
+    [
+        (("a.pt", "b.pt"), None, [None, None]),
+        (("a.pt", "b.pt"), ("A=x", "B=y"), ["x", "y"]),
+        (("a.pt", "b.pt"), ("B=y",), [None, "y"]),
+        (("a.pt", "b.pt"), ("x", "y"), ["x", "y"]),
+        (("a.pt", "b.pt"), ("x",), ["x", "x"]),
+        (("a.pt", "b.pt"), ("B=y", "x"), ["x", "y"]),
+        (("digits/resnet", "b.pt?name=b"), "y", [None, "y"]),
+        (("b.pt",), ('nets.py:make(a="b=c")',), ['nets.py:make(a="b=c")']),
+    ],
+)
+def test_architectures_are_one_a_model(subjects, arch, found):
+    assert archs_for(subjects, arch) == found
+
+
+@pytest.mark.parametrize(
+    ("subjects", "arch", "message"),
+    [
+        (("digits/resnet", "digits/plain"), ("x",), "1 architectures for 0 checkpoints"),
+        (("a.pt", "digits/plain"), ("x", "y"), "2 architectures for 1 checkpoints"),
+        (("digits/resnet", "b.pt"), ("A=x",), "'digits/resnet' is no checkpoint"),
+        (("a.pt", "b.pt"), ("A=x", "A=y"), "has its architecture already"),
+        (("a.pt",), ("B=x",), "there is no model B"),
+    ],
+)
+def test_architectures_that_no_model_takes_are_refused(subjects, arch, message):
+    with pytest.raises(InputError, match=message):
+        archs_for(subjects, arch)
+
+
+def test_a_registry_s_name_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits" / "plain").mkdir(parents=True)
+    (tmp_path / "digits" / "plain" / "plan.json").write_text("{}")
+    (tmp_path / "digits" / "plain" / "model.py").write_text("raise SystemExit('this must never run')")
+    assert not is_artifact("digits/plain") and is_artifact("./digits/plain") and is_artifact(Path("digits/plain"))
+    assert model_of("digits/plain").source == "digits/plain"
 
 
 def test_a_loaded_model_is_itself():

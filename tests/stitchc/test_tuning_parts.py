@@ -9,11 +9,13 @@ from torch.nn import functional as F
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.tuning import checkpoint, loop, teachers, views
-from stitchc.tuning.settings import Settings, resolve
+from stitchc.tuning.settings import Settings
 
 
 def test_presets_are_those_of_the_papers():
-    cnn, transformer, traft = (resolve(name) for name in ("restnet-cnn", "restnet-transformer", "traft"))
+    cnn, transformer, traft = (
+        Settings.of({"preset": name}) for name in ("restnet-cnn", "restnet-transformer", "traft")
+    )
     assert (cnn.lr, cnn.batch, cnn.weight_decay, cnn.momentum, cnn.epochs) == (0.01, 256, 0.005, 0.9, 150)
     assert (transformer.lr, transformer.batch, transformer.weight_decay, transformer.epochs) == (
         0.00375,
@@ -22,43 +24,44 @@ def test_presets_are_those_of_the_papers():
         300,
     )
     assert (traft.optimizer, traft.lr, traft.batch, traft.weight_decay, traft.epochs) == ("adamw", 0.002, 512, 0.05, 10)
-    assert resolve("restnet-cnn", {"lr": 0.5, "epochs": None}) == resolve("restnet-cnn", {"lr": 0.5})
-    assert resolve("restnet-cnn", {"lr": 0.5}).epochs == 150
-    assert resolve() == Settings()
+    given = {"preset": "restnet-cnn", "lr": 0.5}
+    assert Settings.of(given | {"epochs": None}) == Settings.of(given)
+    assert Settings.of(given).epochs == 150 and Settings.of(given).lr == 0.5
+    assert Settings.of({}) == Settings()
 
 
 @pytest.mark.parametrize(
     ("given", "message", "hint"),
     [
-        ({"train": "bck"}, "'bck' is no value of train", "'back'"),
-        ({"augment": "flip,crup"}, "'crup' is no value of augment", "'crop'"),
-        ({"epochs": 0}, "epochs is 0", "at least 1"),
-        ({"lr": 0.0}, "lr is 0.0", "above 0"),
-        ({"distill_weight": 1.5}, "distill_weight is 1.5", "from 0 to 1"),
+        ({"train": "bck"}, "'bck' is no value of `train`", "'back'"),
+        ({"augment": "flip,crup"}, "'crup' is no value of `augment`", "'crop'"),
+        ({"epochs": 0}, "`epochs` is 0", "at least 1"),
+        ({"lr": 0.0}, "`lr` is 0.0", "above 0"),
+        ({"distill_weight": 1.5}, "`distill_weight` is 1.5", "from 0 to 1"),
         ({"batch": 10, "accumulate": 4}, "cannot be accumulated in 4", "multiple"),
-        ({"patience": 3, "holdout": 0.0}, "patience needs images", "--holdout"),
-        ({"learning_rate": 1.0}, "no option 'learning_rate'", ""),
+        ({"patience": 3, "holdout": 0.0}, "patience needs images", "`holdout=0.1`"),
+        ({"learning_rate": 1.0}, "'learning_rate' is no option", ""),
     ],
     ids=str,
 )
 def test_settings_that_mean_nothing_are_refused_with_a_hint(given, message, hint):
     with pytest.raises(InputError) as refused:
-        resolve(None, given)
+        Settings.of(given)
     assert message in refused.value.message and hint in refused.value.hint
 
 
 def test_a_preset_that_does_not_exist_is_answered_with_the_nearest():
     with pytest.raises(InputError) as refused:
-        resolve("restnet")
+        Settings.of({"preset": "restnet"})
     assert "'restnet-cnn'" in refused.value.hint
 
 
 def test_the_learning_rate_rises_then_falls_along_a_cosine():
-    settings = resolve(None, {"lr": 1.0, "epochs": 4, "warmup": 1.0})
+    settings = Settings.of({"lr": 1.0, "epochs": 4, "warmup": 1.0})
     rates = [loop.learning_rate(settings, step, 10) for step in range(40)]
     assert rates[:10] == sorted(rates[:10]) and rates[10] == 1.0 and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[25] == pytest.approx(0.5) and rates[-1] < 0.01
-    constant = resolve(None, {"lr": 1.0, "schedule": "constant", "warmup": 0.0})
+    constant = Settings.of({"lr": 1.0, "schedule": "constant", "warmup": 0.0})
     assert {loop.learning_rate(constant, step, 10) for step in range(100)} == {1.0}
 
 
@@ -148,5 +151,5 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_warmup_is_part_of_the_whole():
-    settings = resolve(None, {"lr": 1.0, "epochs": 2, "warmup": 0.5})
+    settings = Settings.of({"lr": 1.0, "epochs": 2, "warmup": 0.5})
     assert math.isclose(loop.learning_rate(settings, 0, 10), 1 / 6)

@@ -84,12 +84,12 @@ def test_options_win_over_what_the_source_says():
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        ("timm/resnet188", "timm has no architecture 'resnet188'", "'resnet18'"),
+        ("timm/resnet188", "'resnet188' is no architecture of timm", "'resnet18'"),
         ("timm/resnet18.foo", "no tag 'foo'", "a1_in1k"),
-        ("torchvision/resnett50", "no classification model", "'resnet50'"),
+        ("torchvision/resnett50", "'resnett50' is no classification model", "'resnet50'"),
         ("torchvision/resnet50@V9", "no weights 'V9'", "IMAGENET1K_V2"),
-        ("digits/resnett", "no network 'resnett'", "'resnet'"),
-        ("digits/resnet?input=3x8x8", "take 1x8x8", "Leave input= out"),
+        ("digits/resnett", "'digits/resnett' is no network", "'digits/resnet'"),
+        ("digits/resnet?input=3x8x8", "images of one channel", "Leave input= out"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest_ones(words, message, hint):

@@ -45,7 +45,7 @@ def test_the_code_form_is_a_file_and_a_call():
         ("resnet50", "whose model", "'torchvision/resnet50' or 'timm/resnet50'"),
         ("torchvison/resnet50", "none of the known forms", "'torchvision/resnet50'"),
         ("nets.py", "not what in it makes the model", "nets.py:factory"),
-        ("digits/resnet?weight=none", "no option 'weight'", "Did you mean 'weights'"),
+        ("digits/resnet?weight=none", "'weight' is no option", "Did you mean 'weights'"),
         ("digits/resnet?weights=all", "'all' is no value for 'weights'", "weights=none"),
         ("digits/resnet?input=3x32", "'3x32' is no value for 'input'", "input=3x224x224"),
         ("digits/resnet?num_classes=0", "'0' is no value for 'num_classes'", "num_classes=10"),

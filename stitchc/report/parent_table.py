@@ -1,4 +1,4 @@
-"""Parents and hybrid, side by side."""
+"""The hybrid beside the models that it was made from."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
-from .names import short
 from .numbers import NONE, amount, percent
-from .table import table
+from .table import short, table
 
 _WIDE = 12  # characters
 
 
 @dataclass(frozen=True)
-class Sides:
+class ParentTable:
     """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent.
 
     record: a plan document.

@@ -1,0 +1,162 @@
+"""The options of the passes that a user may want to set, as records that the passes take their fields from.
+
+They stand here, and not with their passes, so that a command line can tell of them without loading torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Text
+from .options import WHEN_CHANGED, Options, option
+from .plugins import installed
+
+BUDGET, CHOICE, HEALING, IMAGES, OUTPUT, MODELS = (
+    "Budget", "Choice of a stitch", "Healing", "Images", "Output", "Models",
+)  # fmt: skip
+
+DIRECTION = Choice("slow-to-fast", "fast-to-slow", "both", "given")
+EFFORT = Effort(words=("low", "medium", "high"))
+#: The entry points by which other packages add rules to rank by (see the pass `rank`).
+RANKS = "stitchc.ranks"
+RANK = Choice(known=lambda: ("cascade", "cka", "fit", "agreement", "kl", "accuracy", *installed(RANKS)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceOptions(Options):
+    frontend: str = option(
+        "auto", Choice("auto", "record", "export"),
+        "How a network is turned into a graph: by recording its modules, by torch.export, or by the first that works.",
+        group=MODELS,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionOptions(Options):
+    rule: str = option(
+        "single-tensor", Choice("single-tensor", "stitchnet"),
+        "Which values are cuts: all that alone cross the network, or of those the ones that StitchNet (arXiv "
+        "2301.01947) cuts at.",
+        group=MODELS,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionOptions(Options):
+    direction: str = option(
+        "slow-to-fast", DIRECTION,
+        "Which model comes first: the one with more multiply-adds, the one with fewer, each in turn, or the one that "
+        "is named first.",
+        group=CHOICE,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendOptions(Options):
+    backend: str = option(
+        "eager", Choice("eager", "compile", "onnxruntime"), "Runtime that latency is measured with.",
+        group=BUDGET, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class UncountedOptions(Options):
+    allow_uncounted: bool = option(
+        False, Switch(),
+        "Hold a budget in macs or flops also where operators have no formula for their cost, which then count as "
+        "nothing.",
+        group=BUDGET, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealOptions(Options):
+    heal: str = option(
+        "back", Choice("none", "adapter", "back", "all"),
+        "Which layers are refitted in closed form toward the values of the model that they come from: none, the "
+        "adapter, also those after it, or also the last block before it. On noise none are.",
+        group=HEALING,
+    )  # fmt: skip
+    heal_layers: int | None = option(
+        None, Count(least=1), "Number of blocks after the adapter that are refitted.", group=HEALING, unset="all"
+    )
+    heal_sweeps: int = option(
+        2, Count(least=1, most=8),
+        "With 1, each layer is refitted once; each further sweep adds a Gauss-Newton step for every block.",
+        group=HEALING,
+    )  # fmt: skip
+    heal_target: str = option(
+        "back", Choice("back", "front", "both"),
+        "Model whose outputs the classifier is refitted to: the one after the adapter, the one before, or their mean.",
+        group=HEALING,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankOptions(Options):
+    rank: str = option(
+        "cascade", RANK,
+        "How candidates are ranked: by similarity alone (cka), or by what the most promising ones are worth once "
+        "stitched: agreement with both models and, where known, the labels (cascade), error of the fitted adapter "
+        "(fit), same class as the second model (agreement), divergence from it (kl), or accuracy.",
+        group=CHOICE, metavar="NAME",
+    )  # fmt: skip
+    effort: str | float = option(
+        "medium", EFFORT, "How many candidates are stitched to rank them: low, medium, high, or a time such as 60s.",
+        group=CHOICE,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions(Options):
+    min_share: float | None = option(
+        None, Share(),
+        "Smallest share of the multiply-adds that either model should contribute; candidates with less come last.",
+        group=CHOICE, unset="0%; 10% where candidates are ranked by similarity alone",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryOptions(Options):
+    max_memory: int | None = option(
+        None, Bytes(), "Memory that each pass may take beside the models, such as 2GiB.",
+        group=CHOICE, unset="2GiB",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceOptions(Options):
+    confidence: float | None = option(
+        None, Share(most=0.999), "Confidence of an interval to be drawn around each similarity, such as 95%.",
+        group=CHOICE, unset="no intervals",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutOptions(Options):
+    front: str | int | None = option(
+        None, Kind(), "Cut at which the first model ends: its node, path or index, as `inspect` lists them.",
+        group=CHOICE, metavar="CUT", unset="the best",
+    )  # fmt: skip
+    back: str | int | None = option(
+        None, Kind(),
+        "Cut at which the second model is entered. With either cut given, A comes first and B second.",
+        group=CHOICE, metavar="CUT", unset="the best",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainOptions(Options):
+    chain: str | None = option(
+        None, Text(),
+        "The network to make, fragment by fragment: 'A:..layer2.1 / B:layer2.0..layer3.1 / C:layer3.2..' runs A up to "
+        "the cut layer2.1, then B between two cuts, then C from a cut to its end. An adapter may be named between two.",
+        group=CHOICE, metavar="SPEC", unset="the best pair of fragments",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpsetOptions(Options):
+    opset: int | None = option(
+        None, Count(least=18), "ONNX operator set to export to.", group=OUTPUT, unset="the exporter's own choice"
+    )

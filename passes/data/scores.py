@@ -1,0 +1,189 @@
+"""The scores of a network: one function from images to them, whatever it returns and in whatever precision it computes.
+
+Every verb that runs a network as its author wrote it (accuracy, distillation, timing, the check of a graph) runs it
+through `scores`, so that none of them takes another output, or another mode, than the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ModelError, TraceError, first_line
+
+#: The names that class scores go by where a network names its outputs, the surest first.
+NAMES = ("logits", "out", "output", "x_norm_clstoken")
+
+_FAILED = (
+    "It must take one batch [images, channels, height, width] of this size; position tables and flattened heads fit "
+    "one size alone. Another is stated as ?input=3x224x224."
+)
+_GUARDED = (  # of an exported program
+    "The program was exported for other sizes: export it for any number of images, with "
+    'dynamic_shapes=({0: torch.export.Dim("batch", min=1)},).'
+)
+
+
+def scores(module: nn.Module, images: Tensor, name: str = "the network") -> Tensor:
+    """What a network gives for images [n, channels, height, width], as float32 [n, ...]: [n, classes] of a classifier.
+
+    Raises:
+        ModelError: it has no weights, fails on these images, returns nothing that stands for scores, returns another
+            number of them than there are images, or scores that are infinite or undefined.
+    """
+    return scores_and_note(module, images, name)[0]
+
+
+def scores_and_note(module: nn.Module, images: Tensor, name: str = "the network") -> tuple[Tensor, str]:
+    """The same, and what the network returned besides: "" where that is nothing."""
+    scoring = Scoring(ready(module, name))
+    shape = f"{len(images)} image{'s' * (len(images) != 1)} of {'x'.join(map(str, images.shape[1:]))}"
+    try:
+        with torch.no_grad(), eagerly():
+            found = scoring(images)
+    except TraceError as error:  # nothing in what it returns stands for scores
+        raise type(error)(f"{name}: {error.message}", error.hint) from error
+    except Exception as error:
+        guarded = "Guard failed" in str(error)
+        raise ModelError(f"{name} fails on {shape}: {first_line(error)}", _GUARDED if guarded else _FAILED) from error
+    if len(images) == 1 and found.dim() == 1 and len(found) > 1:  # `squeeze()` took the axis of the one image too
+        found = found[None]
+    if found.dim() == 0 or found.shape[0] != len(images):
+        raise ModelError(
+            f"{name} returns {tuple(found.shape)} for {shape}: not one row of scores an image",
+            "The first axis of what it returns must be that of the images: mind view(), flatten() and squeeze() "
+            "without an axis.",
+        )
+    if not torch.isfinite(found).all():
+        bad = int((~torch.isfinite(found).flatten(1).all(1)).sum()) if found.dim() > 1 else len(found)
+        raise ModelError(
+            f"{name} gives scores that are infinite or undefined (NaN) for {bad} of {shape}",
+            "Its weights are damaged, or it overflows in its own precision: load it in float32.",
+        )
+    return found, scoring.note
+
+
+def ready(module: nn.Module, name: str = "the network") -> nn.Module:
+    """The network itself, in eval mode: out of the wrappers that torch.compile and nn.DataParallel put around it.
+
+    Raises:
+        ModelError: a parameter or buffer that has no values.
+    """
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            break
+        module = inner
+    for path, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if nn.parameter.is_lazy(tensor):
+            owner = type(module.get_submodule(path.rpartition(".")[0])).__name__
+            raise ModelError(
+                f"{name}: '{path}' ({owner}) has no shape and no values before the network has run once",
+                "Run it once on an image of its size where it is made, then load its weights.",
+            )
+        if tensor.is_meta:
+            raise ModelError(
+                f"{name}: '{path}' has a shape but no values (it lies on the device 'meta')",
+                "Make the network outside of torch.device('meta'), or load_state_dict(..., assign=True).",
+            )
+    with suppress(NotImplementedError):  # an exported program has one mode
+        module.eval()
+    return module
+
+
+class Scoring(nn.Module):
+    """A network as a function from float32 images to float32 scores: what `scores` checks, for whoever runs modules.
+
+    note: once it has run, what it returned besides the scores, "" where that is nothing.
+    """
+
+    note = ""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        self.precision = _precision(network)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found, self.note = logits_of(self._run(images))
+        return found.float()
+
+    def _run(self, images: Tensor) -> Any:
+        if self.precision is torch.float32:
+            return self.network(images)
+        try:  # a network of another precision may convert its images itself
+            return self.network(images)
+        except RuntimeError:
+            return self.network(images.to(self.precision))
+
+
+def _precision(module: nn.Module) -> torch.dtype:
+    floating = (p.dtype for p in module.parameters() if p.is_floating_point())
+    return next(floating, torch.float32)
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Functions and layers under torch.compile run as the Python that they were made from: the same values, at once."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes a second
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def logits_of(result: Any) -> tuple[Tensor, str]:
+    """The output that a classifier is judged by, and what to tell the user when there were others.
+
+    result: what a network returned: a tensor; a mapping, named tuple or dataclass of them, by name (`NAMES`, else the
+    first); a tuple or list of them, the first. Nested ones too.
+
+    Raises:
+        TraceError: no tensor stands for scores.
+    """
+    if isinstance(result, Tensor):
+        return result, ""
+    named = _named(result)
+    if named is not None:
+        keys = [key for key, value in named.items() if _holds_tensor(value)]
+        key = next((k for k in NAMES if k in keys), keys[0] if keys else None)
+        if key is not None:
+            return logits_of(named[key])[0], f"the model returns {', '.join(map(str, named))}; '{key}' is taken"
+    elif isinstance(result, tuple | list):
+        found = [r for r in result if isinstance(r, Tensor) or (isinstance(r, tuple | list) and _holds_tensor(r))]
+        if found:
+            chosen, _ = logits_of(found[0])
+            if chosen.dim() >= 2:
+                return chosen, f"the model returns {len(result)} values; the first is taken"
+    raise TraceError(
+        f"the model returns a {type(result).__name__} in which no tensor stands for class scores",
+        "Only networks that return one tensor (a classifier's logits or a feature) can be stitched; "
+        "wrap the model so that it returns that tensor.",
+    )
+
+
+def _named(result: Any) -> dict[Any, Any] | None:
+    if isinstance(result, Mapping):
+        return dict(result)
+    if isinstance(result, tuple) and hasattr(result, "_asdict"):
+        return result._asdict()
+    if is_dataclass(result) and not isinstance(result, type):
+        return {field.name: getattr(result, field.name) for field in fields(result)}
+    return None
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return True
+    named = _named(value)
+    if named is not None:
+        return any(map(_holds_tensor, named.values()))
+    return isinstance(value, tuple | list) and any(map(_holds_tensor, value))

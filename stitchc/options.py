@@ -1,0 +1,279 @@
+"""The options of the verbs, beside those of the passes: records, from which signatures, recipes and flags follow.
+
+A record lists what it takes over by its bases, in the order in which help and recipes state them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .passes.data import metrics
+from .passes.data.budget import Limit, as_limits, parse_budget
+from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text, Texts
+from .passes.data.options import NEVER, WHEN_CHANGED, Options, option, with_default
+from .passes.data.pass_options import (
+    BUDGET,
+    CHOICE,
+    IMAGES,
+    MODELS,
+    OUTPUT,
+    BackendOptions,
+    ChainOptions,
+    ConfidenceOptions,
+    CutOptions,
+    DirectionOptions,
+    HealOptions,
+    MemoryOptions,
+    OpsetOptions,
+    PartitionOptions,
+    RankOptions,
+    ShareOptions,
+    TraceOptions,
+    UncountedOptions,
+)
+
+if TYPE_CHECKING:
+    from .passes.data.model import Images
+
+Budget = str | Iterable[str] | Mapping[str, float | str] | Iterable[Limit]
+
+#: Images to compare cuts and to fit adapters on, unless said otherwise.
+PROBE_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Limits(Kind):
+    """A budget: text such as `flops=12M`, several of it, or a mapping from metrics to amounts."""
+
+    several: ClassVar[bool] = True
+
+    def plain(self, value: Iterable[Limit]) -> list[str]:
+        return [f"{x.metric}={x.value * 100:g}%" if x.relative else f"{x.metric}={x.value:.15g}" for x in value]
+
+
+@dataclass(frozen=True, init=False)
+class Device(Choice):
+    """A kind of device, or one of several of a kind, as `cuda:1`."""
+
+    def read(self, name: str, value: Any) -> str:
+        kind, _, number = str(value).partition(":")
+        return f"{super().read(name, kind)}:{number}" if number.isdecimal() else super().read(name, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions(Options):
+    """The budget is kept as `Limit`s, whatever form it was given in.
+
+    Raises:
+        QuantityError: a quantity, a unit or a metric that means nothing.
+    """
+
+    budget: Any = option(
+        None, Limits(),
+        "Most that the stitched network may take, such as 12M, 60% (of the larger model) or latency=5ms. Of several, "
+        "each holds.",
+        group=BUDGET, metavar="[METRIC=]Q", unset="no limit",
+    )  # fmt: skip
+    metric: str = option(
+        "flops", Choice(known=metrics.names),
+        "Metric of a budget that does not name its own. Latency, where it is named here or in a budget, is measured.",
+        group=BUDGET, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.budget
+        if isinstance(given, str):
+            given = [given]
+        if given is None:
+            limits: tuple[Limit, ...] = ()
+        elif isinstance(given, Mapping):
+            limits = as_limits(given)
+        else:
+            limits = as_limits([x for word in given for x in self._read(word)])
+        object.__setattr__(self, "budget", limits)
+        if self.metric != "latency":  # the limits name their metrics now, and nothing else reads it
+            object.__setattr__(self, "metric", "flops")
+
+    def _read(self, word: str | Limit) -> Iterable[Limit]:
+        return [word] if isinstance(word, Limit) else parse_budget([word], self.metric).values()
+
+    @property
+    def asks_latency(self) -> bool:
+        """Whether anything asks for what the pass `latency` has to measure."""
+        asked = {self.metric, *(limit.metric for limit in self.budget)}
+        return any(metrics.get(name).computed_by == "latency" for name in asked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    data: str | Images | None = option(
+        None, Kind(), "Images to work with: digits, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, ...; with ?split= and "
+        "?limit= behind.", group=IMAGES, metavar="DATA", unset="what the models' own records name",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuringOptions(Options):
+    evaluate: str | Images | None = option(
+        None, Kind(), "Labelled images to measure accuracy on.", group=IMAGES, metavar="DATA",
+        unset="the test images of the data, where they are known",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions(Options):
+    probe_images: int = option(
+        PROBE_IMAGES, Count(least=8), "Number of images to compare the models and to fit on, at most.", group=IMAGES
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterOptions(Options):
+    adapter: str = option(
+        "auto", Text(),
+        "Layers that join the two models: linear, conv3x3, bottleneck, fused, ..., with their own options behind, as "
+        "conv3x3?resize=before. With auto, the best of several.",
+        group=CHOICE, metavar="NAME",
+    )  # fmt: skip
+    steps: bool = option(
+        False, Switch(),
+        "Where the models are joined across several stages, one adapter each time the resolution is halved.",
+        group=CHOICE, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+    @property
+    def adapters(self) -> str:
+        """The words of the adapter, with its option `steps` where that is asked for."""
+        if not self.steps or "steps=" in self.adapter:
+            return self.adapter
+        return f"{self.adapter}{'&' if '?' in self.adapter else '?'}steps=yes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityOptions(Options):
+    similarity: str = option(
+        "cka-unbiased", Choice("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes"),
+        "Measure of how alike two cuts represent the same images.", group=CHOICE, metavar="NAME",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecalibrateOptions(Options):
+    recalibrate: bool = option(
+        False, Switch(), "Estimate the statistics of the BatchNorms after the adapter anew, on the probe images.",
+        group=CHOICE, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions(Options):
+    onnx: bool = option(True, Switch(), "Also write model.onnx.", group=OUTPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchOptions(Options):
+    arch: Sequence[str] | None = option(
+        None, Texts(),
+        "Architecture of a checkpoint that does not name its own: one a model, in order or as A=NAME, B=NAME.",
+        group=MODELS, metavar="[A=]NAME",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions(Options):
+    seed: int = option(0, Count(least=0), "Seed of every random choice.", common=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(Options):
+    device: str = option("auto", Device("auto", "cpu", "cuda", "mps"), "Where to compute.", common=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustOptions(Options):
+    trust: bool = option(
+        False, Switch(), "Allow code in files that come from somebody, such as pickled networks. This runs it.",
+        common=True, recipe=NEVER, also=("--trust-pickle",),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForceOptions(Options):
+    force: bool = option(False, Switch(), "Replace an earlier result of stitchc.", common=True, recipe=NEVER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOptions(Options):
+    out: str | Path | None = option(
+        None,
+        Text(),
+        "Folder to write the artifact to.",
+        group=OUTPUT,
+        metavar="DIR",
+        also=("-o",),
+        recipe=NEVER,
+        unset="hybrid, or the next free name; from Python, none",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(SeedOptions, DeviceOptions, TrustOptions, ForceOptions):
+    """What every verb of the command line takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions(PartitionOptions, SeedOptions, ArchOptions, TraceOptions, TrustOptions):
+    """Of `stitchc.inspect`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostOptions(SeedOptions, ArchOptions, TraceOptions, TrustOptions):
+    """Of `stitchc.cost`."""
+
+    strict: bool = option(False, Switch(), "Fail if the model calls an operator whose cost is not known.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions, DeviceOptions, ArchOptions, TrustOptions):
+    """Of `stitchc.evaluate`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(
+    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, DirectionOptions, AdapterOptions, RankOptions,
+    ShareOptions, SimilarityOptions, ConfidenceOptions, MemoryOptions, PartitionOptions, ProbeOptions, SeedOptions,
+    ArchOptions, TraceOptions, TrustOptions,
+):  # fmt: skip
+    """Of `stitchc.compare`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileOptions(
+    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
+    ChainOptions, HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions,
+    CutOptions, ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions,
+    OutOptions, TrustOptions, ForceOptions,
+):  # fmt: skip
+    """Of `stitchc.compile`. The order of the bases is that of a recipe."""
+
+    dry_run: bool = option(
+        False, Switch(), "Stop when it is known what would be stitched, and write nothing.", group=OUTPUT, recipe=NEVER
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(OutOptions, SeedOptions, DeviceOptions, TrustOptions, ForceOptions):
+    """Of `stitchc demo`."""
+
+    out: str | Path = with_default(OutOptions, "out", "demo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackOptions(ArchOptions, TrustOptions, ForceOptions):
+    """Of `stitchc.zoo.pack`."""
+
+    out: str | None = option(None, Text(), "File to write: .pt, .pth or .safetensors.", metavar="FILE", also=("-o",))

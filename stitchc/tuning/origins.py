@@ -1,0 +1,82 @@
+"""The models that an artifact was made from, for distillation and to measure beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import recipe
+from ..evaluate import Accuracy, accuracy
+from ..inputs import archs_for, model_of
+from ..passes.data.errors import InputError, ModelError
+from ..passes.data.model import Images, Model
+from ..progress import Progress, stage
+from .settings import TuneOptions
+
+
+class Origins:
+    """The models of an artifact, loaded by the words that its record names them by when they are asked for.
+
+    given: the models themselves, in the order of the record; None to load them.
+
+    Raises:
+        InputError: not as many were given as it was made from.
+    """
+
+    def __init__(
+        self, record: Mapping[str, Any], given: Sequence[Model] | None, folder: Path, options: TuneOptions,
+        progress: Progress,
+    ):  # fmt: skip
+        self.record, self.given, self.folder, self.options, self.progress = record, given, folder, options, progress
+        self.loaded: dict[int, Model] = {}
+        if given is not None and len(given) != len(record["models"]):
+            raise InputError(f"{folder} was made from {len(record['models'])} models, and {len(given)} were given")
+
+    def teachers(self, distill: str) -> list[Model]:
+        """The model of the first fragment, of the last one, or both."""
+        names = [model["name"] for model in self.record["models"]]
+        first, last = (names.index(self.record["chain"][end]["model"]) for end in (0, -1))
+        return [self.load(index) for index in {"front": [first], "back": [last], "both": [first, last]}[distill]]
+
+    def load(self, index: int) -> Model:
+        """Raises:
+        ModelError: it is not there any more, or is another network than the artifact was made from.
+        """
+        if index not in self.loaded:
+            self.loaded[index] = self.given[index] if self.given is not None else self._found(index)
+        return self.loaded[index]
+
+    def _found(self, index: int) -> Model:
+        known = self.record["models"][index]
+        source = known["source"]
+        if not source:
+            raise ModelError(
+                f"{self.folder} does not say where its parent {known['name']} came from",
+                "From Python, give the models: stitchc.tune(..., parents=(a, b)).",
+            )
+        named = self.options.arch or recipe.read(self.folder / "recipe.toml").options.get("arch")
+        arch = archs_for([one["source"] for one in self.record["models"]], named)[index]
+        with stage(self.progress, f"loading {known['name']}"):
+            model = model_of(source, trust=self.options.trust, arch=arch)
+        if known["sha256"] and model.sha256 != known["sha256"]:
+            raise ModelError(
+                f"'{source}' is not the network that {self.folder} was made from: its weights differ",
+                "Put the right file there, or compile again with the new one.",
+            )
+        return model
+
+    def measured(self, images: Images | None, device: str) -> list[Accuracy | None]:
+        """Their accuracy on the images that the hybrid was measured on; None where it is known, or cannot be."""
+        return [self._measured(index, images, device) for index in range(len(self.record["models"]))]
+
+    def _measured(self, index: int, images: Images | None, device: str) -> Accuracy | None:
+        if images is None or self.record["models"][index].get("accuracy_on") == images.name:
+            return None
+        try:
+            model = self.load(index)
+        except (ModelError, InputError):
+            return None
+        assert model.module is not None
+        with stage(self.progress, f"measuring {model.name}"):
+            return accuracy(model.module, model.input, images, device=device, progress=self.progress)

@@ -1,0 +1,58 @@
+"""What a file that comes from somebody may choose: the one place where that is decided.
+
+Words that the user types may name anything. Words that stand in a file (a checkpoint's `arch`, a model in plan.json, a
+line of a recipe that is not the user's own) may name the architectures of registries, and files beside that file; never
+code to run, a network address, or a place elsewhere on the disk. `--trust` lifts that. It is decided on parsed words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from stitchc.passes.data.errors import UnsafeCheckpoint
+
+from .naming import REGISTRIES, Words, parse
+
+_PLAIN = re.compile(r"[\w.+-]+(@\w+)?")  # a registry's own name: no path, no scheme
+_CHOOSES = {"code": "code to run", "exported": "a program", "checkpoint": "a file elsewhere"}
+
+
+def words_in_file(text: str, where: str, *, trust: bool = False, beside: Path | None = None) -> Words:
+    """The words that name a model in a file. where: the file, for messages. beside: the folder in which other files of
+    weights may be named, and from which paths count; None for none.
+
+    Raises:
+        ModelError: they name nothing. UnsafeCheckpoint: they choose what only the user may choose, without `trust`.
+    """
+    words = parse(text)
+    if words.form in REGISTRIES:
+        if _PLAIN.fullmatch(words.body) or trust:
+            return words
+        raise _refused(text, where, "a network address or a place on the disk")
+    inside = beside is not None and _lies_in(beside, words.body)
+    if trust or (inside and words.form == "checkpoint"):
+        return words if beside is None else replace(words, body=str(beside / words.body))
+    raise _refused(text, where, _CHOOSES[words.form])
+
+
+def data_in_file(text: str | None, *, trust: bool = False) -> str | None:
+    """DATA words that stand in a file, if it may name them: the embedded digits; with `trust` any. Else None."""
+    if text is None or trust or re.fullmatch(r"(digits|random)(\?[\w=&]*)?", text):
+        return text
+    return None
+
+
+def _lies_in(folder: Path, body: str) -> bool:
+    place = Path(body)
+    return not place.is_absolute() and (folder / place).resolve().parent == folder.resolve()
+
+
+def _refused(text: str, where: str, what: str) -> UnsafeCheckpoint:
+    return UnsafeCheckpoint(
+        f"{where} names the model {text!r}; a file may name an architecture of {', '.join(REGISTRIES)}, but it "
+        f"may not choose {what}",
+        f"Name it yourself: --arch '{text}', with the path where it lies; or, if you trust where the file comes from, "
+        "give --trust.",
+    )
