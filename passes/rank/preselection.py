@@ -26,7 +26,7 @@ def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
     macs = np.maximum([whole["macs"] for whole in plan.prices], 1)
 
     def depth(models: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-        before = of_each_row(plan, models[rows], cuts[rows], lambda cut: (cut.before or {}).get("macs", 0))
+        before = of_each_row(plan, models[rows], cuts[rows], lambda cut: cut.before, "macs")
         return before / macs[models[rows]]
 
     return -np.abs(depth(table.front_model, table.front_cut) - depth(table.back_model, table.back_cut))
