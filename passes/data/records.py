@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Union, cast, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def decode(kind: Any, record: Any) -> Any:
     if origin in (Union, UnionType):
         return _decode_union(get_args(kind), record)
     if isinstance(kind, type) and issubclass(kind, Mapping) and origin is None:
-        return cast(Any, kind)(record)
+        return kind(record)  # type: ignore[call-arg]  # a mapping of ours is made from a mapping
     if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{f.name: decode(hints[f.name], record[f.name]) for f in fields(kind) if f.name in record})
