@@ -82,7 +82,7 @@ def trace_model(
     size = size or model.input.size
     module, note = in_float32(_network(model), size, model.name)
     images = torch.randn(max(IMAGES, *check, 0), *size, generator=torch.Generator().manual_seed(seed))
-    seen = observe(module, images[:IMAGES], model.name).scores if check else {}
+    seen = observe(_copy(module), images[:IMAGES], model.name).scores if check else {}
     graph = trace(module, size, frontend, model.name)
     for batch in check:
         want = seen[batch] if batch in seen else scores(module, images[:batch].clone(), model.name)
@@ -165,6 +165,15 @@ def _compare(graph: GraphModule, images: Tensor, want: Tensor, name: str) -> Non
             "Does forward go another way for some batch sizes (if x.shape[0] == 1), or compute in torch.autocast? Such "
             "a network cannot be compiled.",
         )
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """The network, to be run before the other is traced: what it keeps from its first run would be a constant of the
+    graph. The same one where it cannot be copied."""
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # whatever hangs on a model: locks, open files, tensors with a gradient
+        return module
 
 
 def _network(model: Model) -> nn.Module:

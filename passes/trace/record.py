@@ -116,14 +116,13 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
 
 
 def _plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """Tensors that were computed from parameters and kept beside them, which copying refuses: the weight that old-style
-    weight and spectral norm or pruning made last, a value that forward left in an attribute."""
+    """Tensors that lie in attributes: the weight that old-style weight and spectral norm or pruning made last, a value
+    that forward left there. Copying refuses those with a gradient, and would make fake ones of the others."""
     if id(value) in seen:
         return
     seen.add(id(value))
     if isinstance(value, Tensor):
-        if value.grad_fn is not None:
-            yield value
+        yield value
     elif isinstance(value, nn.Module):
         yield from _plain_tensors(vars(value), seen)
     elif isinstance(value, dict):

@@ -120,17 +120,17 @@ class Verbs(click.Group):
 
 
 class Name(click.ParamType):
-    """One of a few names, which are listed, or told by `known` where others can add to them; a near miss is answered
-    with the nearest."""
+    """One of a few names; a near miss is answered with the nearest."""
 
     name = "name"
 
     def __init__(self, *names: str, known: Callable[[], Sequence[str]] | None = None):
+        """known: gives the names when they are asked for, where other packages may add some."""
         self._names, self._known = names, known
 
     @property
-    def names(self) -> Sequence[str]:
-        return self._known() if self._known else self._names
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._known()) if self._known else self._names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join(self.names)
