@@ -14,7 +14,7 @@ from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
-from ..data.mac_shares import of_each_row, smaller_share
+from ..data.mac_shares import amounts_at, smaller_share
 from ..data.pass_options import ChainOptions, CutOptions, ShareOptions, UncountedOptions
 from ..data.plan import Plan
 from ..data.values import Cut, listed
@@ -153,14 +153,9 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         if not asked.any():
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
-            asked &= (
-                of_each_row(plan, table.front_model, table.front_cut, lambda cut: (cut.before or {}).get("params", 1))
-                > 0
-            )
+            asked &= amounts_at(plan, table.front_model, table.front_cut, "before", "params", unknown=1) > 0
         if self.back is None:
-            asked &= (
-                of_each_row(plan, table.back_model, table.back_cut, lambda cut: (cut.after or {}).get("params", 1)) > 0
-            )
+            asked &= amounts_at(plan, table.back_model, table.back_cut, "after", "params", unknown=1) > 0
         if not asked.any():
             raise CutError(
                 "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
@@ -170,17 +165,17 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
 
 
 def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
-    metrics = [metric for metric in limits if metric in ("macs", "flops")]
+    asked = [metric for metric in limits if metrics.get(metric).by_formula]
     without = [
         f"{model.name} calls {listed(uncounted)}"
         for model, uncounted in zip(plan.models, plan.uncounted, strict=True)
         if uncounted
     ]
-    if metrics and without:
+    if asked and without:
+        others = [metric.name for metric in metrics.every() if not metric.by_formula]
         raise QuantityError(
-            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(without)}, for which there is no formula",
-            "Give a budget in params, size, memory or latency, or count these operators as nothing with "
-            "`allow_uncounted=True`.",
+            f"a budget in {' and '.join(asked)} cannot be held: {'; '.join(without)}, for which there is no formula",
+            f"Give a budget in {' or '.join(others)}, or count these operators as nothing with `allow_uncounted=True`.",
         )
 
 
