@@ -70,7 +70,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
     names."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Shortlist, Similarity, Trace
+    from .passes import Cost, Latency, Partition, Rank, Select, Similarity, TimeCandidates, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
@@ -96,7 +96,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     if options.rank != "cka" and len(cuts) < 2:
         passes.append(options.make(Rank, min_share=share, progress=told))
     if options.asks_latency:
-        passes.append(options.make(Shortlist, progress=told))
+        passes.append(options.make(TimeCandidates, progress=told))
     return passes
 
 

@@ -15,7 +15,7 @@ from ..pipeline import Pass
 from ..represent import Represent
 
 if TYPE_CHECKING:
-    from ..represent.kept_vectors import Store
+    from ..represent.vector_cache import Store
 
 
 @dataclass(frozen=True)

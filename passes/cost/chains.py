@@ -70,7 +70,8 @@ def _adapter(plan: Plan, seam: Seam) -> AdapterPrice:
         x, y = (plan.node_at(*end) for end in (seam.leaves, seam.enters))
         names = [plan.models[end.model].name for end in (seam.leaves, seam.enters)]
         raise CutError(
-            f"{kind.words} cannot join '{x}' of {names[0]} {front.shape} to '{y}' of {names[1]} {back.shape}: {price}",
+            f"{kind.notation} cannot join '{x}' of {names[0]} {front.shape} to '{y}' of {names[1]} {back.shape}: "
+            f"{price}",
             "Choose other cuts, or another adapter.",
         )
     return price

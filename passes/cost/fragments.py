@@ -24,7 +24,7 @@ from ..data.weights_file import Stored, file_bytes
 from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
 from .count import Count, NodeCost
 from .memory import Peaks, peaks
-from .sizes import Side, file_sizes
+from .sizes import FileEntries, file_sizes
 from .spans import Spans
 
 
@@ -46,8 +46,8 @@ class FragmentPrices:
     uncounted_after: tuple[Mapping[str, int], ...]
     readers: tuple[tuple[NodeCost, ...], ...]
     peaks: Peaks
-    front: Side
-    back: Side
+    front: FileEntries
+    back: FileEntries
     spans: Spans
 
 
@@ -82,7 +82,7 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     spans = Spans.of(count, uses, at_nodes, calls, stored)
     entries = [s.entry for s in stored]
     span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
-    front, back = Side.of(entries, span[:, :1] <= at), Side.of(entries, span[:, 1:] > at)
+    front, back = FileEntries.of(entries, span[:, :1] <= at), FileEntries.of(entries, span[:, 1:] > at)
     every = np.arange(len(cuts))
     whole: dict[str, Any] = {"size": file_bytes(entries), "memory": memory.whole}
     ahead = {"size": file_sizes((front, every)), "memory": memory.before}

@@ -24,7 +24,7 @@ _POWERS = 10 ** np.arange(1, 16, dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class Part:
+class DtypeEntries:
     """Tensors of one dtype, in several selections. Arrays by selection: how many, their bytes, where they start in
     `ends`, which holds the ends of each selection's tensors, one selection after the other. So that it is one sorted
     list, `above`, which is more than any end, is added to all of a selection for each one before it."""
@@ -36,7 +36,7 @@ class Part:
     above: int
 
     @classmethod
-    def of(cls, sizes: np.ndarray, chosen: np.ndarray) -> Part:
+    def of(cls, sizes: np.ndarray, chosen: np.ndarray) -> DtypeEntries:
         """sizes: int64 [tensors], in order. chosen: bool [tensors, selections]."""
         totals, counts = sizes @ chosen, chosen.sum(axis=0)
         above = int(totals.max(initial=0)) + 1
@@ -61,49 +61,50 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Side:
+class FileEntries:
     """What the fronts of one model, its backs or some adapters put into a weights file; one selection each.
 
-    words: bytes of their entries in the header but for the offsets. parts: the tensors by the rank of their dtype.
+    header_bytes: bytes of their entries in the header but for the offsets. parts: the tensors by the rank of their
+    dtype.
     """
 
-    words: np.ndarray
-    parts: dict[int, Part]
+    header_bytes: np.ndarray
+    parts: dict[int, DtypeEntries]
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], chosen: np.ndarray) -> Side:
+    def of(cls, entries: Sequence[Entry], chosen: np.ndarray) -> FileEntries:
         """chosen: bool [entries, selections]."""
         order = sorted(range(len(entries)), key=lambda i: (RANK[entries[i].dtype], entries[i].name))
         ranks = np.array([RANK[entries[i].dtype] for i in order], dtype=np.int64)
-        words = np.array([entries[i].words for i in order], dtype=np.int64)
+        header_bytes = np.array([entries[i].header_bytes for i in order], dtype=np.int64)
         sizes = np.array([entries[i].data_bytes for i in order], dtype=np.int64)
         chosen = chosen[order]
-        parts = {int(r): Part.of(sizes[ranks == r], chosen[ranks == r]) for r in np.unique(ranks)}
-        return cls(words @ chosen, parts)
+        parts = {int(r): DtypeEntries.of(sizes[ranks == r], chosen[ranks == r]) for r in np.unique(ranks)}
+        return cls(header_bytes @ chosen, parts)
 
     @classmethod
-    def each(cls, lists: Sequence[Sequence[Entry]]) -> Side:
+    def each(cls, lists: Sequence[Sequence[Entry]]) -> FileEntries:
         """One selection for each list."""
         owner = np.repeat(np.arange(len(lists)), [len(entries) for entries in lists])
         return cls.of([entry for entries in lists for entry in entries], owner[:, None] == np.arange(len(lists)))
 
-    def under(self, prefix: str) -> Side:
+    def under(self, prefix: str) -> FileEntries:
         """The same with `prefix` before every key."""
-        counts = sum((part.counts for part in self.parts.values()), start=np.zeros_like(self.words))
-        return Side(self.words + len(prefix) * counts, self.parts)
+        counts = sum((part.counts for part in self.parts.values()), start=np.zeros_like(self.header_bytes))
+        return FileEntries(self.header_bytes + len(prefix) * counts, self.parts)
 
 
-def file_sizes(*sides: tuple[Side, np.ndarray]) -> np.ndarray:
+def file_sizes(*sides: tuple[FileEntries, np.ndarray]) -> np.ndarray:
     """Bytes of each of several files: int64 [files]. Each side, in the order of their keys, with the selection of it
     that each file has."""
-    words = offset = np.zeros(len(sides[0][1]), dtype=np.int64)
+    header_bytes = offset = np.zeros(len(sides[0][1]), dtype=np.int64)
     for rank in sorted({rank for side, _ in sides for rank in side.parts}):
         for side, which in sides:
             if rank in side.parts:
-                words = words + side.parts[rank].digits(which, offset)
+                header_bytes = header_bytes + side.parts[rank].digits(which, offset)
                 offset = offset + side.parts[rank].totals[which]
-    words = words + sum(side.words[which] for side, which in sides)
-    return offset + with_header(words)
+    header_bytes = header_bytes + sum(side.header_bytes[which] for side, which in sides)
+    return offset + with_header(header_bytes)
 
 
 def _digits(number: np.ndarray) -> np.ndarray:

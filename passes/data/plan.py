@@ -34,7 +34,7 @@ FLOW = (
 )  # fmt: skip
 
 
-def behind(name: str) -> tuple[str, ...]:
+def fields_after(name: str) -> tuple[str, ...]:
     """The fields of a plan that follow from one of them: whatever makes that one anew makes them untrue."""
     return FLOW[FLOW.index(name) + 1 :]
 

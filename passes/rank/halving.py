@@ -18,7 +18,7 @@ from ..fit.limits import refuse_too_large, tried
 from ..graphs.live import batch_within
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
-from ..numerics.kept import Kept
+from ..numerics.offload import TensorStore
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, pairs_of, union
@@ -85,7 +85,7 @@ class Halving:
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
-        self._kept = Kept(Memory.of(max_memory).weights)
+        self._adapter_store = TensorStore(Memory.of(max_memory).weights)
         self._stitched = Stitched(plan, max_memory)
         self._too_large: dict[str, None] = {}
         self._parents: dict[int, Tensor] = {}
@@ -214,7 +214,7 @@ class Halving:
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
             max_memory=self._max_memory,
-            kept=self._kept,
+            store=self._adapter_store,
             progress=self._progress,
         )
         return [Probed(row, self._place[row], one) for row, one in zip(rows, fitted, strict=True)]
@@ -227,7 +227,7 @@ class Halving:
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
-                self._kept.unload()
+                self._adapter_store.unload()
                 one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
 
     def _reference(self, front: int, back: int) -> Reference:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..data.values import Cut
     from ..numerics.gram import Gram
     from ..numerics.similarity import Metric
-    from .kept_vectors import Store
+    from .vector_cache import Store
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,21 @@ class Represent(Pass, MemoryOptions):
         import torch
 
         from ..numerics.similarity import length
-        from . import kept_vectors as kept
+        from . import vector_cache
 
         cuts, columns = plan.cuts[index].cuts, sum(map(length, sizes))
         found: dict[str, Tensor] = {}
         key = ""
         if self.store is not None and cuts:
             shown = _images(plan, index, sizes)
-            key = kept.vectors_key(plan.graphs[index], shown, metric.name, sizes, _device(plan, index))
-            found = kept.recall(self.store, key, [cut.node for cut in cuts], columns)
+            key = vector_cache.vectors_key(plan.graphs[index], shown, metric.name, sizes, _device(plan, index))
+            found = vector_cache.read_vectors(self.store, key, [cut.node for cut in cuts], columns)
         missing = [cut for cut in cuts if cut.node not in found]
         if missing:
             fresh = self._computed(plan, index, missing, metric, sizes)
             found |= zip([cut.node for cut in missing], fresh, strict=True)
             if self.store is not None:
-                kept.keep(self.store, key, found)
+                vector_cache.write_vectors(self.store, key, found)
         if self.progress and not missing:
             self.progress((index + 1) * len(sizes), len(plan.models) * len(sizes))
         return torch.stack([found[cut.node] for cut in cuts]) if cuts else torch.empty(0, columns)

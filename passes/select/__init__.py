@@ -201,7 +201,7 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
     if name == "auto":
         return np.ones(len(table), dtype=bool)
-    words = registry.get(name).words
+    words = registry.get(name).notation
     if words not in table.adapters:
         raise CutError(
             f"the candidates were priced with {_list(table.adapters)}, not with '{name}'",

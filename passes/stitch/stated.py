@@ -59,10 +59,10 @@ def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tup
     """The adapters that can join two values, without those that repeat a simpler one."""
     front, back = plan.value_at(leaves), plan.value_at(enters)
     kinds = [registry.get(name) for name in names]
-    said = {kind.words: kind.price(front, back) for kind in kinds}
-    able = [kind for kind in kinds if isinstance(said[kind.words], Price)]
+    said = {kind.notation: kind.price(front, back) for kind in kinds}
+    able = [kind for kind in kinds if isinstance(said[kind.notation], Price)]
     found = [
-        kind.words for kind in able if kind.simplest(front, back) == kind or kind.simplest(front, back) not in able
+        kind.notation for kind in able if kind.simplest(front, back) == kind or kind.simplest(front, back) not in able
     ]
     if not found:
         (a, i), (b, j) = leaves, enters

@@ -26,7 +26,7 @@ _DOING = {
     "similarity": "comparing representations",
     "cost": "counting",
     "latency": "timing the networks",
-    "shortlist": "timing the best stitches",
+    "time-candidates": "timing the best stitches",
     "select": "ranking",
     "rank": "probing stitches",
     "stitch": "stitching",

@@ -19,15 +19,15 @@ from .axes import (
     unify,
     unknown,
 )
-from .call import RULES, Call, Items, rule
+from .call import RULES, Call, TupleAxes, rule
 
 
-def infer(call: Call) -> Axes | Items:
+def infer(call: Call) -> Axes | TupleAxes:
     """The axes of what the node returns, or of each item where that is a tuple."""
     return RULES.get(call.name, elementwise)(call)
 
 
-def elementwise(call: Call) -> Axes | Items:
+def elementwise(call: Call) -> Axes | TupleAxes:
     """Aligned operands share their axes. What does not align (an operator that nobody described) is unknown."""
     if not call.given:
         return lambda i, shape: unknown(shape)
@@ -81,7 +81,7 @@ RULES |= dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "convolution"], 
 
 
 @rule("LSTM", "GRU", "RNN", "lstm", "gru")
-def recurrent(call: Call) -> Items:
+def recurrent(call: Call) -> TupleAxes:
     source = call.source
 
     def item(i: int, shape: tuple[Extent, ...]) -> Axes:
@@ -107,7 +107,7 @@ def _resized(axes: Axes, shape: Sequence[Extent]) -> Axes:
     return tuple(out)
 
 
-def resized(call: Call) -> Axes | Items:
+def resized(call: Call) -> Axes | TupleAxes:
     source = call.source
     if not call.given:  # pooling that returns its indices too
         return lambda i, shape: _resized(source, shape)
@@ -198,7 +198,7 @@ def attention(call: Call) -> Axes:
 
 
 @rule("MultiheadAttention", "multi_head_attention_forward")
-def attention_module(call: Call) -> Items:
+def attention_module(call: Call) -> TupleAxes:
     query = call.axes(call.arg(0, "query"))
 
     def item(i: int, shape: tuple[Extent, ...]) -> Axes:

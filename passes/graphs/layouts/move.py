@@ -21,7 +21,7 @@ from .axes import (
     size,
     unknown,
 )
-from .call import RULES, Call, Items, rule
+from .call import RULES, Call, TupleAxes, rule
 from .compute import elementwise
 
 
@@ -93,7 +93,7 @@ def stacked(call: Call) -> Axes:
 
 
 @rule("chunk", "split", "split_with_sizes", "tensor_split")
-def divided(call: Call) -> Items:
+def divided(call: Call) -> TupleAxes:
     source, dim = call.source, call.axis(call.arg(2, "dim", 0))
     sizes: Any = call.node.args[1] if len(call.node.args) > 1 else next(iter(call.node.kwargs.values()))
     total = size(source[dim])[0]
@@ -112,7 +112,7 @@ def divided(call: Call) -> Items:
 
 
 @rule("unbind")
-def unbound(call: Call) -> Items:
+def unbound(call: Call) -> TupleAxes:
     source, dim = call.source, call.axis(call.arg(1, "dim", 0))
     return lambda i, shape: source[:dim] + source[dim + 1 :]
 
@@ -140,7 +140,7 @@ def sliced(call: Call) -> Axes:
 
 
 @rule("getitem")
-def indexed(call: Call) -> Axes | Items:
+def indexed(call: Call) -> Axes | TupleAxes:
     operand, index = call.node.args
     found = call.found.get(operand) if isinstance(operand, Node) else None
     if callable(found):
@@ -199,7 +199,7 @@ def _cut(pieces: Pieces, start: Any, stop: Any, step: Any, extent: Extent) -> Pi
 
 
 @rule("index_select", "gather", "take_along_dim", "sort", "topk", "argsort")
-def picked(call: Call) -> Axes | Items:
+def picked(call: Call) -> Axes | TupleAxes:
     """Indices chosen by values: along that axis nothing is where it was."""
     source, place = call.source, {"sort": 1, "argsort": 1, "topk": 2}.get(call.name, 1)
     dim = call.axis(call.arg(place, "dim", -1))
@@ -210,7 +210,7 @@ def picked(call: Call) -> Axes | Items:
     return item(0, call.shape) if call.given else item
 
 
-def reduced(call: Call) -> Axes | Items:
+def reduced(call: Call) -> Axes | TupleAxes:
     source, place = call.source, 2 if "norm" in call.name else 1
     dims = call.arg(place, "dim", call.node.kwargs.get("axis"))
     if isinstance(dims, Node):

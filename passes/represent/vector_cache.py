@@ -38,7 +38,7 @@ def vectors_key(graph: GraphModule, images: Iterable[Tensor], metric: str, sizes
     return whole.hexdigest()
 
 
-def recall(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[str, Tensor]:
+def read_vectors(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[str, Tensor]:
     """Those of the cuts' vectors that are kept."""
     content = store.read(key)
     if content is None:
@@ -50,7 +50,7 @@ def recall(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[st
     return {name: found[name] for name in cuts if name in found and found[name].shape == (columns,)}
 
 
-def keep(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
+def write_vectors(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
     store.write(key, save({name: vector.contiguous() for name, vector in vectors.items()}))
 
 

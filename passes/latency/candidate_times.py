@@ -1,4 +1,4 @@
-"""The pass `shortlist`: the best candidates stitched and timed, and the choice held to what was measured."""
+"""The pass `time-candidates`: the best candidates stitched and timed, and the choice held to what was measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shortlist(Pass, BackendOptions):
+class TimeCandidates(Pass, BackendOptions):
     """Times the first `size` candidates of the order for real: `plan.timed`, each with what was predicted for it.
 
     Under a budget of latency the choice is the first that holds it when measured; those that do not are no longer
@@ -31,7 +31,7 @@ class Shortlist(Pass, BackendOptions):
         Infeasible: none of `most` candidates holds the budget when measured.
     """
 
-    name: ClassVar[str] = "shortlist"
+    name: ClassVar[str] = "time-candidates"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
     ensures: ClassVar[tuple[str, ...]] = ("timed",)
     drops: ClassVar[tuple[str, ...]] = ("hybrids", "folder")

@@ -23,10 +23,10 @@ class Loop:
     variable: str
 
 
-Item = Node | Region | Loop
+Instruction = Node | Region | Loop
 
 
-def nodes_of(item: Item) -> Iterator[Node]:
+def nodes_of(item: Instruction) -> Iterator[Node]:
     if isinstance(item, Region):
         yield from item.nodes()
     elif isinstance(item, Loop):
@@ -36,7 +36,7 @@ def nodes_of(item: Item) -> Iterator[Node]:
         yield item
 
 
-def outputs_of(item: Item) -> tuple[Node, ...]:
+def outputs_of(item: Instruction) -> tuple[Node, ...]:
     if isinstance(item, Region):
         return tuple(item.outputs)
     if isinstance(item, Loop):
@@ -44,7 +44,7 @@ def outputs_of(item: Item) -> tuple[Node, ...]:
     return () if item.target is operator.setitem else (item,)
 
 
-def mentions(item: Item) -> Iterator[Node]:
+def mentions(item: Instruction) -> Iterator[Node]:
     """Values that the item's expression names, as often as it names them."""
     if isinstance(item, Region):
         yield from item.inputs
@@ -93,9 +93,9 @@ def parts_of(node: Node) -> int | None:
 Children = Callable[[str], tuple[list[str], str, str] | None]
 
 
-def find_loops(items: list[Node | Region], children: Children) -> list[Item]:
+def find_loops(items: list[Node | Region], children: Children) -> list[Instruction]:
     """The items, with each run of calls of all of a list's children in order as one Loop."""
-    found: list[Item] = []
+    found: list[Instruction] = []
     i = 0
     while i < len(items):
         run = _run_from(items, i, children)
