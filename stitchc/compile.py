@@ -102,7 +102,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
 
 def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:
     """`min_share`, or what suits the rank where nobody says: similarity alone prefers cuts where one model does all the
-    work, and is told to look elsewhere; where candidates are stitched and tested, it is seen what they are worth."""
+    work, so a minimum is set; where candidates are stitched and tested, none is needed."""
     from .passes.rank import cannot_probe
     from .passes.select import LEAST_SHARE
 

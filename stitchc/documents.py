@@ -170,12 +170,14 @@ def plan_document(
 
 
 def verified_record(verified: Verified) -> dict[str, Any]:
+    """The key `verified` of a plan document."""
     return {key: number(value) if isinstance(value, float) else value for key, value in asdict(verified).items()} | {
         "batches": list(verified.batches)
     }
 
 
 def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
+    """A candidate as an item of the key `candidates`."""
     return {
         "front": _end(plan, candidate.front),
         "back": _end(plan, candidate.back),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compare(Pass, ConfidenceOptions):
-    """How alike every cut of every model is to every cut of every other, from their representations.
+    """The similarity of every cut of every model to every cut of every other, from their representations.
 
     confidence: of an interval around each similarity (see `intervals`), None to do without. Undefined where a cut has
     no representation: NaN.

@@ -5,7 +5,7 @@ every path from input to output passes. What depends on no image (a position tab
 to every side that uses it, and so may a parameter: it is before a cut when its first user is, after it when its last
 user is. Hence a sum over calls before + after = whole unless a product of constants is needed on both sides, in which
 case each fragment computes it; and a sum over stored tensors before + after = whole + those that both sides share.
-Memory is a peak, and the size of a file more than what is in it: `memory` and `sizes` say how they come together.
+Peak memory and the size of a file are no sums; see `memory` and `sizes`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from .spans import Spans
 
 @dataclass(frozen=True)
 class FragmentPrices:
-    """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
+    """Prices of a graph and of its fragments.
+
+    whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
     value that it starts from. uncounted: calls of operators without a formula in the whole, by name; uncounted_before
     and uncounted_after: in the fragments.
 
-    readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: what a stitched
-    network's weights file has of either, one selection for each cut. spans: what any fragment takes.
+    readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: the tensors that a
+    stitched network's weights file has of a front or back, one selection for each cut. spans: for the price of any
+    fragment.
     """
 
     whole: Price

@@ -1,4 +1,4 @@
-"""The size of the weights file of every candidate, to the byte.
+"""The size of the weights file of every candidate, exact to the byte.
 
 A file of a stitched network holds, dtype by dtype, the tensors of the adapter, of the back and of the front, each in
 the order of their names (see `weights_file`). Each entry of the header says where its data begins and ends, and so
@@ -7,8 +7,8 @@ its k-th tensor within it,
 
     digits of all begins and ends = 2 sum_k digits(o + e[k]) + digits(o) - digits(o + e[n]).
 
-A number has a digit more from each power of ten, so the sum is a count of the ends that lie above a power: a search in
-a sorted list, for all candidates of two models at once.
+A number gains a digit at each power of ten, so the sum is found by counting the ends above each power: a binary search
+in a sorted list, for all candidates of two models at once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class DtypeEntries:
         return cls(counts, totals, np.concatenate([[0], np.cumsum(counts)[:-1]]), ends[chosen.T], above)
 
     def digits(self, which: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        """Digits of all begins and ends of the tensors of selection `which`, when `offset` bytes lie before them."""
+        """Digits of all data offsets, begins and ends, of the tensors of selection `which`, when `offset` bytes lie
+        before them."""
         count, total = self.counts[which], self.totals[which]
         found = np.zeros(np.broadcast_shapes(which.shape, offset.shape), dtype=np.int64)
         if not len(self.ends) or not found.size:
@@ -62,7 +63,7 @@ class DtypeEntries:
 
 @dataclass(frozen=True)
 class FileEntries:
-    """What the fronts of one model, its backs or some adapters put into a weights file; one selection each.
+    """The tensors of the fronts of one model, of its backs or of adapters in a weights file; one selection for each.
 
     header_bytes: bytes of their entries in the header but for the offsets. parts: the tensors by the rank of their
     dtype.

@@ -17,9 +17,6 @@ from .adapter_prices import AdapterPrice, adapter_price, folded
 from .fragments import FragmentPrices
 from .sizes import FileEntries, file_sizes
 
-# Where an adapter cannot join two values; one that is folded into the back may take less than nothing.
-_NONE = np.iinfo(np.int64).min
-
 
 def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[int, int]]:
     """(front, back) indices of models: every two of them, ordered by multiply-adds as `direction` says.
@@ -42,7 +39,7 @@ def candidates(
     """The table of all (front cut, back cut, adapter), pair of models after pair. parts: prices around the cuts.
 
     Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
-    An adapter is asked once for each pair of distinct values.
+    An adapter is priced once for each pair of distinct values.
     """
     ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]
@@ -63,7 +60,7 @@ def candidates(
 
 
 class Adapters:
-    """What adapters say of pairs of values, each pair asked once. found: the prices so far."""
+    """Prices of adapters between pairs of values, each pair computed once. found: the prices so far."""
 
     def __init__(self, names: Sequence[str]):
         self.names = tuple(names)

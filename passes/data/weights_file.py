@@ -30,6 +30,7 @@ class Entry(NamedTuple):
 
     @property
     def data_bytes(self) -> int:
+        """Bytes of the tensor's elements."""
         return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     @property

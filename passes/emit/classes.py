@@ -43,11 +43,11 @@ class _Maker:
         order = {region: i for i, region in enumerate(regions)}
         made: dict[int, ClassDef] = {}
         for level in sorted(set(heights.values())):
-            alike: dict[Any, Group] = {}
+            same_skeleton: dict[Any, Group] = {}
             for region in [r for r in regions if heights[r] == level]:
                 draft = self.draft(region)
-                alike.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
-            groups = absorb_shortened(list(alike.values()), self.draft)
+                same_skeleton.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
+            groups = absorb_shortened(list(same_skeleton.values()), self.draft)
             for group in absorb_unadded(groups, self.draft):
                 made[min(order[member.region] for member in group)] = self.merge(group)
         classes = [made[i] for i in sorted(made)]

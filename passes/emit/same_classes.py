@@ -1,4 +1,4 @@
-"""Drafts of classes that are nearly alike, made one class with a flag."""
+"""Classes that differ in one optional child or in a residual addition are merged into one class with a flag."""
 
 from __future__ import annotations
 

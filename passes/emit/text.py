@@ -1,4 +1,4 @@
-"""Text with holes: source code in which every number that another instance may have otherwise can be told apart."""
+"""Source code templates: text with a `Hole` for every literal, in which instances of one class may differ."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Text:
-    """Words in a row: text, holes, and whatever a later stage puts names to."""
+    """A sequence of text, holes and references to values, whose names a later stage decides."""
 
     parts: tuple[Any, ...]
 

@@ -1,4 +1,4 @@
-"""The pass `latency`: how long every candidate will take, predicted from one profile of each model."""
+"""The pass `latency`: the latency of every candidate, predicted from one profile of each model."""
 
 from __future__ import annotations
 

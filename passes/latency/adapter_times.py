@@ -1,4 +1,4 @@
-"""How long adapters take: some are measured, the others are told from their multiply-adds and their memory."""
+"""The latency of adapters: some are measured, the others predicted from their multiply-adds and memory traffic."""
 
 from __future__ import annotations
 

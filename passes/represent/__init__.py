@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Represent(Pass, MemoryOptions):
-    """Of each cut of every model one vector, such that products of vectors tell how alike two cuts are.
+    """For each cut of every model one vector, such that the dot product of two vectors is the similarity of their cuts.
 
     metric: "cka-unbiased", "cka", "cka-pooled", "rbf-cka" or "procrustes" (see `numerics.similarity`). images: how many
     of the first to show, all where there are fewer; batch: the size of the blocks that they are compared in; None for
@@ -73,7 +73,7 @@ class Represent(Pass, MemoryOptions):
         return comparison_bytes(plan.graphs, _nodes(plan), self._sizes(plan, metrics.get(self.metric))[0])
 
     def _sizes(self, plan: Plan, metric: Metric) -> tuple[list[int], tuple[str, ...]]:
-        """Of the blocks, and what is to be said if they are not those asked for."""
+        """The sizes of the blocks, and a note if they are smaller than asked for."""
         from ..numerics.similarity import block_sizes
         from .memory import SMALLEST, sizes_within
 
@@ -149,7 +149,8 @@ def _grams(plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: l
 
 
 def _one_behind(grams: Iterator[Gram]) -> Iterator[Gram]:
-    """Each is looked at only when the next is under way: an accelerator never waits for the processor."""
+    """Each Gram matrix one step late: it is read when the next is already being computed, so that an accelerator never
+    waits for the CPU."""
     before = None
     for taken in grams:
         if before is not None:

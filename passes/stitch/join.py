@@ -25,7 +25,7 @@ def ends(plan: Plan, seam: Seam) -> tuple[Value, Value]:
 
 
 def built(plan: Plan, seam: Seam) -> Adapter:
-    """The adapter of a seam before it is fitted: its weights are noise from the plan's seed."""
+    """The adapter of a seam before it is fitted: its weights are random, from the plan's seed."""
     return registry.built(seam.adapter, *ends(plan, seam), plan.seed)
 
 

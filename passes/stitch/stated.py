@@ -35,7 +35,7 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
     adapter: for the seams that name none; "auto" for all that it stands for and that can join the two values.
 
     Raises:
-        CutError: words that name no chain, a model or a cut that there is not, or values that cannot be joined.
+        CutError: text that describes no chain, a model or a cut that there is not, or values that cannot be joined.
     """
     if isinstance(chain, Chain):
         ways: list[tuple[str, ...]] = [(words,) for words in chain.adapters]
@@ -76,7 +76,7 @@ def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tup
 
 
 def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
-    """The fragments, and the adapter's words at each seam, "" where none are stated."""
+    """The fragments, and the adapter at each seam in its notation, "" where none is stated."""
     fragments: list[Fragment] = []
     adapters: list[str] = []
     for word in (part.strip() for part in text.split(" / ") if part.strip()):

@@ -18,16 +18,16 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Imported before the first fork; the second only where more tasks than this will profit from it.
 _WARM, _REHEARSED, _FEW = "stitchc.check.warm", "stitchc.check.rehearse", 8
 
-#: Runs in the process: the task, and whom to tell what it finds.
+#: Runs in the process: gets the task, and a function that reports what it finds.
 Work = Callable[[Any, Callable[[str, dict[str, Any]], None]], None]
 
 
 @dataclass
 class TaskResult:
-    """What was heard of one task.
+    """The result of one task.
 
-    found: all that it told, later words over earlier ones. step: the last one that it began, and in `seconds` for how
-    long that ran. ending: "" when it ended by itself, else how it was ended.
+    found: all that its process reported, later values over earlier ones. step: the last step that began and did not
+    end. seconds: how long that step ran. ending: "" when the process ended by itself, else why it was ended.
     """
 
     task: Any
@@ -42,8 +42,8 @@ def isolated(
 ) -> Iterator[TaskResult]:
     """Each task in a process of its own, `jobs` at a time; yields in the order in which they end.
 
-    timeout: seconds. memory: bytes that a process may allocate beyond those it is born with (RLIMIT_DATA, which counts
-    memory as it is promised; RLIMIT_AS would count torch's libraries too). Beyond, allocations fail in the process.
+    timeout: seconds. memory: bytes that a process may allocate beyond those at its start (RLIMIT_DATA, which counts
+    reserved memory; RLIMIT_AS would count torch's libraries too). Beyond, allocations fail in the process.
     Whoever stops iterating ends the processes that still run.
     """
     context = _context(_REHEARSED if len(tasks) > _FEW else _WARM)
@@ -64,7 +64,7 @@ def isolated(
 
 
 class _Running:
-    """A process and what has been heard from it."""
+    """A process and what it has reported so far."""
 
     def __init__(self, context: Any, task: Any, work: Work, timeout: float, memory: int, quiet: bool):
         self.result = TaskResult(task)
@@ -79,7 +79,7 @@ class _Running:
         self.began = time.monotonic()
 
     def receive(self) -> bool:
-        """Takes in what has been told; whether this was all."""
+        """Reads what the process has sent. Returns whether it has ended."""
         try:
             while self.receiver.poll():
                 kind, words = self.receiver.recv()
@@ -137,7 +137,7 @@ class _one_thread:
 
 
 def _run_task(sender: Connection, work: Work, task: Any, memory: int, quiet: bool) -> None:
-    """The whole result of a process."""
+    """What the process of one task does, from start to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
     if quiet:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -150,7 +150,7 @@ def _run_task(sender: Connection, work: Work, task: Any, memory: int, quiet: boo
     work(task, lambda kind, words: sender.send((kind, words)))
     sender.close()
     sys.stdout.flush()
-    os._exit(0)  # nothing to tidy up: interpreters take their time to free gigabytes
+    os._exit(0)  # without cleaning up: an interpreter takes seconds to free gigabytes
 
 
 def _limit(memory: int) -> None:
@@ -158,6 +158,6 @@ def _limit(memory: int) -> None:
         import resource
 
         with open("/proc/self/statm") as sizes:
-            born_with = int(sizes.read().split()[5]) * resource.getpagesize()  # data and stack
+            at_start = int(sizes.read().split()[5]) * resource.getpagesize()  # data and stack
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (born_with + memory, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (at_start + memory, hard))

@@ -39,6 +39,7 @@ _DOING = {
 
 
 def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
+    """A progress display for a stream: bars on a terminal, lines elsewhere."""
     console = Console(file=stream, stderr=True, _environ=environment())
     if console.is_terminal and not console.is_dumb_terminal:
         return _Drawn(console, verbose=verbose)

@@ -44,7 +44,7 @@ def versions_of(augment: tuple[str, ...]) -> int | None:
 
 
 def saves_time(trainee: Trainee, augment: tuple[str, ...], epochs: int) -> bool:
-    """Whether the trunk runs fewer times over the images for the cache than for the training."""
+    """Whether caching saves time: the trunk runs fewer times over the images for the cache than for the training."""
     versions = versions_of(augment)
     return trainee.trunk > 0 and versions is not None and versions < epochs
 

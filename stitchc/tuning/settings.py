@@ -144,6 +144,8 @@ class Settings(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TuneImages(Options):
+    """The images to train on and to measure accuracy on."""
+
     data: str | Images | None = option(
         None, Kind(), "Labelled images to train on.", group=IMAGES, metavar="DATA",
         unset="those that the artifact was compiled with",

@@ -47,6 +47,7 @@ class Call:
 
     @property
     def shape(self) -> tuple[Extent, ...]:
+        """The shape of the result."""
         return self.node.meta["shape"]
 
     @property
@@ -83,6 +84,7 @@ class Call:
 
     @property
     def source_shape(self) -> tuple[Extent, ...]:
+        """The shape of the first operand."""
         return self.arg(0, "input").meta["shape"]
 
     def operands(self) -> list[Node]:
