@@ -46,11 +46,12 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
     with _folder(options) as folder:
         plan = begin(models, options, watcher)
         assert plan.images is not None
+        measured = None if options.dry_run else _measured_on(plan, options)
         plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
             return _settled(plan, options, watcher)
         plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
-        hybrid, parents = _measure(plan, options, watcher)
+        plan, hybrid, parents = _measure(plan, measured, options.device, watcher)
         record = plan_document(plan, accuracy=hybrid, parents=parents)
         report = CompileReport.of(plan, record).parts()
         artifact.write(folder, record, recipe=recipe.dumps(models, options), report=report, seconds=plan.seconds)
@@ -186,24 +187,43 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
-def _measure(
-    plan: Plan, options: CompileOptions, progress: Progress
-) -> tuple[Accuracy | None, tuple[Accuracy | None, ...]]:
-    """Accuracy of the hybrid and of its parents on the same images: those given, else some that were used neither to
-    train the embedded zoo nor to fit."""
-    from .evaluate import accuracy
+def _measured_on(plan: Plan, options: CompileOptions) -> Images | None:
+    """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
+
+    Raises:
+        DataError: their classes are those of none of the models, which is said before the work.
+    """
+    from .classes import check
     from .inputs import images_of, test_split
 
     assert plan.images is not None
     data = options.evaluate or test_split(plan.images)
     if data is None:
-        return None, (None,) * len(plan.models)
-    images = images_of(data, "to measure on")
+        return None
+    images = images_of(data, "to measure on", measuring=True)
+    if options.evaluate:
+        check(images, plan.models)
+    return images
+
+
+def _measure(
+    plan: Plan, images: Images | None, device: str, progress: Progress
+) -> tuple[Plan, Accuracy | None, tuple[Accuracy | None, ...]]:
+    """Accuracy of the hybrid and of its parents on the same images, and the plan with what must be said of them."""
+    if images is None:
+        return plan, None, (None,) * len(plan.models)
+    from .evaluate import accuracy_if_matched
+
     with stage(progress, "measuring the hybrid"):
+        owner = replace(plan.models[plan.hybrid.chain.back.model], name="the hybrid")
         spec = plan.input_of(plan.hybrid.chain)
-        hybrid = accuracy(plan.hybrid.network, spec, images, device=options.device, progress=progress)
+        hybrid, notes = accuracy_if_matched(plan.hybrid.network, spec, images, owner, device=device, progress=progress)
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):
-            parents.append(accuracy(model.network, model.input, images, device=options.device, progress=progress))
-    return hybrid, tuple(parents)
+            found, said = accuracy_if_matched(
+                model.network, model.input, images, model, device=device, progress=progress
+            )
+        parents.append(found)
+        notes += said
+    return replace(plan, notes=tuple(dict.fromkeys((*plan.notes, *notes)))), hybrid, tuple(parents)
