@@ -78,6 +78,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
 
     @property
     def represent(self) -> Represent:
+        """The pass that makes the representations, with the options of this one."""
         return Represent(
             metric=self.metric,
             images=self.images,
