@@ -134,7 +134,8 @@ def plan_document(
 ) -> dict[str, Any]:
     """`stitchc compile --json` and `plan.json`, but for the files, versions and seconds that an artifact adds.
 
-    accuracy: of the hybrid; parents: of the models, on the same images. Where None, a model's own record speaks.
+    accuracy: of the hybrid; parents: of the models, on the same images. Where None, the accuracy in a model's own
+    record is taken.
     """
     measured = [*parents, *[None] * len(plan.models)][: len(plan.models)]
     best = plan.choice[0] if plan.choice else None

@@ -168,7 +168,7 @@ class SimilarityOptions(Options):
 
     similarity: str = option(
         "cka-unbiased", Choice("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes"),
-        "Measure of how alike two cuts represent the same images.", group=CHOICE, metavar="NAME",
+        "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
     )  # fmt: skip
 
 

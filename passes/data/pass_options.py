@@ -110,7 +110,7 @@ class RankOptions(Options):
 
     rank: str = option(
         "cascade", RANK,
-        "How candidates are ranked: by similarity alone (cka), or by what the most promising ones are worth once "
+        "How candidates are ranked: by similarity alone (cka), or by a score of the most promising ones once "
         "stitched: agreement with both models and, where known, the labels (cascade), error of the fitted adapter "
         "(fit), same class as the second model (agreement), divergence from it (kl), or accuracy.",
         group=CHOICE, metavar="NAME",

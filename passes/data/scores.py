@@ -141,7 +141,7 @@ def eagerly() -> Iterator[None]:
 
 
 def logits_of(result: Any) -> tuple[Tensor, str]:
-    """The output that a classifier is judged by, and what to tell the user when there were others.
+    """The output that holds the class scores, and a note for the user when there are other outputs.
 
     result: what a network returned: a tensor; a mapping, named tuple or dataclass of them, by name (`NAMES`, else the
     first); a tuple or list of them, the first. Nested ones too.

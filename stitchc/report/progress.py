@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LONG = 2.0  # seconds; what is quicker passes without a word
 
-# What a pass does, in words of a user.
+# What each pass does, as shown to the user.
 _DOING = {
     "trace": "tracing the networks",
     "partition": "finding cuts",

@@ -129,7 +129,7 @@ class Settings(Options):
             )
         if self.patience is not None and not self.holdout:
             raise InputError(
-                "patience needs images to judge by, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
+                "patience needs held-out images, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
             )
 
     def as_dict(self) -> dict[str, Any]:
