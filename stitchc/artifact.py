@@ -139,6 +139,7 @@ def as_model(folder: Path | str) -> Model:
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -102,6 +102,7 @@ def load_all(
 
 
 def name_of(subject: str | Path | Model) -> str:
+    """The name to show for a model, a path or MODEL text."""
     return subject.name if isinstance(subject, Model) else str(subject)
 
 

@@ -238,7 +238,7 @@ def _features(
     """What the layers that are not trained make of every image, and what the teachers say of it, where keeping both
     saves time."""
     settings, device, progress = job.settings, job.place.device, job.progress
-    if not settings.cache or job.place.world > 1 or not kept.worth(trainee, views.augment, settings.epochs):
+    if not settings.cache or job.place.world > 1 or not kept.saves_time(trainee, views.augment, settings.epochs):
         return None, None
     needed = kept.bytes_of(trainee, views, device)
     scratch = checkpoint.folder if needed > settings.max_memory else None
