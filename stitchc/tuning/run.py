@@ -12,6 +12,7 @@ import torch
 
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
+from ..folder import try_out
 from ..inputs import images_of, test_split
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
@@ -19,6 +20,7 @@ from ..passes.data.model import Images, Model
 from ..passes.data.scores import scores
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
+from ..zoo.trust import check_data
 from . import features as kept
 from .checkpoint import Checkpoint
 from .emit import emit
@@ -142,16 +144,17 @@ class _Job:
 
 def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress) -> _Job:
     """The artifact and the images, loaded, and held against the options."""
-    record = artifact.read(source)
-    artifact.check_hashes(source, record)
+    record = artifact.checked(source, trust=options.trust)
     target = Path(options.out) if options.out is not None else source
     artifact.replaceable(target, options.force or options.out is None)
+    if place.rank == 0:
+        try_out(target)
     with stage(progress, f"loading {source}"):
-        model = artifact.as_model(source)
-        data = options.data if options.data is not None else _compiled_with(source, record)
+        model = artifact.as_model(source, trust=options.trust)
+        data = options.data if options.data is not None else _compiled_with(source, record, options.trust)
         images = images_of(data, "to train on")
         settings = _labelled(images, options)
-        measured = _measured_on(options.evaluate, record, images)
+        measured = _measured_on(options, source, record, images)
     if settings.batch % (settings.accumulate * place.world):
         raise InputError(
             f"a batch of {settings.batch} images cannot be shared by {place.world} processes in "
@@ -161,10 +164,15 @@ def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress
     return _Job(source, target, record, model, images, measured, settings, place, progress)
 
 
-def _compiled_with(source: Path, record: Mapping[str, Any]) -> str | None:
-    """The images that the artifact was compiled with, all of them."""
+def _compiled_with(source: Path, record: Mapping[str, Any], trust: bool) -> str | None:
+    """The images that the artifact was compiled with, all of them.
+
+    Raises:
+        UnsafeCheckpoint: they are of a kind that only the user may name, without `trust`.
+    """
     given = recipe.read(source / "recipe.toml").options.get("data")
     if given is not None:
+        check_data(given, str(source / "recipe.toml"), trust=trust)
         return given
     probe = (record.get("probe") or {}).get("data") or ""
     return "digits" if probe.split("?")[0] == "digits" else None
@@ -182,9 +190,16 @@ def _labelled(images: Images, settings: TuneOptions) -> TuneOptions:
     return replace(settings, distill_weight=1.0)
 
 
-def _measured_on(evaluate: str | Images | None, record: Mapping[str, Any], images: Images) -> Images | None:
-    """The images to measure on: those given, else those of the artifact's accuracy, else the digits' test split."""
-    known = evaluate or (record.get("accuracy") or {}).get("data") or test_split(images)
+def _measured_on(options: TuneOptions, source: Path, record: Mapping[str, Any], images: Images) -> Images | None:
+    """The images to measure on: those given, else those of the artifact's accuracy, else the digits' test split.
+
+    Raises:
+        UnsafeCheckpoint: the artifact names some that only the user may name, without `trust`.
+    """
+    known = options.evaluate
+    if not known and (known := (record["accuracy"] or {}).get("data")):
+        check_data(known, str(source / artifact.PLAN), trust=options.trust)
+    known = known or test_split(images)
     return images_of(known, "to measure on") if known else None
 
 
