@@ -33,14 +33,15 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
         # `out` is renamed, so the folder must lie on the same file system: beside it. (mkdtemp would make it private.)
         staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
         try:
-            with stale.held(staged) as marker:
+            with stale.held(staged):
                 yield staged
                 with _undisturbed():
-                    marker.unlink(missing_ok=True)
-                    _put(staged, target, ours, keep)
+                    _put(staged, target, {*ours, stale.MARKER}, keep)
+                    # Not before: a folder without it, left by a kill at this moment, would be nobody's.
+                    (target / stale.MARKER).unlink(missing_ok=True)
         finally:
             with _undisturbed():
-                shutil.rmtree(staged, ignore_errors=True)
+                stale.remove(staged)
     except BaseException:
         with _undisturbed():
             for folder in made:
@@ -63,7 +64,7 @@ def try_out(out: Path | str) -> None:
             with stale.held(staged):
                 pass
         finally:
-            shutil.rmtree(staged, ignore_errors=True)
+            stale.remove(staged)
     finally:
         for folder in made:
             _remove_empty(folder)

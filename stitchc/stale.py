@@ -26,8 +26,8 @@ _OLD = 3600  # seconds after which a folder without a marker is nobody's
 
 
 @contextmanager
-def held(staged: Path) -> Iterator[Path]:
-    """Makes the folder and holds it; yields its marker.
+def held(staged: Path) -> Iterator[None]:
+    """Makes the folder and holds it.
 
     Raises:
         OutputError: it cannot be made, or the disk has no room at all.
@@ -45,9 +45,21 @@ def held(staged: Path) -> Iterator[Path]:
         ) from error
     try:
         _lock(opened)
-        yield marker
+        yield
     finally:
         os.close(opened)
+
+
+def remove(staged: Path) -> None:
+    """Deletes a staging folder, its marker last: who is killed in between leaves it to the next run."""
+    with suppress(OSError):
+        for path in staged.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != MARKER:
+                path.unlink()
+        (staged / MARKER).unlink(missing_ok=True)
+        staged.rmdir()
 
 
 def sweep(target: Path, ours: Collection[str]) -> None:
@@ -74,7 +86,7 @@ def _drop(staged: Path) -> None:
     opened = os.open(marker, os.O_RDONLY)
     try:
         if _lock(opened):
-            shutil.rmtree(staged, ignore_errors=True)
+            remove(staged)
     finally:
         os.close(opened)
 
