@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ..passes.data.errors import StitchError, did_you_mean
+from ..passes.data.printable import one_line
 from ..wording import as_flags
 
 INTERRUPTED = 130
@@ -101,6 +102,7 @@ def _usage_hint(error: click.UsageError) -> str:
 def _say(record: dict[str, Any]) -> None:
     terminal = sys.stderr.isatty()
     lines = [f"error: {record['message']}", *(f"  {line}" for line in record["hint"].splitlines())]
+    lines = [one_line(line, 10_000) for text in lines for line in text.split("\n")]
     if terminal:  # which would break lines within words; a pipe gets each sentence whole
         width = max(20, shutil.get_terminal_size().columns - 1)
         lines = [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="  ")]
