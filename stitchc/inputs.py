@@ -36,7 +36,7 @@ def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Se
             )
         from .artifact import as_model
 
-        return as_model(subject)
+        return as_model(subject, trust=trust)
     from .zoo import load
 
     return load(str(subject), trust=trust, arch=named)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.printable import quoted
 from .body import write_body
 from .definition import ClassDef, Line, give_names
 from .instructions import find_loops
@@ -105,7 +106,11 @@ class _Maker:
                 continue
             if slot is owner:
                 module = self.module(child)
-                yield Line(f"{here} = ", module) if is_name(name) else Line(f'self.add_module("{name}", ', module, ")")
+                yield (
+                    Line(f"{here} = ", module)
+                    if is_name(name)
+                    else Line(f"self.add_module({quoted(name)}, ", module, ")")
+                )
             if not child.is_class and child.leaf is None:
                 yield from (line for line in self.declarations(owner, child))
 
@@ -177,12 +182,12 @@ def _tensor(owner: str, name: str, here: str, tensor: Tensor) -> Line:
         made += (f", dtype={tensor.dtype}",)
     if isinstance(tensor, nn.Parameter):
         return Line(f"{here} = ", Text(("nn.Parameter(", *made, "))")))
-    return Line(f'{owner}.register_buffer("{name}", ', Text((*made, ")")), ")")
+    return Line(f"{owner}.register_buffer({quoted(name)}, ", Text((*made, ")")), ")")
 
 
 def _numbered(named: dict[str, Piece], pairs: bool) -> Numbered | None:
     """Equal pieces under names that count up, `layer3`, `layer4` and so on, as one comprehension."""
-    names = [re.fullmatch(r"(.*?)(\d+)", name) for name in named]
+    names = [re.fullmatch(r"(\w*?)(\d+)", name) for name in named]
     if len(named) < 2 or len(set(named.values())) > 1 or not all(names):
         return None
     prefixes = {match[1] for match in names if match}

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from ..data.printable import quoted
+
 WIDTH = 110
 
 
@@ -147,7 +149,7 @@ def literal(value: Any) -> str:
     if isinstance(value, float) and (root := _root(value)):
         return f"{root}**-0.5"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quoted(value)
     if isinstance(value, torch.device):
         return f'torch.device("{value}")'
     if value is Ellipsis:

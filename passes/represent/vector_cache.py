@@ -47,7 +47,11 @@ def read_vectors(store: Store, key: str, cuts: Sequence[str], columns: int) -> d
         found = load(content)
     except Exception:  # a damaged file is as good as none; safetensors has no one error for it
         return {}
-    return {name: found[name] for name in cuts if name in found and found[name].shape == (columns,)}
+    return {name: found[name] for name in cuts if name in found and _is_vector(found[name], columns)}
+
+
+def _is_vector(tensor: Tensor, columns: int) -> bool:
+    return tensor.shape == (columns,) and tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
 
 
 def write_vectors(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
