@@ -15,10 +15,10 @@ from .keywords import with_options
 from .options import CompareOptions, CompileOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
-from .progress import Progress, Silent, stage
+from .progress import Progress, Silent
+from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
-    from .evaluate import Accuracy
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
 
@@ -49,9 +49,14 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
             return _settled(plan, options, watcher)
-        plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
-        hybrid, parents = _measure(plan, options, watcher)
-        record = plan_document(plan, accuracy=hybrid, parents=parents)
+        against = load_against(options, watcher)
+        stitch, *repair = synthesis(options, watcher)
+        compared = rivals(options, plan, against, repair, watcher)
+        plan = Pipeline([stitch, *repair, *compared], callback=watcher)(plan)
+        measured = measure(plan, options, watcher)
+        written = with_winner(measured) if options.best else measured
+        plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
+        record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | written.document
         report = CompileReport.of(plan, record).parts()
         artifact.write(folder, record, recipe=recipe.dumps(models, options), report=report, seconds=plan.seconds)
         return plan
@@ -111,9 +116,9 @@ def least_share(options: CompileOptions | CompareOptions, images: Images) -> flo
     return LEAST_SHARE if options.rank == "cka" or cannot_probe(images) else 0.0
 
 
-def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list[Pass]:
-    """The passes from the chosen candidate to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Fit, Heal, Recalibrate, Stitch, Verify
+def synthesis(options: CompileOptions, progress: Progress) -> list[Pass]:
+    """The passes from the chosen candidate to a network."""
+    from .passes import Fit, Heal, Recalibrate, Stitch
 
     told = progress.update
     return [
@@ -121,6 +126,14 @@ def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list
         options.make(Fit, progress=told),
         options.make(Heal, progress=told),
         *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
+    ]
+
+
+def emission(options: CompileOptions, folder: Path) -> list[Pass]:
+    """The passes from a network to verified files in `folder`."""
+    from .passes import Codegen, ExportOnnx, Verify
+
+    return [
         options.make(Codegen, folder=folder),
         *([options.make(ExportOnnx)] if options.onnx else []),
         options.make(Verify),
@@ -143,6 +156,11 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
         )
     if options.chain is not None and (options.front is not None or options.back is not None):
         raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")
+    if options.rivals == "none" and (options.best or options.against):
+        raise InputError(
+            "nothing is compared to the stitch, and what is best, or another model, was asked for",
+            "Leave `rivals='none'` out.",
+        )
     if options.device != "auto" and resolve(options.device).type != "cpu":
         raise InputError(f"compile computes on the processor only, not on '{options.device}'", "Leave `device` out.")
     adapters.expand(options.adapters)
@@ -184,26 +202,3 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
     letters = iter(ascii_lowercase)
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
-
-
-def _measure(
-    plan: Plan, options: CompileOptions, progress: Progress
-) -> tuple[Accuracy | None, tuple[Accuracy | None, ...]]:
-    """Accuracy of the hybrid and of its parents on the same images: those given, else some that were used neither to
-    train the embedded zoo nor to fit."""
-    from .evaluate import accuracy
-    from .inputs import images_of, test_split
-
-    assert plan.images is not None
-    data = options.evaluate or test_split(plan.images)
-    if data is None:
-        return None, (None,) * len(plan.models)
-    images = images_of(data, "to measure on")
-    with stage(progress, "measuring the hybrid"):
-        spec = plan.input_of(plan.hybrid.chain)
-        hybrid = accuracy(plan.hybrid.network, spec, images, device=options.device, progress=progress)
-    parents = []
-    for model in plan.models:
-        with stage(progress, f"measuring {model.name}"):
-            parents.append(accuracy(model.network, model.input, images, device=options.device, progress=progress))
-    return hybrid, tuple(parents)

@@ -28,6 +28,12 @@ class Accuracy:
     top1: float
     top5: float
 
+    @classmethod
+    def of(cls, data: str, right: Tensor) -> Accuracy:
+        """right: what `answers` gives."""
+        top1, top5 = (int(column.sum()) / len(right) for column in right.T)
+        return cls(data, len(right), top1, top5)
+
 
 @with_options(EvaluateOptions, "data")
 def evaluate(
@@ -76,6 +82,19 @@ def accuracy(
     progress: Progress | None = None,
 ) -> Accuracy:
     """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes]."""
+    return Accuracy.of(images.name, answers(network, spec, images, device=device, batch=batch, progress=progress))
+
+
+def answers(
+    network: nn.Module,
+    spec: InputSpec,
+    images: Images,
+    *,
+    device: str = "auto",
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> Tensor:
+    """bool [images, 2]: of which images the network names the class first, and of which among its first five."""
     import torch
 
     from .device import resolve
@@ -90,18 +109,18 @@ def accuracy(
         raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
     place, watcher = resolve(device), progress or Silent()
     network = ready(network).to(place)
-    right1 = right5 = done = 0
+    right: list[Tensor] = []
+    done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
             found = scores(network, x.to(place))
             labels = images.labels[done : done + len(x)].to(place)
             _check(found, labels, images.name)
             ranks = found.topk(min(5, found.shape[1]), dim=1).indices == labels[:, None]
-            right1 += int(ranks[:, 0].sum())
-            right5 += int(ranks.any(dim=1).sum())
+            right.append(torch.stack([ranks[:, 0], ranks.any(dim=1)], dim=1).cpu())
             done += len(x)
             watcher.update(done, len(images))
-    return Accuracy(images.name, done, right1 / done, right5 / done)
+    return torch.cat(right)
 
 
 def _check(scores: Tensor, labels: Tensor, data: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from .documents import without_formula
 from .passes.data import metrics
 from .report.chain import ChainLine
-from .report.numbers import amount, count, percent
+from .report.numbers import amount, count, percent, score, shape
+from .report.rivals import dominated, legend, networks, winner
 from .report.terminal import render
 
 _USE = """\
@@ -32,9 +33,14 @@ def readme(record: Mapping[str, Any]) -> str:
 
 def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     names = [link["model"] for link in record["chain"] if "model" in link]
-    yield f"# {' + '.join(names)}, stitched"
-    yield ""
-    yield "One network made of fragments of trained ones by stitchc:"
+    if not _stitched(record):
+        yield f"# {' + '.join(dict.fromkeys(names))}"
+        yield ""
+        yield "The best that stitchc found within the budget, which is no stitch of several networks:"
+    else:
+        yield f"# {' + '.join(names)}, stitched"
+        yield ""
+        yield "One network made of fragments of trained ones by stitchc:"
     yield ""
     yield f"```\n{render([ChainLine(record['chain'])], width=100).rstrip()}\n```"
     yield ""
@@ -42,6 +48,9 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield _input(record["input"])
     if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
         yield _ONNX
+    if record["recommended"] is not None:
+        yield "\n## Is there better?\n"
+        yield from _compared(record)
     yield "\n## What it takes\n"
     yield from _costs(record)
     yield "\n## From what\n"
@@ -69,7 +78,11 @@ def _input(spec: Mapping[str, Any]) -> str:
 def _costs(record: Mapping[str, Any]) -> Iterator[str]:
     networks = [
         *record["models"],
-        {"name": "**hybrid**", **record["cost"], "accuracy": (record["accuracy"] or {}).get("top1")},
+        {
+            "name": "**hybrid**" if _stitched(record) else "**this**",
+            **record["cost"],
+            "accuracy": (record["accuracy"] or {}).get("top1"),
+        },
     ]
     told = [metric for metric in metrics.every() if metric.combine in ("sum", "derived", "file")]
     yield f"| network | {' | '.join(metric.column for metric in told)} | top-1 |\n|{'---|' * (len(told) + 2)}"
@@ -86,13 +99,41 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
         yield "The hybrid's accuracy was not measured; the parents' is what their own records state."
 
 
+def _compared(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Best within the budget: {winner(record)}."
+    if warning := dominated(record):
+        yield f"\n**Warning**: {warning}"
+    rows = networks(record)
+    told = [metric for metric in metrics.every() if metric.name in ("macs", "params", "latency")]
+    told = [metric for metric in told if any(row["cost"].get(metric.key) is not None for row in rows)]
+    heads = ["network", "input", *(metric.column for metric in told), "score", "top-1", "over the line"]
+    yield f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
+    for row in rows:
+        name = f"**{row['name']}**" if row["best"] else row["name"]
+        costs = [amount(row["cost"].get(metric.key), metric.unit) for metric in told]
+        over = "-" if row["over_line"] is None else f"{100 * row['over_line']:+.1f}"
+        cells = [name, shape(row["input"]["size"]), *costs, score(row["score"]), percent(row["accuracy"]), over]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield from legend(record, rows)
+
+
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:
+    used = {link.get("model") for link in record["chain"]}
     for model in record["models"]:
+        if not _stitched(record) and model["name"] not in used:
+            continue
         licence = model["licence"] or "no licence stated: ask its authors before you pass this on"
         yield f"- `{model['source'] or model['name']}`: {licence}" + (
             f" (weights SHA-256 `{model['sha256']}`)" if model["sha256"] else ""
         )
-    yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+    if _stitched(record):
+        yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+
+
+def _stitched(record: Mapping[str, Any]) -> bool:
+    """Whether it is the stitch that was written, and not what was found to be better."""
+    return record.get("written", "hybrid") == "hybrid"
 
 
 def _checks(record: Mapping[str, Any]) -> Iterator[str]:
