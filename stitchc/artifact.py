@@ -133,6 +133,7 @@ def as_model(folder: Path | str) -> Model:
         source=str(folder),
         data=measured.get("data"),
         accuracy=measured.get("top1"),
+        class_names=tuple(names) if (names := record.get("class_names")) else None,
         module=load(folder),
     )
 

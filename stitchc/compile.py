@@ -46,15 +46,16 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
     with _folder(options) as folder:
         plan = begin(models, options, watcher)
         assert plan.images is not None
+        measured = None if options.dry_run else _measured_on(plan, options)
         plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
             return _settled(plan, options, watcher)
         against = load_against(options, watcher)
         stitch, *repair = synthesis(options, watcher)
-        compared = rivals(options, plan, against, repair, watcher)
+        compared = rivals(options, plan, measured is not None, against, repair, watcher)
         plan = Pipeline([stitch, *repair, *compared], callback=watcher)(plan)
-        measured = measure(plan, options, watcher)
-        written = with_winner(measured) if options.best else measured
+        found = measure(plan, measured, options.device, watcher)
+        written = with_winner(found) if options.best else found
         plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
         record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | written.document
         report = CompileReport.of(plan, record).parts()
@@ -202,3 +203,22 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
     letters = iter(ascii_lowercase)
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
+
+
+def _measured_on(plan: Plan, options: CompileOptions) -> Images | None:
+    """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
+
+    Raises:
+        DataError: their classes are those of none of the models, which is said before the work.
+    """
+    from .classes import check
+    from .inputs import images_of, test_split
+
+    assert plan.images is not None
+    data = options.evaluate or test_split(plan.images)
+    if data is None:
+        return None
+    images = images_of(data, "to measure on", measuring=True)
+    if options.evaluate:
+        check(images, plan.models)
+    return images

@@ -96,9 +96,8 @@ class BudgetOptions(Options):
         else:
             limits = as_limits([x for word in given for x in self._read(word)])
         object.__setattr__(self, "budget", limits)
-        if (
-            metrics.get(self.metric).computed_by != "latency"
-        ):  # the limits name their metrics now, and nothing else reads it
+        if metrics.get(self.metric).computed_by != "latency":
+            # The limits name their metrics now, and nothing else reads it.
             object.__setattr__(self, "metric", "flops")
 
     def _read(self, word: str | Limit) -> Iterable[Limit]:

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .comparison import comparison_record
-from .inputs import images_of, model_of, name_of, test_split
-from .passes.data.errors import DataError
-from .passes.data.rivals import Rival, recommend
+from .inputs import model_of, name_of
+from .passes.data.rivals import recommend
 from .progress import Progress, stage
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from .evaluate import Accuracy
     from .options import CompileOptions
-    from .passes.data.model import InputSpec, Model
+    from .passes.data.model import Images, InputSpec, Model
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
 
@@ -47,14 +46,19 @@ def load_against(options: CompileOptions, progress: Progress) -> tuple[Model, ..
 
 
 def rivals(
-    options: CompileOptions, plan: Plan, against: tuple[Model, ...], repair: Sequence[Pass], progress: Progress
+    options: CompileOptions,
+    plan: Plan,
+    measured: bool,
+    against: tuple[Model, ...],
+    repair: Sequence[Pass],
+    progress: Progress,
 ) -> list[Pass]:
-    """The pass `rivals`, where it was not declined. repair: the passes that fit and heal the hybrid."""
+    """The pass `rivals`, where it was not declined. measured: whether accuracy will be, on other images. repair: the
+    passes that fit and heal the hybrid."""
     from .passes import Compare, Cost, Partition, Rank, Rivals, Select, Similarity, Trace
 
     if options.rivals == "none":
         return []
-    assert plan.images is not None
     look = [options.make(Trace), options.make(Partition), Cost(adapters=())]
     rank = "cascade" if options.rank in ("cka", "fit") else options.rank
 
@@ -74,50 +78,47 @@ def rivals(
             choose=choose if len(plan.models) > 1 else None,
             repair=repair,
             against=against,
-            unseen=options.evaluate is None and test_split(plan.images) is None,
+            unseen=not measured,
             progress=progress.update,
         )
     ]
 
 
-def measure(plan: Plan, options: CompileOptions, progress: Progress) -> Measured:
-    """Accuracy of the hybrid, its parents and its rivals on the same images: those given, else some that were used
-    neither to train the embedded zoo nor to fit. What is recommended follows from it."""
-    from .evaluate import Accuracy, answers
-
-    assert plan.images is not None
-    data = options.evaluate or test_split(plan.images)
-    if data is None:
+def measure(plan: Plan, images: Images | None, device: str, progress: Progress) -> Measured:
+    """Accuracy of the hybrid, its parents and its rivals on the same images, and the plan with what must be said of
+    them. What is recommended follows from it, where the hybrid could be measured."""
+    if images is None:
         return _told(Measured(plan, None, (None,) * len(plan.models), (None,) * len(plan.rivals)))
-    images = images_of(data, "to measure on")
+    from .evaluate import accuracy_if_matched
 
-    def right(name: str, network: object, spec: InputSpec) -> Tensor:
+    notes: dict[str, None] = {}
+
+    def found(name: str, network: nn.Module, spec: InputSpec, owner: Model) -> Accuracy | None:
         with stage(progress, f"measuring {name}"):
-            return answers(network, spec, images, device=options.device, progress=progress)  # type: ignore[arg-type]
+            accuracy, said = accuracy_if_matched(network, spec, images, owner, device=device, progress=progress)
+        notes.update(dict.fromkeys(said))
+        return accuracy
 
-    hybrid = right("the hybrid", plan.hybrid.network, plan.input_of(plan.hybrid.chain))
-    parents = [right(model.name, model.network, model.input) for model in plan.models]
-    found: list[Tensor | None] = []
-    told: list[Rival] = []
+    owner = replace(plan.models[plan.hybrid.chain.back.model], name="the hybrid")
+    hybrid = found("the hybrid", plan.hybrid.network, plan.input_of(plan.hybrid.chain), owner)
+    parents = tuple(found(model.name, model.network, model.input, model) for model in plan.models)
+    rivals: list[Accuracy | None] = []
     for rival in plan.rivals:
-        answer = None
         if rival.kind == "parent" and rival.parent is not None:
-            answer = parents[rival.parent]
-        elif rival.hybrid is not None:
-            try:
-                answer = right(f"{rival.model.name}, {rival.kind}", rival.hybrid.network, rival.model.input)
-            except DataError as error:
-                rival = replace(rival, reason=error.message)
-        found.append(answer)
-        told.append(rival if answer is None else replace(rival, accuracy=Accuracy.of(images.name, answer).top1))
-    if plan.recommended is not None:
-        values = [None if answer is None else answer[:, 0].double().numpy() for answer in (hybrid, *found)]
+            rivals.append(parents[rival.parent])
+        elif rival.hybrid is None:
+            rivals.append(None)
+        else:
+            name = f"{rival.model.name}, {rival.kind}"
+            rivals.append(found(name, rival.hybrid.network, rival.model.input, rival.model))
+    told = tuple(replace(rival, accuracy=a and a.top1) for rival, a in zip(plan.rivals, rivals, strict=True))
+    plan = replace(plan, rivals=told, notes=tuple(dict.fromkeys((*plan.notes, *notes))))
+    if plan.recommended is not None and hybrid is not None:
+        values = [None if a is None or a.right is None else a.right.astype(float) for a in (hybrid, *rivals)]
         assert plan.hybrid.price is not None
         best = recommend(plan.hybrid.price, told, values, plan.budget, "accuracy")
-        plan = replace(plan, rivals=tuple(told), recommended=replace(best, score=plan.recommended.score))
-    as_told = (None if answer is None else Accuracy.of(images.name, answer) for answer in (hybrid, *parents, *found))
-    mine, *others = as_told
-    return _told(Measured(plan, mine, tuple(others[: len(parents)]), tuple(others[len(parents) :])))
+        plan = replace(plan, recommended=replace(best, score=plan.recommended.score))
+    return _told(Measured(plan, hybrid, parents, tuple(rivals)))
 
 
 def _told(measured: Measured) -> Measured:

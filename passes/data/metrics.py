@@ -92,6 +92,7 @@ class Metric:
     of_call, of_tensor: of a sum, one of the two: what a call of a node takes, or a tensor that is stored.
     derive: of one that is derived: its amount, from a mapping with those of other metrics by name. The amounts may be
     numbers or arrays; a KeyError says that one is missing.
+    by_formula: whether it lacks what operators without a formula do (see `graphs/formulas.py`).
     computed_by: the pass that fills it in. column: a shorter title for the head of a column. phrase: how a sentence
     names an exact amount, after the number; without one no sentence does.
     tie: where it stands among the metrics that order equally good candidates, from 1; 0 has no say.
@@ -110,6 +111,7 @@ class Metric:
     of_call: Callable[[CountedCall], float] | None = None
     of_tensor: Callable[[Stored], float] | None = None
     derive: Callable[[Mapping[str, Any]], Any] | None = None
+    by_formula: bool = False
     computed_by: str = "cost"
     column: str = ""
     phrase: str = ""
@@ -171,11 +173,11 @@ _BUILT_IN = {
         ),
         Metric(
             "macs", "macs", counted("MACs"), "600k", "MACs", "multiply-adds, one image",
-            of_call=lambda call: call.macs, phrase="multiply-adds an image", tie=1,
+            of_call=lambda call: call.macs, by_formula=True, phrase="multiply-adds an image", tie=1,
         ),
         Metric(
             "flops", "flops", counted("FLOPs"), "1.5G", "FLOPs", "two a multiply-add, one image",
-            combine="derived", derive=lambda amounts: 2 * amounts["macs"],
+            combine="derived", derive=lambda amounts: 2 * amounts["macs"], by_formula=True,
         ),
         Metric(
             "size", "size_bytes", BYTES, "20MiB", "weights file", "of the weights file",

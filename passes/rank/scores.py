@@ -50,6 +50,8 @@ def reference(back: Tensor, front: Tensor, labels: Tensor | None) -> Reference:
     parents = [back.log_softmax(dim=1)]
     if back.shape == front.shape and _share(back.argmax(dim=1) == front.argmax(dim=1)) >= SHARED_CLASSES:
         parents.append(front.log_softmax(dim=1))
+    if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < back.shape[1]:
+        labels = None
     if labels is not None and not any(_share(p.argmax(dim=1) == labels) >= KNOWN_LABELS for p in parents):
         labels = None
     return Reference(torch.stack(parents).exp().mean(dim=0).log(), labels)

@@ -45,11 +45,11 @@ class Maker:
                 continue
             whole = Hybrid("rival", Chain((Fragment(index),)), price, graph=self._plan.graphs[index])
             yield Rival("parent", model, index, whole, uncounted=self._plan.uncounted[index])
-        for index in over:
+        for index in over if self._step.look else ():
             yield from self._smaller(index)
         for index in over:
             yield from self._shorter(index)
-        for model in self._step.against:
+        for model in self._step.against if self._step.look else ():
             yield self._looked_at("against", model)
 
     def from_half(self, hybrid: Hybrid | None) -> GraphModule:

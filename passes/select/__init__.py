@@ -165,17 +165,17 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
 
 
 def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
-    metrics = [metric for metric in limits if metric in ("macs", "flops")]
+    asked = [metric for metric in limits if metrics.get(metric).by_formula]
     without = [
         f"{model.name} calls {listed(uncounted)}"
         for model, uncounted in zip(plan.models, plan.uncounted, strict=True)
         if uncounted
     ]
-    if metrics and without:
+    if asked and without:
+        others = [metric.name for metric in metrics.every() if not metric.by_formula]
         raise QuantityError(
-            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(without)}, for which there is no formula",
-            "Give a budget in params, size, memory or latency, or count these operators as nothing with "
-            "`allow_uncounted=True`.",
+            f"a budget in {' and '.join(asked)} cannot be held: {'; '.join(without)}, for which there is no formula",
+            f"Give a budget in {' or '.join(others)}, or count these operators as nothing with `allow_uncounted=True`.",
         )
 
 

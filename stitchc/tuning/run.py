@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ import torch
 
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
-from ..inputs import images_of, test_split
+from ..inputs import images_of
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
 from ..passes.data.model import Images, Model
-from ..passes.data.scores import scores
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
 from . import features as kept
@@ -24,6 +23,7 @@ from .checkpoint import Checkpoint
 from .emit import emit
 from .engine import Engine, engine
 from .features import Features
+from .labels import meant, measured_on
 from .loop import Loop
 from .origins import Origins
 from .parts import Trainee
@@ -77,7 +77,6 @@ def tune(
     job = _begin(Path(folder), options, place, watcher)
     origins = Origins(job.record, parents, job.source, options, watcher)
     views, held = training_and_held_out(job.images, job.model.input, job.settings)
-    _check_classes(job.network, views)
     two = normalised(views.plain(torch.arange(min(2, len(views)))), job.model.input)
     trainee = Trainee(job.network, job.settings.train, two)
     teachers = _teachers(job, origins)
@@ -137,7 +136,10 @@ class _Job:
             return None
         with stage(self.progress, f"measuring the hybrid {when}"):
             device = self.place.device.type
-            return accuracy(self.network, self.model.input, self.measured, device=device, progress=self.progress)
+            return accuracy(
+                self.network, self.model.input, self.measured,
+                names=self.model.class_names, device=device, progress=self.progress,
+            )  # fmt: skip
 
 
 def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress) -> _Job:
@@ -151,7 +153,13 @@ def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress
         data = options.data if options.data is not None else _compiled_with(source, record)
         images = images_of(data, "to train on")
         settings = _labelled(images, options)
-        measured = _measured_on(options.evaluate, record, images)
+        images, model, said = meant(images, model)
+        measured, unmeasured = measured_on(options.evaluate, record, images, model)
+        record = {
+            **record,
+            "class_names": list(model.class_names) if model.class_names else None,
+            "notes": list(dict.fromkeys((*record["notes"], *said, *unmeasured))),
+        }
     if settings.batch % (settings.accumulate * place.world):
         raise InputError(
             f"a batch of {settings.batch} images cannot be shared by {place.world} processes in "
@@ -182,25 +190,6 @@ def _labelled(images: Images, settings: TuneOptions) -> TuneOptions:
     return replace(settings, distill_weight=1.0)
 
 
-def _measured_on(evaluate: str | Images | None, record: Mapping[str, Any], images: Images) -> Images | None:
-    """The images to measure on: those given, else those of the artifact's accuracy, else the digits' test split."""
-    known = evaluate or (record.get("accuracy") or {}).get("data") or test_split(images)
-    return images_of(known, "to measure on") if known else None
-
-
-@torch.no_grad()
-def _check_classes(network: torch.nn.Module, views: Views) -> None:
-    labels = views.images.labels
-    if labels is None:
-        return
-    classes = scores(network, normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
-    if int(labels.max()) >= classes:
-        raise DataError(
-            f"'{views.images.name}' has a label {int(labels.max())}, but the network has {classes} outputs",
-            "Tune it on images of the classes that it was compiled for.",
-        )
-
-
 def _teachers(job: _Job, origins: Origins) -> Teachers | None:
     settings = job.settings
     if not settings.distill:
@@ -220,7 +209,7 @@ def _trained(
         loop = Loop(
             trainee, views, settings, job.place, held=held, teachers=teachers, features=values, taught=taught,
             workers=settings.workers, every=settings.checkpoint_seconds, progress=progress,
-            save=lambda state: checkpoint.write({"before": asdict(before) if before else None, **state}),
+            save=lambda state: checkpoint.write({"before": before.as_dict() if before else None, **state}),
         )  # fmt: skip
         if found:
             loop.load(found)

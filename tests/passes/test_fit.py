@@ -9,6 +9,7 @@ from test_trace import randomised
 from torch import nn
 
 from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace, Value, adapters
+from stitchc.passes.cost.chains import seam_price
 from stitchc.passes.data.errors import CutError
 from stitchc.passes.fit.closed_form import fit_all
 
@@ -111,7 +112,7 @@ def test_auto_keeps_what_brings_the_output_nearest_to_the_backs_own():
     assert Fit()(plan).hybrid.adapters[0] == replace(
         plan.hybrid.adapters[0],
         name=best.seam.adapter,
-        price=best.adapter.kind.price(best.adapter.front, best.adapter.back),
+        price=seam_price(plan, best.seam),
         residual=best.residual,
         ridge=best.ridge,
     )
