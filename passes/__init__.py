@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from .data.hybrid import AdapterUse, Hybrid, Verified
     from .data.model import Images, InputSpec, Model, TensorImages
     from .data.plan import PairSimilarity, Plan, Stage, Timed
+    from .data.rivals import Recommended, Rival
     from .data.values import Cut, Cuts, Price, Rejected, Value
     from .emit import Codegen
     from .emit.onnx import ExportOnnx
     from .fit import Fit
     from .heal import Heal
     from .latency import Latency
-    from .latency.timed import Shortlist
+    from .latency.candidate_times import TimeCandidates
     from .partition import Partition
     from .pipeline import Pass, Pipeline
     from .rank import Rank
     from .recalibrate import Recalibrate
     from .represent import Represent
+    from .rivals import Rivals
     from .select import Select
     from .stitch import Stitch
     from .trace import Trace
@@ -65,9 +67,12 @@ _HOME = {
     "Rank": "rank",
     "Recalibrate": "recalibrate",
     "Rejected": "data.values",
+    "Recommended": "data.rivals",
     "Represent": "represent",
+    "Rival": "data.rivals",
+    "Rivals": "rivals",
     "Select": "select",
-    "Shortlist": "latency.timed",
+    "TimeCandidates": "latency.candidate_times",
     "Similarity": "compare",
     "Stage": "data.plan",
     "Stitch": "stitch",

@@ -15,12 +15,13 @@ from ..pipeline import Pass
 from ..represent import Represent
 
 if TYPE_CHECKING:
-    from ..represent.kept_vectors import Store
+    from ..represent.vector_cache import Store
 
 
 @dataclass(frozen=True)
 class Compare(Pass, ConfidenceOptions):
-    """How alike every cut of every model is to every cut of every other, from their representations.
+    """The similarity of every cut of every model to every cut of every other, from their representations; of a single
+    model, to its own cuts.
 
     confidence: of an interval around each similarity (see `intervals`), None to do without. Undefined where a cut has
     no representation: NaN.
@@ -31,7 +32,16 @@ class Compare(Pass, ConfidenceOptions):
 
     name: ClassVar[str] = "compare"
     requires: ClassVar[tuple[str, ...]] = ("representations",)
-    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = (
+        "similarity",
+        "choice",
+        "timed",
+        "stages",
+        "hybrids",
+        "rivals",
+        "recommended",
+        "folder",
+    )
 
     def run(self, plan: Plan) -> Plan:
         made = {(r.metric, r.sizes, r.images) for r in plan.representations}
@@ -40,7 +50,8 @@ class Compare(Pass, ConfidenceOptions):
                 f"the models were represented in {len(made)} ways, by other images, metrics or blocks",
                 "Represent all models in one run of the pass `represent`.",
             )
-        pairs = combinations(range(len(plan.representations)), 2)
+        models = range(len(plan.representations))
+        pairs = combinations(models, 2) if len(models) > 1 else ((0, 0),)
         return replace(plan, similarity=tuple(self._pair(plan, a, b) for a, b in pairs))
 
     def _pair(self, plan: Plan, a: int, b: int) -> PairSimilarity:
@@ -78,6 +89,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
 
     @property
     def represent(self) -> Represent:
+        """The pass that makes the representations, with the options of this one."""
         return Represent(
             metric=self.metric,
             images=self.images,

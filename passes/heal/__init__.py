@@ -27,12 +27,12 @@ class Heal(Pass, HealOptions, MemoryOptions):
     On noise nothing is healed: it would teach the back to repeat its parent on noise.
 
     Raises:
-        InputError: an unknown word.
+        InputError: an unknown `heal` or `heal_target`.
     """
 
     name: ClassVar[str] = "heal"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     options: Options = field(default_factory=Options)

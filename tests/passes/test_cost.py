@@ -1,7 +1,7 @@
 """What networks, fragments and candidates take: exact for what is counted, named for what is not."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from torch import nn
 
 from stitchc.passes import Codegen, Cost, Partition, Plan, Price, Stitch, Trace, adapters
 from stitchc.passes.adapters.footprint import Footprint
+from stitchc.passes.adapters.linear import Linear
+from stitchc.passes.cost.chains import price_of
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
@@ -271,10 +273,15 @@ def test_every_pair_that_an_adapter_can_join_is_there_once(stand_in):
     assert Pixels.asked == 2 * 4 * 4  # four distinct values on each side: maps of three sizes, and a vector
 
 
-def test_one_model_has_a_price_and_no_candidates():
-    plan = Cost()(plan_of(Plain()))
-    assert plan.prices == (total(Plain(), SIZE)[0],)
-    assert len(plan.candidates) == 0 and plan.cuts[0][0].before["params"] == 112
+def test_one_model_is_a_candidate_with_parts_of_itself_left_out():
+    plan = Cost(adapters=("linear",))(plan_of(Plain()))
+    assert plan.prices == (total(Plain(), SIZE)[0],) and plan.cuts[0][0].before["params"] == 112
+    table = plan.candidates
+    assert len(table) and (table.front_cut < table.back_cut).all()
+    assert not table.front_model.any() and not table.back_model.any()
+    for row in range(len(table)):
+        assert table[row].price == price_of(plan, table[row].chain)
+    assert len(Cost(adapters=())(plan_of(Plain())).candidates) == 0
 
 
 def test_an_adapter_that_joins_nothing_leaves_no_candidates():
@@ -305,3 +312,24 @@ def test_pricing_many_cuts_is_no_walk_for_each():
     prices = fragment_prices(counted, [c.node for c in counted.costs[1:-1:2]])
     assert time.process_time() - start < 2
     assert [p["macs"] for p in prices.before[:3]] == [384, 768, 1152]
+
+
+def test_an_adapter_without_a_closed_form_is_counted():
+    """A table of candidates, and the price of a chain, are the same as with one."""
+
+    @dataclass(frozen=True)
+    class Uncosted(Linear):
+        def cost(self, front, back):
+            return Price()
+
+    adapters.register("uncosted")(Uncosted)
+    try:
+        plan = Partition()(Trace()(Plan.of(Small(8), Tokens(), images=torch.zeros(2, 3, 8, 8))))
+        counted, told = (Cost(adapters=(name,))(plan) for name in ("uncosted", "linear"))
+        assert len(told.candidates) == len(counted.candidates) > 20
+        for row in range(0, len(told.candidates), 11):
+            assert counted.candidates.price(row) == told.candidates.price(row)
+            assert price_of(counted, counted.candidates[row].chain) == told.candidates.price(row)
+    finally:
+        adapters._ADDED.pop("uncosted")
+        adapters.get.cache_clear()
