@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .fit import Fit
     from .heal import Heal
     from .latency import Latency
-    from .latency.timed import Shortlist
+    from .latency.candidate_times import TimeCandidates
     from .partition import Partition
     from .pipeline import Pass, Pipeline
     from .rank import Rank
@@ -67,7 +67,7 @@ _HOME = {
     "Rejected": "data.values",
     "Represent": "represent",
     "Select": "select",
-    "Shortlist": "latency.timed",
+    "TimeCandidates": "latency.candidate_times",
     "Similarity": "compare",
     "Stage": "data.plan",
     "Stitch": "stitch",

@@ -162,11 +162,13 @@ def as_model(folder: Path | str, *, trust: bool = False) -> Model:
         source=str(folder),
         data=data_in_file(measured.get("data"), trust=trust),
         accuracy=measured.get("top1"),
+        class_names=tuple(names) if (names := record.get("class_names")) else None,
         module=load(folder, trust=trust),
     )
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

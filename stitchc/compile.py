@@ -46,11 +46,12 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
     with _folder(options) as folder:
         plan = begin(models, options, watcher)
         assert plan.images is not None
+        measured = None if options.dry_run else _measured_on(plan, options)
         plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
-            return _settled(plan, watcher)
+            return _settled(plan, options, watcher)
         plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
-        hybrid, parents = _measure(plan, options, watcher)
+        plan, hybrid, parents = _measure(plan, measured, options.device, watcher)
         record = plan_document(plan, accuracy=hybrid, parents=parents)
         report = CompileReport.of(plan, record).parts()
         artifact.write(folder, record, recipe=recipe.dumps(models, options), report=report, seconds=plan.seconds)
@@ -70,7 +71,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
     names."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Shortlist, Similarity, Trace
+    from .passes import Cost, Latency, Partition, Rank, Select, Similarity, TimeCandidates, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
@@ -78,7 +79,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
         return [
             options.make(Trace),
             options.make(Partition),
-            Cost(adapters=()),
+            options.make(Cost, adapters=()),
             options.make(Select, budget=options.budget, adapter=options.adapters),
         ]
     passes: list[Pass] = [
@@ -96,13 +97,13 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     if options.rank != "cka" and len(cuts) < 2:
         passes.append(options.make(Rank, min_share=share, progress=told))
     if options.asks_latency:
-        passes.append(options.make(Shortlist, progress=told))
+        passes.append(options.make(TimeCandidates, progress=told))
     return passes
 
 
 def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:
     """`min_share`, or what suits the rank where nobody says: similarity alone prefers cuts where one model does all the
-    work, and is told to look elsewhere; where candidates are stitched and tested, it is seen what they are worth."""
+    work, so a minimum is set; where candidates are stitched and tested, none is needed."""
     from .passes.rank import cannot_probe
     from .passes.select import LEAST_SHARE
 
@@ -117,13 +118,13 @@ def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list
 
     told = progress.update
     return [
-        Stitch(),
-        Fit(progress=told),
+        options.make(Stitch),
+        options.make(Fit, progress=told),
         options.make(Heal, progress=told),
-        *([Recalibrate(progress=told)] if options.recalibrate else []),
-        Codegen(folder=folder),
+        *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
+        options.make(Codegen, folder=folder),
         *([options.make(ExportOnnx)] if options.onnx else []),
-        Verify(),
+        options.make(Verify),
     ]
 
 
@@ -148,13 +149,13 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     adapters.expand(options.adapters)
 
 
-def _settled(plan: Plan, progress: Progress) -> Plan:
+def _settled(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     """The plan with the one candidate that would be stitched: between several adapters, the fit decides."""
     from .passes import Fit, Pipeline
 
     if len(plan.choice) == 1:
         return plan
-    fitted = Pipeline([Fit(progress=progress.update)], callback=progress)(plan)
+    fitted = Pipeline([options.make(Fit, progress=progress.update)], callback=progress)(plan)
     chosen = tuple(candidate for candidate in plan.choice if candidate.chain == fitted.hybrid.chain)
     return replace(plan, choice=chosen, notes=fitted.notes)
 
@@ -186,24 +187,43 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
-def _measure(
-    plan: Plan, options: CompileOptions, progress: Progress
-) -> tuple[Accuracy | None, tuple[Accuracy | None, ...]]:
-    """Accuracy of the hybrid and of its parents on the same images: those given, else some that were used neither to
-    train the embedded zoo nor to fit."""
-    from .evaluate import accuracy
+def _measured_on(plan: Plan, options: CompileOptions) -> Images | None:
+    """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
+
+    Raises:
+        DataError: their classes are those of none of the models, which is said before the work.
+    """
+    from .classes import check
     from .inputs import images_of, test_split
 
     assert plan.images is not None
     data = options.evaluate or test_split(plan.images)
     if data is None:
-        return None, (None,) * len(plan.models)
-    images = images_of(data, "to measure on")
+        return None
+    images = images_of(data, "to measure on", measuring=True)
+    if options.evaluate:
+        check(images, plan.models)
+    return images
+
+
+def _measure(
+    plan: Plan, images: Images | None, device: str, progress: Progress
+) -> tuple[Plan, Accuracy | None, tuple[Accuracy | None, ...]]:
+    """Accuracy of the hybrid and of its parents on the same images, and the plan with what must be said of them."""
+    if images is None:
+        return plan, None, (None,) * len(plan.models)
+    from .evaluate import accuracy_if_matched
+
     with stage(progress, "measuring the hybrid"):
+        owner = replace(plan.models[plan.hybrid.chain.back.model], name="the hybrid")
         spec = plan.input_of(plan.hybrid.chain)
-        hybrid = accuracy(plan.hybrid.network, spec, images, device=options.device, progress=progress)
+        hybrid, notes = accuracy_if_matched(plan.hybrid.network, spec, images, owner, device=device, progress=progress)
     parents = []
     for model in plan.models:
         with stage(progress, f"measuring {model.name}"):
-            parents.append(accuracy(model.network, model.input, images, device=options.device, progress=progress))
-    return hybrid, tuple(parents)
+            found, said = accuracy_if_matched(
+                model.network, model.input, images, model, device=device, progress=progress
+            )
+        parents.append(found)
+        notes += said
+    return replace(plan, notes=tuple(dict.fromkeys((*plan.notes, *notes)))), hybrid, tuple(parents)

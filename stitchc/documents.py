@@ -120,8 +120,8 @@ def cost_document(
 
 def eval_document(name: str, model: Model, accuracy: Accuracy) -> dict[str, Any]:
     """`stitchc eval --json`. name: what the model was called."""
-    said = {"input": encode(model.input), "notes": list(model.notes)}
-    return {"schema": SCHEMA, "model": name, **asdict(accuracy), **said}
+    said = {"input": encode(model.input), "notes": [*model.notes, *accuracy.notes]}
+    return {"schema": SCHEMA, "model": name, **accuracy.as_dict(), **said}
 
 
 def verify_document(verified: Verified) -> dict[str, Any]:
@@ -134,7 +134,8 @@ def plan_document(
 ) -> dict[str, Any]:
     """`stitchc compile --json` and `plan.json`, but for the files, versions and seconds that an artifact adds.
 
-    accuracy: of the hybrid; parents: of the models, on the same images. Where None, a model's own record speaks.
+    accuracy: of the hybrid; parents: of the models, on the same images. Where None, the accuracy in a model's own
+    record is taken.
     """
     measured = [*parents, *[None] * len(plan.models)][: len(plan.models)]
     best = plan.choice[0] if plan.choice else None
@@ -160,7 +161,8 @@ def plan_document(
         "cost": price.as_dict(),
         "uncounted": added(_uncounted(plan, fragment) for fragment in chain.fragments) if chain else {},
         "trainable_params": sum(_trainable(use) for use in hybrid.adapters) if hybrid else 0,
-        "accuracy": asdict(accuracy) if accuracy else None,
+        "accuracy": accuracy.as_dict() if accuracy else None,
+        "class_names": _class_names(plan),
         "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
         "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
@@ -170,12 +172,14 @@ def plan_document(
 
 
 def verified_record(verified: Verified) -> dict[str, Any]:
+    """The key `verified` of a plan document."""
     return {key: number(value) if isinstance(value, float) else value for key, value in asdict(verified).items()} | {
         "batches": list(verified.batches)
     }
 
 
 def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
+    """A candidate as an item of the key `candidates`."""
     return {
         "front": _end(plan, candidate.front),
         "back": _end(plan, candidate.back),
@@ -324,6 +328,12 @@ def _trainable(adapter: AdapterUse) -> int:
     from .passes import adapters
 
     return 0 if adapters.get(adapter.name).folds else int(adapter.price["params"])
+
+
+def _class_names(plan: Plan) -> list[str] | None:
+    """What the hybrid's outputs mean, where the back's own record says it."""
+    names = plan.models[plan.hybrid.chain.back.model].class_names if plan.hybrids else None
+    return list(names) if names else None
 
 
 def _healing(healing: Healing) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .keywords import with_options
 from .options import EvaluateOptions
-from .passes.data.errors import DataError
+from .passes.data.errors import DataError, ModelError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from .passes.data.model import Images, InputSpec, Model
 
@@ -21,12 +22,22 @@ BATCH = 64  # images; the peak of memory, not the result, depends on it
 
 @dataclass(frozen=True)
 class Accuracy:
-    """data: the words that name the images. images: how many. top1, top5: fractions in [0, 1]."""
+    """data: the words that name the images. images: how many. top1, top5: fractions in [0, 1].
+
+    classes: how many the images have, how many outputs the network, and how they were matched (`classes.Match`).
+    notes: what whoever reads the figures must know.
+    """
 
     data: str
     images: int
     top1: float
     top5: float
+    classes: Mapping[str, int | str] | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "notes": list(self.notes)}
 
 
 @with_options(EvaluateOptions, "data")
@@ -45,11 +56,15 @@ def evaluate(
     watcher = progress or Silent()
     with stage(watcher, f"loading {name_of(subject)}"):
         model = model_of(subject, trust=options.trust, arch=options.arch)
-        images = images_of(options.data if options.data is not None else model.data, f"to measure {model.name} on")
+        data = options.data if options.data is not None else model.data
+        images = images_of(data, f"to measure {model.name} on", measuring=True)
     with stage(watcher, f"measuring {model.name}"):
         if note := _observe(model, images):
             watcher.tell(f"{model.name}: {note}")
-        return accuracy(model.network, model.input, images, device=options.device, batch=batch, progress=watcher)
+        return accuracy(
+            model.network, model.input, images,
+            names=model.class_names, device=options.device, batch=batch, progress=watcher,
+        )  # fmt: skip
 
 
 def _observe(model: Model, images: Images) -> str:
@@ -71,47 +86,61 @@ def accuracy(
     spec: InputSpec,
     images: Images,
     *,
+    names: Sequence[str] | None = None,
     device: str = "auto",
     batch: int = BATCH,
     progress: Progress | None = None,
 ) -> Accuracy:
-    """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes]."""
+    """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes].
+
+    names: what it calls its outputs, where that is known.
+
+    Raises:
+        DataError: as `classes.match`. ModelError: as `scores`, or they are not those of a classifier.
+    """
     import torch
 
+    from .classes import checked, match
     from .device import resolve
     from .passes.data.scores import ready, scores
 
-    if images.labels is None:
-        raise DataError(
-            f"the images of '{images.name}' have no labels",
-            "Accuracy needs class subfolders, labels=prefix, or labels in the file.",
-        )
-    if len(images) == 0:
-        raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
+    checked(images)
+    matched = None
     place, watcher = resolve(device), progress or Silent()
     network = ready(network).to(place)
     right1 = right5 = done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
             found = scores(network, x.to(place))
-            labels = images.labels[done : done + len(x)].to(place)
-            _check(found, labels, images.name)
+            if found.ndim != 2:
+                raise ModelError(
+                    f"the network returns {tuple(found.shape)}, not scores [images, classes]", "Is it a classifier?"
+                )
+            matched = matched or match(images, found.shape[1], names)
+            labels = matched.labels[done : done + len(x)].to(place)
             ranks = found.topk(min(5, found.shape[1]), dim=1).indices == labels[:, None]
             right1 += int(ranks[:, 0].sum())
             right5 += int(ranks.any(dim=1).sum())
             done += len(x)
             watcher.update(done, len(images))
-    return Accuracy(images.name, done, right1 / done, right5 / done)
+    if matched is None or done != len(images):
+        raise DataError(f"'{images.name}' says it holds {len(images)} images, and gave {done}", "Mend its batches().")
+    notes = (*((matched.note,) if matched.note else ()), *getattr(images, "notes", ()))
+    return Accuracy(images.name, done, right1 / done, right5 / done, matched.as_dict(), notes)
 
 
-def _check(scores: Tensor, labels: Tensor, data: str) -> None:
-    if scores.ndim != 2:
-        raise DataError(
-            f"the network returns {tuple(scores.shape)}, not scores [images, classes]", "Is it a classifier?"
-        )
-    highest = int(labels.max())
-    if highest >= scores.shape[1]:
-        raise DataError(
-            f"'{data}' has a label {highest}, but the network has {scores.shape[1]} outputs",
-            "Measure it on images of the classes that it was trained on.",
-        )
+def accuracy_if_matched(
+    network: nn.Module, spec: InputSpec, images: Images, owner: Model, *, device: str, progress: Progress
+) -> tuple[Accuracy | None, tuple[str, ...]]:
+    """`accuracy` of a network whose outputs are those of `owner`, and what a report must say; None, and why, where the
+    classes of the images are not those of its outputs."""
+    from .classes import match, outputs_of
+
+    outputs = outputs_of(owner)
+    try:
+        if outputs is not None:
+            match(images, outputs, owner.class_names)
+    except DataError as error:
+        return None, (f"{owner.name} is not measured: {error.message}",)
+    found = accuracy(network, spec, images, names=owner.class_names, device=device, progress=progress)
+    return found, found.notes

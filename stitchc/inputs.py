@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .classes import for_models
 from .passes.data.errors import DataError, InputError
 from .passes.data.model import Images, Model
 from .progress import Progress, stage
@@ -101,11 +102,12 @@ def load_all(
 
 
 def name_of(subject: str | Path | Model) -> str:
+    """The name to show for a model, a path or MODEL text."""
     return subject.name if isinstance(subject, Model) else str(subject)
 
 
-def images_of(data: str | Images | None, why: str) -> Images:
-    """The images that DATA words name. `why` ends the sentence "no images are named ...".
+def images_of(data: str | Images | None, why: str, *, measuring: bool = False) -> Images:
+    """The images that DATA words name. `why` ends the sentence "no images are named ..."; measuring: see `zoo.images`.
 
     Raises:
         DataError: there are no words, or as `zoo.images`.
@@ -116,7 +118,7 @@ def images_of(data: str | Images | None, why: str) -> Images:
         return data
     from .zoo import images
 
-    return images(data)
+    return images(data, measuring=measuring)
 
 
 def test_split(images: Images) -> str | None:
@@ -140,6 +142,7 @@ def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tup
         words = f"{words}{'&' if '?' in words else '?'}limit={limit}"
     images = images_of(words, "to compare on")
     if not images.noise:
-        return images, ()
+        images, notes = for_models(images, models)
+        return images, (*getattr(images, "notes", ()), *notes)
     cause = "no images were named" if data is None else f"'{images.name}' is noise"
     return images, (f"Similarity was taken on noise: {cause}. Give `data` to rank candidates on real ones.",)

@@ -60,7 +60,7 @@ def _by_torch(module: nn.Module, image: Tensor, ours: int) -> tuple[int | None, 
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from .passes.cost.operators import Operators
+    from .passes.graphs.operators import Operators
 
     counter, operators = FlopCounterMode(display=False), Operators()
     try:

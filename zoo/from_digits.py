@@ -49,6 +49,7 @@ def load(words: Words) -> Model:
         licence=LICENCE,
         data="digits",
         classes=classes,
+        class_names=data.NAMES if classes == data.CLASSES else None,
         accuracy=record(name)["accuracy"] if trained else None,
         notes=(f"its classifier ({', '.join(fresh)}) is untrained",) if fresh else (),
         module=module,

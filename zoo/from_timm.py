@@ -52,9 +52,16 @@ def load(words: Words, *, trust: bool = False) -> Model:
         arch="" if hub else words_of(f"timm/{name}", classes, options),
         licence=config.get("license") if options.weights else LICENCE,
         classes=classes,
+        class_names=_class_names(config, classes) if options.weights else None,
         notes=notes,
         module=module,
     )
+
+
+def _class_names(config: dict[str, Any], classes: int | None) -> tuple[str, ...] | None:
+    """What a pretrained configuration calls the classes; few say it."""
+    names = config.get("label_names")
+    return tuple(map(str, names)) if isinstance(names, list | tuple) and len(names) == classes else None
 
 
 def input_of(config: dict[str, Any]) -> InputSpec:

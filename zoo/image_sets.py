@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,14 @@ from torch import Tensor
 from stitchc.passes.data.errors import DataError, did_you_mean
 from stitchc.passes.data.model import InputSpec
 
-from . import datasets, pictures
+from . import datasets
+from .arrays import from_arrays
+from .class_names import renumbered
+from .classes import Wanted
+from .folders import from_folder
 from .pictures import Pictures
 from .sampling import order
+from .tars import from_tar
 from .transforms import normalised, pixels
 
 #: Transformed images that are kept in memory, all transforms of one set together; beyond, each sweep decodes again.
@@ -37,19 +43,22 @@ class _Options:
     limit: int | None = None
     seed: int = 0
     by_prefix: bool = False
+    classes: str | None = None
 
 
 class ImageSet:
     """Images in a fixed order, as `stitchc.passes.Images` asks for. Made by `images`.
 
     name: the words they were named by. labels: int64 [images] or None. classes: how many classes there are, None when
-    unlabelled. noise: whether they are no pictures at all.
+    unlabelled. class_names: [classes], where labels are positions among them; None where they are numbers that somebody
+    wrote down. noise: whether they are no pictures at all. notes: what whoever reads a figure on them must know.
     """
 
     def __init__(self, name: str, source: Pictures, indices: Sequence[int]):
         self.name = name
         self.noise = source.noise
-        self.classes = source.classes
+        self.classes, self.class_names = source.classes, source.class_names
+        self.notes = source.notes
         self.labels: Tensor | None = None
         if source.labels is not None:
             self.labels = torch.tensor([source.labels[index] for index in indices], dtype=torch.int64)
@@ -63,6 +72,12 @@ class ImageSet:
 
     def __repr__(self) -> str:
         return f"<{len(self)} images of {self.name}>"
+
+    def relabelled(self, labels: Tensor | None) -> ImageSet:
+        """The same images, decoded once for both, with other labels: int64 [images], or None."""
+        other = copy(self)
+        other.labels = labels
+        return other
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Images start..stop in order, as float32 [n <= size, *spec.size], transformed as `spec` says. Re-iterable.
@@ -97,7 +112,7 @@ class ImageSet:
         made: dict[int, np.ndarray] = {}
         if missing:
             with ThreadPoolExecutor(_WORKERS) as pool:
-                arrays = pool.map(lambda p: pixels(self._source.read(self._indices[p]), spec), missing)
+                arrays = pool.map(lambda p: self._decode(p, spec), missing)
                 made = dict(zip(missing, arrays, strict=True))
         if cache is None:
             return torch.from_numpy(np.stack([made[position] for position in positions]))
@@ -109,15 +124,20 @@ class ImageSet:
         self, span: range, spec: InputSpec, cache: _Cache | None, pool: ThreadPoolExecutor
     ) -> list[Future[np.ndarray] | np.ndarray]:
         """Each image of `span`, or the promise of it."""
-
-        def decode(position: int) -> np.ndarray:
-            return pixels(self._source.read(self._indices[position]), spec)
-
-        if cache is None:
-            return [pool.submit(decode, position) for position in span]
         return [
-            cache.images[position] if cache.filled[position] else pool.submit(decode, position) for position in span
+            cache.images[position]
+            if cache is not None and cache.filled[position]
+            else pool.submit(self._decode, position, spec)
+            for position in span
         ]
+
+    def _decode(self, position: int, spec: InputSpec) -> np.ndarray:
+        index = self._indices[position]
+        picture = self._source.read(index)
+        try:
+            return pixels(picture, spec)
+        except DataError as error:
+            raise DataError(f"{self._source.where(index)}: {error.message}", error.hint) from error
 
     def _cache(self, spec: InputSpec) -> _Cache | None:
         key = (spec.size, spec.interpolation, spec.crop)
@@ -142,12 +162,13 @@ class _Cache:
             self.filled[position] = True
 
 
-def images(words: str) -> ImageSet:
+def images(words: str, *, measuring: bool = False) -> ImageSet:
     """The images that `words` name, as `digits?split=test&limit=100` or `folder:photos?seed=1`.
 
     The same words give the same images in the same order, shuffled by `seed` (0): they go round the classes one of each
     in turn, so that every prefix, and every `limit`, is balanced. Without `split` a set that has splits gives its
-    training images, as the images are mostly wanted for probing; `?split=test` gives the others.
+    training images, to probe and to learn on, or with `measuring` those that nothing learns on: the test split if there
+    is one, and a note says so.
 
     Raises:
         DataError: words that mean nothing, files that are missing or hold no pictures.
@@ -156,30 +177,38 @@ def images(words: str) -> ImageSet:
     if match := _QUERY.search(words):
         body, options = words[: match.start()], _options(words, match[1])
     form, colon, place = body.partition(":")
-    source = _source(form, place, bool(colon), options, words)
+    _check_form(form, place, bool(colon), options, words)
+    source = _source(form, Path(os.path.expanduser(place)), options, measuring)
+    if options.classes is not None:
+        source = renumbered(source, options.classes, words)
     if source.noise:  # as many as were asked for, the same first ones however many
         return ImageSet(words, source, range(source.count))
     return ImageSet(words, source, order(source.count, source.labels, options.limit, options.seed))
 
 
-def _source(form: str, place: str, colon: bool, options: _Options, words: str) -> Pictures:
-    folders: dict[str, Callable[[Path, str | None], Pictures]] = {
-        "cifar10": datasets.cifar10,
-        "cifar100": datasets.cifar100,
-        "imagenette": datasets.imagenette,
-        "pets": datasets.pets,
-        "dtd": datasets.dtd,
-        "food101": datasets.food101,
-    }
-    alone, placed = ("digits", "random"), ("folder", "tar", "npz", *folders)
-    if form not in (*alone, *placed):
-        near = did_you_mean(form, [*alone, *placed])
-        if not near and Path(words).expanduser().exists():
-            near = f"Write '{'folder' if Path(words).expanduser().is_dir() else 'tar'}:{words}'."
+_ALONE = ("digits", "random")
+_IN_FILES = ("tar", "npz")
+_IN_FOLDERS: dict[str, Callable[[Path, Wanted], Pictures]] = {
+    "folder": from_folder,
+    "cifar10": datasets.cifar10,
+    "cifar100": datasets.cifar100,
+    "imagenette": datasets.imagenette,
+    "pets": datasets.pets,
+    "dtd": datasets.dtd,
+    "food101": datasets.food101,
+}
+
+
+def _check_form(form: str, place: str, colon: bool, options: _Options, words: str) -> None:
+    placed = (*_IN_FILES, *_IN_FOLDERS)
+    if form not in (*_ALONE, *placed):
+        near = did_you_mean(form, [*_ALONE, *placed])
+        if not near and os.path.exists(os.path.expanduser(words)):
+            near = f"Write '{'folder' if os.path.isdir(os.path.expanduser(words)) else 'tar'}:{words}'."
         raise DataError(
             f"'{words}' names no images: there is no form '{form}'", f"{near} The forms are {_FORMS}.".strip()
         )
-    if form in alone and colon:
+    if form in _ALONE and colon:
         raise DataError(f"'{words}': {form} takes no path", f"Write '{form}' alone.")
     if form in placed and not place:
         raise DataError(f"'{words}' does not say where the images are", f"Write it as {form}:PATH.")
@@ -187,23 +216,38 @@ def _source(form: str, place: str, colon: bool, options: _Options, words: str) -
         raise DataError(f"'{words}': labels=prefix is for folders and tars", "Leave labels= out.")
     if options.split and form in ("npz", "random"):
         raise DataError(f"'{words}': {form} has no splits", "Leave split= out.")
-    path = Path(place).expanduser()
+    path = os.path.expanduser(place)
+    if form in _IN_FILES and not os.path.isfile(path):
+        raise DataError(f"there is no file {path}", _near(path))
+    if form in _IN_FOLDERS and not os.path.isdir(path):
+        raise DataError(f"there is no folder {path}", _near(path))
+
+
+def _source(form: str, path: Path, options: _Options, measuring: bool) -> Pictures:
+    wanted = Wanted(options.split, options.by_prefix, measuring)
     if form == "digits":
-        return datasets.digits(options.split)
+        return datasets.digits(wanted)
     if form == "random":
         return datasets.noise(options.limit, options.seed)
-    if form == "folder":
-        return pictures.from_folder(path, options.split, options.by_prefix)
     if form == "tar":
-        return pictures.from_tar(path, options.split, options.by_prefix)
+        return from_tar(path, wanted)
     if form == "npz":
-        return datasets.arrays(path)
-    return folders[form](path, options.split)
+        return from_arrays(path)
+    return _IN_FOLDERS[form](path, wanted)
+
+
+def _near(path: str) -> str:
+    parent, name = os.path.split(path)
+    try:
+        siblings = os.listdir(parent or ".")
+    except (OSError, ValueError):
+        siblings = []
+    return did_you_mean(name, siblings) or "Check the path."
 
 
 def _options(words: str, query: str) -> _Options:
     given = dict(pair.split("=", 1) for pair in query.split("&"))
-    known = ("split", "limit", "seed", "labels")
+    known = ("split", "limit", "seed", "labels", "classes")
     for key, text in given.items():
         if key not in known:
             raise DataError(
@@ -219,10 +263,13 @@ def _options(words: str, query: str) -> _Options:
         limit=_whole(words, "limit", given["limit"], least=1) if "limit" in given else None,
         seed=_whole(words, "seed", given["seed"], least=0) if "seed" in given else 0,
         by_prefix="labels" in given,
+        classes=given.get("classes"),
     )
 
 
 def _whole(words: str, key: str, text: str, least: int) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise DataError(f"'{words}': {key} is '{text}'", f"It must be a whole number, at least {least}.")
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < least:
+        raise DataError(
+            f"'{words}': {key} is '{text}'", f"It must be a whole number, at least {least} and below 10 to the 18th."
+        )
     return int(text)

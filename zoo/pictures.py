@@ -1,23 +1,30 @@
-"""Pictures in files: folders and tars of them, sorted into splits and classes by their paths."""
+"""Pictures before a sample is drawn from them, and one of them decoded: within a budget of bytes, or not at all."""
 
 from __future__ import annotations
 
 import io
 import os
-import re
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from threading import Lock
 
 from PIL import Image
 
-from stitchc.passes.data.errors import DataError, did_you_mean
+from stitchc.passes.data.errors import DataError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-SPLITS = ("train", "training", "test", "val", "valid", "validation")
-# Encoded bytes of a compressed tar that are kept while it is read for the first time; beyond, it is read twice.
-KEPT_BYTES = 1 << 30
+#: Those that torchvision's ImageFolder reads.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+#: Encoded bytes of one picture; more are refused before they are read.
+FILE_BYTES = 1 << 28
+#: Bytes of one picture once decoded; more are refused on the word of its header. A hundred million pixels fit.
+DECODED_BYTES = 3 << 27
+# Decoded bytes from which pictures are decoded one at a time, so that threads do not multiply the budget.
+_LARGE = 1 << 26
+_one_large = Lock()
+# What is looked for in a file, whatever its suffix: formats that PIL decodes itself. EPS, for one, runs a program.
+_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "DIB", "TIFF", "WEBP", "GIF", "MPO", "AVIF", "JPEG2000")
 
 
 @dataclass(frozen=True)
@@ -25,191 +32,110 @@ class Pictures:
     """Pictures before a sample is drawn from them.
 
     read: the picture at an index, in any mode, from any thread. labels: one per picture, or None. classes: how many
-    there are. select: told once which indices will be read, so that the rest may be dropped. noise: they are none.
+    there are. class_names: [classes], where labels are positions among names; None where they are numbers that somebody
+    wrote down. select: told once which indices will be read, so that the rest may be dropped. noise: they are none.
+    notes: what whoever reads a figure taken on them must know. where: the name of the picture at an index, for errors.
     """
 
     count: int
     read: Callable[[int], Image.Image]
     labels: Sequence[int] | None = None
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
     select: Callable[[Sequence[int]], None] = lambda _: None
     noise: bool = False
+    notes: tuple[str, ...] = ()
+    where: Callable[[int], str] = lambda index: f"picture {index}"
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """Paths of pictures, the positions they had in what was listed, and their labels."""
-
-    positions: list[int]
-    labels: list[int] | None
-    classes: int | None
+def is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def from_folder(folder: Path, split: str | None, by_prefix: bool) -> Pictures:
-    """Pictures under a folder: in class subfolders, or flat; under a folder of the split's name where there are splits.
+def content_of(path: Path) -> bytes:
+    """The bytes of a picture's file.
 
     Raises:
-        DataError: no such folder, no pictures in it, no such split.
+        DataError: it cannot be read, is no regular file (a pipe would never end), or is larger than FILE_BYTES.
     """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}", _near(folder))
-    files = sorted(path for path in folder.rglob("*") if _is_picture(path.name) and path.is_file())
-    listing = _sorted_out([path.relative_to(folder).parts for path in files], split, by_prefix, str(folder))
-    chosen = [files[position] for position in listing.positions]
-
-    def read(index: int) -> Image.Image:
-        return _decoded(chosen[index].read_bytes(), str(chosen[index]))
-
-    return Pictures(len(chosen), read, listing.labels, listing.classes)
-
-
-def from_tar(path: Path, split: str | None, by_prefix: bool) -> Pictures:
-    """The same inside a tar, compressed or not. A plain one is read in place, a compressed one from front to back.
-
-    Raises:
-        DataError: no such file, not a tar, truncated, no pictures in it, no such split.
-    """
-    if not path.is_file():
-        raise DataError(f"there is no file {path}", _near(path))
     try:
-        with path.open("rb") as file:
-            plain = tarfile.is_tarfile(path) and _is_plain(file.read(512))
-        return _from_plain_tar(path, split, by_prefix) if plain else _from_compressed_tar(path, split, by_prefix)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a tar: {error}", "Copy or download the file again.") from error
-    except Exception as error:
-        if type(error).__name__ in ("LZMAError", "error", "BadGzipFile"):  # of lzma, zlib, gzip
-            raise DataError(f"{path} cannot be unpacked: {error}", "Copy or download the file again.") from error
-        raise
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            check_size(found.st_size, str(path))
+            return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", "Remove it, or mend it.") from error
+    raise DataError(f"{path} is no regular file", "Remove it.")
 
 
-def _is_plain(head: bytes) -> bool:
-    return head[257:262] == b"ustar" or not head.startswith((b"\xfd7zXZ", b"\x1f\x8b", b"BZh"))
-
-
-def _from_plain_tar(path: Path, split: str | None, by_prefix: bool) -> Pictures:
-    with tarfile.open(path, "r:") as tar:
-        members = sorted(
-            ((m.name, m.offset_data, m.size) for m in tar if m.isreg() and _is_picture(m.name)), key=lambda m: m[0]
+def check_size(size: int, where: str) -> None:
+    """Raises:
+    DataError: a picture's file of `size` bytes is larger than FILE_BYTES.
+    """
+    if size > FILE_BYTES:
+        raise DataError(
+            f"{where} has {size:,} bytes, and no more than {FILE_BYTES:,} are read of one picture",
+            "Remove it, or store a smaller one.",
         )
-    listing = _sorted_out([_parts(name) for name, _, _ in members], split, by_prefix, str(path))
-    chosen = [members[position] for position in listing.positions]
-
-    def read(index: int) -> Image.Image:
-        name, offset, size = chosen[index]
-        with path.open("rb") as file:
-            file.seek(offset)
-            return _decoded(file.read(size), f"{path}:{name}")
-
-    return Pictures(len(chosen), read, listing.labels, listing.classes)
 
 
-def _from_compressed_tar(path: Path, split: str | None, by_prefix: bool) -> Pictures:
-    kept: dict[str, bytes] = {}
-    names: list[str] = []
-    total = 0
-    for name, size, content in _stream(path):
-        names.append(name)
-        total += size
-        if total <= KEPT_BYTES:
-            kept[name] = content()
-    names.sort()
-    listing = _sorted_out([_parts(name) for name in names], split, by_prefix, str(path))
-    chosen = [names[position] for position in listing.positions]
+def decoded(content: bytes, where: str) -> Image.Image:
+    """The picture in a file's bytes; `where` names it in errors.
 
-    def select(indices: Sequence[int]) -> None:
-        wanted = {chosen[index] for index in indices}
-        for name in kept.keys() - wanted:
-            del kept[name]
-        if wanted - kept.keys():
-            kept.update((name, content()) for name, _, content in _stream(path) if name in wanted)
-
-    def read(index: int) -> Image.Image:
-        return _decoded(kept[chosen[index]], f"{path}:{chosen[index]}")
-
-    return Pictures(len(chosen), read, listing.labels, listing.classes, select)
-
-
-def _stream(path: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
-    """Name, size and content of each picture, in the file's order; content can be had until the next is asked for."""
-    with tarfile.open(path, "r|*") as tar:
-        for member in tar:
-            if member.isreg() and _is_picture(member.name):
-                yield member.name, member.size, lambda member=member: tar.extractfile(member).read()  # type: ignore
-            tar.members = []  # type: ignore[attr-defined] # which tarfile fills with every member it meets
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return tuple(part for part in PurePosixPath(name).parts if part not in (".", "/"))
-
-
-def _is_picture(name: str) -> bool:
-    base = PurePosixPath(name).name
-    return not base.startswith(".") and os.path.splitext(base)[1].lower() in SUFFIXES
-
-
-def _decoded(content: bytes, where: str) -> Image.Image:
+    Raises:
+        DataError: it is none, or one that is too large, or whose numbers have no range that anybody stated.
+    """
     try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-        return picture
+        Image.init()
+        picture = Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN])
     except Exception as error:  # PIL raises errors of many kinds for a broken file
-        raise DataError(f"{where} is no picture that can be read: {error}", "Remove the file, or mend it.") from error
-
-
-def _near(path: Path) -> str:
-    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    return did_you_mean(path.name, siblings) or "Check the path."
-
-
-def _sorted_out(paths: list[tuple[str, ...]], split: str | None, by_prefix: bool, where: str) -> _Listing:
-    """Picks the split, then reads the classes off what is left of the paths: index = alphabetical order."""
-    if not paths:
+        raise _unreadable(where, error) from error
+    size = picture.width * picture.height * _bytes_of_pixel(picture.mode)
+    if size > DECODED_BYTES:
         raise DataError(
-            f"{where} holds no pictures",
-            f"It must hold files that end in {', '.join(SUFFIXES)}, or folders of them.",
+            f"{where} has {picture.width:,} x {picture.height:,} pixels: {size:,} bytes, and {DECODED_BYTES:,} are "
+            "the most that are decoded",
+            "Remove it, or store a smaller one.",
         )
-    items = list(enumerate(paths))
-    while len({path[0] for _, path in items}) == 1 and min(len(path) for _, path in items) >= 3:
-        if items[0][1][0] in (split, *SPLITS):
-            break
-        items = [(position, path[1:]) for position, path in items]  # a folder around everything
-    items = _of_split(items, split, where)
-    if by_prefix:
-        return _labelled_by_prefix(items, where)
-    nested = [(position, path) for position, path in items if len(path) > 1]
-    if not nested:
-        return _Listing([position for position, _ in items], None, None)
-    names = sorted({path[0] for _, path in nested})
-    index = {name: number for number, name in enumerate(names)}
-    return _Listing([position for position, _ in nested], [index[path[0]] for _, path in nested], len(names))
+    check_depth(picture, where)
+    try:
+        if size > _LARGE:
+            with _one_large:
+                picture.load()
+        else:
+            picture.load()
+    except Exception as error:
+        raise _unreadable(where, error) from error
+    return picture
 
 
-def _of_split(
-    items: list[tuple[int, tuple[str, ...]]], split: str | None, where: str
-) -> list[tuple[int, tuple[str, ...]]]:
-    top = {path[0] for _, path in items if len(path) > 1}
-    if split is None:
-        if not top or not top <= set(SPLITS):
-            return items
-        split = next(name for name in SPLITS if name in top)  # pictures to probe with: the training ones, if any
-    elif split not in top:
-        found = sorted(top)[:5]
-        raise DataError(
-            f"{where} has no folder '{split}' to take that split from",
-            did_you_mean(split, found) or f"It has {', '.join(found) or 'no folders'}; or leave split= out.",
-        )
-    return [(position, path[1:]) for position, path in items if path[0] == split]
+def check_depth(picture: Image.Image, where: str = "a picture") -> None:
+    """Refuses numbers of 32 bits: what counts as white is not in the file, and a guess would make another picture.
+
+    PIL shows 16 bits as 32 for some formats (mode I); those are scaled, as the formats say what white is.
+
+    Raises:
+        DataError: it holds floats or integers of 32 bits.
+    """
+    kind = {"F": "floats", "I": "integers"}.get(picture.mode)
+    if kind is None or (kind == "integers" and picture.format in ("PNG", "PPM")):
+        return
+    raise DataError(
+        f"{where} holds {kind} of 32 bits, and does not say which of them is white",
+        "Store it with 8 or 16 bits, or give the numbers as npz:FILE (uint8).",
+    )
 
 
-def _labelled_by_prefix(items: list[tuple[int, tuple[str, ...]]], where: str) -> _Listing:
-    labels = []
-    for _, path in items:
-        match = re.match(r"\d+", path[-1])
-        if match is None:
-            raise DataError(
-                f"{where}: the name of {'/'.join(path)} begins with no number to be its class (labels=prefix)",
-                "Leave labels= out, or name the files like 0007_cat.jpg.",
-            )
-        labels.append(int(match[0]))
-    return _Listing([position for position, _ in items], labels, max(labels) + 1)
+def printable(name: str) -> str:
+    """A file's name as it can be shown: whatever is no character of a line is replaced."""
+    return "".join(letter if letter.isprintable() else "�" for letter in name)
+
+
+def _bytes_of_pixel(mode: str) -> int:
+    if mode in ("I", "F"):
+        return 4
+    return 2 if mode.startswith("I;16") else 4 if Image.getmodebands(mode) > 1 else 1  # PIL keeps four bytes for RGB
+
+
+def _unreadable(where: str, error: Exception) -> DataError:
+    return DataError(f"{where} is no picture that can be read: {error}", "Remove the file, or mend it.")

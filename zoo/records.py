@@ -22,13 +22,21 @@ _STD = listed(number(0, 1e6, above=True), 1, 65_536)
 _CROP = number(0.01, 1)
 _CLASSES = whole(0, MOST_CLASSES)
 
+_NAMES = listed(text(500), 1, 100_000)
+
 #: The record of a checkpoint that `write` made: the names are those of `Model`'s and `InputSpec`'s fields.
 _OWN = table({
     "name": text(), "licence": optional(text()), "data": optional(text()), "classes": optional(_CLASSES),
-    "accuracy": optional(number(0, 1)), "notes": listed(text(2000), most=100), "source": text(2000),  # no more written
+    "class_names": optional(_NAMES), "accuracy": optional(number(0, 1)), "notes": listed(text(2000), most=100),
+    "source": text(2000),  # no more written
     "size": _SIZE, "mean": _MEAN, "std": _STD, "interpolation": choice(*INTERPOLATIONS), "crop": _CROP,
     "assumed": listed(choice(*FIELDS), most=len(FIELDS)),
 })  # fmt: skip
+
+
+def _nothing(value: Any, place: str) -> None:
+    """Whatever is no list of names, as a file may hold for its own use."""
+
 
 _PLAIN: Reader[Any] = optional(either(flag, whole(-65_536, 65_536), number(-1e6, 1e6), text()))
 #: Arguments of a constructor: plain values, or lists and tables of them; numbers small enough to build.
@@ -50,11 +58,12 @@ _TRAINING = table({
 _TIMM_INPUT = table({
     "input_size": optional(_SIZE), "mean": optional(_MEAN), "std": optional(_STD), "crop_pct": optional(_CROP),
     "interpolation": optional(text()), "crop_mode": optional(text()), "num_classes": optional(_CLASSES),
-    "license": optional(text()),
+    "license": optional(text()), "label_names": either(_NAMES, _nothing),
 }, others=True)  # fmt: skip
 _TIMM = table({
     "architecture": text(), "num_classes": optional(_CLASSES), "global_pool": optional(text()),
     "model_args": optional(_ARGUMENTS), "pretrained_cfg": optional(_TIMM_INPUT),
+    "label_names": either(_NAMES, _nothing),
 }, required=("architecture",), others=True)  # fmt: skip
 
 _EDGES = either(_SIDE, table({"shortest_edge": _SIDE, "height": _SIDE, "width": _SIDE}, others=True))
@@ -81,6 +90,7 @@ class Record:
     licence: str | None = None
     data: str | None = None
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
     accuracy: float | None = None
     notes: tuple[str, ...] = ()
     size: tuple[int, int, int] | None = None
@@ -157,6 +167,7 @@ def of_timm(config: Any, where: str) -> Record:
             registry="timm",
             arguments=arguments,
             classes=of_input.get("num_classes") if classes is None else classes,
+            class_names=given.get("label_names") or of_input.get("label_names"),
             licence=of_input.get("license"),
             size=of_input.get("input_size"),
             mean=of_input.get("mean"),
@@ -214,6 +225,7 @@ def described(model: Model, record: Record, default_name: str) -> Model:
         licence=record.licence,
         data=record.data,
         classes=record.classes or model.classes,
+        class_names=record.class_names or model.class_names,
         accuracy=record.accuracy,
         notes=tuple(dict.fromkeys((*record.notes, *model.notes))),
     )
@@ -226,6 +238,7 @@ def of_model(model: Model) -> dict[str, Any]:
         "licence": model.licence,
         "data": model.data,
         "classes": model.classes,
+        "class_names": model.class_names,
         "accuracy": model.accuracy,
         "notes": model.notes,
         **asdict(model.input),

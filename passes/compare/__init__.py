@@ -15,12 +15,12 @@ from ..pipeline import Pass
 from ..represent import Represent
 
 if TYPE_CHECKING:
-    from ..represent.kept_vectors import Store
+    from ..represent.vector_cache import Store
 
 
 @dataclass(frozen=True)
 class Compare(Pass, ConfidenceOptions):
-    """How alike every cut of every model is to every cut of every other, from their representations.
+    """The similarity of every cut of every model to every cut of every other, from their representations.
 
     confidence: of an interval around each similarity (see `intervals`), None to do without. Undefined where a cut has
     no representation: NaN.
@@ -78,6 +78,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
 
     @property
     def represent(self) -> Represent:
+        """The pass that makes the representations, with the options of this one."""
         return Represent(
             metric=self.metric,
             images=self.images,

@@ -38,7 +38,8 @@ class Model:
     source: the words it was named by. arch: the words that build the same architecture without its weights, "" where
     none do. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
     data: the DATA that its own record names (interface.md), or None.
-    classes: length of the output, None when unknown. accuracy: top-1 its own record states, a fraction.
+    classes: length of the output, None when unknown. class_names: what its outputs mean, one name each, or None.
+    accuracy: top-1 its own record states, a fraction.
     module: the network, in eval mode. Not part of comparison or of JSON.
     """
 
@@ -50,6 +51,7 @@ class Model:
     licence: str | None = None
     data: str | None = None
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
     accuracy: float | None = None
     notes: tuple[str, ...] = ()
     module: nn.Module | None = field(default=None, compare=False, repr=False)
@@ -90,16 +92,25 @@ class Images(Protocol):
 
     name: the words they were named by ("digits?split=test"). labels: int64 [images], or None when unlabelled.
     noise: whether they are no pictures at all, so that a report can say what its figures rest on.
+
+    A set whose labels are positions among names also has class_names, a tuple of str, and relabelled(labels), the same
+    images with others. notes, a tuple of str, is what a report must say of the set, where there is anything.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The DATA text that names them."""
+        ...
 
     @property
-    def labels(self) -> Tensor | None: ...
+    def labels(self) -> Tensor | None:
+        """Classes, int64 [images], or None."""
+        ...
 
     @property
-    def noise(self) -> bool: ...
+    def noise(self) -> bool:
+        """Whether they are random numbers and no pictures."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -121,5 +132,6 @@ class TensorImages:
         return len(self.tensor)
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        """Slices start..stop of the tensor, as `Images.batches`; `spec` is ignored."""
         for part in self.tensor[start:stop].split(size):
             yield part.clone()  # a network may write to the images that it is given

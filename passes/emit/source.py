@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..data.printable import docstring, quoted
 from ..graphs.drops import DropPath
 from .definition import ClassDef
-from .text import Hole, Items, lay_out
+from .text import Bracketed, Hole, lay_out
 
 _LOAD = '''{table}
 def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
@@ -80,7 +80,7 @@ def _class(made: ClassDef) -> list[str]:
 
 
 def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
-    parameters = Items("def __init__(", ("self", *map(str, made.parameters)), "):")
+    parameters = Bracketed("def __init__(", ("self", *map(str, made.parameters)), "):")
     lines = lay_out("", parameters, 4, lambda hole: "")
 
     def in_setup(hole: Hole) -> str:

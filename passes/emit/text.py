@@ -1,4 +1,4 @@
-"""Text with holes: source code in which every number that another instance may have otherwise can be told apart."""
+"""Source code templates: text with a `Hole` for every literal, in which instances of one class may differ."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Items:
+class Bracketed:
     """A bracketed list of expressions: `nn.Sequential(...)`, `nn.ModuleDict({...})`. keys: one each, or none."""
 
     opening: str
@@ -81,12 +81,12 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Text:
-    """Words in a row: text, holes, and whatever a later stage puts names to."""
+    """A sequence of text, holes and references to values, whose names a later stage decides."""
 
     parts: tuple[Any, ...]
 
 
-Piece = str | Hole | Call | Items | Repeat | Numbered | Text
+Piece = str | Hole | Call | Bracketed | Repeat | Numbered | Text
 
 
 def holes(piece: Any) -> Iterator[Hole]:
@@ -96,7 +96,7 @@ def holes(piece: Any) -> Iterator[Hole]:
     elif isinstance(piece, Call):
         for _, argument in piece.args:
             yield from holes(argument)
-    elif isinstance(piece, Items):
+    elif isinstance(piece, Bracketed):
         for item in piece.items:
             yield from holes(item)
     elif isinstance(piece, Repeat):
@@ -129,7 +129,7 @@ def skeleton(piece: Any) -> Any:
         return ("hole", isinstance(piece.value, Code))
     if isinstance(piece, Call):
         return ("call", piece.head, tuple((name, skeleton(a)) for name, a in piece.args))
-    if isinstance(piece, Items):
+    if isinstance(piece, Bracketed):
         return ("items", piece.opening, tuple(map(skeleton, piece.items)), piece.closing, piece.keys)
     if isinstance(piece, Repeat):
         return ("repeat", tuple(map(skeleton, piece.items)), piece.star)
@@ -200,7 +200,7 @@ def document(piece: Any, fill: Fill) -> Any:
         return text if not piece.spread else text[1:-1].rstrip(",") if text.startswith("(") else f"*{text}"
     if isinstance(piece, Call):
         return Group(f"{piece.head}(", tuple(_arguments(piece, fill)), ")")
-    if isinstance(piece, Items):
+    if isinstance(piece, Bracketed):
         inner = tuple(document(item, fill) for item in piece.items)
         if piece.keys:
             inner = tuple(_prefixed(k, d, piece.opening) for k, d in zip(piece.keys, inner, strict=True))

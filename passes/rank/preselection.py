@@ -1,4 +1,4 @@
-"""Which candidates are worth a probe: the best by each of several cheap signs, none of which is trusted alone."""
+"""Which candidates to probe: the best by each of several cheap predictors, none of which is reliable alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data.candidates import Candidates
-from ..data.mac_shares import of_each_row
+from ..data.mac_shares import amounts_at
 from ..data.plan import Plan
 
 
@@ -26,15 +26,14 @@ def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
     macs = np.maximum([whole["macs"] for whole in plan.prices], 1)
 
     def depth(models: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-        before = of_each_row(plan, models[rows], cuts[rows], lambda cut: (cut.before or {}).get("macs", 0))
-        return before / macs[models[rows]]
+        return amounts_at(plan, models[rows], cuts[rows], "before", "macs") / macs[models[rows]]
 
     return -np.abs(depth(table.front_model, table.front_cut) - depth(table.back_model, table.back_cut))
 
 
 def union(signs: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """The `size` first of the best by each sign, taken in turn: indices, sorted. NaN is worst, among equals the first
-    index is better."""
+    """The `size` first of the best by each predictor, taken in turn: indices, sorted. NaN is worst, among equals the
+    first index is better."""
     orders = [np.argsort(-np.nan_to_num(sign, nan=-np.inf), kind="stable") for sign in signs]
     chosen: dict[int, None] = {}
     for turn in zip(*orders, strict=True):

@@ -14,7 +14,7 @@ from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
-from ..data.mac_shares import of_each_row, smaller_share
+from ..data.mac_shares import amounts_at, smaller_share
 from ..data.pass_options import ChainOptions, CutOptions, ShareOptions, UncountedOptions
 from ..data.plan import Plan
 from ..data.values import Cut, listed
@@ -41,13 +41,13 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
     A candidate has parameters on both sides of the seam: with none before the front's cut, or none after the back's, it
     would be one of the parents behind an adapter. Only a cut that was asked for by name is exempt.
 
-    min_share: of the stitched network's MACs, what each side must have to count as a real mix. Likeness alone prefers
+    min_share: of the stitched network's MACs, what each side must have to count as a real mix. Similarity alone prefers
     the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
-    likeness, and are chosen only when nothing else meets the budget. None for 10 %; 0 ranks by likeness alone, as the
-    papers do.
+    similarity, and are chosen only when nothing else meets the budget. None for 10 %; 0 ranks by similarity alone, as
+    the papers do.
 
-    allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
-    Without it such a budget is refused: it would be met on paper alone.
+    allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as 0.
+    Without it such a budget is refused, since the true cost would be unknown.
 
     chain: a chain of any length that is stated by hand (see `stitch.stated`). Nothing is ranked then: the choice is the
     chain, once for each way to join its fragments that is within budget.
@@ -57,7 +57,7 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
 
     Raises:
         Infeasible: nothing meets the budget. CutError: a cut that does not exist or cuts that cannot be joined.
-        QuantityError: a budget that means nothing, or in macs or flops over operators that have no formula.
+        QuantityError: a budget that cannot be parsed, or in macs or flops over operators that have no formula.
         InputError: an unknown rank. PipelineError: no similarity.
     """
 
@@ -153,34 +153,30 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         if not asked.any():
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
-            asked &= (
-                of_each_row(plan, table.front_model, table.front_cut, lambda cut: (cut.before or {}).get("params", 1))
-                > 0
-            )
+            asked &= amounts_at(plan, table.front_model, table.front_cut, "before", "params", unknown=1) > 0
         if self.back is None:
-            asked &= (
-                of_each_row(plan, table.back_model, table.back_cut, lambda cut: (cut.after or {}).get("params", 1)) > 0
-            )
+            asked &= amounts_at(plan, table.back_model, table.back_cut, "after", "params", unknown=1) > 0
         if not asked.any():
             raise CutError(
-                "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
-                "Choose the cuts yourself with `front` and `back` to have one all the same.",
+                "every pair of cuts that can be joined has no parameters on one side, and would give one parent and an "
+                "adapter",
+                "Choose the cuts yourself with `front` and `back` to make one nevertheless.",
             )
         return asked
 
 
 def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
-    metrics = [metric for metric in limits if metric in ("macs", "flops")]
+    asked = [metric for metric in limits if metrics.get(metric).by_formula]
     without = [
         f"{model.name} calls {listed(uncounted)}"
         for model, uncounted in zip(plan.models, plan.uncounted, strict=True)
         if uncounted
     ]
-    if metrics and without:
+    if asked and without:
+        others = [metric.name for metric in metrics.every() if not metric.by_formula]
         raise QuantityError(
-            f"a budget in {' and '.join(metrics)} cannot be held: {'; '.join(without)}, for which there is no formula",
-            "Give a budget in params, size, memory or latency, or count these operators as nothing with "
-            "`allow_uncounted=True`.",
+            f"a budget in {' and '.join(asked)} cannot be held: {'; '.join(without)}, for which there is no formula",
+            f"Give a budget in {' or '.join(others)}, or count these operators as nothing with `allow_uncounted=True`.",
         )
 
 
@@ -206,7 +202,7 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
     if name == "auto":
         return np.ones(len(table), dtype=bool)
-    words = registry.get(name).words
+    words = registry.get(name).notation
     if words not in table.adapters:
         raise CutError(
             f"the candidates were priced with {_list(table.adapters)}, not with '{name}'",

@@ -14,13 +14,13 @@ from torch.fx import GraphModule
 from ..data.errors import ModelError, TraceError, first_line, unknown
 from ..data.model import Model
 from ..data.pass_options import TraceOptions
-from ..data.plan import Plan, behind
+from ..data.plan import Plan, fields_after
 from ..data.scores import eagerly, ready, scores
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
 from .observe import BATCH, IMAGES, observe
-from .record import record
+from .record import plain_tensors, record
 
 FRONTENDS = ("auto", "record", "export")
 
@@ -46,7 +46,7 @@ class Trace(Pass, TraceOptions):
     name: ClassVar[str] = "trace"
     requires: ClassVar[tuple[str, ...]] = ("models",)
     ensures: ClassVar[tuple[str, ...]] = ("graphs",)
-    drops: ClassVar[tuple[str, ...]] = behind("graphs")
+    drops: ClassVar[tuple[str, ...]] = fields_after("graphs")
 
     check: tuple[int, ...] = CHECK
 
@@ -82,7 +82,7 @@ def trace_model(
     size = size or model.input.size
     module, note = in_float32(_network(model), size, model.name)
     images = torch.randn(max(IMAGES, *check, 0), *size, generator=torch.Generator().manual_seed(seed))
-    seen = observe(module, images[:IMAGES], model.name).scores if check else {}
+    seen = observe(_sharing(module), images[:IMAGES], model.name).scores if check else {}
     graph = trace(module, size, frontend, model.name)
     for batch in check:
         want = seen[batch] if batch in seen else scores(module, images[:batch].clone(), model.name)
@@ -166,6 +166,17 @@ def _compare(graph: GraphModule, images: Tensor, want: Tensor, name: str) -> Non
             "Does forward go another way for some batch sizes (if x.shape[0] == 1), or compute in torch.autocast? Such "
             "a network cannot be compiled.",
         )
+
+
+def _sharing(module: nn.Module) -> nn.Module:
+    """A copy with the same tensors, so that what forward keeps in attributes stays with it: a graph of a network that
+    has kept what it computed of a parameter would read the parameter no more. The network itself, if it cannot be
+    copied."""
+    tensors = [*module.parameters(), *module.buffers(), *plain_tensors(module, set())]
+    try:
+        return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    except Exception:  # locks, open files, handles: whatever hangs on a model
+        return module
 
 
 def _network(model: Model) -> nn.Module:

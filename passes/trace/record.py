@@ -22,60 +22,16 @@ from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..data.errors import TraceError, first_line
 from ..data.scores import logits_of
 from ..graphs.drops import Drop, depth_rate
+from .python_operators import OPERATORS, PROPERTIES, REFLECTED
 
 # The batch size that control flow sees while recording: equal to no usual grid, window, head or channel count.
 BATCH = 11
 
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "__add__": operator.add,
-    "__sub__": operator.sub,
-    "__mul__": operator.mul,
-    "__truediv__": operator.truediv,
-    "__floordiv__": operator.floordiv,
-    "__matmul__": operator.matmul,
-    "__mod__": operator.mod,
-    "__pow__": operator.pow,
-    "__neg__": operator.neg,
-    "__invert__": operator.invert,
-    "__and__": operator.and_,
-    "__or__": operator.or_,
-    "__xor__": operator.xor,
-    "__eq__": operator.eq,
-    "__ne__": operator.ne,
-    "__lt__": operator.lt,
-    "__le__": operator.le,
-    "__gt__": operator.gt,
-    "__ge__": operator.ge,
-    "__getitem__": operator.getitem,
-    "__setitem__": operator.setitem,
-    "__iadd__": operator.iadd,
-    "__isub__": operator.isub,
-    "__imul__": operator.imul,
-    "__itruediv__": operator.itruediv,
-    "__idiv__": operator.itruediv,
-}
-_REFLECTED = {
-    "__radd__": operator.add,
-    "__rsub__": operator.sub,
-    "__rmul__": operator.mul,
-    "__rtruediv__": operator.truediv,
-    "__rdiv__": operator.truediv,
-    "__rpow__": operator.pow,
-    "__rmatmul__": operator.matmul,
-    "__rfloordiv__": operator.floordiv,
-}
-# Attributes that give another tensor, and the method that says the same.
-_PROPERTIES: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "T": ("t", ()),
-    "mT": ("transpose", (-2, -1)),
-    "H": ("adjoint", ()),
-    "mH": ("adjoint", ()),
-    "data": ("detach", ()),
-}
 # Functions that do nothing at all outside training.
 _TRAINING_ONLY = frozenset({"dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"})
 _CONVERSIONS = frozenset({"to", "type", "type_as", "float", "cpu", "requires_grad_"})
@@ -150,7 +106,7 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
         keep.append(tensor)
         names.setdefault(id(memo[id(tensor)]), name)
         names.setdefault(id(tensor), name)
-    for tensor in _plain_tensors(model, set()):
+    for tensor in plain_tensors(model, set()):
         if id(tensor) not in memo:
             memo[id(tensor)] = mode.from_tensor(tensor.detach(), static_shapes=True)
             kept[id(memo[id(tensor)])] = tensor
@@ -160,23 +116,22 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
         raise TraceError(f"recording stopped: the network cannot be copied: {first_line(error)}") from error
 
 
-def _plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """Tensors that were computed from parameters and kept beside them, which copying refuses: the weight that old-style
-    weight and spectral norm or pruning made last, a value that forward left in an attribute."""
+def plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """Tensors that lie in attributes: the weight that old-style weight and spectral norm or pruning made last, a value
+    that forward left there. Copying refuses those with a gradient, and would make fake ones of the others."""
     if id(value) in seen:
         return
     seen.add(id(value))
     if isinstance(value, Tensor):
-        if value.grad_fn is not None:
-            yield value
+        yield value
     elif isinstance(value, nn.Module):
-        yield from _plain_tensors(vars(value), seen)
+        yield from plain_tensors(vars(value), seen)
     elif isinstance(value, dict):
         for item in list(value.values()):
-            yield from _plain_tensors(item, seen)
+            yield from plain_tensors(item, seen)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _plain_tensors(item, seen)
+            yield from plain_tensors(item, seen)
 
 
 @contextmanager
@@ -313,7 +268,8 @@ class _Recorder(TorchFunctionMode):
                     "Compiled or scripted functions cannot be recorded; use the plain Python version.",
                 )
             name = f"_constant{len(self.constants)}"
-            self.constants[name] = value_of.detach().clone()
+            with _disable_current_modes():  # under them it would be a copy without numbers
+                self.constants[name] = value_of.detach().clone()
         node = self.emit("get_attr", name, (), {})
         self.bind(value, node)
         return node
@@ -382,10 +338,10 @@ class _Recorder(TorchFunctionMode):
 
     def bind_call(self, function: Any, name: str, args: Any, kwargs: Any, out: Any) -> None:
         given, options = self.argument(tuple(args)), self.argument(dict(kwargs))
-        if name in _OPERATORS:
-            node = self.emit("call_function", _OPERATORS[name], given, options)
-        elif name in _REFLECTED:
-            node = self.emit("call_function", _REFLECTED[name], given[::-1], options)
+        if name in OPERATORS:
+            node = self.emit("call_function", OPERATORS[name], given, options)
+        elif name in REFLECTED:
+            node = self.emit("call_function", REFLECTED[name], given[::-1], options)
         elif _is_method(function, name):
             node = self.emit("call_method", name, given, options)
         else:
@@ -406,7 +362,7 @@ class _Recorder(TorchFunctionMode):
         name = function.__self__.__name__
         if not isinstance(out, Tensor) or name in ("grad", "_base"):
             return out
-        method, rest = _PROPERTIES.get(name, (None, ()))
+        method, rest = PROPERTIES.get(name, (None, ()))
         if method:
             self.bind(out, self.emit("call_method", method, (self.argument(args[0]), *rest), {}))
         else:

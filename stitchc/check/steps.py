@@ -104,7 +104,7 @@ class _Examination:
     def trace(self) -> dict[str, Any]:
         assert self.model.module is not None
         graph = trace(self.model.module, self.model.input.size, self.task.frontend, self.model.name)
-        self.plan = replace(self.plan, graphs=(graph,), hybrids=(Hybrid.whole(graph),))
+        self.plan = replace(self.plan, graphs=(graph,))
         found = {"frontend": graph.meta["frontend"], "nodes": len(graph.graph.nodes)}
         return found | ({"notes": graph.meta["notes"]} if graph.meta["notes"] else {})
 
@@ -139,7 +139,7 @@ class _Examination:
         return {name: self.plan.prices[0][name] for name in ("params", "macs")}
 
     def emit(self) -> dict[str, Any]:
-        self.plan = Codegen(self.task.folder)(self.plan)
+        self.plan = Codegen(self.task.folder)(self.plan.with_hybrid(Hybrid.whole(self.graph)))
         with (self.task.folder / "model.py").open(encoding="utf-8") as text:
             return {"lines": sum(1 for _ in text)}
 

@@ -13,7 +13,10 @@ from .run import Outcome, Run, verb
 @verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions)
 @argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
 @option(
-    "--metric", type=Name(*metrics.names()), multiple=True, help="Show this metric alone. May be given several times."
+    "--metric",
+    type=Name(known=metrics.names),
+    multiple=True,
+    help="Show this metric alone. May be given several times.",
 )
 @option("--depth", type=click.IntRange(min=0), default=1, metavar="N",
         help="Depth of the table of modules, 0 for no table. [1]")  # fmt: skip

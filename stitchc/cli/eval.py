@@ -29,6 +29,7 @@ def command(run: Run, model: str) -> Outcome:
     from ..report.notes import Inputs, Notes
 
     name = Path(model).name if is_artifact(model) else model
-    notes = [Notes(loaded.notes)] if loaded.notes else []
+    said = (*loaded.notes, *found.notes)
+    notes = [Notes(said)] if said else []
     report = [*notes, Inputs({loaded.name: encode(loaded.input)}), AccuracyLine(name, found)]
     return Outcome(eval_document(name, loaded, found), report)

@@ -124,12 +124,13 @@ class Name(click.ParamType):
 
     name = "name"
 
-    def __init__(self, *names: str):
-        self._names = names
+    def __init__(self, *names: str, known: Callable[[], Sequence[str]] | None = None):
+        """known: gives the names when they are asked for, where other packages may add some."""
+        self._names, self._known = names, known
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self._names
+        return tuple(self._known()) if self._known else self._names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join(self.names)
@@ -149,8 +150,10 @@ def hinted(ctx: click.Context | None, message: str, hint: str) -> click.UsageErr
 
 
 def option(*names: str, group: str = "Options", **kwargs: Any) -> Callable[[Any], Any]:
+    """click.option with a group for the help page."""
     return click.option(*names, cls=Option, group=group, **kwargs)
 
 
 def argument(*names: str, text: str = "", **kwargs: Any) -> Callable[[Any], Any]:
+    """click.argument with a line of help."""
     return click.argument(*names, cls=Argument, text=text, **kwargs)

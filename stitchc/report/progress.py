@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 LONG = 2.0  # seconds; what is quicker passes without a word
 
-# What a pass does, in words of a user.
+# What each pass does, as shown to the user.
 _DOING = {
     "trace": "tracing the networks",
     "partition": "finding cuts",
     "similarity": "comparing representations",
     "cost": "counting",
     "latency": "timing the networks",
-    "shortlist": "timing the best stitches",
+    "time-candidates": "timing the best stitches",
     "select": "ranking",
     "rank": "probing stitches",
     "stitch": "stitching",
@@ -40,6 +40,7 @@ _DOING = {
 
 
 def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
+    """A progress display for a stream: bars on a terminal, lines elsewhere."""
     console = Printable(file=stream, stderr=True, _environ=environment())
     if console.is_terminal and not console.is_dumb_terminal:
         return _Drawn(console, verbose=verbose)

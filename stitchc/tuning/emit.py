@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def emit(
             known | ({"accuracy": found.top1, "accuracy_on": found.data} if found else {})
             for known, found in zip(record["models"], parents, strict=True)
         ],
-        "accuracy": asdict(accuracy) if accuracy else None,
+        "accuracy": accuracy.as_dict() if accuracy else None,
         "verified": verified_record(plan.hybrid.verified),
         "tuned": [*record.get("tuned", []), tuning],
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import recipe
 from ..artifact import PLAN
-from ..evaluate import Accuracy, accuracy
+from ..evaluate import Accuracy, accuracy_if_matched
 from ..inputs import archs_for, model_of
 from ..passes.data.errors import InputError, ModelError
 from ..passes.data.model import Images, Model
@@ -85,4 +85,7 @@ class Origins:
             return None
         assert model.module is not None
         with stage(self.progress, f"measuring {model.name}"):
-            return accuracy(model.module, model.input, images, device=device, progress=self.progress)
+            found, _ = accuracy_if_matched(
+                model.module, model.input, images, model, device=device, progress=self.progress
+            )
+            return found

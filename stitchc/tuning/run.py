@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,10 @@ import torch
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
 from ..folder import try_out
-from ..inputs import images_of, test_split
+from ..inputs import images_of
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
 from ..passes.data.model import Images, Model
-from ..passes.data.scores import scores
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
 from ..zoo.trust import check_data
@@ -26,6 +25,7 @@ from .checkpoint import Checkpoint
 from .emit import emit
 from .engine import Engine, engine
 from .features import Features
+from .labels import meant, measured_on
 from .loop import Loop
 from .origins import Origins
 from .parts import Trainee
@@ -79,7 +79,6 @@ def tune(
     job = _begin(Path(folder), options, place, watcher)
     origins = Origins(job.record, parents, job.source, options, watcher)
     views, held = training_and_held_out(job.images, job.model.input, job.settings)
-    _check_classes(job.network, views)
     two = normalised(views.plain(torch.arange(min(2, len(views)))), job.model.input)
     trainee = Trainee(job.network, job.settings.train, two)
     teachers = _teachers(job, origins)
@@ -139,7 +138,10 @@ class _Job:
             return None
         with stage(self.progress, f"measuring the hybrid {when}"):
             device = self.place.device.type
-            return accuracy(self.network, self.model.input, self.measured, device=device, progress=self.progress)
+            return accuracy(
+                self.network, self.model.input, self.measured,
+                names=self.model.class_names, device=device, progress=self.progress,
+            )  # fmt: skip
 
 
 def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress) -> _Job:
@@ -154,7 +156,15 @@ def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress
         data = options.data if options.data is not None else _compiled_with(source, record, options.trust)
         images = images_of(data, "to train on")
         settings = _labelled(images, options)
-        measured = _measured_on(options, source, record, images)
+        images, model, said = meant(images, model)
+        if not options.evaluate and (named := (record["accuracy"] or {}).get("data")):
+            check_data(named, str(source / artifact.PLAN), trust=options.trust)
+        measured, unmeasured = measured_on(options.evaluate, record, images, model)
+        record = {
+            **record,
+            "class_names": list(model.class_names) if model.class_names else None,
+            "notes": list(dict.fromkeys((*record["notes"], *said, *unmeasured))),
+        }
     if settings.batch % (settings.accumulate * place.world):
         raise InputError(
             f"a batch of {settings.batch} images cannot be shared by {place.world} processes in "
@@ -190,32 +200,6 @@ def _labelled(images: Images, settings: TuneOptions) -> TuneOptions:
     return replace(settings, distill_weight=1.0)
 
 
-def _measured_on(options: TuneOptions, source: Path, record: Mapping[str, Any], images: Images) -> Images | None:
-    """The images to measure on: those given, else those of the artifact's accuracy, else the digits' test split.
-
-    Raises:
-        UnsafeCheckpoint: the artifact names some that only the user may name, without `trust`.
-    """
-    known = options.evaluate
-    if not known and (known := (record["accuracy"] or {}).get("data")):
-        check_data(known, str(source / artifact.PLAN), trust=options.trust)
-    known = known or test_split(images)
-    return images_of(known, "to measure on") if known else None
-
-
-@torch.no_grad()
-def _check_classes(network: torch.nn.Module, views: Views) -> None:
-    labels = views.images.labels
-    if labels is None:
-        return
-    classes = scores(network, normalised(views.plain(torch.arange(1)), views.spec)).shape[1]
-    if int(labels.max()) >= classes:
-        raise DataError(
-            f"'{views.images.name}' has a label {int(labels.max())}, but the network has {classes} outputs",
-            "Tune it on images of the classes that it was compiled for.",
-        )
-
-
 def _teachers(job: _Job, origins: Origins) -> Teachers | None:
     settings = job.settings
     if not settings.distill:
@@ -235,7 +219,7 @@ def _trained(
         loop = Loop(
             trainee, views, settings, job.place, held=held, teachers=teachers, features=values, taught=taught,
             workers=settings.workers, every=settings.checkpoint_seconds, progress=progress,
-            save=lambda state: checkpoint.write({"before": asdict(before) if before else None, **state}),
+            save=lambda state: checkpoint.write({"before": before.as_dict() if before else None, **state}),
         )  # fmt: skip
         if found:
             loop.load(found)
@@ -264,7 +248,7 @@ def _features(
     """What the layers that are not trained make of every image, and what the teachers say of it, where keeping both
     saves time."""
     settings, device, progress = job.settings, job.place.device, job.progress
-    if not settings.cache or job.place.world > 1 or not kept.worth(trainee, views.augment, settings.epochs):
+    if not settings.cache or job.place.world > 1 or not kept.saves_time(trainee, views.augment, settings.epochs):
         return None, None
     needed = kept.bytes_of(trainee, views, device)
     scratch = checkpoint.folder if needed > settings.max_memory else None

@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
+from ..classes import checked
 from ..inputs import images_of, model_of
 from ..keywords import with_options
-from ..passes.data.errors import DataError, ModelError
+from ..passes.data.errors import ModelError
 from ..passes.data.model import Images, Model
 from ..passes.data.whole_file import whole_file
 from ..progress import Progress, Silent, stage
 from .checkpoint import Checkpoint
 from .engine import engine
+from .labels import meant
 from .loop import Loop
 from .parts import Trainee
 from .settings import TrainOptions
@@ -44,9 +46,9 @@ def train(
     loaded, images = model_of(model), images_of(data, "to train on")
     if loaded.module is None:
         raise ModelError(f"{loaded.name} was loaded without its network", "Load it again.")
-    if images.labels is None:
-        raise DataError(f"the images of '{images.name}' have no labels", "Give images in class subfolders.")
     network, target = loaded.module, Path(out)
+    checked(images)
+    images, _, _ = meant(images, loaded)
     views, held = training_and_held_out(images, loaded.input, settings)
     trainee = Trainee(network, "all", normalised(views.plain(torch.arange(2)), loaded.input))
     known = settings.as_dict() | {"augment": ",".join(settings.augment), "data": images.name, "model": loaded.name}

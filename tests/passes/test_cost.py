@@ -1,7 +1,7 @@
 """What networks, fragments and candidates take: exact for what is counted, named for what is not."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from torch import nn
 
 from stitchc.passes import Codegen, Cost, Partition, Plan, Price, Stitch, Trace, adapters
 from stitchc.passes.adapters.footprint import Footprint
+from stitchc.passes.adapters.linear import Linear
+from stitchc.passes.cost.chains import price_of
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.cost.table import directed_pairs
@@ -305,3 +307,24 @@ def test_pricing_many_cuts_is_no_walk_for_each():
     prices = fragment_prices(counted, [c.node for c in counted.costs[1:-1:2]])
     assert time.process_time() - start < 2
     assert [p["macs"] for p in prices.before[:3]] == [384, 768, 1152]
+
+
+def test_an_adapter_without_a_closed_form_is_counted():
+    """A table of candidates, and the price of a chain, are the same as with one."""
+
+    @dataclass(frozen=True)
+    class Uncosted(Linear):
+        def cost(self, front, back):
+            return Price()
+
+    adapters.register("uncosted")(Uncosted)
+    try:
+        plan = Partition()(Trace()(Plan.of(Small(8), Tokens(), images=torch.zeros(2, 3, 8, 8))))
+        counted, told = (Cost(adapters=(name,))(plan) for name in ("uncosted", "linear"))
+        assert len(told.candidates) == len(counted.candidates) > 20
+        for row in range(0, len(told.candidates), 11):
+            assert counted.candidates.price(row) == told.candidates.price(row)
+            assert price_of(counted, counted.candidates[row].chain) == told.candidates.price(row)
+    finally:
+        adapters._ADDED.pop("uncosted")
+        adapters.get.cache_clear()

@@ -66,7 +66,7 @@ def test_budgets_reports_and_documents_know_it(made):
 
 def test_a_recipe_holds_its_budget(made, tmp_path):
     out, _ = made
-    assert read_recipe(out / "recipe.toml")["budget"] == ["reads=150%"]
+    assert read_recipe(out / "recipe.toml").options["budget"] == ["reads=150%"]
     again = "--recipe", out / "recipe.toml", "--dry-run", "--json"
     status, document, said = run("compile", *again)
     assert status == 0, said

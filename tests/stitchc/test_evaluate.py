@@ -20,7 +20,7 @@ def images(labels) -> TensorImages:
 @pytest.mark.parametrize("batch", [1, 2, 64])
 def test_top1_and_top5_by_hand_at_any_batch(batch):
     found = accuracy(nn.Flatten(), SPEC, images([7, 3, 2, 7]), batch=batch)
-    assert found == Accuracy("hand", 4, 0.5, 0.75)
+    assert found == Accuracy("hand", 4, 0.5, 0.75, {"images": 8, "outputs": 8, "by": "number"})
 
 
 def test_fewer_than_five_classes():

@@ -12,7 +12,7 @@ from PIL import Image
 from stitchc import zoo
 from stitchc.passes.data.errors import DataError
 from stitchc.passes.data.model import InputSpec
-from stitchc.zoo import image_sets, pictures
+from stitchc.zoo import folders, image_sets, tars
 from stitchc.zoo.sampling import order
 
 PLAIN = InputSpec((3, 4, 4), (0.0,) * 3, (1.0,) * 3)
@@ -126,8 +126,8 @@ def test_images_come_in_any_pieces_and_again(tmp_path, monkeypatch):
 def test_each_image_is_decoded_once_for_each_transform(tmp_path, monkeypatch):
     images = zoo.images(layout(CLASSES, tmp_path)[0])
     decoded = []
-    original = pictures._decoded
-    monkeypatch.setattr(pictures, "_decoded", lambda *given: decoded.append(given) or original(*given))
+    original = folders.decoded
+    monkeypatch.setattr(folders, "decoded", lambda *given: decoded.append(given) or original(*given))
     for _ in range(3):
         list(images.batches(PLAIN, 8))
     assert len(decoded) == 30
@@ -140,7 +140,7 @@ def test_each_image_is_decoded_once_for_each_transform(tmp_path, monkeypatch):
 def test_a_large_compressed_tar_is_read_twice_and_not_kept(tmp_path, monkeypatch):
     words = layout(CLASSES, tmp_path)[2]
     whole = values(zoo.images(f"{words}?limit=9"))
-    monkeypatch.setattr(pictures, "KEPT_BYTES", 300)
+    monkeypatch.setattr(tars, "KEPT_BYTES", 300)
     assert values(zoo.images(f"{words}?limit=9")) == whole
 
 

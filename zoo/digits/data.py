@@ -11,6 +11,7 @@ SIZE = (1, 8, 8)
 MEAN = (0.305,)
 STD = (0.376,)
 CLASSES = 10
+NAMES = tuple("0123456789")
 
 
 def load_split(split: str) -> tuple[np.ndarray, np.ndarray]:
