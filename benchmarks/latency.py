@@ -16,8 +16,8 @@ import torch
 import torchvision
 
 from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Trace
+from stitchc.passes.latency.candidate_times import stitched
 from stitchc.passes.latency.clock import device_name, measure
-from stitchc.passes.latency.timed import stitched
 
 PAIRS = (
     ("resnet18", "mobilenet_v2"),

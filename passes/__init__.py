@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .fit import Fit
     from .heal import Heal
     from .latency import Latency
-    from .latency.timed import Shortlist
+    from .latency.candidate_times import TimeCandidates
     from .partition import Partition
     from .pipeline import Pass, Pipeline
     from .rank import Rank
@@ -72,7 +72,7 @@ _HOME = {
     "Rival": "data.rivals",
     "Rivals": "rivals",
     "Select": "select",
-    "Shortlist": "latency.timed",
+    "TimeCandidates": "latency.candidate_times",
     "Similarity": "compare",
     "Stage": "data.plan",
     "Stitch": "stitch",

@@ -7,6 +7,7 @@
 Names are loaded on first use, so that `import stitchc` and `stitchc --help` do not import torch.
 """
 
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from .passes.data import errors
     from .tuning import tune
     from .verification import verify
+
+# onnxruntime writes an identifier of the device into the user's cache folder, and sends what it counts, from the moment
+# it is imported: asking it to stop afterwards is too late.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

@@ -15,12 +15,17 @@ from . import folder as folders
 from .env import versions
 from .passes.data.errors import OutputError, VerificationError
 from .passes.data.model import Model
+from .plan_reader import FILES, plan
 from .plan_record import input_of
+from .zoo import foreign
 
 if TYPE_CHECKING:
     from torch import nn
 
 PLAN = "plan.json"
+_CHANGED = (
+    "Compile it again; or, if you know who changed it and why, run it with `trust=True`, which verify does not take."
+)
 
 
 @contextmanager
@@ -59,7 +64,7 @@ def write(
     for path in folder.iterdir():
         path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
     record = record | {
-        "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != PLAN},
+        "files": {name: sha256(folder / name) for name in FILES if (folder / name).is_file()},
         "versions": versions(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,22 +80,38 @@ def _title(record: Mapping[str, Any]) -> str:
 
 
 def read(folder: Path | str) -> dict[str, Any]:
-    """The record in an artifact's plan.json.
+    """The record in an artifact's plan.json: of the types and ranges that `plan_reader` states.
 
     Raises:
         OutputError: the folder is no artifact of stitchc.
     """
     path = Path(folder) / PLAN
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        with path.open("rb") as file:
+            record = foreign.json_of(file.read(foreign.MOST_BYTES + 1))
     except FileNotFoundError as error:
         raise OutputError(
             f"{folder} is no artifact: it has no {PLAN}", "`stitchc compile A B -o DIR` makes one."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, foreign.Fault) as error:
         raise OutputError(f"{path} cannot be read: {error}", "Compile the artifact again.") from error
     if not _is_ours(record):
         raise OutputError(f"{path} is not a plan of stitchc", "`stitchc compile A B -o DIR` makes an artifact.")
+    return foreign.read(plan, record, str(path), OutputError, "Compile the artifact again.")
+
+
+def checked(folder: Path | str, *, trust: bool = False) -> dict[str, Any]:
+    """The record of an artifact whose files are all there and are those that were written: what every verb asks for
+    before it runs model.py. trust: take the files as they are.
+
+    Raises:
+        OutputError: the folder is no artifact. VerificationError: a file is missing or was changed.
+    """
+    record = read(folder)
+    if not trust:
+        check_hashes(folder, record)
     return record
 
 
@@ -98,47 +119,56 @@ def check_hashes(folder: Path | str, record: Mapping[str, Any]) -> None:
     """Holds the files of an artifact against the hashes in its record.
 
     Raises:
-        VerificationError: a file is missing or is not what was written.
+        VerificationError: a file is missing, is not what was written, or is one that the record does not know.
     """
-    for name, expected in record["files"].items():
-        path = Path(folder) / name
+    for name in FILES:
+        path, expected = Path(folder) / name, record["files"].get(name)
+        if expected is None:
+            if path.exists():
+                raise VerificationError(f"{path} is no file that stitchc wrote: {PLAN} does not list it", _CHANGED)
+            continue
         if not path.is_file():
             raise VerificationError(f"{path} is missing", "Compile the artifact again; its recipe.toml says how.")
         if sha256(path) != expected:
             raise VerificationError(
-                f"{path} is not the file that stitchc wrote: its SHA-256 differs from the one in {PLAN}",
-                "If you changed it on purpose, measure it yourself; else compile the artifact again.",
+                f"{path} is not the file that stitchc wrote: its SHA-256 differs from the one in {PLAN}", _CHANGED
             )
 
 
-def load(folder: Path | str) -> nn.Module:
+def load(folder: Path | str, *, trust: bool = False) -> nn.Module:
     """The network of an artifact, in eval mode: what its own `model.load()` returns. This runs its model.py.
 
+    trust: also of an artifact that was changed after it was written.
+
     Raises:
-        OutputError: the folder is no artifact of stitchc. VerificationError: its module cannot be loaded.
+        OutputError: the folder is no artifact of stitchc. VerificationError: it was changed, or cannot be loaded.
     """
-    read(folder)
+    checked(folder, trust=trust)
     from .passes.emit.load import load_module
 
     return load_module(Path(folder)).eval()
 
 
-def as_model(folder: Path | str) -> Model:
-    """An artifact as a Model: with the input that its front wants, named by its folder."""
-    record = read(folder)
-    measured = record.get("accuracy") or {}
+def as_model(folder: Path | str, *, trust: bool = False) -> Model:
+    """An artifact as a Model: with the input that its front wants, named by its folder. Images that its record names
+    are its data where a file may name them: see `zoo.trust`."""
+    from .zoo.trust import data_in_file
+
+    record = checked(folder, trust=trust)
+    measured = record["accuracy"] or {}
     return Model(
         Path(folder).resolve().name,
         input_of(record),
         source=str(folder),
-        data=measured.get("data"),
+        data=data_in_file(measured.get("data"), trust=trust),
         accuracy=measured.get("top1"),
         class_names=tuple(names) if (names := record.get("class_names")) else None,
-        module=load(folder),
+        module=load(folder, trust=trust),
     )
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -149,23 +179,29 @@ def replaceable(out: Path, force: bool) -> list[str]:
     Raises:
         OutputError: as `staging`.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file", "Choose another folder: `out`.")
-    if not out.exists() or not any(out.iterdir()):
-        return []
-    if out.resolve() == Path.cwd():
-        raise OutputError(f"{out} is the current folder", "Choose another folder: `out`.")
+    try:
+        if not out.is_dir() or not any(out.iterdir()):
+            return []
+    except OSError as error:
+        raise OutputError(f"{out} cannot be read: {error.strerror}", "Choose another folder: `out`.") from error
     try:
         record = read(out)
     except OutputError as error:
         raise OutputError(
-            f"{out} exists, is not empty and was not made by stitchc", "Choose another folder: `out`."
+            f"{out} exists, is not empty and holds no artifact of stitchc", "Choose another folder: `out`."
         ) from error
     if not force:
         raise OutputError(
             f"{out} holds an artifact already", "Replace it with `force=True`, or choose another folder: `out`."
         )
-    return [PLAN, *record.get("files", {}), "__pycache__"]
+    # The reader takes no names but those of FILES; a folder of such a name is somebody else's.
+    known = [name for name in (PLAN, *record["files"]) if (out / name).is_file()]
+    return [*known, "__pycache__"] if _is_bytecode(out / "__pycache__") else known
+
+
+def _is_bytecode(folder: Path) -> bool:
+    """Whether a folder holds nothing but what Python makes again when it needs it."""
+    return not folder.is_symlink() and folder.is_dir() and all(path.suffix == ".pyc" for path in folder.iterdir())
 
 
 def _is_ours(record: Any) -> bool:

@@ -198,24 +198,18 @@ def _positions(
         )
     if own is not None and 0 < len(strangers) < count:
         raise DataError(f"{counted(strangers, 'class', 'classes')} of '{data}' are none of the network's", _ORDER)
-    if list(classes) != natural_order(classes):
-        if all(name.isdigit() for name in classes):
-            raise DataError(
-                f"the classes of '{data}' are numbers, in alphabetical order {', '.join(classes[:4])}, ...: whether "
-                "the network was trained on that order or on the order of the numbers cannot be known",
-                "Say it: ?classes=alphabetical as torchvision's ImageFolder, ?classes=natural as timm and by number.",
-            )
-        note = (
-            f"the classes of '{data}' are the outputs in alphabetical order ({', '.join(classes[:3])}, ...), as "
-            "torchvision's ImageFolder sorts them; timm sorts numbers in names as numbers: ?classes=natural"
+    if list(classes) != natural_order(classes) and all(name.isdigit() for name in classes):
+        raise DataError(
+            f"the classes of '{data}' are numbers, in alphabetical order {', '.join(classes[:4])}, ...: whether "
+            "the network was trained on that order or on the order of the numbers cannot be known",
+            "Say it: ?classes=alphabetical as torchvision's ImageFolder, ?classes=natural as timm and by number.",
         )
-        return Match(labels, count, outputs, "position", note, tuple(range(count)))
     return Match(labels, count, outputs, "position", _doubt(data, classes, outputs, own), tuple(range(count)))
 
 
 def _doubt(data: str, classes: tuple[str, ...], outputs: int, own: Vocabulary | None) -> str:
     """What speaks against taking classes in alphabetical order for the outputs, though there are as many."""
-    from .zoo.class_names import vocabularies
+    from .zoo.class_names import natural_order, vocabularies
 
     if own is not None:
         first = ", ".join(own.lists[0][:3])
@@ -227,4 +221,10 @@ def _doubt(data: str, classes: tuple[str, ...], outputs: int, own: Vocabulary | 
                 f"the classes of '{data}' are taken in alphabetical order, though {elsewhere:,} of them have another "
                 f"place in {vocabulary.name}"
             )
+    if list(classes) != natural_order(classes):
+        return (
+            f"the classes of '{data}' are the outputs in alphabetical order ({', '.join(classes[:3])}, ...), as "
+            "torchvision's ImageFolder sorts them; timm passes over capitals, and sorts numbers in names as numbers: "
+            "?classes=natural"
+        )
     return ""

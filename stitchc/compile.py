@@ -76,7 +76,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
     names."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Shortlist, Similarity, Trace
+    from .passes import Cost, Latency, Partition, Rank, Select, Similarity, TimeCandidates, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
@@ -102,13 +102,13 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     if options.rank != "cka" and len(cuts) < 2:
         passes.append(options.make(Rank, min_share=share, progress=told))
     if options.asks_latency:
-        passes.append(options.make(Shortlist, progress=told))
+        passes.append(options.make(TimeCandidates, progress=told))
     return passes
 
 
 def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:
     """`min_share`, or what suits the rank where nobody says: similarity alone prefers cuts where one model does all the
-    work, and is told to look elsewhere; where candidates are stitched and tested, it is seen what they are worth."""
+    work, so a minimum is set; where candidates are stitched and tested, none is needed."""
     from .passes.rank import cannot_probe
     from .passes.select import LEAST_SHARE
 

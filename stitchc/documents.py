@@ -134,7 +134,8 @@ def plan_document(
 ) -> dict[str, Any]:
     """`stitchc compile --json` and `plan.json`, but for the files, versions and seconds that an artifact adds.
 
-    accuracy: of the hybrid; parents: of the models, on the same images. Where None, a model's own record speaks.
+    accuracy: of the hybrid; parents: of the models, on the same images. Where None, the accuracy in a model's own
+    record is taken.
     """
     measured = [*parents, *[None] * len(plan.models)][: len(plan.models)]
     best = plan.choice[0] if plan.choice else None
@@ -173,12 +174,14 @@ def plan_document(
 
 
 def verified_record(verified: Verified) -> dict[str, Any]:
+    """The key `verified` of a plan document."""
     return {key: number(value) if isinstance(value, float) else value for key, value in asdict(verified).items()} | {
         "batches": list(verified.batches)
     }
 
 
 def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
+    """A candidate as an item of the key `candidates`."""
     return {
         "front": _end(plan, candidate.front),
         "back": _end(plan, candidate.back),

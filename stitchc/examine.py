@@ -1,4 +1,4 @@
-"""Looking without stitching: the cuts of a model, how alike those of two are, the cost of one."""
+"""Examination without stitching: the cuts of a model, the similarity of those of two, the cost of one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def timing(plan: Plan, backend: str = "eager", device: str = "cpu") -> Timing:
 def compare(
     a: str | Path | Model, b: str | Path | Model, *, options: CompareOptions, progress: Progress | None = None
 ) -> Plan:
-    """How alike all cuts of two models are, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
+    """The similarity of all cuts of two models, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import stale
 from .passes.data.errors import OutputError
 
 
@@ -24,26 +25,64 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
     Raises:
         OutputError: `out` cannot be written, or a file there that is not ours has the name of a new one.
     """
-    target = Path(out).resolve()
+    target, ours = Path(out).resolve(), set(ours)
     made = _make_parents(target)
-    # `out` is renamed, so the folder must lie on the same file system: beside it. (mkdtemp would make it private.)
-    staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
+        _check_target(target)
+        stale.sweep(target, ours)
+        # `out` is renamed, so the folder must lie on the same file system: beside it. (mkdtemp would make it private.)
+        staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
         try:
-            staged.mkdir()
-        except OSError as error:
-            raise OutputError(
-                f"{target} cannot be written: {error.strerror}", "Choose another folder: `out`."
-            ) from error
-        yield staged
-        with _undisturbed():
-            _put(staged, target, set(ours), keep)
+            with stale.held(staged):
+                yield staged
+                with _undisturbed():
+                    _put(staged, target, {*ours, stale.MARKER}, keep)
+                    # Not before: a folder without it, left by a kill at this moment, would be nobody's.
+                    (target / stale.MARKER).unlink(missing_ok=True)
+        finally:
+            with _undisturbed():
+                stale.remove(staged)
     except BaseException:
         with _undisturbed():
-            shutil.rmtree(staged, ignore_errors=True)
             for folder in made:
                 _remove_empty(folder)
         raise
+
+
+def try_out(out: Path | str) -> None:
+    """Makes what `staging` would make first, and takes it away: what cannot be written is known before the work.
+
+    Raises:
+        OutputError: as `staging`.
+    """
+    target = Path(out).resolve()
+    made = _make_parents(target)
+    try:
+        _check_target(target)
+        staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+        try:
+            with stale.held(staged):
+                pass
+        finally:
+            stale.remove(staged)
+    finally:
+        for folder in made:
+            _remove_empty(folder)
+
+
+def _check_target(target: Path) -> None:
+    """What can be known of the place without renaming it."""
+    reason = ""
+    if target == Path.cwd() or target in Path.cwd().parents:
+        reason = "is the current folder, or holds it, and cannot be replaced as a whole"
+    elif target.is_mount():
+        reason = "is a mount point, and cannot be replaced as a whole"
+    elif target.exists() and not target.is_dir():
+        reason = "is a file"
+    elif target.exists() and not os.access(target, os.W_OK | os.X_OK):
+        reason = "cannot be written: Permission denied"
+    if reason:
+        raise OutputError(f"{target} {reason}", "Choose another folder: `out`.")
 
 
 def _make_parents(target: Path) -> list[Path]:

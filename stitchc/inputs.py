@@ -36,7 +36,7 @@ def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Se
             )
         from .artifact import as_model
 
-        return as_model(subject)
+        return as_model(subject, trust=trust)
     from .zoo import load
 
     return load(str(subject), trust=trust, arch=named)
@@ -102,6 +102,7 @@ def load_all(
 
 
 def name_of(subject: str | Path | Model) -> str:
+    """The name to show for a model, a path or MODEL text."""
     return subject.name if isinstance(subject, Model) else str(subject)
 
 

@@ -112,6 +112,8 @@ class BudgetOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
+    """The images to work with."""
+
     data: str | Images | None = option(
         None, Kind(), "Images to work with: digits, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, ...; with ?split= and "
         "?limit= behind.", group=IMAGES, metavar="DATA", unset="what the models' own records name",
@@ -120,6 +122,8 @@ class DataOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuringOptions(Options):
+    """The images to measure accuracy on."""
+
     evaluate: str | Images | None = option(
         None, Kind(), "Labelled images to measure accuracy on.", group=IMAGES, metavar="DATA",
         unset="the test images of the data, where they are known",
@@ -128,6 +132,8 @@ class MeasuringOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptions(Options):
+    """How many images to compare and fit on."""
+
     probe_images: int = option(
         PROBE_IMAGES, Count(least=8), "Number of images to compare the models and to fit on, at most.", group=IMAGES
     )
@@ -135,6 +141,8 @@ class ProbeOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterOptions(Options):
+    """The adapter, and whether it has several steps."""
+
     adapter: str = option(
         "auto", Text(),
         "Layers that join the two models: linear, conv3x3, bottleneck, fused, ..., with their own options behind, as "
@@ -157,14 +165,18 @@ class AdapterOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarityOptions(Options):
+    """The similarity measure."""
+
     similarity: str = option(
         "cka-unbiased", Choice("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes"),
-        "Measure of how alike two cuts represent the same images.", group=CHOICE, metavar="NAME",
+        "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
     )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecalibrateOptions(Options):
+    """Whether the pass `recalibrate` runs."""
+
     recalibrate: bool = option(
         False, Switch(), "Estimate the statistics of the BatchNorms after the adapter anew, on the probe images.",
         group=CHOICE, recipe=WHEN_CHANGED,
@@ -201,11 +213,15 @@ class RivalOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxOptions(Options):
+    """Whether the pass `onnx` runs."""
+
     onnx: bool = option(True, Switch(), "Also write model.onnx.", group=OUTPUT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchOptions(Options):
+    """The architectures of checkpoints that do not name theirs."""
+
     arch: Sequence[str] | None = option(
         None, Texts(),
         "Architecture of a checkpoint that does not name its own: one a model, in order or as A=NAME, B=NAME.",
@@ -215,16 +231,22 @@ class ArchOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedOptions(Options):
+    """The seed of all random numbers."""
+
     seed: int = option(0, Count(least=0), "Seed of every random choice.", common=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions(Options):
+    """The device to compute on."""
+
     device: str = option("auto", Device("auto", "cpu", "cuda", "mps"), "Where to compute.", common=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions(Options):
+    """Whether code in files may run."""
+
     trust: bool = option(
         False, Switch(), "Allow code in files that come from somebody, such as pickled networks. This runs it.",
         common=True, recipe=NEVER, also=("--trust-pickle",),
@@ -233,11 +255,15 @@ class TrustOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ForceOptions(Options):
+    """Whether earlier results may be replaced."""
+
     force: bool = option(False, Switch(), "Replace an earlier result of stitchc.", common=True, recipe=NEVER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutOptions(Options):
+    """The folder to write to."""
+
     out: str | Path | None = option(
         None,
         Text(),

@@ -7,6 +7,7 @@ from typing import Any
 
 from .documents import without_formula
 from .passes.data import metrics
+from .passes.data.printable import code, fenced, markdown
 from .report.chain import ChainLine
 from .report.numbers import amount, count, percent, score, shape
 from .report.rivals import dominated, legend, networks, winner
@@ -34,15 +35,15 @@ def readme(record: Mapping[str, Any]) -> str:
 def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     names = [link["model"] for link in record["chain"] if "model" in link]
     if not _stitched(record):
-        yield f"# {' + '.join(dict.fromkeys(names))}"
+        yield f"# {markdown(' + '.join(dict.fromkeys(names)))}"
         yield ""
         yield "The best that stitchc found within the budget, which is no stitch of several networks:"
     else:
-        yield f"# {' + '.join(names)}, stitched"
+        yield f"# {markdown(' + '.join(names))}, stitched"
         yield ""
         yield "One network made of fragments of trained ones by stitchc:"
     yield ""
-    yield f"```\n{render([ChainLine(record['chain'])], width=100).rstrip()}\n```"
+    yield fenced(render([ChainLine(record["chain"])], width=100).rstrip())
     yield ""
     yield _USE.format(size=", ".join(map(str, record["input"]["size"])))
     yield _input(record["input"])
@@ -60,7 +61,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     for training in record.get("tuned", []):
         yield _training(training)
     for note in record["notes"]:
-        yield f"- Note: {note}"
+        yield f"- Note: {markdown(note)}"
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
     yield f"\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`{again}."
 
@@ -68,7 +69,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
 def _input(spec: Mapping[str, Any]) -> str:
     mean, std = (", ".join(f"{x:g}" for x in spec[key]) for key in ("mean", "std"))
     crop = "" if spec["crop"] == 1 else f", the centre {percent(spec['crop'], 0)} of it"
-    assumed = f" Assumed, because nobody stated it: {', '.join(spec['assumed'])}." if spec["assumed"] else ""
+    assumed = f" Assumed, because nobody stated it: {markdown(', '.join(spec['assumed']))}." if spec["assumed"] else ""
     return (
         f"Images are resized ({spec['interpolation']}{crop}), scaled to [0, 1], then normalised per channel: "
         f"mean {mean}; standard deviation {std}.{assumed}"
@@ -79,7 +80,7 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
     networks = [
         *record["models"],
         {
-            "name": "**hybrid**" if _stitched(record) else "**this**",
+            "name": "hybrid" if _stitched(record) else "this one",
             **record["cost"],
             "accuracy": (record["accuracy"] or {}).get("top1"),
         },
@@ -87,35 +88,36 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
     told = [metric for metric in metrics.every() if metric.combine in ("sum", "derived", "file")]
     yield f"| network | {' | '.join(metric.column for metric in told)} | top-1 |\n|{'---|' * (len(told) + 2)}"
     for network in networks:
+        name = f"**{network['name']}**" if network is networks[-1] else markdown(network["name"])
         costs = [amount(network.get(metric.key), metric.unit) for metric in told]
-        yield f"| {' | '.join([network['name'], *costs, percent(network['accuracy'])])} |"
+        yield f"| {' | '.join([name, *costs, percent(network['accuracy'])])} |"
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
     if record.get("uncounted"):
-        yield f"The hybrid's {without_formula(record['uncounted'])}"
+        yield f"The hybrid's {markdown(without_formula(record['uncounted']))}"
     found = record["accuracy"]
     if found:
-        yield f"Top-1 was measured on {found['images']} images of `{found['data']}`, the same for all."
+        yield f"Top-1 was measured on {found['images']} images of {code(found['data'])}, the same for all."
     else:
         yield "The hybrid's accuracy was not measured; the parents' is what their own records state."
 
 
 def _compared(record: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Best within the budget: {winner(record)}."
+    yield f"Best within the budget: {markdown(winner(record))}."
     if warning := dominated(record):
-        yield f"\n**Warning**: {warning}"
+        yield f"\n**Warning**: {markdown(warning)}"
     rows = networks(record)
     told = [metric for metric in metrics.every() if metric.name in ("macs", "params", "latency")]
     told = [metric for metric in told if any(row["cost"].get(metric.key) is not None for row in rows)]
     heads = ["network", "input", *(metric.column for metric in told), "score", "top-1", "over the line"]
     yield f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for row in rows:
-        name = f"**{row['name']}**" if row["best"] else row["name"]
+        name = f"**{markdown(row['name'])}**" if row["best"] else markdown(row["name"])
         costs = [amount(row["cost"].get(metric.key), metric.unit) for metric in told]
         over = "-" if row["over_line"] is None else f"{100 * row['over_line']:+.1f}"
         cells = [name, shape(row["input"]["size"]), *costs, score(row["score"]), percent(row["accuracy"]), over]
         yield f"| {' | '.join(cells)} |"
     yield ""
-    yield from legend(record, rows)
+    yield from (f"{markdown(line)}  " for line in legend(record, rows))
 
 
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:
@@ -123,9 +125,13 @@ def _parents(record: Mapping[str, Any]) -> Iterator[str]:
     for model in record["models"]:
         if not _stitched(record) and model["name"] not in used:
             continue
-        licence = model["licence"] or "no licence stated: ask its authors before you pass this on"
-        yield f"- `{model['source'] or model['name']}`: {licence}" + (
-            f" (weights SHA-256 `{model['sha256']}`)" if model["sha256"] else ""
+        licence = (
+            markdown(model["licence"])
+            if model["licence"]
+            else "no licence stated: ask its authors before you pass this on"
+        )
+        yield f"- {code(model['source'] or model['name'])}: {licence}" + (
+            f" (weights SHA-256 {code(model['sha256'])})" if model["sha256"] else ""
         )
     if _stitched(record):
         yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
@@ -139,8 +145,8 @@ def _stitched(record: Mapping[str, Any]) -> bool:
 def _checks(record: Mapping[str, Any]) -> Iterator[str]:
     if record["similarity"] is not None:
         probe = record["probe"] or {}
-        on = f" on {probe['images']} images of `{probe['data']}`" if probe else ""
-        yield f"- Similarity of the two cuts: {record['similarity']:.3f} ({record['similarity_metric']}{on})."
+        on = f" on {probe['images']} images of {code(probe['data'])}" if probe else ""
+        yield f"- Similarity of the two cuts: {record['similarity']:.3f} ({markdown(record['similarity_metric'])}{on})."
     found = record["verified"]
     if found:
         batches = " and ".join(map(str, found["batches"]))
@@ -153,12 +159,14 @@ def _checks(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _training(training: Mapping[str, Any]) -> str:
     """One item of the key `tuned`, in a line."""
-    what = {"adapter": "the adapter", "all": "the whole"}.get(training["train"], f"adapter and {training['train']}")
+    what = {"adapter": "the adapter", "all": "the whole"}.get(
+        training["train"], f"adapter and {markdown(training['train'])}"
+    )
     found = training["accuracy"]
     reached = ""
     if found["after"] is not None:
         reached = f": top-1 {percent(found['before'])} before, {percent(found['after'])} after"
     return (
         f"- Trained {what} ({count(training['trained_params'])} params) for {training['epochs']} epochs on "
-        f"{training['images']} images of `{training['data']}`{reached}."
+        f"{training['images']} images of {code(training['data'])}{reached}."
     )

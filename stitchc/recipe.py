@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +20,14 @@ from .passes.data.errors import InputError
 from .passes.data.model import Model
 from .passes.data.option_kinds import Kind
 from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of, read_all
+from .zoo import foreign
+from .zoo.trust import check_data, check_model
 
 SCHEMA = 1
 
+_MOST_BYTES = 2**20
 _DATA = ("data", "evaluate")  # the options that may name images in a file
+_LETTER = re.compile(r"^[A-Z]=")  # in `arch`: the model that it is of
 # The path in "nets.py:make()", in "a.pt?input=3x32x32", in "folder:images?limit=64". Names of a registry hold none.
 _MODEL_WORDS = re.compile(
     r"(?!(?:timm|torchvision|digits)/)(?P<path>.+?\.py(?=:)|[^?]+)(?::.+)?(?:\?\w+=.*)?", re.DOTALL
@@ -78,9 +81,9 @@ def loads(text: str, where: str = "the recipe") -> Recipe:
     from .tuning.settings import TrainingOptions
 
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where} is no TOML: {error}", 'A recipe holds lines such as: metric = "flops"') from error
+        table = foreign.toml_of(text)
+    except foreign.Fault as error:
+        raise InputError(f"{where}: {error}", 'A recipe holds lines such as: metric = "flops"') from error
     schema = table.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
@@ -117,10 +120,29 @@ def read(path: Path | str) -> Recipe:
     )
 
 
+def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
+    """Holds what `read` found in a recipe against what a file may choose: models of the registries, checkpoints below
+    the current folder or the recipe's, the embedded digits; with `trust` anything.
+
+    Raises:
+        UnsafeCheckpoint: the recipe chooses something else.
+    """
+    where, folders = f"the recipe {path}", (Path.cwd(), Path(path).parent)
+    architectures = [_LETTER.sub("", words) for words in found.options.get("arch") or ()]
+    for words in (*found.models, *architectures):
+        check_model(words, where, folders, trust=trust)
+    for options in (found.options, *found.trainings):
+        for key in _DATA:
+            check_data(options.get(key), where, trust=trust)
+
+
 def _text(path: Path | str) -> str:
     """The text of a recipe file, with or without a byte-order mark, which editors on Windows put before it."""
     try:
-        content = Path(path).read_bytes()
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError(0, "not a file")
+        with Path(path).open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -29,8 +29,7 @@ def verify(
         OutputError: the folder is no artifact.
         VerificationError: a file was changed or cannot be run, or they differ.
     """
-    record = artifact.read(folder)
-    artifact.check_hashes(folder, record)
+    record = artifact.checked(folder)
     with stage(progress or Silent(), f"verifying {folder}"):
         from .passes.verify import verify_folder
 

@@ -26,6 +26,7 @@ def as_flags(text: str) -> str:
 
 
 def flag_of(name: str) -> str:
+    """The command-line flag of an option: `--max-memory` for `max_memory`."""
     return f"--{name.replace('_', '-')}"
 
 

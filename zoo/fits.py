@@ -108,11 +108,11 @@ def classes_of(fit: Fit, module: nn.Module, classes: int | None) -> int | None:
     own = module.state_dict()
     theirs = {name: fit.envelope.state[fit.names[name]] for name in fit.shapes}
     counts = {tensor.shape[0] for tensor in theirs.values() if tensor.ndim}
-    alike = all(
+    same = all(
         own[name].ndim and own[name].shape[0] == classes and tensor.shape[1:] == own[name].shape[1:]
         for name, tensor in theirs.items()
     )
-    return counts.pop() if alike and len(counts) == 1 else None
+    return counts.pop() if same and len(counts) == 1 else None
 
 
 def describe(fit: Fit, others: list[Fit]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Adapters by name: what turns the value at a front's cut into the value that the back expects.
+"""Adapters by name: modules that turn the value at a front's cut into the value that the back expects.
 
 Another package adds one by an entry point of the group `stitchc.adapters` that names its `Kind`; a program adds one
 with `register`. `names()` lists them. Importing this package loads torch on first use only.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..data import plugins
 from ..data.errors import CutError, InputError, unknown
 from ..data.values import Value
-from . import notation as language
+from . import notation
 
 if TYPE_CHECKING:
     from .base import Adapter
@@ -42,6 +42,7 @@ AUTO = ("linear", "linear-relu", "conv3x3", "conv3x3?resize=before", "conv3x3-re
 
 
 def names() -> list[str]:
+    """The names of all adapters: built in, registered by this program, then added by installed packages."""
     return list(dict.fromkeys([*_BUILT_IN, *_ADDED, *plugins.installed(_GROUP)]))
 
 
@@ -58,19 +59,19 @@ def register(name: str) -> Callable[[K], K]:
 
 
 @cache
-def get(words: str) -> Kind:
-    """The adapter that words name: `linear`, `conv3x3?resize=strided&norm=before`.
+def get(text: str) -> Kind:
+    """The kind of adapter that a notation names: `linear`, `conv3x3?resize=strided&norm=before`.
 
     Raises:
-        CutError: there is none of that name. InputError: it has no such option, or the value means nothing.
+        CutError: there is none of that name. InputError: it has no such option, or the option cannot have that value.
     """
-    name, options = language.split(words)
-    return language.read(_class(name), name, options)
+    name, options = notation.split(text)
+    return notation.read(_class(name), name, options)
 
 
-def built(words: str, front: Value, back: Value, seed: int) -> Adapter:
-    """The adapter that words name between two values, in eval mode, what is random in it drawn from `seed`: nothing
-    else changes it, and the global random state is left as it was.
+def built(text: str, front: Value, back: Value, seed: int) -> Adapter:
+    """The adapter between two values, in eval mode. Its random weights depend on `seed` alone, and the global random
+    state is left as it was. text: its notation.
 
     Raises:
         CutError, InputError: as `get`.
@@ -79,11 +80,11 @@ def built(words: str, front: Value, back: Value, seed: int) -> Adapter:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get(words)(front, back).eval()
+        return get(text)(front, back).eval()
 
 
-def without_weights(words: str, front: Value, back: Value) -> Adapter:
-    """The same on the device "meta": it tells what an adapter is like and takes no memory.
+def without_weights(text: str, front: Value, back: Value) -> Adapter:
+    """The adapter between two values on the device "meta": its structure and shapes, without memory for weights.
 
     Raises:
         CutError, InputError: as `get`.
@@ -91,25 +92,25 @@ def without_weights(words: str, front: Value, back: Value) -> Adapter:
     import torch
 
     with torch.device("meta"):
-        return get(words)(front, back).eval()
+        return get(text)(front, back).eval()
 
 
-def expand(words: str) -> tuple[str, ...]:
-    """The adapters that words stand for, in their canonical words: `auto` for several, others for themselves. Options
-    of `auto` go to each.
+def expand(text: str) -> tuple[str, ...]:
+    """The canonical notations of the adapters that a notation stands for: several for `auto`, whose options go to each
+    of them, and one for any other.
 
     Raises:
         CutError, InputError: as `get`.
     """
-    name, options = language.split(words)
+    name, options = notation.split(text)
     if name != "auto":
-        return (get(words).words,)
-    return tuple(dict.fromkeys(_with(word, options).words for word in AUTO))
+        return (get(text).notation,)
+    return tuple(dict.fromkeys(_with(word, options).notation for word in AUTO))
 
 
-def _with(words: str, options: Mapping[str, str]) -> Kind:
-    name, own = language.split(words)
-    return language.read(_class(name), name, {**own, **options})
+def _with(text: str, options: Mapping[str, str]) -> Kind:
+    name, own = notation.split(text)
+    return notation.read(_class(name), name, {**own, **options})
 
 
 def _class(name: str) -> type[Kind]:

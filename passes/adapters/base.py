@@ -1,4 +1,4 @@
-"""The module that an adapter is, and what fitting asks of it."""
+"""The base class of adapter modules, and what the closed-form fit needs from them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 class Adapter(nn.Module):
     """From the value at a front's cut, [batch, *front.shape], to what the back expects, [batch, *back.shape].
 
-    The conversions of layout, tokens and size are part of `forward`, so they are part of the stitched graph. One that
-    has a linear map in it says what `fit` needs: `design` and `target`, row by row, such that
-    `target ~ design @ weight.T + bias`, and `load`, which takes the solution. One without has 0 `features`.
+    The conversions of layout, tokens and size are part of `forward`, so they are part of the stitched graph. An adapter
+    with a linear map defines its least-squares problem by `design` and `target`, row by row, such that
+    `target ~ design @ weight.T + bias`, and takes the solution by `load`. One without a linear map has 0 `features`.
     """
 
     features: int = 0  # length of a row of `design`
     intercept: bool = True  # whether the linear map has a bias
     ridge: float | None = None  # the penalty to fit with; None for the best on held-out images; 0 for the pseudoinverse
-    preactivation: bool = False  # whether to aim at what the ReLU that makes the back's value reads, where one does
+    preactivation: bool = False  # whether to fit to the input of the ReLU that makes the back's value, if any
     exact: bool = True  # whether, once loaded, `forward` is the linear map and nothing else
-    matrix: Tensor  # of a kind that folds: [the back's channels, the front's]
+    matrix: Tensor  # of a kind that folds: [back channels, front channels]
     observes: bool = False  # whether `observe` must see the images before `design` can be asked
 
     def __init__(self, kind: Kind, front: Value, back: Value):
@@ -37,89 +37,97 @@ class Adapter(nn.Module):
 
     @property
     def name(self) -> str:
-        return self.kind.words
+        return self.kind.notation
 
     @property
-    def reading(self) -> Hashable:
-        """What `design` depends on besides its argument: adapters that read the same need one set of moments."""
+    def design_key(self) -> Hashable:
+        """What `design` depends on besides its argument: adapters with equal keys have the same design matrix, and so
+        share second moments and factorisations."""
         return self.kind, self.front, self.back
 
     @property
-    def aim(self) -> Hashable:
-        """What `target` depends on besides its argument."""
+    def target_key(self) -> Hashable:
+        """What `target` depends on besides its argument: adapters with equal keys are fitted to the same rows."""
         return self.back
 
     def observe(self, x: Tensor, y: Tensor) -> None:
-        """The values of some images, for what must be known before the fit: means and variances."""
+        """Takes the values of some images, x [images, *front.shape] and y [images, *back.shape], for statistics that
+        must be known before the fit: means and variances."""
 
     def design(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """What the weights multiply: [images, rows, features], for the front's values x [images, *front.shape].
+        """The design matrix: [images, rows, features], for the front's values x [images, *front.shape].
 
-        keep: the rows that are wanted, int64 [images, rows]; None for all.
+        keep: indices of the rows that are wanted, int64 [images, rows]; None for all.
         """
         raise NotImplementedError
 
     def target(self, y: Tensor) -> Tensor:
-        """The values of all rows: [images, rows, channels], for the back's own values y [images, *back.shape]."""
+        """The regression targets of all rows: [images, rows, channels], for the back's own values y [images,
+        *back.shape]."""
         return convert.rows(y, self.back)
 
     def load(self, solution: Solution, moments: Moments) -> None:
-        """Take a solution: weight [channels, features], bias [channels]; and the moments that it was solved from."""
+        """Sets the weights from a solution: weight [channels, features], bias [channels]. moments: what it was solved
+        from."""
         raise NotImplementedError
 
-    def pass_on(self) -> None:
-        """Be as near to the identity as the shapes allow, which all but the last of several steps are until trained."""
+    def set_to_identity(self) -> None:
+        """Sets the weights as near to the identity as the shapes allow. Of several steps in a row, all but the last are
+        so until they are trained."""
 
 
-class Carrying(Adapter):
-    """An adapter whose fit is that of a linear map inside it, `carrier`; what else is in it begins as nothing."""
+class AroundLinearMap(Adapter):
+    """An adapter that is fitted through one linear map inside it, `inner`; its other branches begin with zero
+    output."""
 
     exact = False
 
-    def carry(self, carrier: Adapter) -> None:
-        """Take over what `fit` asks of the carrier, which is a module of this one already."""
-        self._carrier = (carrier,)  # in a tuple, or it would be registered twice
-        self.features, self.intercept, self.ridge = carrier.features, carrier.intercept, carrier.ridge
-        self.observes = carrier.observes
+    def wrap(self, inner: Adapter) -> None:
+        """Makes `inner`, a submodule of this one already, the linear map that is fitted."""
+        self._inner = (inner,)  # in a tuple, or it would be registered twice
+        self.features, self.intercept, self.ridge = inner.features, inner.intercept, inner.ridge
+        self.observes = inner.observes
 
     @property
-    def carrier(self) -> Adapter:
-        return self._carrier[0]
+    def inner(self) -> Adapter:
+        """The linear map that is fitted."""
+        return self._inner[0]
 
-    def enter(self, x: Tensor) -> Tensor:
-        """What the carrier gets of the front's values."""
+    def inner_input(self, x: Tensor) -> Tensor:
+        """The input of `inner`, for the front's values x [images, *front.shape]."""
         return x
 
-    def leave(self, y: Tensor) -> Tensor:
-        """What the carrier should make, for the back's values y."""
+    def inner_target(self, y: Tensor) -> Tensor:
+        """The output that `inner` is fitted to, for the back's values y [images, *back.shape]."""
         return y
 
     @property
-    def reading(self) -> Hashable:
-        return type(self), self.front, self.carrier.reading
+    def design_key(self) -> Hashable:
+        return type(self), self.front, self.inner.design_key
 
     @property
-    def aim(self) -> Hashable:
-        return self.back, self.carrier.aim
+    def target_key(self) -> Hashable:
+        return self.back, self.inner.target_key
 
     def observe(self, x: Tensor, y: Tensor) -> None:
-        self.carrier.observe(self.enter(x), self.leave(y))
+        self.inner.observe(self.inner_input(x), self.inner_target(y))
 
     def design(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        return self.carrier.design(self.enter(x), keep)
+        return self.inner.design(self.inner_input(x), keep)
 
     def target(self, y: Tensor) -> Tensor:
-        return self.carrier.target(self.leave(y))
+        return self.inner.target(self.inner_target(y))
 
     def load(self, solution: Solution, moments: Moments) -> None:
-        self.carrier.load(solution, moments)
+        self.inner.load(solution, moments)
 
-    def pass_on(self) -> None:
-        self.carrier.pass_on()
+    def set_to_identity(self) -> None:
+        self.inner.set_to_identity()
 
 
 def picked(rows: Tensor, keep: Tensor | None) -> Tensor:
-    """Of rows [images, rows, ...] those that `keep` [images, kept] names."""
+    """The rows that `keep` selects: of rows [images, rows, features] and keep int64 [images, n], [images, n,
+    features]."""
     if keep is None:
         return rows
     return rows.gather(1, keep[:, :, None].expand(-1, -1, rows.shape[2]))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..data.values import Price, Value
 from . import convert, prices, resample, tokens
-from .base import Adapter, Carrying
+from .base import Adapter, AroundLinearMap
 from .kind import Kind
 from .linear import Linear
 from .steps import scale_steps
@@ -21,9 +21,10 @@ class Bottleneck(Kind):
     """1x1, 3x3 and 1x1 convolutions, BatchNorm after each, at a quarter of the back's channels; beside them a 1x1
     convolution and BatchNorm where the channels differ; ReLU. The resize stands before it.
 
-    It has to be trained to be more than its shortcut: the branch begins as nothing (its last norm scales by zero), and
-    the closed-form fit sets the shortcut. With as many channels on both sides there is no shortcut to fit.
-    by: how it is resized. tokens: see there. steps: several, see `steps`. ridge: of the fit.
+    Before training it equals its shortcut: the residual branch begins with zero output (its last norm scales by zero),
+    and the closed-form fit sets the shortcut. With as many channels on both sides there is no shortcut to fit.
+    by: interpolation of the resize. tokens: see `tokens`. steps: several adapters in a row, see `steps`. ridge: penalty
+    of the fit.
     """
 
     name: ClassVar[str] = "bottleneck"
@@ -57,7 +58,9 @@ class Bottleneck(Kind):
         return price
 
 
-class Block(Carrying):
+class Block(AroundLinearMap):
+    """The module of a `Bottleneck`: [batch, *front.shape] to [batch, *back.shape]."""
+
     kind: Bottleneck
 
     preactivation = True
@@ -77,10 +80,10 @@ class Block(Carrying):
         if front.channels != back.channels:
             given, wanted = (Value((v.channels, *back.grid), "NCHW", grid=back.grid) for v in (front, back))
             self.shortcut = Linear(norm="after", bias=False, ridge=kind.ridge).build(given, wanted)
-            self.carry(self.shortcut)
+            self.wrap(self.shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.enter(x)
+        maps = self.inner_input(x)
         y = torch.relu(self.norm1(self.conv1(maps)))
         y = torch.relu(self.norm2(self.conv2(y)))
         y = self.norm3(self.conv3(y))
@@ -90,15 +93,15 @@ class Block(Carrying):
             return made
         return tokens.prefix("mean" if self.rule == "carry" else self.rule, made, self.back.tokens, None)
 
-    def enter(self, x: Tensor) -> Tensor:
+    def inner_input(self, x: Tensor) -> Tensor:
         return resample.resize(convert.to_maps(x, self.front), self.front.grid, self.back.grid, self.kind.by)
 
-    def leave(self, y: Tensor) -> Tensor:
+    def inner_target(self, y: Tensor) -> Tensor:
         return convert.to_maps(y, self.back)
 
-    def pass_on(self) -> None:
+    def set_to_identity(self) -> None:
         if self.features:
-            super().pass_on()
+            super().set_to_identity()
 
 
 def _width(back: Value) -> int:

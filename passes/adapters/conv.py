@@ -1,4 +1,4 @@
-"""`conv3x3`, ReStNet's adapter (arXiv 2506.09066), and its kin."""
+"""`conv3x3`, ReStNet's adapter (arXiv 2506.09066), and its variants: other kernels, a ReLU."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Conv3x3(Projection):
 
 @dataclass(frozen=True)
 class Conv3x3Relu(Projection):
-    """Traft and Cheney's (UniReps 2025): a resize first, then a 3x3 convolution and a ReLU. The fit aims at what the
-    back's own ReLU reads, where one makes the value at the cut."""
+    """Traft and Cheney's (UniReps 2025): a resize first, then a 3x3 convolution and a ReLU. It is fitted to the input
+    of the back's own ReLU, where one makes the value at the cut."""
 
     name: ClassVar[str] = "conv3x3-relu"
     kernel: ClassVar[int] = 3
@@ -44,7 +44,7 @@ class Conv5x5(Projection):
 
 @dataclass(frozen=True)
 class Conv5x5Relu(Conv5x5):
-    """`conv5x5` and a ReLU, fitted as that of `conv3x3-relu`."""
+    """`conv5x5` and a ReLU, fitted like `conv3x3-relu`."""
 
     name: ClassVar[str] = "conv5x5-relu"
     relu: ClassVar[bool] = True

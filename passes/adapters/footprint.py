@@ -1,4 +1,4 @@
-"""What an adapter puts into the weights file, and the most memory that it takes, without running it on numbers."""
+"""The tensors of an adapter in the weights file, and the peak memory of its forward pass, without running it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Footprint:
-    """entries: the tensors in the weights file, by their keys within the adapter. memory_bytes: the most that is
-    allocated at one moment for one image in float32, with the output and without the input."""
+    """Weights and memory of an adapter. entries: the tensors in the weights file, by their keys within the adapter.
+    memory_bytes: peak allocation for one image in float32, output included, input not."""
 
     entries: tuple[Entry, ...]
     memory_bytes: int
@@ -31,8 +31,8 @@ class Footprint:
 
 @lru_cache(maxsize=1 << 18)
 def footprint(kind: Kind, front: Value, back: Value) -> Footprint:
-    """Of the adapter of a kind that joins two values: its closed form, where it has one; else it is run, on tensors
-    without numbers, which takes a thousand times as long."""
+    """The footprint of a kind between two values: in closed form where there is one; otherwise measured by a run on the
+    device "meta", which takes a thousand times as long."""
     return kind.footprint(front, back) or _run(kind, front, back)
 
 
@@ -45,9 +45,9 @@ def _run(kind: Kind, front: Value, back: Value) -> Footprint:
 
 
 def of_projection(kind: Projection, front: Value, back: Value) -> Footprint | None:
-    """Of a linear map at every position without anything around it; None for others.
+    """The footprint of a plain linear map at every position; None for a projection with norms, rank or position bias.
 
-    Each step reads what the one before has made and nothing else, so two lie in memory at a time.
+    Each step reads only the output of the step before, so at most two outputs are in memory at a time.
     """
     rule = kind.rule(front, back)
     around = kind.norm != "none" or kind.rank is not None or kind.position != "none"
@@ -85,18 +85,18 @@ def _footprint(kind: Projection, inputs: int, outputs: int, matrix: bool, number
 
 
 def _highest(steps: Sequence[int]) -> int:
-    """The most that two steps in a row take; those of no size do nothing."""
+    """The largest sum of two consecutive outputs; steps of size 0 do nothing."""
     made = [size for size in steps if size]
     return max(a + b for a, b in pairwise([0, *made]))
 
 
 def _moved(value: Value) -> int:
-    """Numbers that are copied where maps are made of a value, or a value of maps."""
+    """Elements copied by a conversion between maps and this value's layout."""
     return value.channels * value.pixels if value.layout != "NCHW" and value.channels > 1 and value.pixels > 1 else 0
 
 
 def _prefixed(rule: str, back: Value) -> int:
-    """Numbers while the mean of the pixels is put before them."""
+    """Peak elements while the mean of the pixels is prepended to them."""
     if rule != "mean":
         return 0
     pixels, mean = back.channels * back.pixels, back.channels

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..data.values import Price, Value
 from ..numerics.ridge import Moments, Solution
 from . import resample
-from .base import Adapter, Carrying
+from .base import Adapter, AroundLinearMap
 from .identity import Identity
 from .kind import Kind
 from .linear import Linear
@@ -20,12 +20,12 @@ from .linear import Linear
 @dataclass(frozen=True)
 class Fused(Kind):
     """A matrix without bias, from the Moore-Penrose pseudoinverse (the paper's equation 2), multiplied into the next
-    convolution or Linear: W' = W A. What is left in the graph is the change of layout and size, or the average over
-    all pixels where a vector follows maps. It fits where only convolutions without groups and Linear layers read the
+    convolution or Linear: W' = W A. In the graph remains the change of layout and size, or the average over all
+    pixels where a vector follows maps. It can be used where only convolutions without groups and Linear layers read the
     back's value, which is so at every cut of the rule `stitchnet`.
 
-    Its price is the difference that it makes to the back: the layers that read the value have more or fewer inputs.
-    ridge: 0 for the pseudoinverse, else the penalty. by: how it is resized.
+    Its price is that of the inputs that these layers gain, or negative if they lose some.
+    ridge: 0 for the pseudoinverse, else the penalty. by: interpolation of the resize.
     """
 
     name: ClassVar[str] = "fused"
@@ -57,8 +57,9 @@ class Fused(Kind):
         return Linear(by=self.by, bias=False, ridge=self.ridge)
 
 
-class Folded(Carrying):
-    """matrix: [the back's channels, the front's], of no module: what `passes/graphs/fold.py` folds."""
+class Folded(AroundLinearMap):
+    """The module of `Fused`. matrix: [back channels, front channels], kept outside the module's parameters, to be
+    multiplied into the back's weights by `graphs/fold.py`."""
 
     matrix: Tensor
     exact = True
@@ -67,7 +68,7 @@ class Folded(Carrying):
         super().__init__(kind, front, back)
         self.conversion = kind.conversion.build(front, _widened(front, back))
         self.matrix = torch.eye(back.channels, front.channels)
-        self.carry(kind.matrix.build(front, back))
+        self.wrap(kind.matrix.build(front, back))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conversion(x)

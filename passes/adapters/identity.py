@@ -15,8 +15,8 @@ from .kind import Kind
 
 @dataclass(frozen=True)
 class Identity(Kind):
-    """The front's value in the back's layout and size, channel for channel. by: how it is resized. tokens: see there;
-    none that takes parameters or changes the channels."""
+    """The front's value in the back's layout and size, channel for channel. by: interpolation of the resize. tokens:
+    one of the rules of `tokens` that need no parameters and keep the number of channels."""
 
     name: ClassVar[str] = "identity"
 
@@ -40,6 +40,8 @@ class Identity(Kind):
 
 
 class Converted(Adapter):
+    """The module of `Identity`."""
+
     kind: Identity
 
     exact = False  # there is no linear system to read a residual from

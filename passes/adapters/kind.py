@@ -1,4 +1,4 @@
-"""What an adapter is before there is one: a kind with its options, which is data."""
+"""The description of an adapter before it is built: a kind with its options, which is plain data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Kind:
         raise NotImplementedError
 
     def cost(self, front: Value, back: Value) -> Price:
-        """What one module takes, in closed form, without building it. What is left out is counted on the module."""
+        """The cost of one module, in closed form, without building it. Metrics left out are counted on the module
+        itself."""
         return Price()
 
     def between(self, front: Value, back: Value) -> tuple[Value, ...]:
@@ -49,20 +50,20 @@ class Kind:
         return front, back
 
     def simplest(self, front: Value, back: Value) -> Kind:
-        """The kind that is the same between these two values in the fewest words."""
+        """The kind with the shortest notation that builds the same module between these two values."""
         return self
 
     def price(self, front: Value, back: Value) -> Price | str:
-        """What it takes to join the two, as far as there is a closed form; or why it cannot."""
+        """The cost of joining the two, in the metrics that have a closed form; or the reason why it cannot."""
         pairs = list(pairwise(self.between(front, back)))
         reasons = (self.refuses(x, y) for x, y in pairs)
         return next(filter(None, reasons), "") or reduce(add, (self.cost(x, y) for x, y in pairs))
 
     def footprint(self, front: Value, back: Value) -> Footprint | None:
-        """What `footprint.footprint` says, in closed form; None where there is none."""
+        """What `footprint.footprint` returns, in closed form; None where there is no closed form."""
         return None
 
     @property
-    def words(self) -> str:
-        """What it is named by in plans, recipes and reports."""
+    def notation(self) -> str:
+        """Its canonical notation, by which plans, recipes and reports name it: `conv3x3?rank=16`."""
         return notation.write(self.name, self)

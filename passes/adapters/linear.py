@@ -20,7 +20,7 @@ class Linear(Projection):
 
 @dataclass(frozen=True)
 class LinearRelu(Linear):
-    """`linear` and a ReLU. Its fit aims at what the back's own ReLU reads, where one makes the value at the cut."""
+    """`linear` and a ReLU. It is fitted to the input of the back's own ReLU, where one makes the value at the cut."""
 
     name: ClassVar[str] = "linear-relu"
     relu: ClassVar[bool] = True

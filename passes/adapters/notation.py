@@ -1,8 +1,8 @@
-"""The words of an adapter: a name, and options after it, as `conv3x3?resize=strided&norm=before&rank=16`.
+"""The notation of an adapter: its name, then options, as `conv3x3?resize=strided&norm=before&rank=16`.
 
 The options are the fields of the adapter's dataclass: a `bool`, `int`, `float` or `str`, or one of them `| None`, with
-`choices` or a `least` value in the field's metadata where not everything is allowed. Words that say the same are
-written the same way: options in the order of the fields, those that have their default left out.
+`choices` or a `least` value in the field's metadata where not everything is allowed. Each adapter has
+one canonical notation: options in the order of the fields, those at their default left out.
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ _NONE = "none"
 _EXAMPLES = {bool: "yes or no", int: "a whole number such as 16", float: "a number such as 1e-3", str: "text"}
 
 
-def split(words: str) -> tuple[str, dict[str, str]]:
-    """The name and the options of `words`, as text.
+def split(text: str) -> tuple[str, dict[str, str]]:
+    """The name and the options in a notation, as text.
 
     Raises:
         InputError: an option without a value, or one that is given twice.
     """
-    name, _, rest = words.partition("?")
+    name, _, rest = text.partition("?")
     options: dict[str, str] = {}
     for part in filter(None, rest.split("&")):
         key, equals, value = part.partition("=")
         if not equals or not value:
-            raise InputError(
-                f"'{part}' in the adapter '{words}' has no value", f"Write it like {name}?bias=no&rank=16."
-            )
+            raise InputError(f"'{part}' in the adapter '{text}' has no value", f"Write it like {name}?bias=no&rank=16.")
         if key in options:
-            raise InputError(f"the adapter '{words}' gives '{key}' twice", "Give it once.")
+            raise InputError(f"the adapter '{text}' gives '{key}' twice", "Give it once.")
         options[key] = value
     return name, options
 
@@ -44,7 +42,7 @@ def read(kind: type[T], name: str, options: Mapping[str, str]) -> T:
     """An instance of a dataclass whose fields are the options of the adapter `name`.
 
     Raises:
-        InputError: an option that it does not have, or a value that means nothing.
+        InputError: an option that it does not have, or a value that the option cannot have.
     """
     known = {option.name: option for option in fields(kind)}  # type: ignore[arg-type]
     for key in options:
@@ -55,7 +53,7 @@ def read(kind: type[T], name: str, options: Mapping[str, str]) -> T:
 
 
 def write(name: str, kind: Any) -> str:
-    """The words that stand for an instance: `read` makes an equal one of them."""
+    """The canonical notation of an instance; `read` makes an equal instance of it."""
     said = [f"{f.name}={_text(getattr(kind, f.name))}" for f in fields(kind) if getattr(kind, f.name) != f.default]
     return f"{name}?{'&'.join(said)}" if said else name
 

@@ -12,7 +12,7 @@ from ..numerics.im2col import im2col, rows_at
 from . import resample
 from .resample import Grid
 
-#: Where the change of size stands: at the cheaper side of the convolution, before it, after it, or in its stride.
+#: Where the size changes: at the smaller resolution, before the convolution, after it, or in its stride.
 PLACES = ("small", "before", "after", "strided")
 
 
@@ -31,15 +31,15 @@ class Patches:
 
     @property
     def features(self) -> int:
-        """Numbers a channel in a row."""
+        """Features of a row for each channel."""
         return self.kernel**2
 
     def __call__(self, maps: Tensor, keep: Tensor | None = None) -> Tensor:
         """Rows [images, positions, channels * kernel * kernel] of maps [images, channels, *source].
 
         keep: of each image the positions that are wanted, int64 [images, positions]; None for all in order. A resize
-        after the convolution is linear and its weights add up to one, so it passes through the convolution and its bias
-        onto the patches: a row is then the weighted sum of the patches at the source pixels that are blended.
+        after the convolution is linear and its weights add up to one, so it commutes with the convolution and its bias:
+        a row is then the weighted sum of the patches at the source pixels that the target pixel is interpolated from.
         """
         if self.place == "before":
             maps = resample.resize(maps, self.source, self.target, self.by)
@@ -54,13 +54,13 @@ class Patches:
         return rows_at(padded, kernel, corners, torch.ones(corners.shape), keep)
 
     def _corners(self, width: int, steps: Grid) -> Tensor:
-        """Of each target pixel: the padded pixel at which its patch begins, [positions, 1]."""
+        """The padded pixel at which the patch of each target pixel begins, [positions, 1]."""
         ys, xs = (torch.arange(size) * step for size, step in zip(self.target, steps, strict=True))
         return (ys[:, None] * width + xs).flatten()[:, None]
 
     def _blended(self, width: int) -> tuple[Tensor, Tensor]:
-        """Of each target pixel: the padded pixels at which the patches begin that it is blended of, and their weights,
-        [positions, taps]."""
+        """The padded pixels at which the patches begin that each target pixel is interpolated from, and their weights,
+        both [positions, taps]."""
         (ys, wy), (xs, wx) = (resample.taps(s, t, self.by) for s, t in zip(self.source, self.target, strict=True))
         corners = ys[:, None, :, None] * width + xs[None, :, None, :]
         weights = wy[:, None, :, None] * wx[None, :, None, :]

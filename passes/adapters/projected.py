@@ -118,7 +118,7 @@ class Projected(Adapter):
         return self._resize(convert.to_maps(x_NLC, value)).flatten(2).transpose(1, 2)
 
     def _maps(self, x: Tensor) -> Tensor:
-        """What the convolution reads, at the front's resolution."""
+        """The input of the convolution, at the front's resolution: [N, C, H, W]."""
         if self.rule == "concat":
             assert self.front.grid is not None
             pixels = tokens.concat(convert.pixels(x, self.front), x, self.front)
@@ -150,7 +150,7 @@ class Projected(Adapter):
     # -- how it is fitted ------------------------------------------------------------------------------------
 
     @property
-    def reading(self) -> Hashable:
+    def design_key(self) -> Hashable:
         if self.vector:
             return "pool", self.front, self.intercept, self.kind.norm in ("before", "both")
         kept = self.back.tokens if self.rule in ("carry", "mean") else 0
@@ -159,7 +159,7 @@ class Projected(Adapter):
         return self.front, grids, self.rule if kept or self.rule == "concat" else "", kept, self.intercept, *around
 
     @property
-    def aim(self) -> Hashable:
+    def target_key(self) -> Hashable:
         return self.back, self.rule in ("zeros", "learned"), self.kind.position
 
     def observe(self, x: Tensor, y: Tensor) -> None:
@@ -236,8 +236,8 @@ class Projected(Adapter):
                 self.project.weight.copy_(weight.reshape(self.project.weight.shape))
 
     def _load_rank(self, weight: Tensor, bias: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
-        """Reduced-rank regression: of all maps of this rank the nearest, where the data is, is the full one projected
-        on the leading directions of what it puts out. Returns the map and its bias."""
+        """Reduced-rank regression: the best map of this rank is the full one projected on the leading principal
+        components of its output. Returns the map [channels, features] and its bias [channels]."""
         leading = torch.linalg.eigh(moments.spread(weight, centred=self.intercept)).eigenvectors
         assert self.kind.rank is not None
         leading = leading[:, -self.kind.rank :].flip(1)
@@ -247,8 +247,8 @@ class Projected(Adapter):
         return reduced, bias + self.intercept * (weight - reduced) @ (moments.x / moments.count)
 
     def _load_norm(self, mean: Tensor, variance: Tensor, bias: Tensor) -> None:
-        """Statistics as they are, and scale and shift such that the norm adds what bias the map lacks, and no more.
-        mean, variance: of the map's output without its bias."""
+        """Sets the norm's statistics to those of the map's output, and its scale and shift such that the norm only adds
+        the bias that the map lacks. mean, variance: of the map's output without its bias, [channels]."""
         norm, inner = self.norm_after, bias if self.kind.bias else torch.zeros_like(bias)
         assert norm.running_mean is not None and norm.running_var is not None
         norm.running_mean.copy_(mean + inner)
@@ -256,7 +256,7 @@ class Projected(Adapter):
         norm.weight.copy_((norm.running_var + norm.eps).sqrt())
         norm.bias.copy_(mean + bias)
 
-    def pass_on(self) -> None:
+    def set_to_identity(self) -> None:
         with torch.no_grad():
             if self.kind.rank is not None:
                 _to_identity(self.reduce)

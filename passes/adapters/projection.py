@@ -1,4 +1,4 @@
-"""Adapters that are one linear map of pixels or patches, with what may stand around it."""
+"""Adapters that are one linear map of pixels or patches, with optional norms, resize, ReLU and position bias."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ POSITIONS = ("none", "learned")
 class Projection(Kind):
     """A linear map at every position: a matrix for a kernel of 1, a convolution with zero padding for a larger one.
 
-    resize: where the change of size stands: "before" it, "after" it, at the side that is "small"er (cheaper), or
-    "strided": integrated into the convolution (which needs whole steps down). by: how, for the first three.
-    norm: BatchNorm "before", "after" or "both". bias: of the map. rank: through so many channels, None for a full one.
+    resize: where the size changes: "before" the map, "after" it, at the smaller and so cheaper resolution ("small"), or
+    in the convolution's stride ("strided", for whole factors). by: the interpolation, for the first three. norm:
+    BatchNorm "before", "after" or "both". bias: of the map. rank: of the matrix, factored into two; None for full rank.
     ridge: the penalty of the fit, None for the best on held-out images. tokens: see `tokens`. position: "learned" adds
-    a parameter at every pixel, for a back whose values have its position embedding in them. steps: several adapters in
-    a row where the size changes much, see `steps`.
+    a parameter at every pixel, for a back whose values at the cut contain a position embedding. steps: several adapters
+    in a row where the size changes much, see `steps`.
     """
 
     kernel: ClassVar[int] = 1
@@ -121,12 +121,13 @@ class Projection(Kind):
         return scale_steps(front, back) if self.steps else (front, back)
 
     def rule(self, front: Value, back: Value) -> str:
-        """What becomes of prefix tokens (see `tokens`)."""
+        """The rule for prefix tokens between two values (see `tokens`)."""
         rule = tokens.resolve(self.tokens, front, back)
         return "mean" if rule == "carry" and self.tokens == "auto" and not self._carries(front, back) else rule
 
     def _carries(self, front: Value, back: Value) -> bool:
-        """Whether it is a matrix for every position, of prefix tokens too; a convolution reads neighbours."""
+        """Whether prefix tokens can pass through the same matrix; a convolution reads neighbours, and tokens have
+        none."""
         return self.kernel == 1 and self.place(front, back) != "strided"
 
     def place(self, front: Value, back: Value) -> str:

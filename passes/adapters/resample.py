@@ -8,7 +8,7 @@ from torch import Tensor
 
 Grid = tuple[int, int]
 
-#: How pixels of another grid are made: of the nearest four, of all in the block that is replaced, of one.
+#: How a pixel of the target grid is computed: from the nearest four, from the mean of its block, from the nearest one.
 METHODS = ("bilinear", "area", "nearest")
 
 
@@ -23,6 +23,7 @@ def resize(x_NCHW: Tensor, source: Grid | None, target: Grid | None, by: str = "
 
 
 def stride(source: Grid, target: Grid) -> Grid:
+    """Pixels of the source for each pixel of the target, by axis, rounded down."""
     return source[0] // target[0], source[1] // target[1]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from ..data.values import Value
-from .base import Carrying
+from .base import AroundLinearMap
 
 if TYPE_CHECKING:
     from .kind import Kind
@@ -34,11 +34,11 @@ def _halved(front: Value, step: int, most: int) -> Value:
     return Value((min(front.channels * 2**step, most), *grid), "NCHW", grid=grid)
 
 
-class Steps(Carrying):
+class Steps(AroundLinearMap):
     """Adapters of one kind, each from one value to the next.
 
-    All but the last begin as near to the identity as they can, so that the closed-form fit of the last, on what the
-    others hand on, is that of the whole.
+    All but the last begin as near to the identity as the shapes allow; the last is fitted in closed form on their
+    output.
     """
 
     def __init__(self, kind: Kind, values: Sequence[Value]):
@@ -46,8 +46,8 @@ class Steps(Carrying):
         *before, last = (kind.build(x, y) for x, y in pairwise(values))
         self.steps = nn.ModuleList([*before, last])
         for step in before:
-            step.pass_on()
-        self.carry(last)
+            step.set_to_identity()
+        self.wrap(last)
         self.exact, self.preactivation = last.exact, last.preactivation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Steps(Carrying):
             x = step(x)
         return x
 
-    def enter(self, x: Tensor) -> Tensor:
+    def inner_input(self, x: Tensor) -> Tensor:
         for step in self.steps[:-1]:
             x = step(x)
         return x

@@ -1,4 +1,4 @@
-"""Prefix tokens (class, distillation, registers): what becomes of the front's, and where the back's come from.
+"""Prefix tokens (class, distillation, registers): what is done with the front's, and how the back's are made.
 
 carry   the front's go through the same matrix and stay prefix tokens; as many on both sides
 drop    the front's are left out; the back has none
@@ -49,7 +49,7 @@ def refuses(rule: str, front: Value, back: Value) -> str:
 
 
 def channels(rule: str, front: Value) -> int:
-    """Channels of the front's pixels once its tokens are seen to."""
+    """Channels of the front's pixels after the rule is applied: more where tokens are concatenated."""
     return front.channels * (1 + front.tokens) if rule == "concat" else front.channels
 
 
@@ -71,4 +71,5 @@ def prefix(rule: str, pixels_NLC: Tensor, count: int, learned: Tensor | None) ->
 
 
 def join(prefix_NLC: Tensor, pixels_NLC: Tensor) -> Tensor:
+    """Prefix tokens, then pixels, along the token axis."""
     return torch.cat([prefix_NLC, pixels_NLC], dim=1)

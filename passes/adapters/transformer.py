@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..data.values import Price, Value
 from . import prices, resample, tokens
-from .base import Adapter, Carrying
+from .base import Adapter, AroundLinearMap
 from .kind import Kind
 from .linear import Linear
 from .projection import POSITIONS
@@ -24,8 +24,8 @@ class Transformer(Kind):
     """A Linear to the back's channels, then attention and an MLP of four times the width, each behind a LayerNorm and
     beside a shortcut, on all of the back's tokens.
 
-    It has to be trained to be more than its Linear: both branches begin as nothing, and the closed-form fit sets the
-    Linear. heads: of attention, None for one every 64 channels. by, ridge, tokens, position: of the Linear.
+    Before training it equals its Linear: both residual branches begin with zero output, and the closed-form fit sets
+    the Linear. heads: of attention, None for one every 64 channels. by, ridge, tokens, position: of the Linear.
     """
 
     name: ClassVar[str] = "transformer"
@@ -61,7 +61,9 @@ class Transformer(Kind):
         return self.heads or max(1, back.channels // _HEAD)
 
 
-class Block(Carrying):
+class Block(AroundLinearMap):
+    """The module of a `Transformer`: [batch, *front.shape] to tokens [batch, *back.shape]."""
+
     kind: Transformer
 
     def __init__(self, kind: Transformer, front: Value, back: Value):
@@ -78,7 +80,7 @@ class Block(Carrying):
         for last in (self.proj, self.fc2):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.carry(self.embed)
+        self.wrap(self.embed)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x)

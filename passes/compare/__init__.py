@@ -15,13 +15,13 @@ from ..pipeline import Pass
 from ..represent import Represent
 
 if TYPE_CHECKING:
-    from ..represent.kept_vectors import Store
+    from ..represent.vector_cache import Store
 
 
 @dataclass(frozen=True)
 class Compare(Pass, ConfidenceOptions):
-    """How alike every cut of every model is to every cut of every other, from their representations; of a
-    single model, to its own.
+    """The similarity of every cut of every model to every cut of every other, from their representations; of a single
+    model, to its own.
 
     confidence: of an interval around each similarity (see `intervals`), None to do without. Undefined where a cut has
     no representation: NaN.
@@ -89,6 +89,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
 
     @property
     def represent(self) -> Represent:
+        """The pass that makes the representations, with the options of this one."""
         return Represent(
             metric=self.metric,
             images=self.images,

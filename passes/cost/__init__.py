@@ -1,4 +1,4 @@
-"""The pass `cost`: what the models, the fragments around every cut, and all candidates take."""
+"""The pass `cost`: prices of the models, of the fragments around every cut, and of all candidates."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost(Pass, DirectionOptions):
-    """Prices models, fragments and candidates in every metric that is computed here, on fake tensors, for one image:
-    all sums, the size of the weights file and the peak of memory.
+    """Prices models, fragments and candidates for one image, on tensors without data: in all metrics that are sums, the
+    size of the weights file and peak memory.
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a

@@ -1,4 +1,4 @@
-"""What an adapter takes between two values: by its closed form, and counted where there is none."""
+"""The price of an adapter between two values: in closed form where there is one, otherwise counted."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ _CALLS = Calls()  # adapters between many values have calls in common
 
 @dataclass(frozen=True)
 class AdapterPrice:
-    """sums: of every metric that is one. widens: names of those that still lack what the layers take more that the
-    adapter folds into (see `folded`). entries: the tensors that it puts into the weights file, by their keys within the
-    adapter. memory_bytes: see `footprint`. more_bytes: what the fragment behind it puts into the file more by it.
-    given_bytes: of the value that this fragment is given."""
+    """The price of an adapter, in parts.
+
+    sums: its amount of every metric that is a sum. widens: the metrics to which the extra cost of the layers that the
+    adapter folds into must still be added (see `folded`). entries: the tensors that it puts into the weights file, by
+    their keys within the adapter. memory_bytes: see `footprint`. more_bytes: bytes by which it makes the next
+    fragment's weights larger. given_bytes: bytes of the value that the next fragment is given.
+    """
 
     sums: Price
     widens: frozenset[str]
@@ -65,7 +68,8 @@ def adapter_price(kind: Kind, front: Value, back: Value) -> AdapterPrice | str:
 
 
 def folded(price: AdapterPrice, readers: tuple[NodeCost, ...], front: Value, back: Value) -> Price:
-    """The sums of an adapter, with what the layers take more that it folds into. readers: those that read the cut."""
+    """The sums of an adapter, with the extra cost of the layers that it folds into. readers: the layers that read the
+    cut."""
     if not price.widens:
         return price.sums
     more = widened(readers, back.channels, front.channels)
@@ -74,16 +78,16 @@ def folded(price: AdapterPrice, readers: tuple[NodeCost, ...], front: Value, bac
 
 @lru_cache(maxsize=1 << 18)
 def counted(kind: Kind, front: Value, back: Value, _: tuple[Metric, ...]) -> Price:
-    """The adapter of a kind between two values, counted on tensors without numbers; of which metrics, is part of what
-    is remembered."""
+    """The price of an adapter, counted on the device "meta". The last argument, the metrics that are sums, is only part
+    of the cache key."""
     with torch.device("meta"):
         adapter = kind(front, back).eval()
     return fragment_prices(count(graph_of(adapter), front.shape, _CALLS), []).whole
 
 
 def graph_of(adapter: Adapter) -> GraphModule:
-    """The graph of an adapter. Recording takes ten times as long as torch.fx, which knows no shapes: what it makes of
-    our own adapters has the same calls, of those of others nobody knows."""
+    """The graph of an adapter. Recording takes ten times as long as torch.fx, which has no shapes. For our own adapters
+    both give the same calls; for those of other packages that is not known, so they are recorded."""
     if type(adapter.kind).__module__.startswith(registry.__name__):
         try:
             return symbolic_trace(adapter)

@@ -1,4 +1,4 @@
-"""Calls of layers, functions and methods: each distinct one is run once, on tensors without numbers.
+"""Calls of layers, functions and methods: each distinct one is run once, on tensors without data, and remembered.
 
 Networks are made of blocks that repeat, so a few dozen calls tell what hundreds of nodes take. Two calls are the same
 when what is called, the shapes, strides and dtypes of all tensors and every other argument are.
@@ -20,7 +20,7 @@ from ..graphs.operators import Operators, copy_on, fakes
 
 @dataclass(frozen=True)
 class Form:
-    """A tensor without its numbers."""
+    """The metadata of a tensor: shape, stride, dtype."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -28,13 +28,16 @@ class Form:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Form:
+        """The metadata of a tensor."""
         return cls(tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of its elements."""
         return prod(self.shape) * self.dtype.itemsize
 
     def make(self, device: str) -> Tensor:
+        """An uninitialised tensor of this form."""
         return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=device)
 
 
@@ -50,8 +53,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Call:
-    """What one call takes. value: what it gives, with a Result for each tensor. allocated: bytes of each piece of
-    memory that its value lies in. peak_bytes: the most that it has allocated at one moment, those included."""
+    """The cost of one call. value: what it returns, with a Result for each tensor. allocated: bytes of each piece of
+    memory that its value lies in. peak_bytes: its peak allocation, those included."""
 
     value: Any
     macs: int
@@ -61,24 +64,25 @@ class Call:
 
 
 class Calls:
-    """Calls that were run before. To be used inside `counting`, whose operators it is given."""
+    """A memo of calls that were run before. To be used inside `counting`, whose operators it is given."""
 
     def __init__(self) -> None:
         self.known: dict[Hashable, Call] = {}
 
     def __call__(self, operators: Operators, target: nn.Module | Callable | str, args: Any, kwargs: Any) -> Call:
-        """What calling `target` takes; a string is the name of a method of the first argument. Tensors among the
+        """The cost of calling `target`; a string is the name of a method of the first argument. Tensors among the
         arguments are given as Forms."""
         given, structure = tree_flatten((args, kwargs))
         key = (_named(target), structure, tuple(map(_hashable, given)))
         if key not in self.known:
-            self.known[key] = _take(operators, target, given, structure)
+            self.known[key] = _measured(operators, target, given, structure)
         return self.known[key]
 
 
-def _take(operators: Operators, target: Any, given: list[Any], structure: Any) -> Call:
-    """On `meta`, several times as fast as fake tensors; on those where the processor has a say in what is computed, in
-    which kernel of attention it has and in how a convolution lays out its maps, and where `meta` refuses."""
+def _measured(operators: Operators, target: Any, given: list[Any], structure: Any) -> Call:
+    """Runs a call on the device "meta" where possible, and on fake CPU tensors, which take several times as long, where
+    the device decides what is computed: which attention kernel runs, and the memory layout of a convolution's
+    output."""
     name = getattr(target, "__name__", str(target)) if not isinstance(target, nn.Module) else type(target).__name__
     if not any(word in name.lower() for word in ("conv", "attention")):
         try:
@@ -122,7 +126,7 @@ def _result(value: Any, shared: dict[int, int], fresh: dict[int, int]) -> Any:
 
 
 def _named(target: Any) -> Hashable:
-    """What a call calls, the same for two layers of equal make."""
+    """A key for the target of a call, equal for two layers of the same class, options and shapes."""
     if not isinstance(target, nn.Module):
         return target
     options = tuple((k, _hashable(v)) for k, v in vars(target).items() if k[0] != "_" and not isinstance(v, Tensor))

@@ -1,4 +1,4 @@
-"""What a chain of any length takes, from what was counted of each of its models."""
+"""The price of a chain of any length, from the counts of its models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .adapter_prices import AdapterPrice, adapter_price, folded
 
 
 def price_of(plan: Plan, chain: Chain) -> Price:
-    """The price of a chain, exact to the byte: what is written for it has the same. The plan needs cuts and parts.
+    """The price of a chain, exact to the byte: the emitted artifact costs the same. The plan needs cuts and parts.
 
     While a fragment runs, the image and the value that it was given are held; while an adapter does, the image and the
     memory that the value before it lies in.
@@ -49,7 +49,7 @@ def price_of(plan: Plan, chain: Chain) -> Price:
 
 
 def seam_price(plan: Plan, seam: Seam) -> Price:
-    """What the adapter of a seam takes, in every metric that is a sum. The plan needs cuts and parts.
+    """The price of a seam's adapter, in every metric that is a sum. The plan needs cuts and parts.
 
     Raises:
         CutError: it cannot join the two values.
@@ -70,7 +70,8 @@ def _adapter(plan: Plan, seam: Seam) -> AdapterPrice:
         x, y = (plan.node_at(*end) for end in (seam.leaves, seam.enters))
         names = [plan.models[end.model].name for end in (seam.leaves, seam.enters)]
         raise CutError(
-            f"{kind.words} cannot join '{x}' of {names[0]} {front.shape} to '{y}' of {names[1]} {back.shape}: {price}",
+            f"{kind.notation} cannot join '{x}' of {names[0]} {front.shape} to '{y}' of {names[1]} {back.shape}: "
+            f"{price}",
             "Choose other cuts, or another adapter.",
         )
     return price

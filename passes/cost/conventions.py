@@ -1,4 +1,4 @@
-"""What other counters make of a network, so that any paper's column can be reproduced, and why they differ.
+"""What other counters count for a network, so that the figures of any paper can be reproduced, and why they differ.
 
     macs    ours: convolutions and matrix products, attention's included
     thop    as `thop.profile` (0.1.1): a rule for each layer class of torch.nn itself. Whatever is a function, a method

@@ -1,4 +1,4 @@
-"""What each node of a graph takes, counted on the program that would be written for it."""
+"""The cost of each node of a graph, counted on the program that would be emitted for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory of activations, in positions of nodes: made by one, read last by another."""
+    """A piece of activation memory. made, read: positions of the node that allocates it and of its last reader."""
 
     size_bytes: int
     made: int
@@ -37,11 +37,11 @@ class Buffer:
 
 @dataclass(frozen=True)
 class NodeCost:
-    """What one node takes for one image.
+    """The cost of one node for one image.
 
     call: what it calls; None where that gives no tensor. stored: tensors of the weights file that it reads. uncounted:
-    operators without a formula that it called, by name and count. transient_bytes: the most that is allocated while it
-    runs, over what its value lies in.
+    operators without a formula that it called, by name and count. transient_bytes: peak allocation while
+    it runs, beyond the memory of its value.
     """
 
     node: str
@@ -52,12 +52,13 @@ class NodeCost:
 
     @property
     def macs(self) -> int:
+        """Multiply-adds."""
         return self.call.macs if self.call else 0
 
 
 @dataclass(frozen=True)
 class Count:
-    """A graph, its program, what each node of that takes, in graph order, and the memory that their values lie in.
+    """A graph, its program, the cost of each node of the program in graph order, and the memory of their values.
 
     lies: of each node with a tensor for its value, the index of its buffer; -1 where it is a stored tensor.
     """
@@ -70,10 +71,10 @@ class Count:
 
 
 def count(graph: GraphModule, input_size: Sequence[int], calls: Calls | None = None) -> Count:
-    """What each node takes for one image of `input_size` (channels, height, width).
+    """The cost of each node for one image of `input_size` (channels, height, width).
 
     Attention is counted as its two products, whichever kernel would run it. Parameters may be fake or on `meta`.
-    calls: what is known from other graphs already, and learns from this one.
+    calls: a memo shared with other graphs.
     """
     with counting() as operators:
         return _Counter(graph, operators, calls or Calls()).count(input_size)

@@ -5,7 +5,7 @@ every path from input to output passes. What depends on no image (a position tab
 to every side that uses it, and so may a parameter: it is before a cut when its first user is, after it when its last
 user is. Hence a sum over calls before + after = whole unless a product of constants is needed on both sides, in which
 case each fragment computes it; and a sum over stored tensors before + after = whole + those that both sides share.
-Memory is a peak, and the size of a file more than what is in it: `memory` and `sizes` say how they come together.
+Peak memory and the size of a file are no sums; see `memory` and `sizes`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ from ..data.weights_file import Stored, file_bytes
 from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
 from .count import Count, NodeCost
 from .memory import Peaks, peaks
-from .sizes import Side, file_sizes
+from .sizes import FileEntries, file_sizes
 from .spans import Spans
 
 
 @dataclass(frozen=True)
 class FragmentPrices:
-    """whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
+    """Prices of a graph and of its fragments.
+
+    whole: of the graph. before, after: one for each cut, of that fragment run and written on its own, with the
     value that it starts from. uncounted: calls of operators without a formula in the whole, by name; uncounted_before
     and uncounted_after: in the fragments.
 
-    readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: what a stitched
-    network's weights file has of either, one selection for each cut. spans: what any fragment takes.
+    readers: of each cut, the layers that read its value. peaks: memory around the cuts. front, back: the tensors that a
+    stitched network's weights file has of a front or back, one selection for each cut. spans: for the price of any
+    fragment.
     """
 
     whole: Price
@@ -46,8 +49,8 @@ class FragmentPrices:
     uncounted_after: tuple[Mapping[str, int], ...]
     readers: tuple[tuple[NodeCost, ...], ...]
     peaks: Peaks
-    front: Side
-    back: Side
+    front: FileEntries
+    back: FileEntries
     spans: Spans
 
 
@@ -82,7 +85,7 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     spans = Spans.of(count, uses, at_nodes, calls, stored)
     entries = [s.entry for s in stored]
     span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
-    front, back = Side.of(entries, span[:, :1] <= at), Side.of(entries, span[:, 1:] > at)
+    front, back = FileEntries.of(entries, span[:, :1] <= at), FileEntries.of(entries, span[:, 1:] > at)
     every = np.arange(len(cuts))
     whole: dict[str, Any] = {"size": file_bytes(entries), "memory": memory.whole}
     ahead = {"size": file_sizes((front, every)), "memory": memory.before}

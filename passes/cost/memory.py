@@ -1,9 +1,9 @@
-"""The most memory that activations take at one moment, of a whole network and of what lies on either side of a cut.
+"""Peak activation memory of a whole network, and of the fragments before and after each cut.
 
 The schedule is the one that the emitted code runs: nodes in graph order, each value alive until the last node that
 reads it or a view of it, and what a module is called with until that call returns, since the frame of the caller holds
-it. A network holds its input all the time. Not counted is the workspace that a kernel takes for itself, nor what a
-variable still names after its last use (up to a tenth; docs/prices.md).
+it. A network holds its input all the time. The workspace inside a kernel is not counted, nor a value that a
+variable keeps alive after its last use (up to a tenth; docs/prices.md).
 
 A front runs as its model does up to the cut. While a back runs, what its model made before the cut is gone, but for the
 value at the cut, which the caller holds. So with the image's bytes i, the bytes h of the memory that the front's value
@@ -27,8 +27,9 @@ from .count import Count
 
 @dataclass(frozen=True)
 class Peaks:
-    """Bytes. whole, before: with the image. after: for each cut, without the image and without the value at the cut.
-    held: for each cut, of the memory that its value lies in, unless that is the image's. live: at each node."""
+    """Peak memory in bytes. whole, before: with the image. after: for each cut, without the image and without the value
+    at the cut. held: for each cut, of the memory that its value lies in, unless that is the image's. live: at each
+    node."""
 
     image: int
     whole: int

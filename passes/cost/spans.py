@@ -1,4 +1,4 @@
-"""What any fragment of a graph takes, from where each of its parts is needed.
+"""The price of any fragment of a graph, from the span of nodes in which each cost is needed.
 
 Positions are those of the nodes of the program that is written. A fragment from cut i to cut j is what is computed on
 the image after the one and up to the other, and all that this needs that depends on no image: as `fragments` says for
@@ -24,11 +24,11 @@ from .memory import read_until
 
 @dataclass(frozen=True)
 class Piece:
-    """What one fragment takes of its own.
+    """The price of one fragment.
 
-    sums: of every metric that is one. entries: its tensors in the weights file, by their keys in the model.
-    peak_bytes: the most memory that lives in it at one moment, without the image and without the value that it starts
-    from. held_bytes: of the memory that its last value lies in; None where that is the value that it starts from.
+    sums: its amount of every metric that is a sum. entries: its tensors in the weights file, by their keys in the
+    model. peak_bytes: its peak activation memory, without the image and without the value that it starts from.
+    held_bytes: of the memory that its last value lies in; None where that is the value that it starts from.
     """
 
     sums: Price
@@ -39,10 +39,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Spans:
-    """Of each thing in a graph, the positions of the first and the last node on the image that needs it.
+    """For each cost in a graph (a call, a stored tensor, a buffer), the first and the last node on the image that needs
+    it.
 
-    at: int64 [cuts], the position of each cut's value. sums: of every metric that is one, first and last of each thing
-    that it adds up, int64 [things, 2], and its amounts [things]. stored: first and last of each tensor of the weights
+    at: int64 [cuts], the position of each cut's value. sums: for every metric that is a sum, first and last position of
+    each summand, int64 [summands, 2], and the amounts [summands]. stored: first and last of each tensor of the weights
     file. buffers: int64 [buffers, 5], first, last, until where it is held, bytes, index. transient: int64 [positions],
     bytes that a node takes while it runs. lies: int64 [cuts], the buffer of each value.
     """

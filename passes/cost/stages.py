@@ -1,4 +1,4 @@
-"""What each stage of a network takes: its modules at one depth, in the order in which they are called."""
+"""The cost of each stage of a network: its modules at one depth, in the order in which they are called."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .fragments import fragment_prices
 
 @dataclass(frozen=True)
 class Stage:
-    """A module with all that lies in it. path: "" for what the network itself computes between its modules.
+    """The cost of a module with everything inside it. path: "" for what the network computes between its modules.
 
-    sums: of every metric that is one, for one image; what is stored counts in the first stage that reads it.
-    weights_bytes: of its tensors in the weights file, without the header. memory_bytes: the most that activations take
-    while it runs, with all that is held for others. uncounted: calls of operators without a formula.
+    sums: its amount of every metric that is a sum, for one image; a stored tensor counts in the first stage that reads
+    it. weights_bytes: of its tensors in the weights file, without the header. memory_bytes: peak activations while it
+    runs, those held for other stages included. uncounted: calls of operators without a formula.
     """
 
     path: str

@@ -15,10 +15,7 @@ from ..data.candidates import Candidates
 from ..data.values import Cuts, Price, Value
 from .adapter_prices import AdapterPrice, adapter_price, folded
 from .fragments import FragmentPrices
-from .sizes import Side, file_sizes
-
-# Where an adapter cannot join two values; one that is folded into the back may take less than nothing.
-_NONE = np.iinfo(np.int64).min
+from .sizes import FileEntries, file_sizes
 
 
 def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[int, int]]:
@@ -45,8 +42,8 @@ def candidates(
     """The table of all (front cut, back cut, adapter), pair of models after pair. parts: prices around the cuts.
 
     Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
-    An adapter is asked once for each pair of distinct values. Of a model with itself the back begins behind the cut at
-    which the front ends: what lies between is left out.
+    An adapter is priced once for each pair of distinct values. Of a model with itself the back begins behind
+    the cut at which the front ends: what lies between is left out.
     """
     ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]
@@ -67,7 +64,7 @@ def candidates(
 
 
 class Adapters:
-    """What adapters say of pairs of values, each pair asked once. found: the prices so far."""
+    """Prices of adapters between pairs of values, each pair computed once. found: the prices so far."""
 
     def __init__(self, names: Sequence[str]):
         self.names = tuple(names)
@@ -89,7 +86,7 @@ class Adapters:
         if isinstance(price, str):
             return None
         simplest = kind.simplest(front, back)
-        return None if simplest != kind and simplest.words in self.names else price
+        return None if simplest != kind and simplest.notation in self.names else price
 
 
 class _Rows(NamedTuple):
@@ -102,11 +99,11 @@ class _Rows(NamedTuple):
 def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentPrices], ask: Adapters) -> _Rows:
     (a, b), (front, back) = pair, (parts[model] for model in pair)
     fronts, backs = ([cut.value for cut in cuts[model].cuts] for model in pair)
-    joint = _joints(fronts, backs, ask)
+    found = _price_indices(fronts, backs, ask)
     if a == b:
-        joint[np.tril_indices(len(fronts))] = -1
-    i, j, k = np.nonzero(joint >= 0)  # front cut, back cut, adapter
-    used, which = np.unique(joint[i, j, k], return_inverse=True)
+        found[np.tril_indices(len(fronts))] = -1
+    i, j, k = np.nonzero(found >= 0)  # front cut, back cut, adapter
+    used, which = np.unique(found[i, j, k], return_inverse=True)
     joined = [ask.found[index] for index in used]
     amounts = {
         metric.name: _column(front.before, metric.name)[i]
@@ -120,7 +117,7 @@ def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentP
         for name in price.widens:
             amounts[name][row] += whole[name] - price.sums[name]
     entries = {entries: index for index, entries in enumerate(dict.fromkeys(price.entries for price in joined))}
-    between = Side.each(list(entries)).under("adapter.")
+    between = FileEntries.each(list(entries)).under("adapter.")
     listed, more, memory, given = (
         np.array([(entries[p.entries], p.more_bytes, p.memory_bytes, p.given_bytes) for p in joined], dtype=np.int64)
         .reshape(-1, 4)[which]
@@ -134,7 +131,7 @@ def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentP
     return _Rows(np.stack([np.full(len(i), a), i, np.full(len(i), b), j, k]), amounts)
 
 
-def _joints(front: Sequence[Value], back: Sequence[Value], ask: Adapters) -> np.ndarray:
+def _price_indices(front: Sequence[Value], back: Sequence[Value], ask: Adapters) -> np.ndarray:
     """int64 [front cuts, back cuts, adapters]: the index of each adapter's price, -1 where there is none."""
     fronts, backs = ({value: i for i, value in enumerate(dict.fromkeys(side))} for side in (front, back))
     distinct = np.full((len(fronts), len(backs), len(ask.kinds)), -1, dtype=np.int64)

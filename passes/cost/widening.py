@@ -1,4 +1,4 @@
-"""What layers take more when the value that they read has other channels: what an adapter costs that folds into them.
+"""The extra cost of layers whose input gets another number of channels, when an adapter folds into them.
 
 They are convolutions without groups and Linear layers (see `graphs/fold.py`), whose multiply-adds and weights are
 proportional to the channels that they read.
@@ -17,7 +17,7 @@ from .count import NodeCost
 
 
 def widened(readers: Sequence[NodeCost], channels: int, given: int) -> Price:
-    """What every sum changes by when these layers are given `given` channels instead of `channels`."""
+    """The change of every metric that is a sum when these layers read `given` channels instead of `channels`."""
     calls, wide_calls = list[CountedCall](), list[CountedCall]()
     stored, wide_stored = list[Stored](), list[Stored]()
     for reader in readers:

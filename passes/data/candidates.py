@@ -15,10 +15,10 @@ from .values import Price
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible chain, how alike the cuts at its seams are, and what the whole would take.
+    """A chain that could be stitched, with its similarity, price and score.
 
-    similarity: of a pair; NaN when not computed. score: what it was worth when it was probed (see the pass `rank`),
-    None when it was not.
+    similarity: of the two cuts of a pair; NaN when not computed. score: what the pass `rank` measured of the stitched
+    network; None when it was not probed.
     """
 
     chain: Chain
@@ -39,7 +39,7 @@ class Candidate:
 
     @property
     def adapter(self) -> str:
-        """The words of a pair's adapter; of a longer chain, of all in order."""
+        """The adapter of a pair in its notation; for a longer chain, all adapters in order."""
         return ", ".join(self.chain.adapters)
 
 
@@ -48,9 +48,9 @@ class Candidates:
     """A table of candidates, one row each. All columns are arrays of one length.
 
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.
-    amounts: by the name of a metric, a column of what the whole stitched network takes; what is written for it takes
-    the same, to the byte. A metric that was not computed has no column. similarity: float64. feasible: bool.
-    score: float64, what the candidate was worth when it was probed (see the pass `rank`), or None where none was.
+    amounts: by the name of a metric, a column with the amount of the whole stitched network, exactly that of the
+    emitted artifact. A metric that was not computed has no column. similarity: float64. feasible: bool.
+    score: float64, NaN for candidates that were not probed; None where none was (see the pass `rank`).
     order: rows from best to worst under `rank`, only the feasible ones once a budget was applied; filled by `select`.
     """
 
@@ -84,7 +84,7 @@ class Candidates:
         )
 
     def price(self, row: int) -> Price:
-        """What the candidate in a row takes."""
+        """The price of the candidate in a row."""
         amounts = {name: column[row].item() for name, column in self.amounts.items()}
         return Price({name: amount for name, amount in amounts.items() if not math.isnan(amount)})
 

@@ -26,7 +26,8 @@ class Fragment:
 
 
 class Seam(NamedTuple):
-    """Where two fragments meet: the cut that the first leaves, the adapter's words, the cut that the next enters."""
+    """Where two fragments meet: the cut that the first leaves, the adapter in its notation, the cut that the next
+    enters."""
 
     leaves: End
     adapter: str
@@ -43,7 +44,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Chain:
-    """Fragments in the order in which they run, and the words of the adapter at each seam, one fewer.
+    """Fragments in the order in which they run, and the adapter at each seam in its notation, one fewer.
 
     The image enters the first fragment, in the size that its model is traced at: a model at another input size is a
     model of its own in the plan, with the same weights (see `Model.at`).
@@ -77,6 +78,7 @@ class Chain:
         return cls((Fragment(front[0], None, front[1]), Fragment(back[0], back[1], None)), (adapter,))
 
     def seams(self) -> tuple[Seam, ...]:
+        """Where fragments meet, in order: one fewer than fragments."""
         return tuple(self._seam(k) for k in range(len(self.adapters)))
 
     def _seam(self, k: int) -> Seam:
@@ -107,8 +109,10 @@ class Chain:
 
     @property
     def front(self) -> Fragment:
+        """The first fragment, which the image enters."""
         return self.fragments[0]
 
     @property
     def back(self) -> Fragment:
+        """The last fragment, which gives the output."""
         return self.fragments[-1]

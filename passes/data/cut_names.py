@@ -1,4 +1,4 @@
-"""Cuts by the words that a person names them with."""
+"""Cuts by the names that a user gives them: index, fx node or module path."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def find_cut(cuts: Sequence[Cut], word: str | int) -> int | None:
 
 
 def no_such_cut(plan: Plan, word: str | int, models: Sequence[int]) -> CutError:
+    """The error for a word that names no cut of any of these models, with the cuts that there are."""
     names = " nor of ".join(plan.models[m].name for m in models)
     cuts = [cut for m in models for cut in plan.cuts[m].cuts]
     near = did_you_mean(str(word), list(dict.fromkeys(n for c in cuts for n in (c.node, c.path, *c.paths))))

@@ -47,43 +47,63 @@ class StitchError(Exception):
 
 
 class InputError(StitchError):
+    """Something that was given cannot be used."""
+
     code = "input"
     exit_status = 2
 
 
 class ModelError(InputError):
+    """A model cannot be found, loaded or run."""
+
     code = "model"
 
 
 class WeightsUnavailable(ModelError):
+    """A model's weights are not on this machine and cannot be downloaded."""
+
     code = "weights-unavailable"
 
 
 class BadCheckpoint(ModelError):
+    """A checkpoint is missing, truncated or does not fit its architecture."""
+
     code = "bad-checkpoint"
 
 
 class UnsafeCheckpoint(ModelError):
+    """A checkpoint holds pickled code, which is run only if it is trusted."""
+
     code = "unsafe-checkpoint"
 
 
 class TraceError(ModelError):
+    """A model cannot be turned into a graph, or its graph computes something else."""
+
     code = "trace"
 
 
 class DataError(InputError):
+    """Images cannot be found or read, or are not suited to what they are needed for."""
+
     code = "data"
 
 
 class QuantityError(InputError):
+    """A budget, unit or metric that cannot be parsed or is unknown."""
+
     code = "quantity"
 
 
 class CutError(InputError):
+    """A cut or adapter that does not exist, or two cuts that cannot be joined."""
+
     code = "cut"
 
 
 class OutputError(InputError):
+    """A file or folder cannot be written."""
+
     code = "output"
 
 
@@ -97,18 +117,25 @@ class Infeasible(StitchError):
         self.nearest = dict(nearest or {})
 
     def as_dict(self) -> dict[str, Any]:
+        """The `error` object of a JSON document, with the nearest reachable values."""
         return super().as_dict() | {"nearest": self.nearest}
 
 
 class VerificationError(StitchError):
+    """An emitted file does not compute what the stitched graph computes."""
+
     code = "verification"
 
 
 class Diverged(StitchError):
+    """The loss of a training became infinite or NaN."""
+
     code = "diverged"
 
 
 class PipelineError(StitchError):
+    """A pass runs without what it requires, or breaks its contract."""
+
     code = "pipeline"
 
 

@@ -12,11 +12,11 @@ class Options:
     """How to heal.
 
     batch: images of a forward pass. ridges: penalties to choose among, relative to the mean square of a feature. rows:
-    positions that an operator is refitted on, at most, drawn evenly. features: an operator with more inputs is left as
-    it is. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one; each
-    further one takes a Gauss-Newton step for the whole of a block after it (see `polish`). target: whose logits
-    the classifier follows ("back", "front", "both"). max_memory: bytes that healing may take at one moment (see
-    `data/memory.py`), None for 2 GiB.
+    positions that an operator is refitted on, at most, evenly spaced. features: an operator with more input features is
+    not refitted. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one;
+    each further one takes a Gauss-Newton step for the whole of a block after it (see `heal/gauss_newton.py`). target:
+    whose logits the classifier follows ("back", "front", "both"). max_memory: bytes that healing may take at one moment
+    (see `data/memory.py`), None for 2 GiB.
     """
 
     batch: int = 64
@@ -68,8 +68,10 @@ class Healing:
 
     @property
     def healed_divergence(self) -> float:
+        """The divergence in nats after healing."""
         return self.blocks[-1].divergence if self.blocks else self.divergence
 
     @property
     def healed_agreement(self) -> float:
+        """The agreement, in [0, 1], after healing."""
         return self.blocks[-1].agreement if self.blocks else self.agreement

@@ -1,4 +1,4 @@
-"""A chain made real: its adapters as they were fitted, what healing did, what it takes, and whether it holds."""
+"""A chain with weights: its fitted adapters, its price, and the results of healing and verification."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from .plan import Plan
 
 
 def smaller_share(plan: Plan, table: Candidates) -> np.ndarray:
-    """Of each row, the share of the whole's MACs that the smaller of its two fragments has."""
+    """For each row, the share of the stitched network's MACs in the smaller of its two fragments: float64 [rows]."""
     before = amounts_at(plan, table.front_model, table.front_cut, "before", "macs")
     after = amounts_at(plan, table.back_model, table.back_cut, "after", "macs")
     return np.minimum(before, after) / np.maximum(table.metric("macs"), 1)
@@ -20,8 +20,8 @@ def smaller_share(plan: Plan, table: Candidates) -> np.ndarray:
 def amounts_at(
     plan: Plan, models: np.ndarray, cuts: np.ndarray, side: Literal["before", "after"], metric: str, unknown: int = 0
 ) -> np.ndarray:
-    """What lies on one side of the cut that each row names takes in a metric: int64 [rows]. unknown: where the cuts
-    were not priced."""
+    """The amount of a metric on one side of the cut of each row: int64 [rows]. models, cuts: int [rows]. unknown: the
+    amount for cuts that were not priced."""
     numbers = np.zeros((len(plan.cuts), max(len(c) for c in plan.cuts)), dtype=np.int64)
     for model in np.unique(models):
         prices = [getattr(cut, side) for cut in plan.cuts[model].cuts]

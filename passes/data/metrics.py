@@ -1,15 +1,15 @@
 """The metrics that networks are priced in: one list, open to others.
 
-A metric says how its amounts are read, written and named, and how they come together over a chain of fragments:
+A metric defines how its amounts are parsed, written and named, and how they combine over a chain of fragments:
 
     sum         over the calls of a network's nodes, or over the tensors of its weights, each counted once
-    peak        the most at one moment
-    file        the bytes of a file: they add up but for its header
-    measured    not told from the parts: a pass measures or predicts it
-    derived     from other amounts of the same network
+    peak        the maximum over time
+    file        the bytes of a file: a sum, and a header
+    measured    no function of the parts: a pass measures or predicts it
+    derived     computed from other amounts of the same network
 
 Another package adds one with `register`, or by an entry point in the group `stitchc.metrics` that names a `Metric`. The
-pass `cost` computes every sum, so one that says what a call takes needs nothing else:
+pass `cost` computes every sum, so a metric that is a function of calls needs nothing else:
 
     register(Metric("reads", "reads_bytes", BYTES, "20MiB", "weights read", "bytes of weights, one image",
                     of_call=lambda call: call.weights_bytes))
@@ -89,16 +89,16 @@ class Metric:
 
     name: in budgets and `--metric`. key: in JSON, its name with its unit. example: a quantity of it. title: of its row
     in a report. about: what exactly is counted. combine: one of `COMBINATIONS`.
-    of_call, of_tensor: of a sum, one of the two: what a call of a node takes, or a tensor that is stored.
-    derive: of one that is derived: its amount, from a mapping with those of other metrics by name. The amounts may be
+    of_call, of_tensor: for a sum, one of the two: the amount of one call, or of one stored tensor.
+    derive: for a derived metric, its amount, from a mapping with those of other metrics by name. The amounts may be
     numbers or arrays; a KeyError says that one is missing.
-    by_formula: whether it lacks what operators without a formula do (see `graphs/formulas.py`).
-    computed_by: the pass that fills it in. column: a shorter title for the head of a column. phrase: how a sentence
-    names an exact amount, after the number; without one no sentence does.
-    tie: where it stands among the metrics that order equally good candidates, from 1; 0 has no say.
+    by_formula: whether operators without a formula are missing from it (see `graphs/formulas.py`).
+    computed_by: the pass that fills it in. column: a shorter title for the head of a column. phrase: how sentences
+    name an exact amount, after the number; "" to leave the metric out of sentences.
+    tie: where it stands among the metrics that order equally good candidates, from 1; 0 for none.
 
     Raises:
-        InputError: a name that budgets could not hold, or what makes no metric.
+        InputError: a name that a budget cannot contain, or fields that contradict each other.
     """
 
     name: str
@@ -130,24 +130,24 @@ class Metric:
         if ((self.of_call is None) == (self.of_tensor is None)) == (self.combine == "sum"):
             raise InputError(
                 f"the metric {self.name} is a {self.combine}",
-                "A sum, and nothing else, says what a call takes (of_call) or what a stored tensor does (of_tensor).",
+                "A sum, and no other, has either of_call (the amount of a call) or of_tensor (of a stored tensor).",
             )
         if (self.derive is None) == (self.combine == "derived"):
             raise InputError(
                 f"the metric {self.name} is a {self.combine}",
-                "What is derived, and nothing else, says how (derive).",
+                "A derived metric, and no other, has a function derive.",
             )
 
     @property
     def adds_up(self) -> bool:
-        """Whether the amounts of two fragments make that of both."""
+        """Whether amounts of two fragments add up to that of both."""
         return self.combine in ("sum", "file")
 
     def amounts(self, calls: Sequence[CountedCall], stored: Sequence[Stored]) -> list[float]:
-        """Of a sum, what it adds up: an amount for each call, or for each stored tensor.
+        """The summands of a metric that is a sum: an amount for each call, or for each stored tensor.
 
         Raises:
-            InputError: what the metric says of one of them is no number.
+            InputError: the metric's function returns no finite number for one of them.
         """
         if self.of_call:
             return [self._number(self.of_call, call) for call in calls]
@@ -216,6 +216,7 @@ def names() -> tuple[str, ...]:
 
 
 def every() -> tuple[Metric, ...]:
+    """All metrics, in the order of `names`."""
     return tuple(map(get, names()))
 
 
@@ -236,7 +237,7 @@ def get(name: str) -> Metric:
 
 @cache
 def _loaded(name: str) -> Metric:
-    """One that another package adds."""
+    """A metric that another package adds."""
     metric = plugins.load(GROUP, name)
     if not isinstance(metric, Metric) or metric.name != name:
         said = f"the metric '{metric.name}'" if isinstance(metric, Metric) else f"a {type(metric).__name__}"
@@ -257,7 +258,7 @@ def sums() -> tuple[Metric, ...]:
 
 
 def counts() -> tuple[Metric, ...]:
-    """Sums, and what is derived: what tables with little room show."""
+    """The metrics that are sums or derived, which narrow tables show."""
     return tuple(metric for metric in every() if metric.combine in ("sum", "derived"))
 
 
@@ -267,7 +268,7 @@ def ties() -> tuple[Metric, ...]:
 
 
 def amount(name: str, amounts: Mapping[str, Amount]) -> Amount | None:
-    """What a metric takes, from the amounts of one network, or of many as arrays; None where it is not known."""
+    """The amount of a metric, from the amounts of one network, or of many as arrays; None where it is not known."""
     metric = get(name)
     if metric.derive is None:
         return amounts.get(name)

@@ -98,13 +98,19 @@ class Images(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The DATA text that names them."""
+        ...
 
     @property
-    def labels(self) -> Tensor | None: ...
+    def labels(self) -> Tensor | None:
+        """Classes, int64 [images], or None."""
+        ...
 
     @property
-    def noise(self) -> bool: ...
+    def noise(self) -> bool:
+        """Whether they are random numbers and no pictures."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -126,5 +132,6 @@ class TensorImages:
         return len(self.tensor)
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        """Slices start..stop of the tensor, as `Images.batches`; `spec` is ignored."""
         for part in self.tensor[start:stop].split(size):
             yield part.clone()  # a network may write to the images that it is given

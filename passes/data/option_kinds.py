@@ -13,7 +13,7 @@ from .errors import InputError, StitchError, unknown
 
 @dataclass(frozen=True)
 class Kind:
-    """Anything at all: words, or the thing that they name.
+    """Any value: text, or the object that the text names.
 
     several: whether a command line may give it several times.
     """
@@ -50,7 +50,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """Words, a name or a path."""
+    """Text: a name or a path."""
 
     def read(self, name: str, value: Any) -> Any:
         if isinstance(value, str | Path):
@@ -60,7 +60,7 @@ class Text(Kind):
 
 @dataclass(frozen=True)
 class Texts(Text):
-    """Several words, in an order that matters; one alone need not be a list."""
+    """Several texts, in an order that matters; a single one need not be in a list."""
 
     several: ClassVar[bool] = True
 
@@ -84,7 +84,7 @@ class Switch(Kind):
 
 @dataclass(frozen=True, init=False)
 class Choice(Kind):
-    """One of some words, which are known from the start or, where others can add to them, told by a function."""
+    """One of several names: a fixed list or, where other packages can add names, a function that lists them."""
 
     words: tuple[str, ...] | Callable[[], Iterable[str]]
 
@@ -107,7 +107,7 @@ class Choice(Kind):
 
 @dataclass(frozen=True, init=False)
 class Choices(Choice):
-    """Several of some words, in an order that matters: a sequence, or text with commas; `none` is none of them."""
+    """Several of some names, in an order that matters: a sequence, or text with commas; `none` for an empty one."""
 
     @property
     def metavar(self) -> str:
@@ -232,7 +232,7 @@ class Bytes(Kind):
 
 @dataclass(frozen=True)
 class Effort(Kind):
-    """How much is spent: one of `words`, or seconds, as a number or text such as `60s`."""
+    """How much time is spent: one of `words`, or seconds, as a number or text such as `60s`."""
 
     words: tuple[str, ...] = ()
 
@@ -249,7 +249,7 @@ class Effort(Kind):
         """The seconds that the value says.
 
         Raises:
-            InputError: none.
+            InputError: the value is no positive number of seconds.
         """
         try:
             found = float(str(value).removesuffix("s"))

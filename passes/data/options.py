@@ -69,10 +69,12 @@ def options_of(record: type) -> dict[str, Field]:
 
 
 def option_of(of: Field) -> Option:
+    """The `Option` of a dataclass field that `option` made."""
     return of.metadata["option"]
 
 
 def default_of(of: Field) -> Any:
+    """The default value of a dataclass field."""
     return of.default if of.default_factory is MISSING else of.default_factory()
 
 

@@ -10,7 +10,7 @@ from . import metrics
 from .candidates import Candidates
 from .errors import InputError, did_you_mean
 
-#: What more of is better; of everything else less is.
+#: The axes of which more is better; of all others less is.
 BENEFITS = ("similarity",)
 
 

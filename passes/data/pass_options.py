@@ -24,6 +24,8 @@ RANK = Choice(known=lambda: ("cascade", "cka", "fit", "agreement", "kl", "accura
 
 @dataclass(frozen=True, kw_only=True)
 class TraceOptions(Options):
+    """Options of the pass `trace`."""
+
     frontend: str = option(
         "auto", Choice("auto", "record", "export"),
         "How a network is turned into a graph: by recording its modules, by torch.export, or by the first that works.",
@@ -33,6 +35,8 @@ class TraceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionOptions(Options):
+    """Options of the pass `partition`."""
+
     rule: str = option(
         "single-tensor", Choice("single-tensor", "stitchnet"),
         "Which values are cuts: all that alone cross the network, or of those the ones that StitchNet (arXiv "
@@ -43,6 +47,8 @@ class PartitionOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DirectionOptions(Options):
+    """Which model gives the front: an option of the pass `cost`."""
+
     direction: str = option(
         "slow-to-fast", DIRECTION,
         "Which model comes first: the one with more multiply-adds, the one with fewer, each in turn, or the one that "
@@ -53,6 +59,8 @@ class DirectionOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BackendOptions(Options):
+    """The runtime for latency: an option of the passes that measure it."""
+
     backend: str = option(
         "eager", Choice("eager", "compile", "onnxruntime"), "Runtime that latency is measured with.",
         group=BUDGET, recipe=WHEN_CHANGED,
@@ -61,6 +69,8 @@ class BackendOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class UncountedOptions(Options):
+    """How budgets treat operators without a formula: an option of the pass `select`."""
+
     allow_uncounted: bool = option(
         False, Switch(),
         "Hold a budget in macs or flops also where operators have no formula for their cost, which then count as "
@@ -71,6 +81,8 @@ class UncountedOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class HealOptions(Options):
+    """Options of the pass `heal`, which ranking shares."""
+
     heal: str = option(
         "back", Choice("none", "adapter", "back", "all"),
         "Which layers are refitted in closed form toward the values of the model that they come from: none, the "
@@ -94,9 +106,11 @@ class HealOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RankOptions(Options):
+    """Options of the pass `rank`."""
+
     rank: str = option(
         "cascade", RANK,
-        "How candidates are ranked: by similarity alone (cka), or by what the most promising ones are worth once "
+        "How candidates are ranked: by similarity alone (cka), or by a score of the most promising ones once "
         "stitched: agreement with both models and, where known, the labels (cascade), error of the fitted adapter "
         "(fit), same class as the second model (agreement), divergence from it (kl), or accuracy.",
         group=CHOICE, metavar="NAME",
@@ -109,6 +123,8 @@ class RankOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ShareOptions(Options):
+    """The smallest share of each parent: an option of the passes `select` and `rank`."""
+
     min_share: float | None = option(
         None, Share(),
         "Smallest share of the multiply-adds that either model should contribute; candidates with less come last.",
@@ -118,6 +134,8 @@ class ShareOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions(Options):
+    """The memory limit, in bytes, of every pass that holds values."""
+
     max_memory: int | None = option(
         None, Bytes(), "Memory that each pass may take beside the models, such as 2GiB.",
         group=CHOICE, unset="2GiB",
@@ -126,6 +144,8 @@ class MemoryOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceOptions(Options):
+    """Confidence intervals of similarities: an option of the pass `compare`."""
+
     confidence: float | None = option(
         None, Share(most=0.999), "Confidence of an interval to be drawn around each similarity, such as 95%.",
         group=CHOICE, unset="no intervals",
@@ -134,6 +154,8 @@ class ConfidenceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CutOptions(Options):
+    """Cuts chosen by hand: options of the pass `select`."""
+
     front: str | int | None = option(
         None, Kind(), "Cut at which the first model ends: its node, path or index, as `inspect` lists them.",
         group=CHOICE, metavar="CUT", unset="the best",
@@ -147,6 +169,8 @@ class CutOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ChainOptions(Options):
+    """A chain stated by hand: an option of the pass `select`."""
+
     chain: str | None = option(
         None, Text(),
         "The network to make, fragment by fragment: 'A:..layer2.1 / B:layer2.0..layer3.1 / C:layer3.2..' runs A up to "
@@ -157,6 +181,8 @@ class ChainOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class OpsetOptions(Options):
+    """Options of the pass `onnx`."""
+
     opset: int | None = option(
         None, Count(least=18), "ONNX operator set to export to.", group=OUTPUT, unset="the exporter's own choice"
     )

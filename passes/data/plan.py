@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
-#: What the passes fill, in the order in which each follows from those before it.
+#: The fields that passes fill, in an order in which each is computed from earlier ones.
 FLOW = (
     "graphs", "cuts", "parts", "prices", "uncounted", "representations", "similarity", "candidates", "budget", "choice",
     "timed", "stages", "hybrids", "rivals", "recommended", "folder",
 )  # fmt: skip
 
 
-def behind(name: str) -> tuple[str, ...]:
-    """The fields of a plan that follow from one of them: whatever makes that one anew makes them untrue."""
+def fields_after(name: str) -> tuple[str, ...]:
+    """The fields of a plan that are computed from the field `name`, and so become invalid when it changes."""
     return FLOW[FLOW.index(name) + 1 :]
 
 
 @dataclass(frozen=True, eq=False)
 class PairSimilarity:
-    """How alike every cut of model `a` is to every cut of model `b` (indices into the plan).
+    """The similarity of every cut of model `a` to every cut of model `b` (indices into the plan).
 
     metric: its name. images: how many were compared. matrix: float64 [cuts of a, cuts of b], in [0, 1] for biased CKA.
     low, high: the ends of an interval of that confidence around each, or None.
@@ -69,8 +69,8 @@ TIMED = "latency"
 
 @dataclass(frozen=True)
 class Timed:
-    """A candidate that was stitched and timed: milliseconds for one image, as predicted and as measured (the median of
-    `runs` runs, and the range between the quartiles), where and by what."""
+    """A candidate that was stitched and timed: milliseconds for one image, predicted and measured (the median of `runs`
+    runs, and the range between the quartiles), with device, number of threads and backend."""
 
     row: int
     predicted_ms: float
@@ -84,8 +84,9 @@ class Timed:
 
 @dataclass(frozen=True)
 class Stage:
-    """What choosing by probes did at one point: of how many candidates it kept how many, on how many images. The
-    "shortlist" counts pairs of cuts and shows no images; a "probe" counts stitched networks, "healed" those healed."""
+    """One step of ranking by probes: how many candidates were compared on how many images, and how many were kept. The
+    stage "shortlist" counts pairs of cuts and uses no images; "probe" counts stitched networks, "healed" healed
+    ones."""
 
     name: str
     images: int
@@ -109,9 +110,11 @@ class Plan:
     uncounted: tuple[Mapping[str, int], ...] = ()
     candidates: Candidates | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
-    choice: tuple[Candidate, ...] = ()  # the chosen fragments, once for each way to join them, best guess first
+    choice: tuple[
+        Candidate, ...
+    ] = ()  # the chosen fragments, once for each adapter that can join them, most promising first
     timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
-    stages: tuple[Stage, ...] = ()  # how it was chosen, where candidates were probed
+    stages: tuple[Stage, ...] = ()  # the steps of the choice, where candidates were probed
     hybrids: tuple[Hybrid, ...] = ()  # what was stitched
     rivals: tuple[Rival, ...] = ()  # what could be had instead within the budget
     recommended: Recommended | None = None  # which of them is best
@@ -167,10 +170,12 @@ class Plan:
         return value is not None and (not isinstance(value, tuple | Mapping) or len(value) > 0)
 
     def to_json(self) -> str:
+        """The data of the plan as JSON: without modules, graphs, tensors and images."""
         return json.dumps({"schema": SCHEMA} | encode(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote."""
         record = json.loads(text)
         record.pop("schema")
         return decode(cls, record)

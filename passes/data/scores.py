@@ -41,7 +41,7 @@ def scores(module: nn.Module, images: Tensor, name: str = "the network") -> Tens
 
 
 def scores_and_note(module: nn.Module, images: Tensor, name: str = "the network") -> tuple[Tensor, str]:
-    """The same, and what the network returned besides: "" where that is nothing."""
+    """As `scores`, with a note on further outputs of the network; "" where there are none."""
     scoring = Scoring(ready(module, name))
     shape = f"{len(images)} image{'s' * (len(images) != 1)} of {'x'.join(map(str, images.shape[1:]))}"
     try:
@@ -100,7 +100,7 @@ def ready(module: nn.Module, name: str = "the network") -> nn.Module:
 
 
 class Scoring(nn.Module):
-    """A network as a function from float32 images to float32 scores: what `scores` checks, for whoever runs modules.
+    """A network as a module from float32 images to float32 scores: `scores` without its checks.
 
     note: once it has run, what it returned besides the scores, "" where that is nothing.
     """
@@ -141,7 +141,7 @@ def eagerly() -> Iterator[None]:
 
 
 def logits_of(result: Any) -> tuple[Tensor, str]:
-    """The output that a classifier is judged by, and what to tell the user when there were others.
+    """The output that holds the class scores, and a note for the user when there are other outputs.
 
     result: what a network returned: a tensor; a mapping, named tuple or dataclass of them, by name (`NAMES`, else the
     first); a tuple or list of them, the first. Nested ones too.

@@ -17,8 +17,8 @@ class Value:
     shape: without batch. layout: "NCHW" (maps), "NHWC" (maps, channels last), "NLC" (tokens), "NC" (a vector).
     tokens: how many prefix tokens (class, distillation, registers) stand before the pixels of an NLC value.
     grid: (height, width) of the pixels; None for NC, and for tokens that are laid out on no grid.
-    widens: (params, MACs) that one channel more would add to what reads the value, None where that is more than
-    convolutions without groups and Linear layers.
+    widens: (params, MACs) that one more channel would add to the layers that read the value; None where others than
+    convolutions without groups and Linear layers read it.
     """
 
     shape: tuple[int, ...]
@@ -29,6 +29,7 @@ class Value:
 
     @property
     def channels(self) -> int:
+        """Features of a position."""
         return self.shape[0] if self.layout == "NCHW" else self.shape[-1]
 
     @property
@@ -40,11 +41,11 @@ class Value:
 
 
 class Price(Mapping[str, float]):
-    """What a network, or a part of one, takes: a frozen mapping from the names of metrics to amounts (see `metrics`).
+    """The price of a network or a part of one: a frozen mapping from the names of metrics to amounts (see `metrics`).
 
-    What was not computed is absent: `price.get("latency")` is None then. What is derived is not held, and can be asked
-    for where what it is derived from is there: `price["flops"]`. `+` and `-` give the metrics that add up and that both
-    have; the sum of two peaks says nothing, so it is absent.
+    A metric that was not computed is absent: `price.get("latency")` is None then. Derived metrics are not stored but
+    computed on access: `price["flops"]`. `+` and `-` keep the metrics that add up and that both have; peaks do not add
+    up, so they are absent from a sum.
 
     Raises:
         QuantityError: a name that is no metric, or one that is derived.

@@ -30,10 +30,11 @@ class Entry(NamedTuple):
 
     @property
     def data_bytes(self) -> int:
+        """Bytes of the tensor's elements."""
         return prod(self.shape) * ITEM_BYTES[self.dtype]
 
     @property
-    def words(self) -> int:
+    def header_bytes(self) -> int:
         """Bytes of the entry in the header, the comma before it included and its two offsets left out."""
         entry = {self.name: {"dtype": self.dtype, "shape": list(self.shape), "data_offsets": []}}
         return len(json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()) - len("{}") + len(",,")
@@ -57,15 +58,15 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 def file_bytes(entries: Iterable[Entry]) -> int:
     """The size of the file that holds these tensors."""
-    words = offset = 0
+    header_bytes = offset = 0
     for entry in in_order(entries):
         end = offset + entry.data_bytes
-        words += entry.words + len(str(offset)) + len(str(end))
+        header_bytes += entry.header_bytes + len(str(offset)) + len(str(end))
         offset = end
-    return with_header(words) + offset
+    return with_header(header_bytes) + offset
 
 
-def with_header(words: Any) -> Any:
-    """What a file takes besides its data, when the entries of its header take `words` bytes, offsets included. Of an
-    array: of each."""
-    return 8 + -(-(_HEAD + words) // 8) * 8
+def with_header(header_bytes: Any) -> Any:
+    """What a file takes besides its data, when the entries of its header take `header_bytes` bytes, offsets included.
+    Of an array: of each."""
+    return 8 + -(-(_HEAD + header_bytes) // 8) * 8

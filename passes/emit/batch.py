@@ -1,4 +1,5 @@
-"""The batch size, said where it is needed: `x.shape[0]`, or -1 in a reshape, instead of a number handed around."""
+"""The batch size, computed where it is needed: `x.shape[0]`, or -1 in a reshape, instead of a variable that is passed
+around."""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ def _insert(program: Program, user: Node, target: Any, args: Any) -> Node:
 
 
 def _nearby(user: Node) -> Iterator[Node]:
-    """Tensors that `user` could ask: its operands, then what its scope saw last, then anything."""
+    """Tensors whose shape `user` could read: its operands, then the latest in its scope, then any."""
     operands = [n for n in user.all_input_nodes if "shape" in n.meta]
     yield from operands
     before = []

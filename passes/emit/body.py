@@ -12,7 +12,7 @@ from torch.fx import Node
 
 from ..graphs.conventions import target_name
 from .expressions import Access, Expression, Ref, Writer, reads_as_method
-from .items import Item, Loop, mentions, nodes_of, outputs_of, parts_of, tuple_length
+from .instructions import Instruction, Loop, mentions, nodes_of, outputs_of, parts_of, tuple_length
 from .names import NAMELESS, fresh, is_name, path_name
 from .program import Memory, writes
 from .regroup import Region, is_inline, needed, path_of
@@ -44,7 +44,7 @@ class Body:
 
 def write_body(
     region: Region,
-    items: list[Item],
+    items: list[Instruction],
     access: Access,
     leaves: dict[str, nn.Module],
     memory: Memory,
@@ -84,7 +84,7 @@ class _BodyWriter:
     def __init__(
         self,
         region: Region,
-        items: list[Item],
+        items: list[Instruction],
         access: Access,
         leaves: dict[str, nn.Module],
         memory: Memory,
@@ -102,10 +102,10 @@ class _BodyWriter:
         self.statements: dict[int, Statement] = {}
         self.write_node = Writer(self.operand, access, leaves, _attends(self.inside))
 
-    def mentions(self, item: Item) -> Iterator[Node]:
+    def mentions(self, item: Instruction) -> Iterator[Node]:
         return (self.aliases.get(value, value) for value in mentions(item))
 
-    def matters(self, item: Item) -> bool:
+    def matters(self, item: Instruction) -> bool:
         """Whether anyone uses the item's value, or it writes to memory."""
         used = any(n.users for n in outputs_of(item)) if not isinstance(item, Region) else bool(item.outputs)
         return used or any(writes(n, self.leaves) for n in nodes_of(item))
@@ -162,7 +162,7 @@ class _BodyWriter:
                 found[value] = i
         return found
 
-    def conflict(self, a: Item, b: Item) -> bool:
+    def conflict(self, a: Instruction, b: Instruction) -> bool:
         """Whether `a` and `b` may not change places: one writes to memory that the other reads or writes."""
         roots = self.memory.root
         touched = [{roots[v] for n in nodes_of(x) for v in (n, *needed(n)) if v in roots} for x in (a, b)]
@@ -183,7 +183,7 @@ class _BodyWriter:
         ordered = [self.statements[i] for i in sorted(self.statements)]
         return self.name(self.finish(ordered))
 
-    def express(self, i: int, item: Item) -> Expression:
+    def express(self, i: int, item: Instruction) -> Expression:
         """The item's expression; operands that make it too long or too deep are given names instead."""
         while True:
             expression = self.write_node(item) if isinstance(item, Node) else self.call(item)
@@ -209,7 +209,7 @@ class _BodyWriter:
             self.inline.discard(largest)
             self.state(largest, self.expressions.pop(largest))
 
-    def reads_badly(self, item: Item, j: int) -> bool:
+    def reads_badly(self, item: Instruction, j: int) -> bool:
         """Whether an operand is a chain of methods in the midst of a call, or a formula that a method is called on."""
         expression = self.expressions[j]
         if isinstance(item, Node) and item.args[:1] == outputs_of(self.items[j]) and reads_as_method(item):
@@ -313,7 +313,7 @@ def _continues(expression: Expression, values: list[Node]) -> bool:
     return not expression.is_formula and any(first == Ref(n) for n in values) and str(*rest).startswith(".")
 
 
-def _is_stage(item: Item) -> bool:
+def _is_stage(item: Instruction) -> bool:
     """Whether the item is a call of a module of modules: that has a line of its own."""
     return isinstance(item, Region) and any(isinstance(inner, Region) for inner in item.items)
 

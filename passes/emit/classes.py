@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.printable import quoted
 from .body import write_body
 from .definition import ClassDef, Line, give_names
-from .items import find_loops
+from .instructions import find_loops
 from .layers import constructor
 from .names import class_name, is_name
 from .parameters import Parameter, unify
@@ -19,7 +20,7 @@ from .program import Memory, Program
 from .regroup import Region, is_chain
 from .same_classes import Group, Member, absorb_shortened, absorb_unadded
 from .slots import Slot, access, loop_over, slots
-from .text import Call, Hole, Items, Numbered, Piece, Repeat, Text, holes
+from .text import Bracketed, Call, Hole, Numbered, Piece, Repeat, Text, holes
 from .weights import tied_keys
 
 
@@ -43,11 +44,11 @@ class _Maker:
         order = {region: i for i, region in enumerate(regions)}
         made: dict[int, ClassDef] = {}
         for level in sorted(set(heights.values())):
-            alike: dict[Any, Group] = {}
+            same_skeleton: dict[Any, Group] = {}
             for region in [r for r in regions if heights[r] == level]:
                 draft = self.draft(region)
-                alike.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
-            groups = absorb_shortened(list(alike.values()), self.draft)
+                same_skeleton.setdefault(draft.skeleton(), []).append(Member(region, draft, draft.holes()))
+            groups = absorb_shortened(list(same_skeleton.values()), self.draft)
             for group in absorb_unadded(groups, self.draft):
                 made[min(order[member.region] for member in group)] = self.merge(group)
         classes = [made[i] for i in sorted(made)]
@@ -105,7 +106,11 @@ class _Maker:
                 continue
             if slot is owner:
                 module = self.module(child)
-                yield Line(f"{here} = ", module) if is_name(name) else Line(f'self.add_module("{name}", ', module, ")")
+                yield (
+                    Line(f"{here} = ", module)
+                    if is_name(name)
+                    else Line(f"self.add_module({quoted(name)}, ", module, ")")
+                )
             if not child.is_class and child.leaf is None:
                 yield from (line for line in self.declarations(owner, child))
 
@@ -125,20 +130,20 @@ class _Maker:
             pieces = _repeats(list(named.values()))
             only = pieces[0]
             if len(pieces) == 1 and isinstance(only, Repeat):
-                return Items("nn.ModuleList(", (Repeat(only.count, only.items, star=False),), ")")
-            return Items("nn.ModuleList([", pieces, "])")
+                return Bracketed("nn.ModuleList(", (Repeat(only.count, only.items, star=False),), ")")
+            return Bracketed("nn.ModuleList([", pieces, "])")
         if span := _numbered(named, pairs=False):
-            return Items("nn.ModuleDict({", (span,), "})")
-        return Items("nn.ModuleDict({", tuple(named.values()), "})", tuple(named))
+            return Bracketed("nn.ModuleDict({", (span,), "})")
+        return Bracketed("nn.ModuleDict({", tuple(named.values()), "})", tuple(named))
 
-    def sequence(self, slot: Slot, opening: str, closing: str) -> Items:
+    def sequence(self, slot: Slot, opening: str, closing: str) -> Bracketed:
         pieces = tuple(self.module(child) for child in slot.children.values())
         if slot.contiguous:
-            return Items(opening, _repeats(list(pieces)), closing)
+            return Bracketed(opening, _repeats(list(pieces)), closing)
         if span := _numbered(dict(zip(slot.children, pieces, strict=True)), pairs=True):
-            return Items(opening, (Items("OrderedDict(", (span,), ")"),), closing)
-        pairs = Items("OrderedDict([", tuple(pieces), "])", tuple(slot.children))
-        return Items(opening, (pairs,), closing)
+            return Bracketed(opening, (Bracketed("OrderedDict(", (span,), ")"),), closing)
+        pairs = Bracketed("OrderedDict([", tuple(pieces), "])", tuple(slot.children))
+        return Bracketed(opening, (pairs,), closing)
 
     def merge(self, group: Group) -> ClassDef:
         """One class for a group; every region learns how to call it."""
@@ -177,12 +182,12 @@ def _tensor(owner: str, name: str, here: str, tensor: Tensor) -> Line:
         made += (f", dtype={tensor.dtype}",)
     if isinstance(tensor, nn.Parameter):
         return Line(f"{here} = ", Text(("nn.Parameter(", *made, "))")))
-    return Line(f'{owner}.register_buffer("{name}", ', Text((*made, ")")), ")")
+    return Line(f"{owner}.register_buffer({quoted(name)}, ", Text((*made, ")")), ")")
 
 
 def _numbered(named: dict[str, Piece], pairs: bool) -> Numbered | None:
     """Equal pieces under names that count up, `layer3`, `layer4` and so on, as one comprehension."""
-    names = [re.fullmatch(r"(.*?)(\d+)", name) for name in named]
+    names = [re.fullmatch(r"(\w*?)(\d+)", name) for name in named]
     if len(named) < 2 or len(set(named.values())) > 1 or not all(names):
         return None
     prefixes = {match[1] for match in names if match}

@@ -1,7 +1,7 @@
 """Values that depend on no image, no batch size and no parameter become buffers, beside the code that reads them.
 
-Tracing folds what a model makes from nothing. What it makes with `x.new_zeros(...)` reads the image in name only:
-folded here, it turns the twenty lines of a shifted window's mask into one buffer.
+Tracing folds values that have no input. A value made with `x.new_zeros(...)` has the image as an argument but does not
+depend on it; folded here, the twenty lines that compute a shifted window's mask become one buffer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .program import Memory, Program, scopes, writes
 # Methods and functions that take from their first argument nothing but dtype, device and sometimes shape.
 _FACTORIES = {"new_zeros": torch.zeros, "new_ones": torch.ones, "new_full": torch.full}
 _LIKE = {"zeros_like": 0, "ones_like": 1}
-# What gives other numbers in training, or none that are set.
+# What differs in training, or is uninitialised.
 _UNSETTLED = ("dropout", "empty")
 # More elements than this stay code: a table that large is no longer a detail of the weights file.
 MOST_ELEMENTS = 1 << 20

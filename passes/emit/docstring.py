@@ -40,10 +40,12 @@ def _title(plan: Plan) -> str:
 
 
 def used_models(plan: Plan) -> list[Model]:
+    """The models of the chain's fragments, in order."""
     return [plan.models[fragment.model] for fragment in plan.hybrid.chain.fragments]
 
 
 def first_model(plan: Plan) -> Model:
+    """The model of the first fragment, whose input the hybrid takes."""
     return used_models(plan)[0]
 
 

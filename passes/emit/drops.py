@@ -1,4 +1,4 @@
-"""Layers for what tracing noted that training drops at random."""
+"""Dropout and stochastic depth layers, restored from what tracing noted."""
 
 from __future__ import annotations
 

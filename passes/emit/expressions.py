@@ -110,7 +110,7 @@ class Expression:
 def _length(part: Any) -> int:
     if isinstance(part, Ref):
         return 2
-    # Of any literal the same, so that instances that differ in numbers alone are cut up alike.
+    # The same for every literal, so that instances that differ in literals alone are broken into the same statements.
     return 5 if isinstance(part, Hole) else len(part)
 
 

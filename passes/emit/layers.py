@@ -88,7 +88,7 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _as_default(value: Any, default: Any) -> Any:
-    """The default where the value means the same: 0.1 is not 0.1 after float32, but False is 0 nowhere."""
+    """The default itself where the value equals it and has the same type, so that False is not taken for 0."""
     return default if value == default and type(value) is type(default) else value
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.errors import VerificationError
+from ..data.errors import VerificationError, first_line
 
 
 def load_module(folder: Path) -> nn.Module:
@@ -25,17 +26,23 @@ def load_module(folder: Path) -> nn.Module:
     if not path.is_file():
         raise VerificationError(f"{path} does not exist", "Compile again; an artifact has its model.py.")
     name = f"stitched_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
         return module.load()
     except Exception as error:
-        raise VerificationError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    finally:
-        sys.dont_write_bytecode = writes_bytecode
+        raise VerificationError(f"{path} cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+
+
+class _FromSource(SourceFileLoader):
+    """Runs the text of the file, and neither reads nor writes bytecode in `__pycache__` beside it, which can say
+    something else than the text that was looked at."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:

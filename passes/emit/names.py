@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 
-#: Names of a value that just runs through: assigned again at every step.
+#: Names for values without a meaning of their own; they are assigned again at every step.
 NAMELESS = ("x", "y", "z")
 
 
@@ -30,6 +30,7 @@ def path_name(path: str) -> str:
 
 
 def is_name(word: str) -> bool:
+    """Whether a word is a Python identifier and no keyword."""
     return word.isidentifier() and not keyword.iskeyword(word)
 
 

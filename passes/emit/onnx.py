@@ -20,6 +20,7 @@ from ..data.chain import Fragment
 from ..data.errors import ModelError, first_line
 from ..data.pass_options import OpsetOptions
 from ..data.plan import Plan
+from ..data.printable import one_line
 from ..pipeline import Pass
 from .docstring import first_model, used_models
 from .load import load_module, load_onnx
@@ -147,7 +148,7 @@ def _describe(model: ModelProto, plan: Plan) -> None:
     model.graph.name = "stitched"
     for key, value in facts.items():
         if value:
-            model.metadata_props.add(key=key, value=value)
+            model.metadata_props.add(key=key, value=one_line(value, 10_000))
 
 
 def _span(plan: Plan, fragment: Fragment) -> str:

@@ -54,6 +54,7 @@ class Program:
 
 
 def scopes(node: Node) -> tuple[tuple[str, str], ...]:
+    """The modules whose calls enclose the node: (path, class name), outermost first."""
     return node.meta.get("scopes", ())
 
 

@@ -1,4 +1,4 @@
-"""From a flat list of nodes back to calls of modules within calls of modules, by the scopes that tracing wrote down."""
+"""From a flat list of nodes back to nested module calls, by the scopes that tracing recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts of classes that are nearly alike, made one class with a flag."""
+"""Classes that differ in one optional child or in a residual addition are merged into one class with a flag."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from .body import shortcut_added
 from .definition import ClassDef, Line
 from .regroup import Region
-from .text import ANY, Code, Hole, Items, Piece, Text, holes, skeleton
+from .text import ANY, Bracketed, Code, Hole, Piece, Text, holes, skeleton
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _join_shortened(short: Group, long: Group, draft: Callable[[Region, frozense
 def _join_prefix(short: Group, long: Group) -> bool:
     """A sequence that lacks the other's last step, where that is an activation, has `nn.Identity()` there."""
     a, b = (group[0].draft.setup[0].piece for group in (short, long))
-    if not (isinstance(a, Items) and isinstance(b, Items)) or short[0].draft.kind != long[0].draft.kind:
+    if not (isinstance(a, Bracketed) and isinstance(b, Bracketed)) or short[0].draft.kind != long[0].draft.kind:
         return False
     if a.keys or b.keys or len(a.items) != len(b.items) - 1 or not isinstance(b.items[-1], Hole):
         return False

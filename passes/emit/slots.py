@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from ..data.printable import quoted
 from .names import is_name, singular
 from .program import Program
 from .regroup import Region, is_chain, path_of
@@ -96,8 +97,8 @@ def _step(slot: Slot, name: str) -> str:
         if in_order or (slot.region is None and slot.contiguous):
             return f"[{list(slot.children).index(name)}]"
         if slot.region is None:
-            return f'["{name}"]'
-    return f".{name}" if is_name(name) else f'.get_submodule("{name}")'
+            return f"[{quoted(name)}]"
+    return f".{name}" if is_name(name) else f".get_submodule({quoted(name)})"
 
 
 def loop_over(owner: Slot, path: str) -> tuple[list[str], str, str] | None:

@@ -6,9 +6,10 @@ import inspect
 import re
 from collections.abc import Iterator
 
+from ..data.printable import docstring, quoted
 from ..graphs.drops import DropPath
 from .definition import ClassDef
-from .text import Hole, Items, lay_out
+from .text import Bracketed, Hole, lay_out
 
 _LOAD = '''{table}
 def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
@@ -44,20 +45,20 @@ def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tie
     imports += ["import torch.nn.functional as F"] if " F." in text or "(F." in text else []
     imports += ["from torch import Tensor, nn"]
     alone = next(iter(dtypes.values())) if len(dtypes) == 1 else ""
-    entries = ", ".join(f'"{name}": {dtype}' for name, dtype in sorted(dtypes.items()))
+    entries = ", ".join(f"{quoted(name)}: {dtype}" for name, dtype in sorted(dtypes.items()))
     load = _LOAD.format(
         table="" if alone else f"\nDTYPES = {{{entries}}}\n\n",
         dtype=alone or 'DTYPES[info["dtype"]]',
-        tied="".join(f'    weights["{here}"] = weights["{there}"]\n' for here, there in tied.items()),
+        tied="".join(f"    weights[{quoted(here)}] = weights[{quoted(there)}]\n" for here, there in tied.items()),
     )
-    return f'"""{head}"""\n\n' + "\n".join(imports) + "\n" + text + "\n\n" + load
+    return f'"""{docstring(head)}"""\n\n' + "\n".join(imports) + "\n" + text + "\n\n" + load
 
 
 def _class(made: ClassDef) -> list[str]:
     fills = iter(made.fills)
     lines = [f"class {made.name}({made.base}):"]
     if made.document:
-        lines += [f'    """{made.document}"""', ""]
+        lines += [f'    """{docstring(made.document)}"""', ""]
     if len(made.setup) > 1 or made.parameters or made.base != "nn.Module":
         lines += _constructor(made, fills)
     if made.body is None:
@@ -79,7 +80,7 @@ def _class(made: ClassDef) -> list[str]:
 
 
 def _constructor(made: ClassDef, fills: Iterator[str]) -> list[str]:
-    parameters = Items("def __init__(", ("self", *map(str, made.parameters)), "):")
+    parameters = Bracketed("def __init__(", ("self", *map(str, made.parameters)), "):")
     lines = lay_out("", parameters, 4, lambda hole: "")
 
     def in_setup(hole: Hole) -> str:

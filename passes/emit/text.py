@@ -1,4 +1,4 @@
-"""Text with holes: source code in which every number that another instance may have otherwise can be told apart."""
+"""Source code templates: text with a `Hole` for every literal, in which instances of one class may differ."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from ..data.printable import quoted
 
 WIDTH = 110
 
@@ -48,7 +50,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Items:
+class Bracketed:
     """A bracketed list of expressions: `nn.Sequential(...)`, `nn.ModuleDict({...})`. keys: one each, or none."""
 
     opening: str
@@ -79,12 +81,12 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Text:
-    """Words in a row: text, holes, and whatever a later stage puts names to."""
+    """A sequence of text, holes and references to values, whose names a later stage decides."""
 
     parts: tuple[Any, ...]
 
 
-Piece = str | Hole | Call | Items | Repeat | Numbered | Text
+Piece = str | Hole | Call | Bracketed | Repeat | Numbered | Text
 
 
 def holes(piece: Any) -> Iterator[Hole]:
@@ -94,7 +96,7 @@ def holes(piece: Any) -> Iterator[Hole]:
     elif isinstance(piece, Call):
         for _, argument in piece.args:
             yield from holes(argument)
-    elif isinstance(piece, Items):
+    elif isinstance(piece, Bracketed):
         for item in piece.items:
             yield from holes(item)
     elif isinstance(piece, Repeat):
@@ -127,7 +129,7 @@ def skeleton(piece: Any) -> Any:
         return ("hole", isinstance(piece.value, Code))
     if isinstance(piece, Call):
         return ("call", piece.head, tuple((name, skeleton(a)) for name, a in piece.args))
-    if isinstance(piece, Items):
+    if isinstance(piece, Bracketed):
         return ("items", piece.opening, tuple(map(skeleton, piece.items)), piece.closing, piece.keys)
     if isinstance(piece, Repeat):
         return ("repeat", tuple(map(skeleton, piece.items)), piece.star)
@@ -147,7 +149,7 @@ def literal(value: Any) -> str:
     if isinstance(value, float) and (root := _root(value)):
         return f"{root}**-0.5"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quoted(value)
     if isinstance(value, torch.device):
         return f'torch.device("{value}")'
     if value is Ellipsis:
@@ -198,7 +200,7 @@ def document(piece: Any, fill: Fill) -> Any:
         return text if not piece.spread else text[1:-1].rstrip(",") if text.startswith("(") else f"*{text}"
     if isinstance(piece, Call):
         return Group(f"{piece.head}(", tuple(_arguments(piece, fill)), ")")
-    if isinstance(piece, Items):
+    if isinstance(piece, Bracketed):
         inner = tuple(document(item, fill) for item in piece.items)
         if piece.keys:
             inner = tuple(_prefixed(k, d, piece.opening) for k, d in zip(piece.keys, inner, strict=True))

@@ -23,15 +23,15 @@ class Fit(Pass, MemoryOptions):
 
     Seam after seam, on what the chain so far gives for the probe images. All adapters that the plan's choice leaves
     open at a seam are fitted in one sweep over the images (see `closed_form.fit_all`); the one that brings the output
-    of the next fragment's parent nearest to its own on held-out images stays. What is unexplained at the cut itself
-    would be the wrong judge: where the back's value is not negative a ReLU always brings it down, and often harms what
-    follows.
+    of the next fragment's parent nearest to its own on held-out images stays. The residual at
+    the cut itself would mislead: where the back's values are never negative, a ReLU always lowers it, and often makes
+    the output worse.
 
     batch: images a forward pass. ridges: penalties to choose among, relative to the mean variance of a feature.
     rows: positions to use at most. max_memory: bytes that fitting may take beside the networks, None for 2 GiB.
 
     Raises:
-        InputError: the normal equations of the only adapter take more.
+        InputError: the normal equations of the only adapter take more than that.
     """
 
     name: ClassVar[str] = "fit"

@@ -1,11 +1,11 @@
-"""Adapters for many candidates at once, in closed form: what the pass `fit` does for the plan's choice.
+"""Closed-form fits of the adapters of many candidates at once, which the passes `fit` and `rank` use.
 
 One sweep over the probe images serves all candidates: each parent runs once a batch, up to the last value that is
-needed, and the needed values are taken on the way. Adapters that read the same of the same front (whatever their backs)
-share its second moments and each factorisation; only the products with the back's values are their own.
+needed. Adapters with the same design matrix (whatever their backs) share its second moments and factorisations; only
+the products with the back's values are computed for each.
 
-What is no linear map once it is loaded (a ReLU at the end, a low rank, a norm before) takes a sweep more: over the
-held-out images to measure what it leaves, or ahead over the others to observe their means.
+An adapter that is not exactly the fitted linear map (a ReLU at the end, a low rank) takes another sweep to measure its
+residual on the held-out images; one that needs statistics first (a norm before) takes another sweep ahead.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
 from ..graphs.live import batch_within
 from ..numerics.held_out import held_out, measured
-from ..numerics.kept import Kept
+from ..numerics.offload import TensorStore
 from ..numerics.ridge import Moments
 from ..stitch.join import ends, folded
 from .limits import refuse_too_large
-from .normal_equations import Place, Prefix, Solved, System, rows_per_image, system_bytes
+from .normal_equations import NormalEquations, Place, Prefix, Solved, equations_bytes, rows_per_image
 
 #: Penalties to choose among, relative to the mean variance of a feature.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -74,7 +74,7 @@ def fit_all(
     ridges: Sequence[float] = RIDGES,
     rows: int = ROWS,
     max_memory: int | None = None,
-    kept: Kept | None = None,
+    store: TensorStore | None = None,
     through: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
@@ -89,17 +89,17 @@ def fit_all(
     batch: images a forward pass, fewer where the values at the cuts are large. rows: positions to use at most, drawn at
     random and evenly over the images; fewer for adapters of many features, whose normal equations would take more than
     half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
-    moment (see `data/memory.py`); where the moments would take more there are several sweeps. kept: where the weights
-    of adapters are kept. through: run the backs too, on what the adapters make of the held-out images, for
+    moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
+    of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
     `output_residual`. progress: called with (images done, images in all sweeps).
 
     Raises:
         InputError: the normal equations of a single adapter take more than their share of the memory.
     """
     memory = Memory.of(max_memory)
-    kept = kept or Kept(memory.weights)
+    store = store or TensorStore(memory.weights)
     refuse_too_large(plan, seams, memory)
-    jobs = [_Job.of(plan, seam, prefix, kept, through) for seam in seams]
+    jobs = [_Job.of(plan, seam, prefix, store, through) for seam in seams]
     sweeps = list(_sweeps(jobs, memory, through))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
@@ -107,7 +107,7 @@ def fit_all(
         done = 0
         for shown in _values(plan, sweep.places, batch, memory):
             sweep.add(shown)
-            kept.unload()
+            store.unload()
             done += len(shown.held)
             if progress:
                 progress(index * images + done, len(sweeps) * images)
@@ -129,10 +129,10 @@ class _Batch:
 class _Job:
     """A seam while its adapter is fitted.
 
-    kept: where weights are kept. measured: whether the adapter is held against the held-out images, fitted on the
+    store: where weights are held. measured: whether the adapter is held against the held-out images, fitted on the
     others; `whole` is then the same fitted on all. front, back: where the values at its cuts are taken. target: where
     the value is that the linear map is fitted to. output: the output of the back's own parent. left, left_at_output:
-    what is measured. tail: the rest of that parent behind the seam, where the output is measured.
+    the measured residuals at the cut and at the output. tail: the back behind the seam, where the output is measured.
     """
 
     seam: Seam
@@ -141,7 +141,7 @@ class _Job:
     back: Place
     target: Place
     output: Place
-    kept: Kept
+    store: TensorStore
     measured: bool
     whole: Adapter | None = None
     solved: tuple[float, float] | None = None
@@ -150,9 +150,9 @@ class _Job:
     tail: GraphModule | None = None
 
     @classmethod
-    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None, kept: Kept, through: bool) -> _Job:
+    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None, store: TensorStore, through: bool) -> _Job:
         adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed)
-        kept.take_weights(adapter)
+        store.put_weights(adapter)
         back = seam.enters.model
         graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
         aim = preactivation(graph, node) if adapter.preactivation else node
@@ -166,7 +166,7 @@ class _Job:
             (back, node),
             (back, aim),
             (back, result(graph.graph).name),
-            kept,
+            store,
             through or not adapter.exact,
         )
 
@@ -180,13 +180,13 @@ class _Job:
             return
         if not solved.whole:
             self.whole = copy.deepcopy(self.adapter)
-            self.kept.take_weights(self.whole)
+            self.store.put_weights(self.whole)
         adapter = self.whole if self.whole is not None and solved.whole else self.adapter
         adapter.load(solved.solution, solved.moments)
-        self.kept.unload()
+        self.store.unload()
 
     def measure(self, shown: _Batch) -> None:
-        """What is left of the value, and of the output, on the images that are held out."""
+        """Adds a batch to the residuals at the cut, and at the output, on the held-out images."""
         back = self.adapter.back
         x, y = shown.values[self.front][shown.scored], shown.values[self.back][shown.scored]
         made = self.adapter(x)
@@ -198,7 +198,7 @@ class _Job:
             self.left_at_output.add(self.tail(made).flatten(1), shown.values[self.output][shown.scored].flatten(1))
 
     def open(self, plan: Plan) -> None:
-        """Make the back ready to be run on what the adapter makes."""
+        """Prepares the back to be run on the adapter's output."""
         _, node = self.back
         self.tail = fragment(folded(plan.graphs[self.seam.enters.model], node, self.adapter), start=node)
 
@@ -210,7 +210,8 @@ class _Job:
 
 
 class _Left:
-    """The share of the variance of rows, each channel around its mean, that what was made of them leaves."""
+    """Accumulates the share of the variance of rows, each channel around its mean, that predictions leave
+    unexplained."""
 
     def __init__(self) -> None:
         self.errors = 0.0
@@ -229,7 +230,7 @@ class _Left:
 
 @dataclass(eq=False)
 class _Observe:
-    """The sweep in which adapters see what must be known before they can be fitted."""
+    """The sweep in which adapters collect the statistics that they need before they can be fitted."""
 
     jobs: list[_Job]
 
@@ -248,42 +249,42 @@ class _Observe:
 
 @dataclass(eq=False)
 class _Collect:
-    """The sweep that collects the moments of systems, by what their users read; at its end they are solved."""
+    """The sweep that collects the moments of several sets of normal equations; at its end they are solved."""
 
     jobs: list[_Job]
     memory: Memory
-    systems: list[System] = field(default_factory=list)
+    equations: list[NormalEquations] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     generators: list[torch.Generator] = field(default_factory=list)
 
     @property
     def places(self) -> set[Place]:
-        return set[Place]().union(*(system.places for system in self.systems))
+        return set[Place]().union(*(one.places for one in self.equations))
 
-    def has_room(self, system: System) -> bool:
-        """Whether the moments of one more system can be collected, and solved one after the other."""
-        needed = [system_bytes(one.reader, one.channels) for one in (*self.systems, system)]
+    def has_room(self, more: NormalEquations) -> bool:
+        """Whether the moments of one set more fit into memory, solved one set after the other."""
+        needed = [equations_bytes(one.reader, one.channels) for one in (*self.equations, more)]
         return sum(moments for moments, _ in needed) + max(work for _, work in needed) <= self.memory.equations
 
     def begin(self, plan: Plan, rows: int) -> None:
-        for system in self.systems:
-            system.begin()
-            self.rows.append(rows_per_image(system.reader, len(_images(plan)), rows))
+        for one in self.equations:
+            one.begin()
+            self.rows.append(rows_per_image(one.reader, len(_images(plan)), rows))
             self.generators.append(torch.Generator().manual_seed(plan.seed))
 
     def add(self, shown: _Batch) -> None:
-        for system, rows, generator in zip(self.systems, self.rows, self.generators, strict=True):
-            system.add(shown.values, shown.held, rows, generator, self.memory.rows)
+        for one, rows, generator in zip(self.equations, self.rows, self.generators, strict=True):
+            one.add(shown.values, shown.held, rows, generator, self.memory.rows)
 
     def end(self, ridges: Sequence[float]) -> None:
-        for system in self.systems:
-            for solved in system.solve(ridges):
+        for one in self.equations:
+            for solved in one.solve(ridges):
                 self.jobs[solved.user].take(solved)
 
 
 @dataclass(eq=False)
 class _Measure(_Observe):
-    """The sweep that measures what adapters leave, fitted on the other images. through: of the output too."""
+    """The sweep that measures residuals on the held-out images. through: also at the output of the back."""
 
     through: bool = False
 
@@ -305,33 +306,33 @@ _Sweep = _Observe | _Collect
 
 
 def _sweeps(jobs: list[_Job], memory: Memory, through: bool) -> Iterator[_Sweep]:
-    """As few sweeps as will do: each collects the moments of as many systems as the memory holds."""
+    """As few sweeps as possible: each collects the moments of as many sets of equations as the memory holds."""
     observers = [job for job in jobs if job.adapter.observes]
     if observers:
         yield _Observe(observers)
     collect = _Collect(jobs, memory)
-    for system in _systems(jobs, memory):
-        if collect.systems and not collect.has_room(system):
+    for one in _equations(jobs, memory):
+        if collect.equations and not collect.has_room(one):
             yield collect
             collect = _Collect(jobs, memory)
-        collect.systems.append(system)
-    if collect.systems:
+        collect.equations.append(one)
+    if collect.equations:
         yield collect
     if shown := [job for job in jobs if job.measured]:
         yield _Measure(shown, through)
 
 
-def _systems(jobs: list[_Job], memory: Memory) -> list[System]:
-    """Adapters that read the same of the same front share a system, as far as the memory goes."""
-    systems: dict[Hashable, list[System]] = {}
+def _equations(jobs: list[_Job], memory: Memory) -> list[NormalEquations]:
+    """The sets of normal equations. Adapters with one design matrix share a set, as far as the memory allows."""
+    equations: dict[Hashable, list[NormalEquations]] = {}
     for index, job in enumerate(jobs):
         if not job.adapter.features:
             continue
-        shared = systems.setdefault((job.front, job.adapter.reading, job.adapter.ridge), [])
+        shared = equations.setdefault((job.front, job.adapter.design_key, job.adapter.ridge), [])
         if not shared or not shared[-1].has_room(job.target, job.adapter, memory.equations):
-            shared.append(System(job.front, job.adapter))
+            shared.append(NormalEquations(job.front, job.adapter))
         shared[-1].join(index, job.target, job.adapter)
-    return [system for several in systems.values() for system in several]
+    return [one for several in equations.values() for one in several]
 
 
 def _values(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> Iterator[_Batch]:

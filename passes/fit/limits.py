@@ -12,9 +12,9 @@ from ..data.memory import Memory
 from ..data.plan import Plan
 from ..data.values import Value
 from ..stitch.join import ends
-from .normal_equations import system_bytes
+from .normal_equations import equations_bytes
 
-# Beside others, adapters with more features than this are not tried: their systems take minutes.
+# Beside others, adapters with more features than this are not tried: their equations take minutes to solve.
 FEATURES = 4608
 
 
@@ -33,7 +33,8 @@ def tried(plan: Plan, seams: Sequence[Seam], max_memory: int | None) -> tuple[li
 
 
 def refuse_too_large(plan: Plan, seams: Sequence[Seam], memory: Memory) -> None:
-    """
+    """Refuses seams whose adapters are too large to be fitted.
+
     Raises:
         InputError: an adapter's normal equations do not fit into the memory.
     """
@@ -54,4 +55,4 @@ def _size(words: str, front: Value, back: Value) -> tuple[int, int]:
     adapter = adapters.without_weights(words, front, back)
     if not adapter.features:
         return 0, 0
-    return adapter.features, sum(system_bytes(adapter, back.channels))
+    return adapter.features, sum(equations_bytes(adapter, back.channels))

@@ -1,4 +1,4 @@
-"""The normal equations of adapters that read the same of one front."""
+"""Normal equations shared by adapters with one design matrix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.fx import GraphModule
 from ..adapters.base import Adapter, picked
 from ..numerics.ridge import Moments, Solution, choose_ridges, moments_bytes, solve, solving_bytes
 
-# Multiply-adds that the normal equations of one system may take: half a minute on two cores.
+# Multiply-adds that one set of normal equations may take: half a minute on two cores.
 OPERATIONS = 1e12
 
 
@@ -31,10 +31,10 @@ Place = tuple[int | Prefix, str]
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """What a system found for one of its users.
+    """The solution for one adapter of a set of normal equations.
 
     left: the share of the variance unexplained on held-out images. whole: whether the solution is from all images, or
-    from those that are not held out. moments: what it was solved from; they change when the next is asked for.
+    from those that are not held out. moments: what it was solved from; they change when the next solution is taken.
     """
 
     user: int
@@ -46,11 +46,12 @@ class Solved:
 
 
 @dataclass(eq=False)
-class System:
-    """The front's value, one of the adapters to read it, and what the adapters aim at.
+class NormalEquations:
+    """One design matrix and the regression targets of all adapters that share it.
 
-    columns: of each target, its channels in y. targets: of each, the value and an adapter to read it. users: of each
-    user by its number, its channels. fitting, held_out: the moments of the two parts of the images.
+    front: where the design is computed from, by `reader`, one of the adapters. columns: the channels of y that each
+    target takes. targets: the value that each is computed from, and the adapter that computes it. users: by the number
+    of an adapter, its channels of y. fitting, held_out: the moments of the two parts of the images.
     """
 
     front: Place
@@ -62,27 +63,31 @@ class System:
     held_out: Moments | None = None
 
     def join(self, user: int, target: Place, adapter: Adapter) -> None:
-        key = target, adapter.aim
+        """Adds adapter number `user`, fitted to the value at `target`."""
+        key = target, adapter.target_key
         if key not in self.columns:
             self.columns[key] = slice(self.channels, self.channels + adapter.back.channels)
             self.targets.append((target, adapter))
         self.users[user] = self.columns[key]
 
     def has_room(self, target: Place, adapter: Adapter, limit: int) -> bool:
-        """Whether the system takes at most `limit` bytes with one more adapter."""
-        if (target, adapter.aim) in self.columns:
+        """Whether the equations take at most `limit` bytes with one more adapter."""
+        if (target, adapter.target_key) in self.columns:
             return True
-        return sum(system_bytes(self.reader, self.channels + adapter.back.channels)) <= limit
+        return sum(equations_bytes(self.reader, self.channels + adapter.back.channels)) <= limit
 
     @property
     def places(self) -> set[Place]:
+        """The values that must be known of each batch."""
         return {self.front, *(target for target, _ in self.targets)}
 
     @property
     def channels(self) -> int:
+        """Channels of all targets together."""
         return max((place.stop for place in self.columns.values()), default=0)
 
     def begin(self) -> None:
+        """Allocates the moments."""
         self.fitting, self.held_out = (Moments.zeros(self.reader.features, self.channels) for _ in range(2))
 
     def add(
@@ -112,7 +117,8 @@ class System:
         return torch.cat(found, dim=2).flatten(0, 1)
 
     def solve(self, ridges: Sequence[float]) -> Iterator[Solved]:
-        """What each user gets: first from the images that are not held out, then from all. Lets go of the moments."""
+        """The solution for each adapter: first from the images that are not held out, then from all. Frees the
+        moments."""
         assert self.fitting and self.held_out
         intercept = self.reader.intercept
         ridges = ridges if self.reader.ridge is None else [self.reader.ridge]
@@ -137,9 +143,9 @@ class System:
                         yield Solved(user, ridge, chosen[place.start][1], whole, own, moments.target(place))
 
 
-def system_bytes(reader: Adapter, channels: int) -> tuple[int, int]:
-    """What a system takes for targets of so many channels together: while its moments are collected, and more while it
-    is solved."""
+def equations_bytes(reader: Adapter, channels: int) -> tuple[int, int]:
+    """Bytes of the normal equations for targets of `channels` together: of the moments, and the further bytes while
+    they are solved."""
     work = solving_bytes(reader.features, channels, pseudoinverse=reader.ridge == 0)
     return 2 * moments_bytes(reader.features, channels), work
 

@@ -49,10 +49,12 @@ def target_name(node: Node) -> str:
 
 
 def is_scalar(node: Node) -> bool:
+    """Whether the node's value is an integer that depends on the batch size alone."""
     return bool(node.meta.get("scalar"))
 
 
 def is_tensor(node: Node) -> bool:
+    """Whether the node's value is a tensor."""
     return "shape" in node.meta
 
 
@@ -109,10 +111,12 @@ def reads_input(graph: Graph, needs: dict[Node, tuple[Node, ...]]) -> set[Node]:
 
 
 def placeholder(graph: Graph) -> Node:
+    """The input node."""
     return next(n for n in graph.nodes if n.op == "placeholder")
 
 
 def output(graph: Graph) -> Node:
+    """The output node."""
     return next(n for n in reversed(graph.nodes) if n.op == "output")
 
 
@@ -123,10 +127,12 @@ def result(graph: Graph) -> Node:
 
 
 def by_name(graph: Graph) -> dict[str, Node]:
+    """The nodes of a graph by name."""
     return {n.name: n for n in graph.nodes}
 
 
 def tensors(graph: Graph) -> Iterator[Node]:
+    """The nodes whose values are tensors, in order."""
     return (n for n in graph.nodes if is_tensor(n))
 
 

@@ -23,6 +23,7 @@ class DropPath(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
+        """x [batch, ...]; in eval mode x itself."""
         if not self.training:
             return x
         stays = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.p
@@ -40,6 +41,7 @@ class Drop:
     scopes: tuple[tuple[str, str], ...] = ()
 
     def layer(self) -> nn.Module:
+        """The dropout layer of this probability, in eval mode."""
         return (DropPath(self.p) if self.whole else nn.Dropout(self.p)).eval()
 
     def under(self, prefix: str, scopes: tuple[tuple[str, str], ...]) -> Drop:

@@ -188,7 +188,7 @@ _FORMULAS["flex_attention"] = _attention
 def _flash_attention(
     q: Tensor, k: Tensor, v: Tensor, starts_q: Any, _: Any, longest_q: int, longest_k: int, *__: Any, **___: Any
 ) -> int:
-    """q: [n, queries, heads, d]; [positions, heads, d] where sequences are packed. k and v alike."""
+    """q: [n, queries, heads, d]; [positions, heads, d] where sequences are packed. k and v likewise."""
     if starts_q is None:
         return _attention(*(t.transpose(1, 2) for t in (q, k, v)))
     return _packed_attention(q, v, starts_q, longest_q, longest_k)
@@ -204,7 +204,7 @@ def _efficient_attention(
     q: Tensor, k: Tensor, v: Tensor, _: Any, starts_q: Any, __: Any, longest_q: int, longest_k: int, *___: Any,
     **____: Any,
 ) -> int:  # fmt: skip
-    """q: [n, queries, heads, d]; [1, positions, heads, d] where sequences are packed. k and v alike."""
+    """q: [n, queries, heads, d]; [1, positions, heads, d] where sequences are packed. k and v likewise."""
     return _flash_attention(q, k, v, starts_q, None, longest_q, longest_k)
 
 
@@ -213,7 +213,7 @@ def _cudnn_attention(
     q: Tensor, k: Tensor, v: Tensor, _: Any, starts_q: Any, __: Any, longest_q: int, longest_k: int, *___: Any,
     **____: Any,
 ) -> int:  # fmt: skip
-    """q: [n, heads, queries, d]; [positions, heads, d] where sequences are packed. k and v alike."""
+    """q: [n, heads, queries, d]; [positions, heads, d] where sequences are packed. k and v likewise."""
     return _attention(q, k, v) if starts_q is None else _packed_attention(q, v, starts_q, longest_q, longest_k)
 
 

@@ -1,4 +1,5 @@
-"""What the operators that run inside a block take, on fake or meta tensors: neither weights nor memory are needed."""
+"""Counts the operators that run inside a block, on fake or meta tensors, so that neither weights nor memory are
+needed."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ from .free import is_free
 
 
 class Operators(TorchDispatchMode):
-    """Adds up the multiply-adds of all operators that run inside it, notes those it has no formula for, and follows
-    what they allocate, byte by byte, until Python lets go of it.
+    """Adds up the multiply-adds of all operators that run inside it, notes those it has no formula for, and tracks
+    what they allocate, in bytes, until it is freed.
 
     by_operator: multiply-adds so far, by name. uncounted: operators without a formula, by name and count.
     peak_bytes: the most that was allocated at one moment.

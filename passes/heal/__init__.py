@@ -27,7 +27,7 @@ class Heal(Pass, HealOptions, MemoryOptions):
     On noise nothing is healed: it would teach the back to repeat its parent on noise.
 
     Raises:
-        InputError: an unknown word.
+        InputError: an unknown `heal` or `heal_target`.
     """
 
     name: ClassVar[str] = "heal"

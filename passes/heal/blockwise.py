@@ -14,9 +14,9 @@ from ..data.healing import HealedBlock, Healing
 from ..graphs.attention import written_out
 from ..graphs.conventions import result
 from .blocks import Block, blocks
-from .gauss_newton import polish
+from .gauss_newton import gauss_newton_step
 from .least_squares import refit, tensors
-from .probe import Judge, Probe
+from .probe import HeldOutDivergence, Probe
 from .values import Values
 
 
@@ -35,12 +35,12 @@ def heal(
     stitched = written_out(stitched)  # on the same weights
     with torch.no_grad():
         hybrid = probe.values(stitched, chain.front.model)
-        judge = Judge(hybrid, probe, chain)
-        before = state = judge()
+        measure = HeldOutDivergence(hybrid, probe, chain)
+        before = state = measure()
         steps = plan_steps(stitched, probe, chain, what)
         done: list[HealedBlock] = []
         for step in steps:
-            done.append(_taken(step, hybrid, probe, chain, judge, state))
+            done.append(_taken(step, hybrid, probe, chain, measure, state))
             state = done[-1].divergence, done[-1].agreement
             if progress:
                 progress(len(done), len(steps))
@@ -51,24 +51,24 @@ def heal(
 
 @dataclass(frozen=True)
 class Step:
-    """What is healed before the next look at the held-out images.
+    """What is changed before the next measurement on held-out images.
 
-    name: of the block, for reports. block: the operators that are polished together, `polishes` times, so that the
-    value `end` becomes the parent's. refitted: the block whose operators are refitted one by one before.
+    name: of the block, for reports. block: the operators that `gauss_newton_steps` steps change together, so that the
+    value at `end` approaches the parent's. refitted: the block whose operators are refitted one by one before.
     """
 
     name: str
     block: Block
     refitted: Block | None
     end: Node
-    polishes: int
+    gauss_newton_steps: int
 
 
 def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> list[Step]:
     """A step for each block behind the first seam.
 
-    Where something lies at the seam that is to be healed too, the first block of a fragment is polished together with
-    it: with "all" the end of the front and the adapter; behind every later seam the adapter, which was fitted on what
+    Where parts before a fragment are to be healed too, the Gauss-Newton steps of its first block include
+    them: with "all" the end of the front and the adapter; behind every later seam the adapter, which was fitted on what
     the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
     """
     found = {
@@ -92,17 +92,19 @@ def _fragment_steps(
     inside: tuple[Block, ...], end: Node, seam: list[Block], adapter: tuple[Block, ...], probe: Probe, what: str,
     *, first: bool,
 ) -> list[Step]:  # fmt: skip
-    """The steps of one fragment. seam: what is polished with its first block, where something is."""
+    """The steps of one fragment. seam: blocks whose operators the steps of its first block include."""
     ends = [block.start for block in inside[1:]] + [end]
-    polishes = probe.options.sweeps - 1
+    gauss_newton_steps = probe.options.sweeps - 1
     if what == "adapter":
         alone = _joined(adapter) if adapter else None
-        return [Step(alone.name, alone, None, ends[0], max(1, polishes))] if alone else []
-    steps = [Step(block.name, block, block, last, polishes) for block, last in zip(inside, ends, strict=False)]
+        return [Step(alone.name, alone, None, ends[0], max(1, gauss_newton_steps))] if alone else []
+    steps = [
+        Step(block.name, block, block, last, gauss_newton_steps) for block, last in zip(inside, ends, strict=False)
+    ]
     if steps and seam and (what == "all" or not first):
         together = _joined((*seam, inside[0]))
         name = together.name if first else inside[0].name
-        steps[0] = replace(steps[0], name=name, block=together, polishes=max(1, polishes))
+        steps[0] = replace(steps[0], name=name, block=together, gauss_newton_steps=max(1, gauss_newton_steps))
     return steps[: probe.options.layers]
 
 
@@ -127,21 +129,21 @@ def _joined(together: Sequence[Block]) -> Block:
 
 
 def _taken(
-    step: Step, hybrid: Values, probe: Probe, chain: Chain, judge: Judge, before: tuple[float, float]
+    step: Step, hybrid: Values, probe: Probe, chain: Chain, measure: HeldOutDivergence, before: tuple[float, float]
 ) -> HealedBlock:
-    """Heals a block. What leaves the hybrid's classes further from the parent's than they were before the block is
-    undone, the polish first: it stays, with the rest, as long as the block as a whole is no loss."""
+    """Heals a block. If the hybrid's outputs are further from the parent's than before the block, changes are undone:
+    the last Gauss-Newton step first, and all of them if every state is worse."""
     ridge, states, reached = 0.0, [_weights(step.block)], [before]
     if step.refitted:
         block = replace(step.refitted, start=step.block.start)
         ridge = max(refit(hybrid, probe, block, operator, chain) for operator in block.operators)
         states.append(_weights(step.block))
-        reached.append(judge())
-    for _ in range(step.polishes):
-        if not polish(hybrid, probe, chain, step.block, step.end):
+        reached.append(measure())
+    for _ in range(step.gauss_newton_steps):
+        if not gauss_newton_step(hybrid, probe, chain, step.block, step.end):
             break
         states.append(_weights(step.block))
-        reached.append(judge())
+        reached.append(measure())
     best = next(i for i in reversed(range(len(reached))) if reached[i][0] <= before[0])
     if best < len(reached) - 1:
         for operator, old in zip(step.block.operators, states[best], strict=True):

@@ -30,7 +30,7 @@ from .probe import Probe
 from .values import Values
 
 ITERATIONS = 8
-SEEN = 30  # values of the block's output for each of its weights: images beyond that leave J'J as it is
+SEEN = 30  # output values for each weight of the block that J'J is averaged over; more hardly change it
 DAMPING = 1e-4  # of the curvature along the gradient
 GAIN = 1e-3  # of the held-out error: what an iteration has to take off it for another to follow
 
@@ -55,11 +55,11 @@ class _Fit:
 
     @property
     def images(self) -> int:
-        """That are not held out."""
+        """How many images are not held out."""
         return sum(len(chunk.members) for chunk in self.probe.chunks if not chunk.held_out)
 
     def rows(self, held_out: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """What goes in and what should come out, of at most `pieces` images at once."""
+        """The block's input and the output it should have, of at most `pieces` images at once."""
         for x, y in self._chunks(held_out):
             if len(x) == len(y):  # what folds windows into the batch stays together
                 yield from zip(x.split(self.pieces), y.split(self.pieces), strict=True)
@@ -82,7 +82,7 @@ class _Fit:
             yield x, self.probe.parent(model, chunk, [node], position)[0]
 
 
-def polish(hybrid: Values, probe: Probe, chain: Chain, block: Block, end: Node) -> bool:
+def gauss_newton_step(hybrid: Values, probe: Probe, chain: Chain, block: Block, end: Node) -> bool:
     """One step for the weights of a block's operators, in place. Returns whether there was one to take.
 
     end: the value that should become the parent's.
@@ -121,7 +121,7 @@ def _images_at_once(network: GraphModule, limit: int) -> int:
 
 
 def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit) -> Weights | None:
-    """Conjugate gradients from `start`, to the weights that leave least of the held-out error; None if those are it."""
+    """Conjugate gradients from `start` to the weights with the least held-out error; None if no step lowers it."""
 
     def of(x: Tensor) -> Callable[[Weights], Tensor]:
         return lambda weights: run(weights, x)
@@ -154,16 +154,16 @@ def _descend(run: Callable[[Weights, Tensor], Tensor], start: Weights, fit: _Fit
     direction, step = left, {name: torch.zeros_like(w) for name, w in start.items()}
     size, damping = _dot(left, left), 0.0
     for iteration in range(ITERATIONS):
-        bent = curvature(direction)
+        curved = curvature(direction)
         along = _dot(direction, direction)
         if iteration == 0:
-            damping = DAMPING * _dot(direction, bent) / max(along, 1e-30)
-        steep = _dot(direction, bent) + damping * along
-        if not steep > 0:
+            damping = DAMPING * _dot(direction, curved) / max(along, 1e-30)
+        along_curvature = _dot(direction, curved) + damping * along
+        if not along_curvature > 0:
             break
-        length = size / steep
+        length = size / along_curvature
         _add(step, direction, length)
-        left = {name: left[name] - length * (bent[name] + damping * direction[name]) for name in left}
+        left = {name: left[name] - length * (curved[name] + damping * direction[name]) for name in left}
         reached = {name: start[name] + step[name] for name in start}
         far = error(reached)
         if far < least:

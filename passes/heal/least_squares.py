@@ -40,19 +40,20 @@ class Intercept:
         return cls(norm.bias, norm.weight.detach() * (norm.running_var + norm.eps).rsqrt())
 
     def add(self, change: Tensor) -> None:
+        """Adds a constant [channels] to the operator's output, in place."""
         change = change.to(self.bias.dtype)
         self.bias.add_(change if self.scale is None else change * self.scale)
 
 
 def tensors(operator: Operator) -> list[Tensor]:
-    """What a refit changes."""
+    """The tensors that a refit changes: the weight, and the bias if there is one."""
     intercept = Intercept.of(operator)
     return [operator.weight, *([intercept.bias] if intercept else [])]
 
 
 def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, chain: Chain) -> float:
-    """Solves the operator's weights from all images, with the ridge that leaves least of the held-out error; leaves
-    them where every ridge leaves more than there was. Returns the ridge."""
+    """Solves the operator's weights from all images, with the ridge of the least held-out error. Leaves the
+    weights unchanged where every ridge makes that error larger. Returns the ridge."""
     options, intercept = probe.options, Intercept.of(operator)
     groups, features, channels = operator.unknowns
     fitting, held_out = (Moments.zeros(features, channels, groups, operator.weight.device) for _ in range(2))
@@ -77,7 +78,7 @@ def refit(hybrid: Values, probe: Probe, block: Block, operator: Operator, chain:
 
 
 class Errors:
-    """What an operator's output lacks in the hybrid, chunk by chunk."""
+    """The error of an operator's output in the hybrid, chunk by chunk."""
 
     def __init__(self, hybrid: Values, probe: Probe, block: Block, operator: Operator, chain: Chain):
         self.hybrid, self.probe, self.block, self.operator = hybrid, probe, block, operator

@@ -19,7 +19,7 @@ from torch.fx import GraphModule, Node
 from ..graphs.conventions import is_tensor
 from ..numerics.im2col import im2col
 
-# The im2col of one slice of images takes no more, however much memory there is: what a processor's cache likes.
+# Bytes of the im2col of one slice of images at most, even if more memory is free: larger slices miss the cache.
 SLICE_BYTES = 32 << 20
 
 

@@ -17,7 +17,7 @@ from ..data.model import Images, InputSpec
 from ..graphs.attention import written_out
 from ..graphs.conventions import by_name, result
 from ..graphs.live import batch_within
-from ..numerics.kept import Kept
+from ..numerics.offload import TensorStore
 from ..numerics.ridge import moments_bytes, solving_bytes
 from .operators import Operator
 from .values import Chunk, Values, chunks
@@ -43,7 +43,7 @@ class Probe:
         options = options or Options()
         self.images, self.specs, self.options, self.keep = images, specs, options, keep
         self.shares = Memory.of(options.max_memory)
-        self.memory = Kept(self.shares.kept, torch.device(device))
+        self.memory = TensorStore(self.shares.parent_values, torch.device(device))
         half = self.shares.running // 2  # the error of an operator's output takes the other
         self.chunks = chunks(len(images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
@@ -58,7 +58,7 @@ class Probe:
         return features <= self.options.features and needed <= self.shares.equations
 
     def values(self, graph: GraphModule, model: int) -> Values:
-        """Of a graph that takes what model number `model` takes."""
+        """The values of a graph whose input is that of model number `model`."""
         return Values(graph, self.images, self.specs[model], self.chunks, self.memory)
 
     def parent(self, model: int, chunk: Chunk, wanted: Sequence[Node], here: int) -> list[Tensor]:
@@ -69,8 +69,8 @@ class Probe:
         return values(chunk, wanted, lambda node: values.last[node] >= here or node in lasting)
 
     def logits(self, chunk: Chunk, chain: Chain, target: str) -> Tensor:
-        """What the hybrid should give: the outputs of the parent of its first fragment ("front"), of its last ("back"),
-        or the mean of both.
+        """The target logits of the hybrid: the outputs of the parent of its first fragment ("front"), of its last
+        ("back"), or the mean of both.
 
         Raises:
             InputError: the parents' outputs differ in shape.
@@ -87,8 +87,8 @@ class Probe:
         return torch.stack(found).mean(0)
 
 
-class Judge:
-    """How far a hybrid's classes are from those it should give, on the held-out images."""
+class HeldOutDivergence:
+    """The divergence of a hybrid's outputs from the target logits, on the held-out images."""
 
     def __init__(self, hybrid: Values, probe: Probe, chain: Chain):
         self.hybrid = hybrid

@@ -1,9 +1,9 @@
-"""What an operator that feeds a residual sum should give, so that the sum is right and not only its own branch.
+"""The output that an operator in a residual branch should have, so that the sum is right and not only its branch.
 
 With s = P(y) + r, where P leads from the operator's output y to the sum, r is the other branch, and the parent has
-s* = P(y*) + r*, the sum is right when y = y* + P^-1 (r* - r). P may be any chain of nodes that scales and moves numbers
-about, one to one: Identity, Dropout, a folded BatchNorm, layer scale, permutations, windows, rolls. Whether it is one
-is not read off names but tried: for P(y) = D M y + c with a permutation M and a diagonal D, P'P = M' D^2 M is diagonal,
+s* = P(y*) + r*, the sum is right when y = y* + P^-1 (r* - r). P may be any chain of nodes that scales and permutes
+elements: Identity, Dropout, a folded BatchNorm, layer scale, permutations, windows, rolls. Whether P is of this
+form is tested numerically: for P(y) = D M y + c with a permutation M and a diagonal D, P'P = M' D^2 M is diagonal,
 so that P^-1 v = P' v / (P' P 1), with P' the transpose that torch's autograd gives.
 """
 
@@ -54,7 +54,8 @@ class Branch:
         return torch.where(usable, back / torch.where(usable, square, 1), 0)
 
     def invertible(self, values: Values, known: Mapping[Node, Any], y: Tensor) -> bool:
-        """Whether the chain is affine and moves numbers one to one, tried on random numbers in the shape of y."""
+        """Whether the chain is affine and a scaled permutation of elements, tested on random numbers in the shape of
+        y."""
         if not self.chain:
             return True
         generator = torch.Generator(y.device).manual_seed(0)

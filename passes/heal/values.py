@@ -13,7 +13,7 @@ from torch.fx.node import map_arg
 from ..data.model import Images, InputSpec
 from ..graphs.conventions import is_scalar, placeholder, writes_in_place
 from ..numerics.held_out import held_out
-from ..numerics.kept import Kept
+from ..numerics.offload import TensorStore
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,16 @@ class Values:
     weights shows in everything that is computed after it; `forget` drops what was computed with older ones.
     """
 
-    def __init__(self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], kept_in: Kept):
-        self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, kept_in
+    def __init__(
+        self, graph: GraphModule, images: Images, spec: InputSpec, chunks: Sequence[Chunk], store: TensorStore
+    ):
+        self.graph, self.images, self.spec, self.chunks, self.memory = graph, images, spec, chunks, store
         self.position = {node: index for index, node in enumerate(graph.graph.nodes)}
         self.last = {node: max((self.position[u] for u in node.users), default=-1) for node in graph.graph.nodes}
         self.kept: dict[Chunk, dict[Node, Any]] = {}
 
     def __call__(self, chunk: Chunk, wanted: Sequence[Node], keep: Callable[[Node], bool] | None = None) -> list[Any]:
-        """The values of some nodes. Of all that are known then, those stay that `keep` says (None: as before)."""
+        """The values of some nodes. Of the values known then, those for which `keep` is true stay (None: no change)."""
         before = self.kept.setdefault(chunk, {})
         todo = self._missing(before, wanted)
         if todo and todo[0].op == "placeholder":
@@ -83,6 +85,7 @@ class Values:
                 self.memory.free(held.pop(node))
 
     def close(self) -> None:
+        """Frees all values."""
         self.forget(-1)
         self.kept.clear()
 
@@ -104,7 +107,7 @@ class Values:
         for other in self.chunks:
             if other.start == chunk.start and (other == chunk or other not in self.kept):
                 held = self.kept.setdefault(other, {})
-                held[image] = self.memory.taken(batch[list(other.members)].to(self.memory.device))
+                held[image] = self.memory.put(batch[list(other.members)].to(self.memory.device))
                 self._sizes(image, held)
 
     def _sizes(self, node: Node, known: dict[Node, Any]) -> None:
@@ -142,7 +145,7 @@ class Values:
         wanted: Sequence[Node],
         keep: Callable[[Node], bool] | None,
     ) -> None:
-        """Let go of what the node at position `at` of those to be computed was the last to read."""
+        """Frees the values whose last reader is the node at position `at` of those to be computed."""
         for given in node.all_input_nodes:
             needed = given in wanted or is_scalar(given) or (keep is not None and keep(given))
             if readers.get(given) == at and not needed:
@@ -153,4 +156,4 @@ class Values:
         for node, value in before.items():
             if node not in values:
                 self.memory.free(value)
-        self.kept[chunk] = {n: v if n in before else self.memory.taken(v) for n, v in values.items()}
+        self.kept[chunk] = {n: v if n in before else self.memory.put(v) for n, v in values.items()}

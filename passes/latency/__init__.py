@@ -1,4 +1,4 @@
-"""The pass `latency`: how long every candidate will take, predicted from one profile of each model."""
+"""The pass `latency`: the latency of every candidate, predicted from one profile of each model."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Latency(Pass, BackendOptions):
     """Fills the latency of models, fragments and candidates, in milliseconds for one image.
 
     Each model is run once, timed at every cut; a candidate takes what its segments take and its adapter. Adapters are
-    measured too, or told from some that were (see `joints`). backend: "eager", "compile" or "onnxruntime"; device: that
-    of torch, with its number of threads. store: where measurements are kept, None to take them all anew.
+    measured too, or told from some that were (see `adapter_times`). backend: "eager", "compile" or "onnxruntime";
+    device: that of torch, with its number of threads. store: where measurements are kept, None to take them all anew.
     progress: called with (done, total) models.
 
     Raises:
@@ -69,7 +69,7 @@ class Latency(Pass, BackendOptions):
         self, plan: Plan, table: Candidates, before: list[np.ndarray], wholes: list[float], speed: np.ndarray
     ) -> Candidates:
         """speed: of each model, how much of its time in eager mode the backend takes; adapters take as much."""
-        from .adapter_times import joint_times
+        from .adapter_times import adapter_times
 
         latency = np.zeros(len(table))
         for model, (times, whole) in enumerate(zip(before, wholes, strict=True)):
@@ -88,10 +88,10 @@ class Latency(Pass, BackendOptions):
             ]
             if not ends:
                 continue
-            joints = {joint: i for i, joint in enumerate(dict.fromkeys(ends))}
-            times = joint_times(name, list(joints), device=self.device, store=self.store)
+            pairs = {pair: i for i, pair in enumerate(dict.fromkeys(ends))}
+            times = adapter_times(name, list(pairs), device=self.device, store=self.store)
             share = (speed[table.front_model[rows]] + speed[table.back_model[rows]]) / 2
-            latency[rows] += times[[joints[joint] for joint in ends]] * share
+            latency[rows] += times[[pairs[pair] for pair in ends]] * share
         return table.with_amounts(latency=latency)
 
 

@@ -1,4 +1,4 @@
-"""How long adapters take: some are measured, the others are told from their multiply-adds and their memory."""
+"""The latency of adapters: some are measured, the others predicted from their multiply-adds and memory traffic."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ MEASURED = 12  # of each kind
 _SECONDS = 0.1  # for each
 
 #: The value at a front's cut and the one that a back expects.
-Joint = tuple[Value, Value]
+ValuePair = tuple[Value, Value]
 
 
-def joint_times(name: str, joints: Sequence[Joint], *, device: str, store: Store | None) -> np.ndarray:
-    """Milliseconds in eager mode of the adapter `name` between each two values, which it can join: float64 [joints].
+def adapter_times(name: str, pairs: Sequence[ValuePair], *, device: str, store: Store | None) -> np.ndarray:
+    """Milliseconds in eager mode of the adapter `name` between each two values, which it can join: float64 [pairs].
 
-    With more than `MEASURED` joints the times are a + b macs + c bytes, fitted to measured ones that are spread evenly
+    With more than `MEASURED` pairs the times are a + b macs + c bytes, fitted to measured ones that are spread evenly
     over what the adapters take, each error relative to what was measured.
     """
     kind = registry.get(name)
     rows = []
-    for front, back in joints:
+    for front, back in pairs:
         price = kind.price(front, back)
         assert not isinstance(price, str), price
         rows.append((1.0, max(price.get("macs", 0), 0) / 1e6, (footprint(kind, front, back).memory_bytes) / 1e6))
     features = np.array(rows)
     order = np.argsort(features[:, 1] + features[:, 2], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(MEASURED, len(order))).round().astype(int))]
-    times = np.array([_time(name, joints[i], device, store) for i in chosen])
-    if len(chosen) == len(joints):
-        found = np.empty(len(joints))
+    times = np.array([_time(name, pairs[i], device, store) for i in chosen])
+    if len(chosen) == len(pairs):
+        found = np.empty(len(pairs))
         found[chosen] = times
         return found
     return features @ _fit(features[chosen] / times[:, None])
@@ -56,8 +56,8 @@ def _fit(relative: np.ndarray) -> np.ndarray:
     return coefficients
 
 
-def _time(name: str, joint: Joint, device: str, store: Store | None) -> float:
-    front, back = joint
+def _time(name: str, pair: ValuePair, device: str, store: Store | None) -> float:
+    front, back = pair
 
     def take() -> list[float]:
         adapter = registry.built(name, front, back, seed=0).to(device)

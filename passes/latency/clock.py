@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-_STABLE = 0.03  # two rounds of warm-up whose medians differ by less than this share are alike
+_STABLE = 0.03  # two rounds of warm-up whose medians differ by less than this share count as stable
 _ROUND = 3  # runs in a round of warm-up
 _WARM_SECONDS, _LEAST_RUNS, _SECONDS = 2.0, 11, 1.0
 
@@ -88,7 +88,7 @@ def measure(
 
 
 def device_name(device: str = "cpu") -> str:
-    """A device as a person knows it."""
+    """The name of a device, with the processor model: "cpu: AMD EPYC 7B13"."""
     kind = torch.device(device).type
     if kind == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"

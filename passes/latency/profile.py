@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -32,21 +33,41 @@ def profile(
     """
     subject = f"{graph} {list(size)} {list(cuts)}"
     return np.array(
-        kept(store, subject, backend, device, lambda: _profile(graph, size, cuts, backend, device).tolist())
+        kept(
+            store,
+            subject,
+            backend,
+            device,
+            lambda: _profile(graph, size, cuts, backend, device).tolist(),
+            count=len(cuts) + 1,
+        )
     )
 
 
-def kept(store: Store | None, subject: str, backend: str, device: str, take: Callable[[], list[float]]) -> list[float]:
-    """Numbers that were measured before under the same conditions on the same subject, or are now."""
+def kept(
+    store: Store | None, subject: str, backend: str, device: str, take: Callable[[], list[float]], *, count: int = 1
+) -> list[float]:  # fmt: skip
+    """`count` numbers that were measured before under the same conditions on the same subject, or are now."""
     conditions = [subject, device_name(device), torch.get_num_threads(), backend, torch.__version__]
     key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
-    known = store.read(key) if store is not None else None
+    known = _times(store.read(key), count) if store is not None else None
     if known is not None:
-        return json.loads(known)
+        return known
     numbers = take()
     if store is not None:
         store.write(key, json.dumps(numbers).encode())
     return numbers
+
+
+def _times(content: bytes | None, count: int) -> list[float] | None:
+    """What a store has kept, if it is that many measured times."""
+    try:
+        found = json.loads(content) if content is not None else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, list) or len(found) != count:
+        return None
+    return found if all(type(ms) in (int, float) and 0 <= ms < math.inf for ms in found) else None
 
 
 def _profile(graph: GraphModule, size: Sequence[int], cuts: Sequence[str], backend: str, device: str) -> np.ndarray:

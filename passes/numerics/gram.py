@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
-# Where less than this share of the energy remains once the images' mean is gone, a float32 Gram matrix of the features
-# as they are would have rounded most of the remainder away.
+# If centring leaves less than this share of the energy, a float32 Gram matrix of uncentred features would have lost
+# most of the remainder to rounding.
 _MEAN_DOMINATES = 1e-3
 _ONE = torch.ones(())
 
 
 class Gram(NamedTuple):
     """scale^2 * matrix is the linear Gram matrix [n, n] of a batch of values; scale^2 * energy is the trace that it has
-    without any centring. All stay on the device of the values, so that nobody waits for it."""
+    without any centring. All stay on the device of the values, so that the host does not wait for it."""
 
     matrix: Tensor
     energy: Tensor
@@ -50,7 +50,7 @@ class GramRunner(Interpreter):
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
-        if n.name in self._taken:  # now: an in-place ReLU may overwrite the value next
+        if n.name in self._taken:  # at once: an in-place ReLU may overwrite the value next
             pool = self._pools.get(n.name)
             self._taken[n.name] = gram(pool(value) if pool else value)
         return value
@@ -59,27 +59,27 @@ class GramRunner(Interpreter):
 def gram(value: Tensor) -> Gram:
     """The linear Gram matrix of a batch of values [n, ...].
 
-    All features count, flattened. The product is taken in float32; every metric here centres, and after the product it
-    is too late to: so their mean over the batch goes first, on a CPU only where it dominates.
+    All features are flattened. The product is taken in float32. Every metric centres, and centring after the product
+    loses precision, so the mean over the batch is subtracted first; on a CPU only where it dominates.
     """
     features = _flat(value)
-    return _gram_here(features) if features.device.type == "cpu" else _gram_there(features)
+    return _gram_on_cpu(features) if features.device.type == "cpu" else _gram_on_accelerator(features)
 
 
 def whole(taken: Gram) -> tuple[Tensor, Tensor]:
-    """Matrices and energies in float64 on the CPU: [nodes, n, n] and [nodes]. Waits for the device."""
+    """Matrices and energies in float64 on the CPU: [nodes, n, n] and [nodes]. Synchronises with the device."""
     squares = taken.scale.cpu().double().square()
     return taken.matrix.cpu().double() * squares[..., None, None], taken.energy.cpu().double() * squares
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked for
-def _gram_here(features: Tensor) -> Gram:
+@np.errstate(over="ignore", invalid="ignore")  # non-finite results are handled below
+def _gram_on_cpu(features: Tensor) -> Gram:
     matrix = _square(features)
-    array = matrix.numpy()  # for so few figures NumPy answers ten times as fast as torch
+    array = matrix.numpy()  # for so few elements NumPy is ten times as fast as torch
     energy = float(array.trace(dtype=np.float64))
     spread = energy - float(array.sum(dtype=np.float64)) / len(features)
     if not math.isfinite(spread) and features.dtype != torch.float64:
-        return _gram_here(features.double())  # squares may overflow float32 where the values do not
+        return _gram_on_cpu(features.double())  # squares may overflow float32 where the values do not
     if spread < _MEAN_DOMINATES * energy:
         matrix = _square(features - features.mean(dim=0))
     return Gram(matrix, torch.tensor(energy, dtype=torch.float64), _ONE)
@@ -93,8 +93,8 @@ def _square(features: Tensor) -> Tensor:
     return features @ features.T
 
 
-def _gram_there(features: Tensor) -> Gram:
-    """Without a look at any figure, which would make the CPU wait: scaled and centred always."""
+def _gram_on_accelerator(features: Tensor) -> Gram:
+    """Always scaled and centred: reading a number to decide would make the CPU wait for the device."""
     scale = features.abs().amax().clamp_min(torch.finfo(features.dtype).tiny)
     features = features / scale
     energy = features.square().sum()

@@ -9,7 +9,7 @@ EVERY = 5
 
 
 def held_out(first: int, count: int) -> Tensor:
-    """Of `count` images, of which the first is number `first` of all, those that are held out: bool [count]."""
+    """Which of `count` consecutive images, from index `first` on, are held out: bool [count]."""
     return torch.arange(first, first + count) % EVERY == EVERY - 1
 
 

@@ -13,7 +13,7 @@ Pair = tuple[int, int]
 
 
 def im2col(x_NCHW: Tensor, kernel: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Tensor:
-    """Of every position, [images, positions, channels * height * width]: a transposed view."""
+    """The rows of all positions, [images, positions, channels * height * width]: a transposed view."""
     if kernel == (1, 1):
         columns = x_NCHW[:, :, :: stride[0], :: stride[1]].flatten(2)
     else:

@@ -3,7 +3,7 @@
 Shapes: rows x [..., rows, features] and y [..., rows, channels]. The leading axis, if there is one, is of groups: each
 has rows and weights of its own, as the channels of a depthwise convolution have.
 
-The two users weigh the penalty differently, and each stays as it was measured. An adapter maps values to values: its
+The two users scale the penalty differently, each as its measurements suggest. An adapter maps values to values: its
 weights are penalised relative to how features vary around their mean (`solve`). Healing corrects weights that are
 nearly right: the change is penalised relative to the mean square of a feature (`correction`).
 """
@@ -42,6 +42,7 @@ class Moments:
     def zeros(
         cls, features: int, channels: int, groups: int | None = None, device: torch.device | None = None
     ) -> Moments:
+        """Moments of no rows yet, in float64; with a leading axis of `groups` if given."""
         lead = () if groups is None else (groups,)
 
         def zeros(*shape: int) -> Tensor:
@@ -62,8 +63,8 @@ class Moments:
         self.yy += y.square().sum(0)
 
     def add_roughly(self, x: Tensor, y: Tensor) -> None:
-        """Rows of which a few thousand at a time are multiplied in float32, which takes a third of the time. What a
-        row's noise moves is far above what such a product rounds; the products are summed in float64."""
+        """Rows of which a few thousand at a time are multiplied in float32, which takes a third of the time. The
+        sampling noise of rows is far larger than the rounding of such a product; the products are summed in float64."""
         for part, wanted in zip(x.split(_PRODUCT_ROWS, -2), y.split(_PRODUCT_ROWS, -2), strict=True):
             self.xx += part.mT @ part
             self.xy += part.mT @ wanted
@@ -99,12 +100,13 @@ class Moments:
 
 
 def moments_bytes(features: int, channels: int, groups: int = 1) -> int:
-    """What the moments of one set of rows take."""
+    """Bytes of the moments of one set of rows."""
     return 8 * groups * (features + 2) * (features + channels)
 
 
 def solving_bytes(features: int, channels: int, groups: int = 1, *, pseudoinverse: bool = False) -> int:
-    """What `solve`, `correction` and `errors` take at most beside the moments. pseudoinverse: for a penalty of zero."""
+    """Bytes that `solve`, `correction` and `errors` take at most in addition to the moments. pseudoinverse: for a
+    penalty of zero."""
     squares = (6 if pseudoinverse else 1) * (features + 1) ** 2
     return 8 * groups * (squares + 5 * (features + 1) * channels) + 3 * 8 * min(_BLOCK, (features + 1) ** 2)
 
@@ -151,7 +153,7 @@ def correction(moments: Moments, ridge: float, *, intercept: bool = True) -> Sol
         diagonal = matrix.diagonal(dim1=-2, dim2=-1)
         scale = moments.xx.diagonal(dim1=-2, dim2=-1).mean(-1)
         diagonal[..., :features] += (ridge * scale).clamp_min(_TINY).unsqueeze(-1)
-        # A hair for the intercept too: with a constant feature it would be the same unknown twice.
+        # A tiny penalty for the intercept too: with a constant feature the matrix would be singular.
         diagonal += 1e-9 * diagonal.amax(-1, keepdim=True).clamp_min(1e-30)
         return matrix
 
@@ -163,7 +165,7 @@ def correction(moments: Moments, ridge: float, *, intercept: bool = True) -> Sol
 
 
 def _pseudoinverse(xx: Tensor, xy: Tensor) -> Tensor:
-    # xx holds squares, so half of the digits of float64 are left for its smallest directions.
+    # xx has the squares of the singular values of x, so float64 resolves singular values to half its digits only.
     return (torch.linalg.pinv(xx, hermitian=True, rtol=1e-10) @ xy).T
 
 
@@ -178,7 +180,7 @@ def _penalised(centred: Callable[[], Tensor], xy: Tensor, ridge: float) -> Tenso
             xx.diagonal().add_(more * scale + _TINY)
         return xx
 
-    for more in (0.0, 1e-10):  # rank-deficient beyond what this ridge repairs: the smallest that rounding lets through
+    for more in (0.0, 1e-10):  # if rank-deficient even with this ridge, add the smallest one that rounding allows
         found = _divided(system(more), xy)
         if found is not None:
             return found.T
@@ -230,8 +232,9 @@ def errors(solution: Solution, moments: Moments) -> Tensor:
 
 @dataclass(frozen=True)
 class Rule:
-    """How the best penalty is looked for. solve: from moments and a penalty. baseline: of moments, what errors are a
-    share of. patience: penalties in a row that are no better before the search ends."""
+    """How the best penalty is looked for. solve: from moments and a penalty to a solution. baseline: the sum of
+    squares, by channel, that errors are divided by. patience: how many penalties in a row may be no better before the
+    search ends."""
 
     solve: Callable[..., Solution]
     baseline: Callable[[Moments], Tensor]

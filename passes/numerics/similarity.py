@@ -1,4 +1,5 @@
-"""Measures of how alike two cuts represent the same images, each from one Gram matrix a cut and block of images.
+"""Similarity measures between the representations of the same images at two cuts, each from one Gram matrix for each
+cut and block of images.
 
 Each cut becomes one vector; for all but Procrustes a similarity is the cosine of two, and all pairs of cuts are one
 matrix product. Independent images i, features x: K is the Gram matrix of one cut, L of the other, in one block.
@@ -10,7 +11,7 @@ matrix product. Independent images i, features x: K is the Gram matrix of one cu
                    estimator HSIC1 of Song et al. 2012 (eq. 4), over blocks as Nguyen et al. 2021 (eq. 2-3). HSIC1 is
                    <U(K), U(L)> / (n (n - 3)), where U centres the matrix without its diagonal (Szekely & Rizzo 2014).
     cka-pooled     the same of the features' mean over all positions: says whether two cuts know the same of an image,
-                   not where in the image. Another metric, not an estimate of the first.
+                   not where in the image. It is another metric, no estimate of `cka`.
     rbf-cka        the same with the kernel exp(-d^2 / (2 m)), d the distance of two images and m the median of d^2
                    (Kornblith et al. 2019, section 4).
     procrustes     mean over blocks of |sqrt(HKH) sqrt(HLH)|_*, both of unit trace: one less half the squared distance
@@ -36,10 +37,11 @@ _COLUMNS = 1 << 16
 
 @dataclass(frozen=True)
 class Metric:
-    """centre: of float64 Gram matrices [cuts, n, n]. own_scale: whether a block weighs what it holds, or all alike.
+    """A similarity measure. centre: centres float64 Gram matrices [cuts, n, n]. own_scale: whether blocks are weighted
+    by the norms of their matrices, or all equally.
 
-    images, block: how many are compared, and in blocks of what size, where nobody says. kernel: of Gram matrices, what
-    is compared in their place. pooled: whether features are averaged over positions first. cosine: whether a
+    images, block: default number of images, and size of the blocks. kernel: maps linear Gram matrices to those that are
+    compared, None for themselves. pooled: whether features are averaged over positions first. cosine: whether a
     similarity is the dot product of two vectors; if not it is Procrustes'.
     """
 
@@ -122,7 +124,7 @@ def block_sizes(images: int, block: int) -> list[int]:
 
 
 def length(size: int) -> int:
-    """Of the vector of one block."""
+    """Length of the vector of a block of `size` images."""
     return size * (size + 1) // 2
 
 
@@ -201,5 +203,5 @@ def _rotated(a: Tensor, b: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def undefined(vectors: Tensor) -> Tensor:
-    """Which cuts have no direction: bool [cuts]."""
+    """Which cuts have a zero vector, so that their similarity is undefined: bool [cuts]."""
     return (vectors == 0).all(dim=1)

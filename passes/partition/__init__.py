@@ -10,7 +10,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from ..data.errors import CutError, unknown
 from ..data.pass_options import PartitionOptions
-from ..data.plan import Plan, behind
+from ..data.plan import Plan, fields_after
 from ..data.values import Cut, Cuts, Rejected, Value
 from ..graphs.conventions import (
     dependencies,
@@ -52,7 +52,7 @@ class Partition(Pass, PartitionOptions):
     name: ClassVar[str] = "partition"
     requires: ClassVar[tuple[str, ...]] = ("graphs",)
     ensures: ClassVar[tuple[str, ...]] = ("cuts",)
-    drops: ClassVar[tuple[str, ...]] = behind("cuts")
+    drops: ClassVar[tuple[str, ...]] = fields_after("cuts")
 
     def run(self, plan: Plan) -> Plan:
         return replace(plan, cuts=tuple(partition(graph, self.rule) for graph in plan.graphs))

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
-    """Orders the candidates that `select` found feasible by what they are worth once stitched, and chooses the first.
+    """Orders the candidates that `select` found feasible by a score of the stitched networks, and chooses the first.
 
     Adapters are fitted in closed form on the first half of the images and the stitched networks are shown the other:
     a shortlist at first (the best by similarity, by equal relative depth and by held-out R2 of the fit), then those of
     it that did best, again and again on twice as many images (successive halving; Jamieson and Talwalkar 2016), until
     one leads all others by two standard errors or the images are used up.
 
-    rank: what a network is worth (see `scores`): "cascade", its expected agreement with its parents, and with the
+    rank: the score of a network (see `scores`): "cascade", its expected agreement with its parents, and with the
     labels where there are some; "agreement", "kl" or "accuracy", which needs labels; "fit", R2 alone, without a probe;
     "cka" leaves the order as it is; or a rule that another package adds.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
@@ -86,14 +86,15 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
 def cannot_probe(images: Images) -> str:
     """Why probing with these images would say nothing; "" when it would."""
     if images.noise:
-        return "on noise, what a stitched network says means nothing"
+        return "the outputs of a network on noise do not tell how accurate it is"
     if len(images) < 16:
         return f"{len(images)} images are too few to fit on some and probe with others"
     return ""
 
 
 def _ordered(table: Candidates, probed: Sequence[Probed], rule: str) -> Candidates:
-    """Those that came farthest first; of equally far, by score; behind them, unprobed, the others as they were."""
+    """The table with its order: candidates that reached the latest stage first, by score within a stage; candidates
+    that were not probed follow in their earlier order."""
     score = np.full(len(table), np.nan)
     for one in probed:
         score[one.row] = one.score
@@ -103,7 +104,7 @@ def _ordered(table: Candidates, probed: Sequence[Probed], rule: str) -> Candidat
 
 
 def _nearly_whole(plan: Plan, table: Candidates, least: float = 0.1) -> tuple[str, ...]:
-    """What is to be said where the choice has little of one parent: it is a legitimate answer, if perhaps no mix."""
+    """A note where one parent gives less than the share `least` of the chosen network's MACs."""
     best = table[int(table.order[0])]
     (a, i), (b, j) = best.front, best.back
     before, after = plan.cuts[a][i].before, plan.cuts[b][j].after

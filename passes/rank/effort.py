@@ -1,4 +1,4 @@
-"""How much is spent on choosing."""
+"""How many candidates and images are used to choose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ..data.pass_options import EFFORT
 
 @dataclass(frozen=True)
 class Effort:
-    """pairs: of cuts that are stitched and probed at first. fit_images, rows: that adapters are fitted on, at most.
+    """The numbers behind `effort`.
+
+    pairs: of cuts that are stitched and probed at first. fit_images, rows: that adapters are fitted on, at most.
     first: images of the first probe; each later one has twice as many. finalists: that the last probe compares at
     least. healed: of them, that are healed before they are compared once more.
     seconds: how long the first probe may take; where it is given, pairs is an upper limit."""
@@ -51,4 +53,5 @@ class Clock:
         self._end = None if effort.seconds is None else time.perf_counter() + FIRST_SHARE * effort.seconds
 
     def over(self) -> bool:
+        """Whether the time is up."""
         return self._end is not None and time.perf_counter() > self._end

@@ -18,7 +18,7 @@ from ..fit.limits import refuse_too_large, tried
 from ..graphs.live import batch_within
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
-from ..numerics.kept import Kept
+from ..numerics.offload import TensorStore
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, pairs_of, union
@@ -27,12 +27,12 @@ from .stitched import Part, Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
 _KEPT = 3
-# Pairs fitted and probed between two looks at the clock.
+# Pairs fitted and probed between two checks of the time limit.
 _CHUNK = 12
 # Images that R2 is taken from, for the shortlist, and positions of all together.
-_SIGN_IMAGES, _SIGN_ROWS = 64, 4096
+_PREDICTOR_IMAGES, _PREDICTOR_ROWS = 64, 4096
 # Pairs that R2 is taken of, for each that the shortlist has room for.
-_SIGN_PAIRS = 6
+_PREDICTOR_PAIRS = 6
 
 
 @dataclass
@@ -58,6 +58,8 @@ class Probed:
 
 @dataclass(frozen=True)
 class Found:
+    """The result of a ranking: all probed candidates, the stages of the choice, and notes for the report."""
+
     probed: list[Probed]
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class Halving:
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
-        self._kept = Kept(Memory.of(max_memory).weights)
+        self._adapter_store = TensorStore(Memory.of(max_memory).weights)
         self._stitched = Stitched(plan, max_memory)
         self._too_large: dict[str, None] = {}
         self._parents: dict[int, Tensor] = {}
@@ -121,12 +123,14 @@ class Halving:
         size = self._effort.pairs
         if len(pairs) > size:
             first = np.array([pair[0] for pair in pairs])
-            signs = [self._table.similarity[first], depth_match(self._plan, self._table, first)]
-            pool = union(signs, _SIGN_PAIRS * size)
+            predictors = [self._table.similarity[first], depth_match(self._plan, self._table, first)]
+            pool = union(predictors, _PREDICTOR_PAIRS * size)
             small = dict(zip(pool.tolist(), self._without_large([pairs[index] for index in pool]), strict=True))
             pool = np.array([index for index in small if len(small[index])], dtype=np.int64)
-            pool_signs = [sign[pool] for sign in signs] + [self._r2([small[index] for index in pool.tolist()])]
-            kept = [small[int(pool[index])] for index in union(pool_signs, size)]
+            pool_predictors = [predictor[pool] for predictor in predictors] + [
+                self._r2([small[index] for index in pool.tolist()])
+            ]
+            kept = [small[int(pool[index])] for index in union(pool_predictors, size)]
         else:
             kept = [pair for pair in self._without_large(pairs) if len(pair)]
         self._stages.append(Stage("shortlist", 0, len(pairs), len(kept)))
@@ -134,12 +138,12 @@ class Halving:
 
     def _r2(self, pairs: Sequence[np.ndarray]) -> np.ndarray:
         """Held-out R2 of each pair's cheapest adapter, from few positions of few images."""
-        images = Part(self._fit_images, 0, min(_SIGN_IMAGES, len(self._fit_images)))
+        images = Part(self._fit_images, 0, min(_PREDICTOR_IMAGES, len(self._fit_images)))
         rows = [int(min(pair, key=self._cost)) for pair in pairs]
         fitted = fit_all(
             replace(self._plan, images=images),
             [self._table[row].chain.seams()[0] for row in rows],
-            rows=_SIGN_ROWS,
+            rows=_PREDICTOR_ROWS,
             max_memory=self._max_memory,
         )
         return np.array([one.r2 for one in fitted])
@@ -181,7 +185,7 @@ class Halving:
             running = kept
 
     def _healed(self, finalists: Sequence[Probed]) -> None:
-        """Healing lifts weak stitches most, so what it is worth afterwards decides between the best before."""
+        """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change."""
         chosen = finalists[: self._effort.healed]
         if self._heal is None or len(chosen) < 2:
             return
@@ -214,7 +218,7 @@ class Halving:
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
             max_memory=self._max_memory,
-            kept=self._kept,
+            store=self._adapter_store,
             progress=self._progress,
         )
         return [Probed(row, self._place[row], one) for row, one in zip(rows, fitted, strict=True)]
@@ -227,11 +231,11 @@ class Halving:
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
-                self._kept.unload()
+                self._adapter_store.unload()
                 one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
 
     def _reference(self, front: int, back: int) -> Reference:
-        """What hybrids of two models are held against, on all images that may be shown."""
+        """The reference for hybrids of two models, on all images that may be shown."""
         if (front, back) not in self._references:
             labels = self._shown.labels
             made = reference(self._parent(back), self._parent(front), labels)

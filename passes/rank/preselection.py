@@ -1,4 +1,4 @@
-"""Which candidates are worth a probe: the best by each of several cheap signs, none of which is trusted alone."""
+"""Which candidates to probe: the best by each of several cheap predictors, none of which is reliable alone."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
 
 
 def union(signs: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """The `size` first of the best by each sign, taken in turn: indices, sorted. NaN is worst, among equals the first
-    index is better."""
+    """The `size` first of the best by each predictor, taken in turn: indices, sorted. NaN is worst, among equals the
+    first index is better."""
     orders = [np.argsort(-np.nan_to_num(sign, nan=-np.inf), kind="stable") for sign in signs]
     chosen: dict[int, None] = {}
     for turn in zip(*orders, strict=True):

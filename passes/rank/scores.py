@@ -1,14 +1,14 @@
-"""How good a stitched network is, image by image, from what it says and what its parents (and labels) say.
+"""Scores of a stitched network, image by image, from its outputs and those of its parents (and labels).
 
-    cascade     sum_c q(c) p(c): the probability that the hybrid, were it to name a class at random by its own
-                probabilities p, names the one that the reference q names by its. It is smooth, unlike agreement, and
+    cascade     sum_c q(c) p(c): the probability that a class drawn from the hybrid's probabilities p equals one
+                drawn from the reference q. It is smooth, unlike agreement, and
                 bounded, unlike KL.
     agreement   whether both have the same class first.
     kl          -KL(q || p), in nats.
     accuracy    whether the label comes first.
 
 The reference is the mean of the parents' probabilities where they share their classes, else those of the back's parent,
-whose classes the hybrid has; for `cascade` the label, where it is known, counts as much as the parents together.
+whose classes the hybrid has; for `cascade` the label, where it is known, has the same weight as the parents together.
 
 Another package adds a rule by an entry point of the group `stitchc.ranks` that names a function of this kind: from
 logits [images, classes] and a `Reference` to a figure for each image, float [images], of which a larger one is better.
@@ -27,15 +27,16 @@ from ..data.pass_options import RANKS
 
 Score = Callable[[Tensor, "Reference"], Tensor]
 
-#: Two networks of as many classes mean the same ones if they name the same class for at least this share of images.
+#: Two networks of as many classes mean the same ones if they predict the same class for at least this share of images.
 SHARED_CLASSES = 0.4
-#: Labels are of the networks' classes if one of them names at least this share of them.
+#: Labels are of the networks' classes if one of them predicts at least this share of them.
 KNOWN_LABELS = 0.25
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What hybrids are held against. log_probabilities: float32 [images, classes]. labels: int64 [images] or None."""
+    """What the outputs of hybrids are compared with. log_probabilities: float32 [images, classes]. labels: int64
+    [images] or None."""
 
     log_probabilities: Tensor
     labels: Tensor | None
@@ -62,6 +63,7 @@ def _share(mask: Tensor) -> float:
 
 
 def expected_agreement(logits: Tensor, against: Reference) -> Tensor:
+    """The score `cascade`, in [0, 1]: float [images]."""
     probabilities = logits.softmax(dim=1)
     with_parents = (probabilities * against.log_probabilities.exp()).sum(dim=1)
     if against.labels is None:
@@ -70,15 +72,18 @@ def expected_agreement(logits: Tensor, against: Reference) -> Tensor:
 
 
 def agreement(logits: Tensor, against: Reference) -> Tensor:
+    """The score `agreement`, 0 or 1: float [images]."""
     return (logits.argmax(dim=1) == against.log_probabilities.argmax(dim=1)).float()
 
 
 def closeness(logits: Tensor, against: Reference) -> Tensor:
+    """The score `kl`, at most 0, in nats: float [images]."""
     q = against.log_probabilities
     return -(q.exp() * (q - logits.log_softmax(dim=1))).sum(dim=1)
 
 
 def accuracy(logits: Tensor, against: Reference) -> Tensor:
+    """The score `accuracy`, 0 or 1: float [images]."""
     assert against.labels is not None
     return (logits.argmax(dim=1) == against.labels).float()
 
@@ -93,7 +98,7 @@ SCORES: dict[str, Score] = {
 
 
 def score_of(rule: str) -> Score:
-    """What a rule gives each image.
+    """The function of a rule, from logits and a reference to a score for each image.
 
     Raises:
         InputError: the rule is another package's, and cannot be loaded.

@@ -1,4 +1,4 @@
-"""What many stitched networks say of the same images, with everything that they share computed once."""
+"""Logits of many stitched networks for the same images, with everything that they share computed once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Stitched:
 
     @torch.inference_mode()
     def parent(self, model: int, images: Images) -> Tensor:
-        """float32 [images, classes]: what a parent says."""
+        """The logits of a parent: float32 [images, classes]."""
         graph = self._plan.graphs[model]
         size = batch_within(self._memory.running, graph, _SUFFIX)
         return torch.cat([graph(batch) for batch in images.batches(self._plan.models[model].input, size)])

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ..data.values import Cut
     from ..numerics.gram import Gram
     from ..numerics.similarity import Metric
-    from .kept_vectors import Store
+    from .vector_cache import Store
 
 
 @dataclass(frozen=True)
 class Represent(Pass, MemoryOptions):
-    """Of each cut of every model one vector, such that products of vectors tell how alike two cuts are.
+    """For each cut of every model one vector, such that the dot product of two vectors is the similarity of their cuts.
 
     metric: "cka-unbiased", "cka", "cka-pooled", "rbf-cka" or "procrustes" (see `numerics.similarity`). images: how many
     of the first to show, all where there are fewer; batch: the size of the blocks that they are compared in; None for
@@ -82,7 +82,7 @@ class Represent(Pass, MemoryOptions):
         return comparison_bytes(plan.graphs, _nodes(plan), self._sizes(plan, metrics.get(self.metric))[0])
 
     def _sizes(self, plan: Plan, metric: Metric) -> tuple[list[int], tuple[str, ...]]:
-        """Of the blocks, and what is to be said if they are not those asked for."""
+        """The sizes of the blocks, and a note if they are smaller than asked for."""
         from ..numerics.similarity import block_sizes
         from .memory import SMALLEST, sizes_within
 
@@ -105,21 +105,21 @@ class Represent(Pass, MemoryOptions):
         import torch
 
         from ..numerics.similarity import length
-        from . import kept_vectors as kept
+        from . import vector_cache
 
         cuts, columns = plan.cuts[index].cuts, sum(map(length, sizes))
         found: dict[str, Tensor] = {}
         key = ""
         if self.store is not None and cuts:
             shown = _images(plan, index, sizes)
-            key = kept.vectors_key(plan.graphs[index], shown, metric.name, sizes, _device(plan, index))
-            found = kept.recall(self.store, key, [cut.node for cut in cuts], columns)
+            key = vector_cache.vectors_key(plan.graphs[index], shown, metric.name, sizes, _device(plan, index))
+            found = vector_cache.read_vectors(self.store, key, [cut.node for cut in cuts], columns)
         missing = [cut for cut in cuts if cut.node not in found]
         if missing:
             fresh = self._computed(plan, index, missing, metric, sizes)
             found |= zip([cut.node for cut in missing], fresh, strict=True)
             if self.store is not None:
-                kept.keep(self.store, key, found)
+                vector_cache.write_vectors(self.store, key, found)
         if self.progress and not missing:
             self.progress((index + 1) * len(sizes), len(plan.models) * len(sizes))
         return torch.stack([found[cut.node] for cut in cuts]) if cuts else torch.empty(0, columns)
@@ -158,7 +158,8 @@ def _grams(plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: l
 
 
 def _one_behind(grams: Iterator[Gram]) -> Iterator[Gram]:
-    """Each is looked at only when the next is under way: an accelerator never waits for the processor."""
+    """Each Gram matrix one step late: it is read when the next is already being computed, so that an accelerator never
+    waits for the CPU."""
     before = None
     for taken in grams:
         if before is not None:

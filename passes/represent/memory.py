@@ -1,4 +1,4 @@
-"""What a comparison takes in memory, told beforehand, and the blocks that keep it within a limit."""
+"""The memory of a comparison, estimated beforehand, and the block sizes that keep it within a limit."""
 
 from __future__ import annotations
 

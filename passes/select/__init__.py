@@ -41,13 +41,13 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
     A candidate has parameters on both sides of the seam: with none before the front's cut, or none after the back's, it
     would be one of the parents behind an adapter. Only a cut that was asked for by name is exempt.
 
-    min_share: of the stitched network's MACs, what each side must have to count as a real mix. Likeness alone prefers
+    min_share: of the stitched network's MACs, what each side must have to count as a real mix. Similarity alone prefers
     the first layers, where the hybrid is one parent with the other's stem; such candidates come last, whatever their
-    likeness, and are chosen only when nothing else meets the budget. None for 10 %; 0 ranks by likeness alone, as the
-    papers do.
+    similarity, and are chosen only when nothing else meets the budget. None for 10 %; 0 ranks by similarity alone, as
+    the papers do.
 
-    allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as nothing.
-    Without it such a budget is refused: it would be met on paper alone.
+    allow_uncounted: let a budget in macs or flops pass over operators that have no formula, which count as 0.
+    Without it such a budget is refused, since the true cost would be unknown.
 
     chain: a chain of any length that is stated by hand (see `stitch.stated`). Nothing is ranked then: the choice is the
     chain, once for each way to join its fragments that is within budget.
@@ -57,7 +57,7 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
 
     Raises:
         Infeasible: nothing meets the budget. CutError: a cut that does not exist or cuts that cannot be joined.
-        QuantityError: a budget that means nothing, or in macs or flops over operators that have no formula.
+        QuantityError: a budget that cannot be parsed, or in macs or flops over operators that have no formula.
         InputError: an unknown rank. PipelineError: no similarity.
     """
 
@@ -158,8 +158,9 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
             asked &= amounts_at(plan, table.back_model, table.back_cut, "after", "params", unknown=1) > 0
         if not asked.any():
             raise CutError(
-                "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",
-                "Choose the cuts yourself with `front` and `back` to have one all the same.",
+                "every pair of cuts that can be joined has no parameters on one side, and would give one parent and an "
+                "adapter",
+                "Choose the cuts yourself with `front` and `back` to make one nevertheless.",
             )
         return asked
 
@@ -201,7 +202,7 @@ def _choice(table: Candidates) -> tuple[Candidate, ...]:
 def _asked_adapter(name: str, table: Candidates) -> np.ndarray:
     if name == "auto":
         return np.ones(len(table), dtype=bool)
-    words = registry.get(name).words
+    words = registry.get(name).notation
     if words not in table.adapters:
         raise CutError(
             f"the candidates were priced with {_list(table.adapters)}, not with '{name}'",

@@ -13,11 +13,12 @@ from ..pipeline import Pass
 
 @dataclass(frozen=True)
 class Stitch(Pass):
-    """Joins the plan's first choice. The adapters' weights are seeded noise until `fit` or a training sets them.
+    """Joins the plan's first choice. The adapters' weights are random, from the plan's seed, until `fit` or a training
+    sets them.
 
-    chain: the chain to stitch instead of a choice made before: a `Chain`, or words such as
+    chain: the chain to stitch instead of a choice made before: a `Chain`, or text such as
     "A:..layer2.1 / conv3x3 / B:layer2.0..layer3.1 / C:layer3.2.." (see `stated`). It becomes the plan's choice.
-    adapter: for the seams where the words name none.
+    adapter: for the seams where the text names none.
 
     Raises:
         CutError: a chain that cannot be made. PipelineError: nothing was chosen and no chain was given.

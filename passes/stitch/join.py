@@ -25,7 +25,7 @@ def ends(plan: Plan, seam: Seam) -> tuple[Value, Value]:
 
 
 def built(plan: Plan, seam: Seam) -> Adapter:
-    """The adapter of a seam before it is fitted: its weights are noise from the plan's seed."""
+    """The adapter of a seam before it is fitted: its weights are random, from the plan's seed."""
     return registry.built(seam.adapter, *ends(plan, seam), plan.seed)
 
 
@@ -72,4 +72,4 @@ def join(plan: Plan, candidate: Candidate, adapters: Sequence[Adapter], uses: Se
 
 def adapter_use(plan: Plan, seam: Seam, residual: float | None = None, ridge: float | None = None) -> AdapterUse:
     """What the adapter of a seam takes, and how well it was fitted."""
-    return AdapterUse(registry.get(seam.adapter).words, seam_price(plan, seam), residual, ridge)
+    return AdapterUse(registry.get(seam.adapter).notation, seam_price(plan, seam), residual, ridge)

@@ -35,7 +35,7 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
     adapter: for the seams that name none; "auto" for all that it stands for and that can join the two values.
 
     Raises:
-        CutError: words that name no chain, a model or a cut that there is not, or values that cannot be joined.
+        CutError: text that describes no chain, a model or a cut that there is not, or values that cannot be joined.
     """
     if isinstance(chain, Chain):
         ways: list[tuple[str, ...]] = [(words,) for words in chain.adapters]
@@ -59,10 +59,10 @@ def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tup
     """The adapters that can join two values, without those that repeat a simpler one."""
     front, back = plan.value_at(leaves), plan.value_at(enters)
     kinds = [registry.get(name) for name in names]
-    said = {kind.words: kind.price(front, back) for kind in kinds}
-    able = [kind for kind in kinds if isinstance(said[kind.words], Price)]
+    said = {kind.notation: kind.price(front, back) for kind in kinds}
+    able = [kind for kind in kinds if isinstance(said[kind.notation], Price)]
     found = [
-        kind.words for kind in able if kind.simplest(front, back) == kind or kind.simplest(front, back) not in able
+        kind.notation for kind in able if kind.simplest(front, back) == kind or kind.simplest(front, back) not in able
     ]
     if not found:
         (a, i), (b, j) = leaves, enters
@@ -76,7 +76,7 @@ def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tup
 
 
 def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
-    """The fragments, and the adapter's words at each seam, "" where none are stated."""
+    """The fragments, and the adapter at each seam in its notation, "" where none is stated."""
     fragments: list[Fragment] = []
     adapters: list[str] = []
     for word in (part.strip() for part in text.split(" / ") if part.strip()):

@@ -14,7 +14,7 @@ from torch.fx import GraphModule
 from ..data.errors import ModelError, TraceError, first_line, unknown
 from ..data.model import Model
 from ..data.pass_options import TraceOptions
-from ..data.plan import Plan, behind
+from ..data.plan import Plan, fields_after
 from ..data.scores import eagerly, ready, scores
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
@@ -46,7 +46,7 @@ class Trace(Pass, TraceOptions):
     name: ClassVar[str] = "trace"
     requires: ClassVar[tuple[str, ...]] = ("models",)
     ensures: ClassVar[tuple[str, ...]] = ("graphs",)
-    drops: ClassVar[tuple[str, ...]] = behind("graphs")
+    drops: ClassVar[tuple[str, ...]] = fields_after("graphs")
 
     check: tuple[int, ...] = CHECK
 

@@ -124,7 +124,7 @@ def _batch_symbol(image: Node) -> sympy.Expr:
 
 
 def _logits(program: GraphModule) -> tuple[Node, str]:
-    """The node whose value the network is judged by, and what to tell the user when there are others."""
+    """The node that holds the class scores, and a note for the user when there are other outputs."""
     (given,) = next(n for n in program.graph.nodes if n.op == "output").args
     nodes = [n for n in given if isinstance(n, Node)] if isinstance(given, tuple | list) else [given]
     values = {id(n.meta.get("val")): n for n in nodes}

@@ -1,7 +1,7 @@
-"""How a network really runs, before anything is made of it: what it gives for one image and for several, in which mode.
+"""A network run before it is traced: its scores for one image and for several, and whether it is in eval mode.
 
-A network has scores of its own for an image, or it has none that a stitch, or an accuracy, could rest on. What is
-refused here would go through all that comes after and end in a number that holds for one batch, or one run, only.
+The scores of an image must depend on that image alone. A network whose scores depend on the batch, on chance or on a
+training mode is refused here; otherwise every later figure would hold for one batch, or one run, only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ..data.errors import ModelError, TraceError
 from ..data.scores import scores_and_note
 
 BATCH = 3
-IMAGES = 2 * BATCH - 1  # one that is seen alone and in two batches, and its company in each
+IMAGES = 2 * BATCH - 1  # one that is run alone and in two batches, and the others of each batch
 
-#: Relative to the largest score: what may lie between two batches of one size, where every image is computed as before;
-#: and between batches of two sizes, where sums are taken in another order, which a deep or quantised network enlarges.
+#: Relative to the largest score: the difference allowed between two batches of one size, where each image is computed
+#: in the same way; and between batches of two sizes, whose sums are rounded in another order.
 _SAME, _AT_MOST_ROUNDING = 1e-4, 0.1
 
 #: Functions that act otherwise in training: the position and the default of the argument that says so.

@@ -18,16 +18,16 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Imported before the first fork; the second only where more tasks than this will profit from it.
 _WARM, _REHEARSED, _FEW = "stitchc.check.warm", "stitchc.check.rehearse", 8
 
-#: Runs in the process: the task, and whom to tell what it finds.
+#: Runs in the process: gets the task, and a function that reports what it finds.
 Work = Callable[[Any, Callable[[str, dict[str, Any]], None]], None]
 
 
 @dataclass
-class Life:
-    """What was heard of one task.
+class TaskResult:
+    """The result of one task.
 
-    found: all that it told, later words over earlier ones. step: the last one that it began, and in `seconds` for how
-    long that ran. ending: "" when it ended by itself, else how it was ended.
+    found: all that its process reported, later values over earlier ones. step: the last step that began and did not
+    end. seconds: how long that step ran. ending: "" when the process ended by itself, else why it was ended.
     """
 
     task: Any
@@ -39,11 +39,11 @@ class Life:
 
 def isolated(
     tasks: Sequence[Any], work: Work, *, jobs: int, timeout: float, memory: int, quiet: bool = True
-) -> Iterator[Life]:
+) -> Iterator[TaskResult]:
     """Each task in a process of its own, `jobs` at a time; yields in the order in which they end.
 
-    timeout: seconds. memory: bytes that a process may allocate beyond those it is born with (RLIMIT_DATA, which counts
-    memory as it is promised; RLIMIT_AS would count torch's libraries too). Beyond, allocations fail in the process.
+    timeout: seconds. memory: bytes that a process may allocate beyond those at its start (RLIMIT_DATA, which counts
+    reserved memory; RLIMIT_AS would count torch's libraries too). Beyond, allocations fail in the process.
     Whoever stops iterating ends the processes that still run.
     """
     context = _context(_REHEARSED if len(tasks) > _FEW else _WARM)
@@ -53,41 +53,41 @@ def isolated(
         while waiting or running:
             while waiting and len(running) < jobs:
                 running.append(_Running(context, waiting.pop(), work, timeout, memory, quiet))
-            wait([r.ear for r in running], timeout=max(0.0, min(r.deadline for r in running) - time.monotonic()))
+            wait([r.receiver for r in running], timeout=max(0.0, min(r.deadline for r in running) - time.monotonic()))
             for one in list(running):
-                if one.listen():
+                if one.receive():
                     running.remove(one)
-                    yield one.life
+                    yield one.result
     finally:
         for one in running:
             one.end("stopped")
 
 
 class _Running:
-    """A process and what has been heard from it."""
+    """A process and what it has reported so far."""
 
     def __init__(self, context: Any, task: Any, work: Work, timeout: float, memory: int, quiet: bool):
-        self.life = Life(task)
-        self.ear: Connection
-        self.ear, mouth = context.Pipe(duplex=False)
-        self.process = context.Process(target=_live, args=(mouth, work, task, memory, quiet), daemon=True)
+        self.result = TaskResult(task)
+        self.receiver: Connection
+        self.receiver, sender = context.Pipe(duplex=False)
+        self.process = context.Process(target=_run_task, args=(sender, work, task, memory, quiet), daemon=True)
         with _one_thread():
             self.process.start()
-        mouth.close()
+        sender.close()
         self.timeout = timeout
         self.deadline = time.monotonic() + timeout
         self.began = time.monotonic()
 
-    def listen(self) -> bool:
-        """Takes in what has been told; whether this was all."""
+    def receive(self) -> bool:
+        """Reads what the process has sent. Returns whether it has ended."""
         try:
-            while self.ear.poll():
-                kind, words = self.ear.recv()
+            while self.receiver.poll():
+                kind, words = self.receiver.recv()
                 if kind == "begin":
-                    self.life.step, self.began = words["step"], time.monotonic()
+                    self.result.step, self.began = words["step"], time.monotonic()
                 else:
-                    self.life.found |= words
-                    self.life.step = ""
+                    self.result.found |= words
+                    self.result.step = ""
         except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode or 0
@@ -99,11 +99,11 @@ class _Running:
         return True
 
     def end(self, how: str) -> None:
-        self.life.ending, self.life.seconds = how, time.monotonic() - self.began
+        self.result.ending, self.result.seconds = how, time.monotonic() - self.began
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        self.ear.close()
+        self.receiver.close()
 
 
 def _signal(number: int) -> str:
@@ -136,8 +136,8 @@ class _one_thread:
                 os.environ[name] = value
 
 
-def _live(mouth: Connection, work: Work, task: Any, memory: int, quiet: bool) -> None:
-    """The whole life of a process."""
+def _run_task(sender: Connection, work: Work, task: Any, memory: int, quiet: bool) -> None:
+    """What the process of one task does, from start to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
     if quiet:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -147,10 +147,10 @@ def _live(mouth: Connection, work: Work, task: Any, memory: int, quiet: bool) ->
     from . import warm  # where there is no server, this is when it is imported
 
     warm.one_thread()
-    work(task, lambda kind, words: mouth.send((kind, words)))
-    mouth.close()
+    work(task, lambda kind, words: sender.send((kind, words)))
+    sender.close()
     sys.stdout.flush()
-    os._exit(0)  # nothing to tidy up: interpreters take their time to free gigabytes
+    os._exit(0)  # without cleaning up: an interpreter takes seconds to free gigabytes
 
 
 def _limit(memory: int) -> None:
@@ -158,6 +158,6 @@ def _limit(memory: int) -> None:
         import resource
 
         with open("/proc/self/statm") as sizes:
-            born_with = int(sizes.read().split()[5]) * resource.getpagesize()  # data and stack
+            at_start = int(sizes.read().split()[5]) * resource.getpagesize()  # data and stack
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (born_with + memory, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (at_start + memory, hard))

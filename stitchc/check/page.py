@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from ..passes.data.printable import one_line
 from ..report.numbers import count, duration
 from .record import STEPS, Checked, History
 from .summary import passed_of, summary
@@ -120,7 +121,7 @@ def _models(models: Iterable[Checked]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return "" if value is None else one_line(str(value).replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:

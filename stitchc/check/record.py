@@ -114,6 +114,7 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def as_line(checked: Checked) -> dict[str, Any]:
+    """The record as a JSON object without empty fields."""
     return {k: v for k, v in asdict(checked).items() if v not in ({}, ()) or k == "steps"}
 
 

@@ -1,6 +1,6 @@
 """A small network taken through all steps in the process that others are forked from.
 
-Tracing and exporting import and tabulate some five seconds' worth on first use; hundreds of models need not each do it.
+The first trace and export in a process take some five seconds of imports and tables; forked processes share them.
 ONNX Runtime is left out: it starts threads, which a fork would lose.
 """
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..passes.data.errors import ModelError, unknown
-from .isolate import Life, isolated
+from .isolate import TaskResult, isolated
 from .record import STEPS, Checked, append, as_line, read
 
 #: The size up to which a model is drawn for a sample, and exported to ONNX.
@@ -136,9 +136,9 @@ def check(
             for i, name in enumerate(wanted)
         ]
         names = dict(zip((task.words for task in tasks), wanted, strict=True))
-        for life in isolated(tasks, run, jobs=jobs, timeout=timeout, memory=memory, quiet=not verbose):
-            checked = _as_checked(names[life.task.words], life)
-            _remove(life.task.folder)
+        for result in isolated(tasks, run, jobs=jobs, timeout=timeout, memory=memory, quiet=not verbose):
+            checked = _as_checked(names[result.task.words], result)
+            _remove(result.task.folder)
             if path:
                 append(path, as_line(checked))
             yield checked
@@ -188,13 +188,13 @@ def _untrained(name: str) -> str:
     return f"{name}{'&' if '?' in name else '?'}weights=none"
 
 
-def _as_checked(name: str, life: Life) -> Checked:
+def _as_checked(name: str, result: TaskResult) -> Checked:
     known = {field.name for field in fields(Checked)}
-    found = {key: value for key, value in life.found.items() if key in known}
-    if life.ending or life.step:
-        step = life.step or "load"
-        found["failed"], found["reason"] = step, life.ending or "the process ended without a word"
-        found["steps"] = {**found.get("steps", {}), step: round(life.seconds, 3)}
+    found = {key: value for key, value in result.found.items() if key in known}
+    if result.ending or result.step:
+        step = result.step or "load"
+        found["failed"], found["reason"] = step, result.ending or "the process ended without a word"
+        found["steps"] = {**found.get("steps", {}), step: round(result.seconds, 3)}
     return Checked(model=name, **found)
 
 

@@ -15,6 +15,7 @@ with suppress(ImportError):
 
 
 def one_thread() -> None:
+    """Makes torch compute on one thread."""
     import torch
 
     torch.set_num_threads(1)

@@ -25,7 +25,7 @@ from .run import Outcome, Run, verb
 @option("--pareto", metavar="X,Y", group=CHOICE,
         help="Also show the candidates that are best in two metrics at once, such as macs,similarity.")  # fmt: skip
 def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str | None) -> Outcome:
-    """Show how alike the cuts of two models are, and rank the candidates."""
+    """Show the similarity of the cuts of two models, and rank the candidates."""
     axes = [word.strip() for word in pareto.split(",")] if pareto else []
     given = dict(run.given)
     for axis in set(axes) & set(metrics.names()):

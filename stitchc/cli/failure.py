@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from ..passes.data.errors import StitchError, did_you_mean
+from ..passes.data.errors import StitchError, did_you_mean, first_line
+from ..passes.data.printable import one_line
 from ..wording import as_flags
 
 INTERRUPTED = 130
@@ -21,8 +22,6 @@ SCHEMA = 1
 
 def report_failure(error: BaseException, arguments: Sequence[str], *, interrupted: bool) -> int:
     """Says on the right stream what went wrong, and returns the exit status."""
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if interrupted or isinstance(error, KeyboardInterrupt | click.Abort):
@@ -63,6 +62,25 @@ def describe(error: BaseException) -> tuple[dict[str, Any], int]:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return {"code": "system", "message": f"{where}{error.strerror}", "hint": ""}, 1
+    if isinstance(error, SystemExit):  # of code that was run; a status of its own must not pass as ours
+        code = "" if error.code is None else repr(error.code)
+        return {
+            "code": "input",
+            "message": f"code that was run ended the program: sys.exit({code})",
+            "hint": 'Take that call out of the network, or put it under `if __name__ == "__main__":`.',
+        }, 2
+    if isinstance(error, MemoryError):
+        return {
+            "code": "system",
+            "message": "there is not enough memory" + (f": {first_line(error)}" if str(error) else ""),
+            "hint": "Give a smaller --max-memory, fewer --probe-images, or smaller networks.",
+        }, 1
+    if isinstance(error, RecursionError):
+        return {
+            "code": "input",
+            "message": "something that was given is nested too deeply to be read or run",
+            "hint": "Was it made by a program that went wrong? -v shows where.",
+        }, 2
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return {
         "code": "internal",
@@ -101,6 +119,7 @@ def _usage_hint(error: click.UsageError) -> str:
 def _say(record: dict[str, Any]) -> None:
     terminal = sys.stderr.isatty()
     lines = [f"error: {record['message']}", *(f"  {line}" for line in record["hint"].splitlines())]
+    lines = [one_line(line, 10_000) for text in lines for line in text.split("\n")]
     if terminal:  # which would break lines within words; a pipe gets each sentence whole
         width = max(20, shutil.get_terminal_size().columns - 1)
         lines = [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="  ")]

@@ -150,8 +150,10 @@ def hinted(ctx: click.Context | None, message: str, hint: str) -> click.UsageErr
 
 
 def option(*names: str, group: str = "Options", **kwargs: Any) -> Callable[[Any], Any]:
+    """click.option with a group for the help page."""
     return click.option(*names, cls=Option, group=group, **kwargs)
 
 
 def argument(*names: str, text: str = "", **kwargs: Any) -> Callable[[Any], Any]:
+    """click.argument with a line of help."""
     return click.argument(*names, cls=Argument, text=text, **kwargs)

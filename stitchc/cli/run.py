@@ -106,11 +106,6 @@ def _attempt(run: Run, work: Callable[[], Outcome]) -> Outcome:
     try:
         try:
             return work()
-        except SystemExit as error:  # of a network's own code; it must not pass as our result
-            raise InputError(
-                f"code that was run ended the program: sys.exit({'' if error.code is None else error.code!r})",
-                'Take that call out of the network, or put it under `if __name__ == "__main__":`.',
-            ) from error
         finally:
             run.close()
     except Exception as error:

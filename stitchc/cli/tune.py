@@ -13,8 +13,8 @@ from .parts import argument, option
 from .run import Outcome, Run, verb
 
 
-def _stated(path: str, folder: str) -> Mapping[str, Any]:
-    """The options of the recipe's training that the artifact has not had yet."""
+def _stated(path: str, folder: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of the recipe's training that the artifact has not had yet, but for those given."""
     from .. import artifact, recipe
     from ..passes.data.errors import InputError
 
@@ -24,7 +24,9 @@ def _stated(path: str, folder: str) -> Mapping[str, Any]:
             f"the recipe {path} states {len(found)} trainings, and the artifact has had {had}",
             "The recipe.toml of a tuned artifact states how it was trained.",
         )
-    return found[had]
+    stated = {name: value for name, value in found[had].items() if name not in given}
+    recipe.check(recipe.Recipe(trainings=(stated,)), path, trust=given.get("trust", False))
+    return stated
 
 
 @verb("tune", example="stitchc tune hybrid/ --data digits --train back --epochs 5", record=TuneOptions)
@@ -40,7 +42,7 @@ def command(run: Run, folder: str, recipe: str | None) -> Outcome:
     """
     import stitchc
 
-    stated = _stated(recipe, folder) if recipe is not None else {}
+    stated = _stated(recipe, folder, run.given) if recipe is not None else {}
     made = stitchc.tune(folder, **{**stated, **run.given}, progress=run.progress)
     if made.rank:
         raise click.exceptions.Exit(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..passes.data.printable import one_line
 from .parts import Name, argument, hinted, option
 from .run import Outcome, Run, verb
 
@@ -122,7 +123,7 @@ class _Lines:
 
         how = f"failed at {checked.failed}: {checked.reason}" if checked.failed else "ok"
         seconds = duration(sum(checked.steps.values()))
-        print(f"[{self.done}/{self.total}] {checked.model}  {seconds}  {how}", file=sys.stderr, flush=True)
+        print(f"[{self.done}/{self.total}] {one_line(checked.model)}  {seconds}  {how}", file=sys.stderr, flush=True)
 
 
 def _line(checked: Checked) -> dict[str, Any]:

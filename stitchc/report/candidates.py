@@ -46,7 +46,7 @@ class CandidateTable:
         rows.add_column("#", justify="right", no_wrap=True)
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
-        rows.add_column("alike", justify="right", no_wrap=True)
+        rows.add_column("similarity", justify="right", no_wrap=True)
         rows.add_column("adapter", overflow="fold")
         timed = {t.row: t for t in self.plan.timed}
         for metric, column in columns:
@@ -57,7 +57,7 @@ class CandidateTable:
             if metric.name == TIMED:
                 rows.add_column(f"measured\n({metric.unit.symbol})", justify="right", no_wrap=True)
         probed = any(candidate.score is not None for candidate in shown)
-        rows.add_column("worth" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
+        rows.add_column("score" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
             figures = [column(candidate.price.get(metric.name)) for metric, column in columns]
             for metric in measured:
@@ -67,13 +67,13 @@ class CandidateTable:
                     figures.append(_figure(found.measured_ms if found else None))
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
-                self._alike(candidate), candidate.adapter,
+                self._similarity(candidate), candidate.adapter,
                 *figures, score(candidate.score) if probed else self._fits(candidate),
             )  # fmt: skip
         yield rows
 
-    def _alike(self, candidate: Candidate) -> str:
-        """With half the width of its interval, where there is one."""
+    def _similarity(self, candidate: Candidate) -> str:
+        """The similarity of a candidate as text, with half the width of its confidence interval where there is one."""
         (a, i), (b, j) = sorted((candidate.front, candidate.back))
         for pair in self.plan.similarity:
             if (pair.a, pair.b) == (a, b) and pair.low is not None and pair.high is not None:

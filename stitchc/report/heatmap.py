@@ -17,14 +17,14 @@ from .numbers import score
 _TALL = 48  # rows of the matrix at most: 24 lines of half-blocks
 _WIDE = 4  # characters a column at most
 
-# Seven points of matplotlib's viridis (CC0): even in lightness, and read alike by the colour-blind.
+# Seven points of matplotlib's viridis (CC0): even in lightness, and readable for the colour-blind.
 _SCALE = ((68, 1, 84), (70, 51, 126), (54, 92, 141), (39, 127, 142), (31, 161, 135), (74, 194, 109), (253, 231, 37))
 _UNKNOWN = (128, 128, 128)
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """How alike the cuts of one model (down) are to those of another (across).
+    """The similarity of the cuts of one model (down) to those of another (across).
 
     matrix: [rows, columns], NaN where unknown. row_labels, column_labels: paths of the cuts. Cuts are sampled evenly
     where there are more than the screen has room for; the caption says so.

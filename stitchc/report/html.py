@@ -8,11 +8,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from ..passes.data.errors import OutputError
+from ..passes.data.printable import one_line
 from ..passes.data.whole_file import whole_file
+from .terminal import Printable
 
 _COLUMNS = 110
 
@@ -47,15 +48,14 @@ _PAPER = TerminalTheme(
 
 def page(title: str, renderables: Sequence[Any]) -> str:
     """The renderables as a self-contained page. The same renderables give the same bytes."""
-    console = Console(
-        record=True, file=StringIO(), width=_COLUMNS, color_system="truecolor", force_terminal=True, highlight=False,
-        emoji=False, legacy_windows=False, _environ={},
-    )  # fmt: skip
+    console = Printable(
+        record=True, file=StringIO(), width=_COLUMNS, color_system="truecolor", force_terminal=True, _environ={}
+    )
     for index, renderable in enumerate(renderables):
         if index:
             console.print()
         console.print(renderable)
-    shown = html.escape(f"stitchc: {title}").replace("{", "{{").replace("}", "}}")
+    shown = html.escape(one_line(f"stitchc: {title}")).replace("{", "{{").replace("}", "}}")
     return console.export_html(theme=_PAPER, code_format=_PAGE.replace("TITLE", shown))
 
 

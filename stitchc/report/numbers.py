@@ -85,4 +85,5 @@ class Column:
 
 
 def shape(sizes: Iterable[int]) -> str:
+    """A shape as text: `3×32×32`."""
     return "×".join(str(s) for s in sizes)

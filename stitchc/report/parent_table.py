@@ -63,4 +63,5 @@ def _share(hybrid: float | None, parent: float | None) -> str:
 
 
 def gap(hybrid: float | None, parent: float | None) -> str:
+    """The difference of two accuracies in percentage points, as text."""
     return NONE if hybrid is None or parent is None else f"{100 * (hybrid - parent):+.1f} points".replace("-", "−")

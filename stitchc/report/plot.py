@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..passes.data.errors import InputError, OutputError
+from ..passes.data.printable import one_line
 from ..passes.data.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def write_plot(path: Path, plan: Plan) -> None:
         for axis, model, count in ((axes.yaxis, pair.a, rows), (axes.xaxis, pair.b, columns)):
             step = -(-count // _LABELS)
             cuts = plan.cuts[model].cuts[::step]
-            axis.set_ticks(range(0, count, step), labels=[f"{cut.index} {cut.path or cut.node}" for cut in cuts])
-            axis.set_label_text(plan.models[model].name)
+            axis.set_ticks(
+                range(0, count, step), labels=[f"{cut.index} {_plain(cut.path or cut.node)}" for cut in cuts]
+            )
+            axis.set_label_text(_plain(plan.models[model].name))
         axes.tick_params(axis="x", labelrotation=90)
         axes.set_title(f"{pair.metric}, {pair.images} images")
         figure.colorbar(image, ax=axes, label="similarity")
@@ -61,3 +64,8 @@ def write_plot(path: Path, plan: Plan) -> None:
             raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
         finally:
             pyplot.close(figure)
+
+
+def _plain(text: str) -> str:
+    """One line in which matplotlib finds no formula."""
+    return one_line(text).replace("$", r"\$")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import IO, TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
+from ..passes.data.printable import one_line
 from ..progress import Progress, Silent
 from .numbers import duration, size
-from .terminal import environment
+from .terminal import Printable, environment
 
 if TYPE_CHECKING:
     from ..passes.data.plan import Plan
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 LONG = 2.0  # seconds; what is quicker passes without a word
 
-# What a pass does, in words of a user.
+# What each pass does, as shown to the user.
 _DOING = {
     "trace": "tracing the networks",
     "partition": "finding cuts",
     "similarity": "comparing representations",
     "cost": "counting",
     "latency": "timing the networks",
-    "shortlist": "timing the best stitches",
+    "time-candidates": "timing the best stitches",
     "select": "ranking",
     "rank": "probing stitches",
     "stitch": "stitching",
@@ -39,7 +40,8 @@ _DOING = {
 
 
 def progress_on(stream: IO[str], *, verbose: bool = False) -> Progress:
-    console = Console(file=stream, stderr=True, _environ=environment())
+    """A progress display for a stream: bars on a terminal, lines elsewhere."""
+    console = Printable(file=stream, stderr=True, _environ=environment())
     if console.is_terminal and not console.is_dumb_terminal:
         return _Drawn(console, verbose=verbose)
     return _Told(stream, verbose=verbose)
@@ -74,19 +76,19 @@ class _Told(_Stages):
         self.stages.append((name, time.monotonic()))
 
     def tell(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
+        print(one_line(line), file=self.stream, flush=True)
 
     def end(self) -> None:
         name, start = self.stages.pop()
         seconds = time.monotonic() - start
         if seconds >= self.least:
-            print(f"{name}: {duration(seconds)}", file=self.stream, flush=True)
+            print(f"{one_line(name)}: {duration(seconds)}", file=self.stream, flush=True)
 
 
 class _Drawn(_Stages):
     """A line a stage that lasts, with a bar once its steps are known; what is over and was quick is wiped away."""
 
-    def __init__(self, console: Console, *, verbose: bool):
+    def __init__(self, console: Printable, *, verbose: bool):
         self.least = 0.0 if verbose else LONG
         self.stages: list[tuple[str, float]] = []
         self.console = console
@@ -95,7 +97,9 @@ class _Drawn(_Stages):
     def begin(self, name: str) -> None:
         self._wipe()
         self.stages.append((name, time.monotonic()))
-        self.bars = Bars(SpinnerColumn(), TextColumn("{task.description}"), console=self.console, transient=True)
+        self.bars = Bars(
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), console=self.console, transient=True
+        )
         self.bars.add_task(name, total=None)
         self.bars.start()
 
@@ -109,14 +113,14 @@ class _Drawn(_Stages):
             self.bars.update(self.bars.task_ids[0], description=said)
 
     def tell(self, line: str) -> None:
-        self.console.print(f"  {line}", highlight=False)
+        self.console.print(f"  {line}")
 
     def end(self) -> None:
         self._wipe()
         name, start = self.stages.pop()
         seconds = time.monotonic() - start
         if seconds >= self.least:
-            self.console.print(f"  {name}  [dim]{duration(seconds)}[/dim]", highlight=False)
+            self.console.print(Text.assemble(f"  {name}  ", (duration(seconds), "dim")))
 
     def close(self) -> None:
         self._wipe()

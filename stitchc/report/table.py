@@ -13,6 +13,7 @@ _RULE_ASCII = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=
 
 
 def table(*, ascii_only: bool = False, title: str | None = None) -> Table:
+    """An empty rich table in the style of all reports."""
     return Table(
         box=_RULE_ASCII if ascii_only else _RULE,
         title=title,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
+
+from ..passes.data.printable import one_line
 
 WIDTH = 80  # where the stream has no width of its own
 _NARROWEST, _WIDEST = 20, 1000  # that COLUMNS may ask for
@@ -18,6 +21,21 @@ _PLAIN = str.maketrans({
     "█": "#", "▓": "#", "▒": "+", "░": ".", "▀": "#", "↑": "^", "↓": "v", "—": "-", "–": "-",
     "’": "'", "±": "+-", "µ": "u",
 })  # fmt: skip
+
+
+class Printable(Console):
+    """A console on which text is text: no markup in it, and characters that a terminal would obey as their escapes."""
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, legacy_windows=False, **options)
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text == "\n" or segment.text.isprintable():
+                yield segment
+            else:
+                lines = segment.text.split("\n")
+                yield segment._replace(text="\n".join(one_line(line, len(line)) for line in lines))
 
 
 class _Buffer(StringIO):
@@ -37,15 +55,12 @@ def render(
 ) -> str:
     """The text of a report. colours: None, "standard", "256" or "truecolor"."""
     buffer = _Buffer(encoding)
-    console = Console(
+    console = Printable(
         file=buffer,
         width=width,
         color_system=colours,  # type: ignore[arg-type]
         force_terminal=colours is not None,
         no_color=colours is None,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
         _environ={},
     )
     for index, renderable in enumerate(renderables):

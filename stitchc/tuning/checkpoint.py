@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 
 from ..passes.data.errors import InputError
 from ..passes.data.whole_file import whole_file
+from ..zoo import pickled
 
 SCHEMA = 1
+_OURS = re.compile(r"(\.[0-9a-f]{8}\.)?checkpoint\.pt|features")
 
 
 class Checkpoint:
@@ -32,10 +35,13 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch and zipfile raise errors of many kinds for a broken file
+            state = pickled.load(self.path)
+            if not isinstance(state, dict) or not isinstance(state.get("identity"), dict):
+                raise InputError(f"{self.path} holds no training", "")
+        except InputError as error:
             raise InputError(
-                f"the unfinished training in {self.folder} cannot be read: {error}", "Drop it with `restart=True`."
+                f"the unfinished training in {self.folder} cannot be read: {error.message}",
+                "Drop it with `restart=True`.",
             ) from error
         theirs = state["identity"] if state.get("schema") == SCHEMA else {"schema": state.get("schema")}
         changed = [key for key in {**theirs, **self.identity} if theirs.get(key) != self.identity.get(key)]
@@ -52,4 +58,9 @@ class Checkpoint:
             torch.save({"schema": SCHEMA, "identity": self.identity, **state}, file)
 
     def drop(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Deletes what a training writes into its folder, and the folder if nothing else lies there."""
+        for path in self.folder.glob("*"):
+            if path.is_file() and _OURS.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()

@@ -53,6 +53,8 @@ class Engine(Protocol):
 
 
 class OneDevice:
+    """Training in one process, on one device."""
+
     rank, world = 0, 1
 
     def __init__(self, device: torch.device, precision: str):

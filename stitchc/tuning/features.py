@@ -43,8 +43,8 @@ def versions_of(augment: tuple[str, ...]) -> int | None:
     return {(): 1, ("flip",): 2}.get(augment)
 
 
-def worth(trainee: Trainee, augment: tuple[str, ...], epochs: int) -> bool:
-    """Whether the trunk runs fewer times over the images for the cache than for the training."""
+def saves_time(trainee: Trainee, augment: tuple[str, ...], epochs: int) -> bool:
+    """Whether caching saves time: the trunk runs fewer times over the images for the cache than for the training."""
     versions = versions_of(augment)
     return trainee.trunk > 0 and versions is not None and versions < epochs
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe
+from ..artifact import PLAN
 from ..evaluate import Accuracy, accuracy_if_matched
 from ..inputs import archs_for, model_of
 from ..passes.data.errors import InputError, ModelError
 from ..passes.data.model import Images, Model
 from ..progress import Progress, stage
+from ..recipe import Recipe
+from ..zoo.trust import check_model
 from .settings import TuneOptions
 
 
@@ -55,7 +58,10 @@ class Origins:
                 f"{self.folder} does not say where its parent {known['name']} came from",
                 "From Python, give the models: stitchc.tune(..., parents=(a, b)).",
             )
+        check_model(source, str(self.folder / PLAN), (Path.cwd(), self.folder), trust=self.options.trust)
         named = self.options.arch or recipe.read(self.folder / "recipe.toml").options.get("arch")
+        if not self.options.arch:
+            recipe.check(Recipe(options={"arch": named}), self.folder / "recipe.toml", trust=self.options.trust)
         arch = archs_for([one["source"] for one in self.record["models"]], named)[index]
         with stage(self.progress, f"loading {known['name']}"):
             model = model_of(source, trust=self.options.trust, arch=arch)

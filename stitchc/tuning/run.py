@@ -12,12 +12,14 @@ import torch
 
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
+from ..folder import try_out
 from ..inputs import images_of
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
 from ..passes.data.model import Images, Model
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
+from ..zoo.trust import check_data
 from . import features as kept
 from .checkpoint import Checkpoint
 from .emit import emit
@@ -144,16 +146,19 @@ class _Job:
 
 def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress) -> _Job:
     """The artifact and the images, loaded, and held against the options."""
-    record = artifact.read(source)
-    artifact.check_hashes(source, record)
+    record = artifact.checked(source, trust=options.trust)
     target = Path(options.out) if options.out is not None else source
     artifact.replaceable(target, options.force or options.out is None)
+    if place.rank == 0:
+        try_out(target)
     with stage(progress, f"loading {source}"):
-        model = artifact.as_model(source)
-        data = options.data if options.data is not None else _compiled_with(source, record)
+        model = artifact.as_model(source, trust=options.trust)
+        data = options.data if options.data is not None else _compiled_with(source, record, options.trust)
         images = images_of(data, "to train on")
         settings = _labelled(images, options)
         images, model, said = meant(images, model)
+        if not options.evaluate and (named := (record["accuracy"] or {}).get("data")):
+            check_data(named, str(source / artifact.PLAN), trust=options.trust)
         measured, unmeasured = measured_on(options.evaluate, record, images, model)
         record = {
             **record,
@@ -169,10 +174,15 @@ def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress
     return _Job(source, target, record, model, images, measured, settings, place, progress)
 
 
-def _compiled_with(source: Path, record: Mapping[str, Any]) -> str | None:
-    """The images that the artifact was compiled with, all of them."""
+def _compiled_with(source: Path, record: Mapping[str, Any], trust: bool) -> str | None:
+    """The images that the artifact was compiled with, all of them.
+
+    Raises:
+        UnsafeCheckpoint: they are of a kind that only the user may name, without `trust`.
+    """
     given = recipe.read(source / "recipe.toml").options.get("data")
     if given is not None:
+        check_data(given, str(source / "recipe.toml"), trust=trust)
         return given
     probe = (record.get("probe") or {}).get("data") or ""
     return "digits" if probe.split("?")[0] == "digits" else None
@@ -238,7 +248,7 @@ def _features(
     """What the layers that are not trained make of every image, and what the teachers say of it, where keeping both
     saves time."""
     settings, device, progress = job.settings, job.place.device, job.progress
-    if not settings.cache or job.place.world > 1 or not kept.worth(trainee, views.augment, settings.epochs):
+    if not settings.cache or job.place.world > 1 or not kept.saves_time(trainee, views.augment, settings.epochs):
         return None, None
     needed = kept.bytes_of(trainee, views, device)
     scratch = checkpoint.folder if needed > settings.max_memory else None

@@ -129,7 +129,7 @@ class Settings(Options):
             )
         if self.patience is not None and not self.holdout:
             raise InputError(
-                "patience needs images to judge by, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
+                "patience needs held-out images, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,6 +144,8 @@ class Settings(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TuneImages(Options):
+    """The images to train on and to measure accuracy on."""
+
     data: str | Images | None = option(
         None, Kind(), "Labelled images to train on.", group=IMAGES, metavar="DATA",
         unset="those that the artifact was compiled with",

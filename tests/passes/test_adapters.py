@@ -249,7 +249,7 @@ def test_tokens_on_no_grid_follow_only_as_many():
     ],
 )
 def test_words_that_say_the_same_are_written_the_same(given, canonical):
-    assert adapters.get(given).words == canonical
+    assert adapters.get(given).notation == canonical
     assert adapters.get(canonical) == adapters.get(given)
     assert adapters.expand(given) == (canonical,)
 
@@ -278,14 +278,14 @@ def test_words_that_mean_nothing_are_refused_in_one_message(words, said):
 @pytest.mark.parametrize("name", adapters.names())
 def test_every_option_has_a_default_and_the_defaults_are_named_by_the_name_alone(name):
     kind = adapters.get(name)
-    assert kind.words == name == kind.name
+    assert kind.notation == name == kind.name
     assert all(hasattr(kind, option.name) for option in fields(kind))
 
 
 def test_a_pair_of_one_size_has_no_two_adapters_that_are_the_same():
     same, other = Value((9, 8, 8), "NCHW", grid=(8, 8)), SMALL_MAPS
     kind = adapters.get("conv3x3?resize=before")
-    assert kind.simplest(MAPS, same).words == "conv3x3" and kind.simplest(MAPS, other) == kind
+    assert kind.simplest(MAPS, same).notation == "conv3x3" and kind.simplest(MAPS, other) == kind
 
 
 def test_a_program_adds_an_adapter_by_name():
@@ -321,7 +321,7 @@ def test_another_package_adds_an_adapter_by_an_entry_point(installed):
     assert {"scaled", "broken", "odd"} <= set(adapters.names())
     kind = adapters.get("scaled?gain=2&times=3&most=none&signed=no&label=mine")
     assert kind == Scaled(2.0, 3, None, False, "mine") and kind.name == "scaled"
-    assert kind.words == "scaled?gain=2&times=3&most=none&signed=no&label=mine"
+    assert kind.notation == "scaled?gain=2&times=3&most=none&signed=no&label=mine"
     with pytest.raises(InputError, match="It takes a whole number"):
         adapters.get("scaled?times=1.5")
     with pytest.raises(InputError, match="It is 1 at least"):
@@ -329,7 +329,7 @@ def test_another_package_adds_an_adapter_by_an_entry_point(installed):
 
 
 def test_an_entry_point_that_cannot_be_used_is_refused_only_when_it_is_asked_for(installed):
-    assert adapters.get("linear").words == "linear"
+    assert adapters.get("linear").notation == "linear"
     with pytest.raises(InputError, match=r"'broken' \(no_such_package:Kind\) cannot be loaded: ModuleNotFoundError"):
         adapters.get("broken")
     with pytest.raises(InputError, match=r"no subclass of stitchc\.passes\.adapters\.Kind"):
@@ -338,7 +338,7 @@ def test_an_entry_point_that_cannot_be_used_is_refused_only_when_it_is_asked_for
 
 @pytest.mark.parametrize("words", ["linear?ridge=0.123456789012345", "linear?rank=3&bias=no", "fused?ridge=0.1"])
 def test_what_is_written_is_read_back_the_same(words):
-    assert adapters.get(adapters.get(words).words) == adapters.get(words)
+    assert adapters.get(adapters.get(words).notation) == adapters.get(words)
 
 
 def test_what_is_built_depends_on_the_seed_alone_and_leaves_the_global_random_state():

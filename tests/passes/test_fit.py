@@ -99,8 +99,8 @@ def test_several_steps_hand_on_what_the_last_is_fitted_to():
     x = torch.randn(3, 4, 8, 8)
     assert [step.project.weight.shape[:2] for step in steps.steps] == [(6, 4), (6, 6)]
     means = torch.nn.functional.avg_pool2d(x, 2)
-    torch.testing.assert_close(steps.enter(x)[:, :4], means)
-    assert steps.enter(x)[:, 4:].abs().max() == 0
+    torch.testing.assert_close(steps.inner_input(x)[:, :4], means)
+    assert steps.inner_input(x)[:, 4:].abs().max() == 0
 
 
 def test_auto_keeps_what_brings_the_output_nearest_to_the_backs_own():

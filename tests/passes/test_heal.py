@@ -18,7 +18,7 @@ from stitchc.passes.data.healing import Options
 from stitchc.passes.graphs.attention import written_out
 from stitchc.passes.graphs.compose import Part, compose
 from stitchc.passes.heal.blockwise import heal, plan_steps
-from stitchc.passes.heal.gauss_newton import polish
+from stitchc.passes.heal.gauss_newton import gauss_newton_step
 from stitchc.passes.heal.probe import Probe
 from stitchc.passes.trace.record import record
 
@@ -307,7 +307,7 @@ def test_a_block_without_a_forward_derivative_is_refitted_and_not_polished():
     probe = probe_of(graph, images)
     step = plan_steps(joined, probe, CHAIN, "back")[0]
     with torch.no_grad():
-        assert not polish(probe.values(joined, 0), probe, CHAIN, step.block, step.end)
+        assert not gauss_newton_step(probe.values(joined, 0), probe, CHAIN, step.block, step.end)
     healing = heal(joined, probe_of(graph, images), CHAIN)
     assert healing.blocks[0].kept and healing.healed_divergence < healing.divergence
 

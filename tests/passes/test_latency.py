@@ -8,10 +8,9 @@ import torch
 from nets import Small
 from torch import nn
 
-from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, Shortlist, Trace
+from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, TimeCandidates, Trace
 from stitchc.passes.data.errors import Infeasible, InputError, PipelineError
-from stitchc.passes.latency import adapter_times as joints
-from stitchc.passes.latency import clock, profile
+from stitchc.passes.latency import adapter_times, clock, profile
 
 
 class Memory(dict):
@@ -37,8 +36,8 @@ def quick(monkeypatch):
     """Every run takes as long as the machine likes; here, fewer of them."""
     monkeypatch.setattr(clock, "_SECONDS", 0.0)
     monkeypatch.setattr(clock, "_WARM_SECONDS", 0.0)
-    monkeypatch.setattr(joints, "_SECONDS", 0.0)
-    monkeypatch.setattr(joints, "MEASURED", 2)
+    monkeypatch.setattr(adapter_times, "_SECONDS", 0.0)
+    monkeypatch.setattr(adapter_times, "MEASURED", 2)
 
 
 def test_a_candidate_takes_its_segments_and_its_adapter(plan, quick):
@@ -68,9 +67,9 @@ def test_what_was_measured_is_kept_by_all_that_it_depends_on(plan, quick, monkey
 def test_adapters_that_were_not_measured_follow_their_figures():
     features = np.array([[1.0, m, b] for m in (0, 5, 50) for b in (1, 10)])
     times = features @ [0.5, 0.2, 0.0]
-    found = joints._fit(features / times[:, None])
+    found = adapter_times._fit(features / times[:, None])
     assert found == pytest.approx([0.5, 0.2, 0.0], abs=1e-9)
-    assert (joints._fit(-features) >= 0).all()
+    assert (adapter_times._fit(-features) >= 0).all()
 
 
 def test_a_timing_says_what_and_where():
@@ -94,7 +93,7 @@ def test_the_choice_is_held_to_what_was_measured(plan, monkeypatch):
     order = ready.candidates.order.tolist()
     took = iter([9.0, 4.0, *[4.0] * 30])
     monkeypatch.setattr(clock, "measure", lambda *_, **__: clock.Timing(next(took), 0.1, 11, "cpu: x", 1))
-    done = Shortlist(size=2)(ready)
+    done = TimeCandidates(size=2)(ready)
     assert [t.row for t in done.timed] == order[:2] and [t.measured_ms for t in done.timed] == [9.0, 4.0]
     assert done.timed[0].predicted_ms == 1.0
     (chosen,), second = done.choice, done.candidates[order[1]]
@@ -107,7 +106,7 @@ def test_when_nothing_holds_the_budget_the_least_is_said(plan, monkeypatch):
     ready = Select(budget={"latency": "5ms"}, front=0, back=0)(predicted(plan, *[1.0] * len(plan.candidates)))
     monkeypatch.setattr(clock, "measure", lambda *_, **__: clock.Timing(7.0, 0.1, 11, "cpu: x", 1))
     with pytest.raises(Infeasible, match=r"measured none does; the least is 7\.00 ms") as caught:
-        Shortlist(size=2, most=3)(ready)
+        TimeCandidates(size=2, most=3)(ready)
     assert caught.value.nearest == {"latency": 7.0} and "7.14ms" in caught.value.hint
 
 

@@ -115,12 +115,12 @@ def test_the_candidates(plan):
         """
 Candidates: 3 of 6, 5 within the budget
 front resnet, back plain
-                                             params  MACs  FLOPs
-#  front cut   back cut      alike  adapter     (k)   (M)    (M)  fits
-──────────────────────────────────────────────────────────────────────
-1  0 stem      0 features.3  0.912  linear    30.00  3.00   6.00  yes
-2  1 layer1.0  0 features.3  0.874  linear    32.00  4.00   8.00  yes
-3  1 layer1.0  1 features.6  0.655  linear    33.00  4.50   9.00  yes
+                                                  params  MACs  FLOPs
+#  front cut   back cut      similarity  adapter     (k)   (M)    (M)  fits
+───────────────────────────────────────────────────────────────────────────
+1  0 stem      0 features.3       0.912  linear    30.00  3.00   6.00  yes
+2  1 layer1.0  0 features.3       0.874  linear    32.00  4.00   8.00  yes
+3  1 layer1.0  1 features.6       0.655  linear    33.00  4.50   9.00  yes
 """,
     )
 

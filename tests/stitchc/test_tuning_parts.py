@@ -39,7 +39,7 @@ def test_presets_are_those_of_the_papers():
         ({"lr": 0.0}, "`lr` is 0.0", "above 0"),
         ({"distill_weight": 1.5}, "`distill_weight` is 1.5", "from 0 to 1"),
         ({"batch": 10, "accumulate": 4}, "cannot be accumulated in 4", "multiple"),
-        ({"patience": 3, "holdout": 0.0}, "patience needs images", "`holdout=0.1`"),
+        ({"patience": 3, "holdout": 0.0}, "patience needs held-out images", "`holdout=0.1`"),
         ({"learning_rate": 1.0}, "'learning_rate' is no option", ""),
     ],
     ids=str,

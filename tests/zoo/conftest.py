@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,3 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "torch" / "hub" / "checkpoints"
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Where the real networks and images are."""
-    folder = os.environ.get("STITCHC_SHARED")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("STITCHC_SHARED names no folder of real networks and images")
-    return Path(folder)

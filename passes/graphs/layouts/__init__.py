@@ -12,7 +12,7 @@ from torch.fx import GraphModule, Node
 from ...data.values import Value
 from . import move  # fills the table of rules
 from .axes import BATCH, Axes, fresh, unknown
-from .call import Call, Items
+from .call import Call, TupleAxes
 from .compute import infer
 from .read import read
 
@@ -21,7 +21,7 @@ __all__ = ["layouts"]
 
 def layouts(graph_module: GraphModule) -> dict[Node, Value | str]:
     """Of every tensor in the graph: its shape and layout, or the reason why nothing can be stitched to it."""
-    found: dict[Node, Axes | Items] = {}
+    found: dict[Node, Axes | TupleAxes] = {}
     for node in graph_module.graph.nodes:
         found[node] = _axes(graph_module, node, found)
     # Only now: what reads a value may tell more of it than what made it.
@@ -32,7 +32,7 @@ def layouts(graph_module: GraphModule) -> dict[Node, Value | str]:
     }
 
 
-def _axes(graph_module: GraphModule, node: Node, found: dict[Node, Axes | Items]) -> Axes | Items:
+def _axes(graph_module: GraphModule, node: Node, found: dict[Node, Axes | TupleAxes]) -> Axes | TupleAxes:
     shape = node.meta.get("shape", ())
     if node.op == "placeholder" and len(shape) == 4:
         return ((BATCH,), fresh(shape[1], "C"), fresh(shape[2], "H"), fresh(shape[3], "W"))

@@ -35,6 +35,8 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
+    """A factor of an axis: `size` indices that are `stride` apart in it."""
+
     axis: Axis
     size: int
     stride: int = 1
@@ -57,6 +59,7 @@ def factors(extent: Extent) -> tuple[int, int] | None:
 
 
 def size(pieces: Pieces) -> tuple[int, int]:
+    """The extent of an axis as (number, power of the batch size)."""
     number, batch = 1, 0
     for piece in pieces:
         if piece is BATCH:
@@ -77,6 +80,7 @@ def fresh(extent: Extent, kind: str = "?", reads_channels: bool = False) -> Piec
 
 
 def unknown(shape: Iterable[Extent]) -> Axes:
+    """Axes of a value of this shape of which nothing is known."""
     return tuple(fresh(extent) for extent in shape)
 
 
@@ -117,6 +121,7 @@ def kind(pieces: Pieces) -> str:
 
 
 def has_positions(pieces: Pieces) -> bool:
+    """Whether rows, columns or concatenated positions are part of the axis."""
     return any(piece.axis.kind in "HW+" for piece in _resolved(pieces))
 
 

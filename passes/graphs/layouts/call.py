@@ -13,8 +13,8 @@ from ..conventions import target_name
 from .axes import Axes, Extent, unknown
 
 #: Of a node that returns a tuple: the axes of its i-th value, given that value's shape.
-Items = Callable[[int, tuple[Extent, ...]], Axes]
-Rule = Callable[["Call"], "Axes | Items"]
+TupleAxes = Callable[[int, tuple[Extent, ...]], Axes]
+Rule = Callable[["Call"], "Axes | TupleAxes"]
 
 RULES: dict[str, Rule] = {}
 
@@ -35,7 +35,7 @@ class Call:
 
     node: Node
     module: nn.Module | None
-    found: dict[Node, Axes | Items]
+    found: dict[Node, Axes | TupleAxes]
 
     @property
     def name(self) -> str:
@@ -47,6 +47,7 @@ class Call:
 
     @property
     def shape(self) -> tuple[Extent, ...]:
+        """The shape of the result."""
         return self.node.meta["shape"]
 
     @property
@@ -83,6 +84,7 @@ class Call:
 
     @property
     def source_shape(self) -> tuple[Extent, ...]:
+        """The shape of the first operand."""
         return self.arg(0, "input").meta["shape"]
 
     def operands(self) -> list[Node]:

@@ -19,15 +19,15 @@ from .axes import (
     unify,
     unknown,
 )
-from .call import RULES, Call, Items, rule
+from .call import RULES, Call, TupleAxes, rule
 
 
-def infer(call: Call) -> Axes | Items:
+def infer(call: Call) -> Axes | TupleAxes:
     """The axes of what the node returns, or of each item where that is a tuple."""
     return RULES.get(call.name, elementwise)(call)
 
 
-def elementwise(call: Call) -> Axes | Items:
+def elementwise(call: Call) -> Axes | TupleAxes:
     """Aligned operands share their axes. What does not align (an operator that nobody described) is unknown."""
     if not call.given:
         return lambda i, shape: unknown(shape)
@@ -46,11 +46,13 @@ def _aligns(axes: Axes, shape: Sequence[Extent]) -> bool:
 
 @rule("expand", "expand_as", "broadcast_to")
 def expanded(call: Call) -> Axes:
+    """Axes of size 1 are repeated."""
     return broadcast([call.source], call.shape)
 
 
 @rule("LayerNorm", "layer_norm", "RMSNorm", "rms_norm")
 def norm_last(call: Call) -> Axes:
+    """A norm over the last axes; over one, that axis holds channels."""
     over = call.option(1, "normalized_shape", (0,))
     if isinstance(over, int) or len(over) == 1:
         read_as_channels(call.source[-1])
@@ -59,6 +61,7 @@ def norm_last(call: Call) -> Axes:
 
 @rule("BatchNorm1d", "BatchNorm2d", "batch_norm", "GroupNorm", "group_norm", "InstanceNorm2d", "instance_norm")
 def norm_first(call: Call) -> Axes:
+    """A norm for each channel of axis 1."""
     read_as_channels(call.source[1])
     return call.source
 
@@ -68,11 +71,13 @@ def norm_first(call: Call) -> Axes:
 
 @rule("Linear", "linear", "LazyLinear")
 def linear(call: Call) -> Axes:
+    """The last axis becomes output features."""
     return (*call.source[:-1], mixed(call.source[-1], call.shape[-1]))
 
 
 @rule("Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "conv1d", "conv2d", "conv3d")
 def convolution(call: Call) -> Axes:
+    """Axis 1 becomes output channels; the others keep their kinds."""
     rest = _resized(call.source, call.shape)[2:]
     return (call.source[0], mixed(call.source[1], call.shape[1]), *rest)
 
@@ -81,7 +86,8 @@ RULES |= dict.fromkeys(["conv_transpose1d", "conv_transpose2d", "convolution"], 
 
 
 @rule("LSTM", "GRU", "RNN", "lstm", "gru")
-def recurrent(call: Call) -> Items:
+def recurrent(call: Call) -> TupleAxes:
+    """The output sequence has new features in its last axis; the states are unknown."""
     source = call.source
 
     def item(i: int, shape: tuple[Extent, ...]) -> Axes:
@@ -107,7 +113,8 @@ def _resized(axes: Axes, shape: Sequence[Extent]) -> Axes:
     return tuple(out)
 
 
-def resized(call: Call) -> Axes | Items:
+def resized(call: Call) -> Axes | TupleAxes:
+    """Pooling, padding and resizing: axes keep their kinds, with other extents."""
     source = call.source
     if not call.given:  # pooling that returns its indices too
         return lambda i, shape: _resized(source, shape)
@@ -133,12 +140,14 @@ RULES |= dict.fromkeys(
 
 @rule("Fold", "fold", "col2im")
 def folded(call: Call) -> Axes:
+    """F.fold: columns put back into maps [N, C, H, W]."""
     _, c, h, w = call.shape
     return (call.source[0], fresh(c, "C"), fresh(h, "H"), fresh(w, "W"))
 
 
 @rule("unfold", "Unfold", "im2col")
 def unfolded(call: Call) -> Axes:
+    """Tensor.unfold: windows of one axis as a new last axis; F.unfold: see `_windows`."""
     if call.node.op != "call_method":
         return _windows(call)
     dim, window, step = call.axis(call.arg(1, "dimension")), call.arg(2, "size"), call.arg(3, "step")
@@ -167,6 +176,7 @@ def _windows(call: Call) -> Axes:
 
 @rule("matmul", "bmm", "mm", "baddbmm", "addmm")
 def product(call: Call) -> Axes:
+    """A matrix product: the axis that is summed over is one and the same in both operands."""
     first = 1 if call.name in ("baddbmm", "addmm") else 0
     a, b = call.axes(call.arg(first, "input")), call.axes(call.arg(first + 1, "other"))
     if len(a) < 2 or len(b) < 2:
@@ -178,6 +188,7 @@ def product(call: Call) -> Axes:
 
 @rule("einsum")
 def einsum(call: Call) -> Axes:
+    """Axes by the letters of the equation; axes of one letter are the same."""
     equation, *operands = call.node.args
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = list(operands[0])
@@ -193,12 +204,14 @@ def einsum(call: Call) -> Axes:
 
 @rule("scaled_dot_product_attention", "_scaled_dot_product_attention")
 def attention(call: Call) -> Axes:
+    """The axes of the query, with the features of the value."""
     query, value = call.axes(call.arg(0, "query")), call.axes(call.arg(2, "value"))
     return (*query[:-1], value[-1])
 
 
 @rule("MultiheadAttention", "multi_head_attention_forward")
-def attention_module(call: Call) -> Items:
+def attention_module(call: Call) -> TupleAxes:
+    """The axes of the query, with new features; the attention weights are unknown."""
     query = call.axes(call.arg(0, "query"))
 
     def item(i: int, shape: tuple[Extent, ...]) -> Axes:

@@ -21,7 +21,7 @@ from .axes import (
     size,
     unknown,
 )
-from .call import RULES, Call, Items, rule
+from .call import RULES, Call, TupleAxes, rule
 from .compute import elementwise
 
 
@@ -29,6 +29,7 @@ from .compute import elementwise
     "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "Flatten", "Unflatten"
 )
 def reshaped(call: Call) -> Axes:
+    """Axes split and merged as the new shape needs."""
     return reshape(call.source, call.shape)
 
 
@@ -37,11 +38,13 @@ RULES |= dict.fromkeys(["_unsafe_view", "ravel", "atleast_2d", "atleast_3d"], re
 
 @rule("permute")
 def permuted(call: Call) -> Axes:
+    """Axes in another order."""
     return tuple(call.source[i] for i in call.numbers(1, "dims"))
 
 
 @rule("transpose", "swapaxes", "swapdims")
 def transposed(call: Call) -> Axes:
+    """Two axes exchanged."""
     a, b = call.axis(call.arg(1, "dim0")), call.axis(call.arg(2, "dim1"))
     out = list(call.source)
     out[a], out[b] = out[b], out[a]
@@ -50,11 +53,13 @@ def transposed(call: Call) -> Axes:
 
 @rule("t", "adjoint", "numpy_T")
 def turned(call: Call) -> Axes:
+    """The last two axes exchanged."""
     return (*call.source[:-2], *call.source[:-3:-1])
 
 
 @rule("movedim", "moveaxis")
 def moved(call: Call) -> Axes:
+    """Some axes moved to other places."""
     sources, targets = (
         [call.axis(i) for i in (given if isinstance(given, tuple | list) else [given])]
         for given in (call.arg(1, "source"), call.arg(2, "destination"))
@@ -70,6 +75,7 @@ def moved(call: Call) -> Axes:
 
 @rule("cat", "concat", "concatenate")
 def joined(call: Call) -> Axes:
+    """Concatenation along one axis; the other axes are shared."""
     operands = [call.axes(node) for node in call.arg(0, "tensors")]
     rank = len(call.shape)
     operands = [axes for axes in operands if len(axes) == rank]
@@ -86,6 +92,7 @@ def joined(call: Call) -> Axes:
 
 @rule("stack")
 def stacked(call: Call) -> Axes:
+    """A new axis, and the others shared."""
     operands = [call.axes(node) for node in call.arg(0, "tensors")]
     dim = call.axis(call.arg(1, "dim", 0), len(call.shape))
     out = broadcast(operands, call.shape[:dim] + call.shape[dim + 1 :])
@@ -93,7 +100,8 @@ def stacked(call: Call) -> Axes:
 
 
 @rule("chunk", "split", "split_with_sizes", "tensor_split")
-def divided(call: Call) -> Items:
+def divided(call: Call) -> TupleAxes:
+    """Consecutive sections of one axis."""
     source, dim = call.source, call.axis(call.arg(2, "dim", 0))
     sizes: Any = call.node.args[1] if len(call.node.args) > 1 else next(iter(call.node.kwargs.values()))
     total = size(source[dim])[0]
@@ -112,19 +120,22 @@ def divided(call: Call) -> Items:
 
 
 @rule("unbind")
-def unbound(call: Call) -> Items:
+def unbound(call: Call) -> TupleAxes:
+    """One axis removed, for each of its indices."""
     source, dim = call.source, call.axis(call.arg(1, "dim", 0))
     return lambda i, shape: source[:dim] + source[dim + 1 :]
 
 
 @rule("select")
 def selected(call: Call) -> Axes:
+    """One axis removed."""
     dim = call.axis(call.arg(1, "dim"))
     return call.source[:dim] + call.source[dim + 1 :]
 
 
 @rule("narrow")
 def narrowed(call: Call) -> Axes:
+    """A section of one axis."""
     dim, start = call.axis(call.arg(1, "dim")), call.arg(2, "start")
     out = list(call.source)
     out[dim] = _cut(out[dim], start, None, 1, call.shape[dim])
@@ -133,6 +144,7 @@ def narrowed(call: Call) -> Axes:
 
 @rule("slice")
 def sliced(call: Call) -> Axes:
+    """A slice of one axis."""
     dim, start, step = call.axis(call.arg(1, "dim", 0)), call.arg(2, "start"), call.arg(4, "step")
     out = list(call.source)
     out[dim] = _cut(out[dim], start, None, step, call.shape[dim])
@@ -140,7 +152,8 @@ def sliced(call: Call) -> Axes:
 
 
 @rule("getitem")
-def indexed(call: Call) -> Axes | Items:
+def indexed(call: Call) -> Axes | TupleAxes:
+    """An item of a tuple, or axes under a Python index."""
     operand, index = call.node.args
     found = call.found.get(operand) if isinstance(operand, Node) else None
     if callable(found):
@@ -199,7 +212,7 @@ def _cut(pieces: Pieces, start: Any, stop: Any, step: Any, extent: Extent) -> Pi
 
 
 @rule("index_select", "gather", "take_along_dim", "sort", "topk", "argsort")
-def picked(call: Call) -> Axes | Items:
+def picked(call: Call) -> Axes | TupleAxes:
     """Indices chosen by values: along that axis nothing is where it was."""
     source, place = call.source, {"sort": 1, "argsort": 1, "topk": 2}.get(call.name, 1)
     dim = call.axis(call.arg(place, "dim", -1))
@@ -210,7 +223,8 @@ def picked(call: Call) -> Axes | Items:
     return item(0, call.shape) if call.given else item
 
 
-def reduced(call: Call) -> Axes | Items:
+def reduced(call: Call) -> Axes | TupleAxes:
+    """Axes that are reduced away, or kept with size 1."""
     source, place = call.source, 2 if "norm" in call.name else 1
     dims = call.arg(place, "dim", call.node.kwargs.get("axis"))
     if isinstance(dims, Node):

@@ -1,4 +1,4 @@
-"""What a forward does one after the other: nodes, calls of modules, and loops over lists of modules."""
+"""The instructions of a `forward`: single nodes, calls of modules, and loops over lists of modules."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class Loop:
     variable: str
 
 
-Item = Node | Region | Loop
+Instruction = Node | Region | Loop
 
 
-def nodes_of(item: Item) -> Iterator[Node]:
+def nodes_of(item: Instruction) -> Iterator[Node]:
+    """The graph nodes inside an instruction, in order."""
     if isinstance(item, Region):
         yield from item.nodes()
     elif isinstance(item, Loop):
@@ -36,7 +37,8 @@ def nodes_of(item: Item) -> Iterator[Node]:
         yield item
 
 
-def outputs_of(item: Item) -> tuple[Node, ...]:
+def outputs_of(item: Instruction) -> tuple[Node, ...]:
+    """The nodes whose values an instruction gives to others."""
     if isinstance(item, Region):
         return tuple(item.outputs)
     if isinstance(item, Loop):
@@ -44,8 +46,8 @@ def outputs_of(item: Item) -> tuple[Node, ...]:
     return () if item.target is operator.setitem else (item,)
 
 
-def mentions(item: Item) -> Iterator[Node]:
-    """Values that the item's expression names, as often as it names them."""
+def mentions(item: Instruction) -> Iterator[Node]:
+    """The values that an instruction's expression names, as often as it names them."""
     if isinstance(item, Region):
         yield from item.inputs
     elif isinstance(item, Loop):
@@ -61,7 +63,7 @@ def mentions(item: Item) -> Iterator[Node]:
 
 
 def tuple_length(node: Node) -> int | None:
-    """Into how many parts a node's value falls, where its arguments tell."""
+    """The length of the tuple that a node returns, where its arguments tell; else None."""
     name = target_name(node)
     source = node.args[0] if node.args and isinstance(node.args[0], Node) else None
     shape = source.meta.get("shape") if source is not None else None
@@ -84,7 +86,7 @@ def tuple_length(node: Node) -> int | None:
 
 
 def parts_of(node: Node) -> int | None:
-    """Of a tensor that is only ever indexed by number, how long its first axis is, up to four."""
+    """The length of a tensor's first axis, if it is 2 to 4: such a tensor may be unpacked into variables."""
     shape = node.meta.get("shape") or ("",)
     return shape[0] if isinstance(shape[0], int) and 2 <= shape[0] <= 4 else None
 
@@ -93,9 +95,9 @@ def parts_of(node: Node) -> int | None:
 Children = Callable[[str], tuple[list[str], str, str] | None]
 
 
-def find_loops(items: list[Node | Region], children: Children) -> list[Item]:
-    """The items, with each run of calls of all of a list's children in order as one Loop."""
-    found: list[Item] = []
+def find_loops(items: list[Node | Region], children: Children) -> list[Instruction]:
+    """The instructions, with each run of calls of all of a list's children in order as one Loop."""
+    found: list[Instruction] = []
     i = 0
     while i < len(items):
         run = _run_from(items, i, children)
@@ -122,7 +124,8 @@ def _run_from(items: list[Node | Region], i: int, children: Children) -> Loop | 
 
 
 def _follows(item: Node | Region, before: Node | Region) -> bool:
-    """Whether `item` is called on what `before` gives, and on else what `before` is called on; and nobody else is."""
+    """Whether `item` is called on the output of `before` and the same further arguments, and nothing else reads that
+    output."""
     given = outputs_of(before)
     (first, *rest), (second, *others) = mentions(before), mentions(item)
     if len(given) != 1 or second is not given[0] or rest != others or first in rest or second in others:

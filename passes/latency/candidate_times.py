@@ -1,4 +1,5 @@
-"""The pass `shortlist`: the best candidates stitched and timed, and the choice held to what was measured."""
+"""The pass `time-candidates`: the best candidates are stitched and timed, and the choice must meet the budget as
+measured."""
 
 from __future__ import annotations
 
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shortlist(Pass, BackendOptions):
-    """Times the first `size` candidates of the order for real: `plan.timed`, each with what was predicted for it.
+class TimeCandidates(Pass, BackendOptions):
+    """Measures the latency of the first `size` candidates of the order: `plan.timed`, each with its prediction.
 
     Under a budget of latency the choice is the first that holds it when measured; those that do not are no longer
     feasible. Where none of the first does, the next are tried, `most` in all. backend, device: as of `latency`.
-    A candidate is timed with noise for weights in its adapter, and its choice stays a single one.
+    Adapters have random weights while they are timed. If the choice changes, it has one adapter only.
 
     Raises:
         Infeasible: none of `most` candidates holds the budget when measured.
     """
 
-    name: ClassVar[str] = "shortlist"
+    name: ClassVar[str] = "time-candidates"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
     ensures: ClassVar[tuple[str, ...]] = ("timed",)
     drops: ClassVar[tuple[str, ...]] = ("hybrids", "rivals", "recommended", "folder")

@@ -1,4 +1,4 @@
-"""Tensors that are kept in memory up to a limit, and beyond it in files that vanish with them."""
+"""Tensors in memory up to a limit, and beyond it in memory-mapped temporary files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ _FILE_BYTES = 64 << 20
 _ALIGNED = 64
 
 
-class Kept:
-    """limit: bytes of memory. What lies in a file is an ordinary tensor all the same: it is read when it is used, and
-    `unload` lets go of what was read."""
+class TensorStore:
+    """Keeps tensors in memory up to `limit` bytes and offloads further ones to temporary files, which are deleted with
+    their tensors.
+
+    An offloaded tensor is an ordinary tensor on a memory map: it is read from the file when it is used, and `unload`
+    frees the memory that reading took. device: of the tensors.
+    """
 
     def __init__(self, limit: int, device: torch.device | None = None):
         self.limit, self.device, self.used = limit, device or torch.device("cpu"), 0
@@ -25,8 +29,9 @@ class Kept:
         self._file: mmap.mmap | None = None
         self._end = 0
 
-    def taken(self, value: Any) -> Any:
-        """The value, or a copy of it that lies in a file; what is no tensor is returned as it is."""
+    def put(self, value: Any) -> Any:
+        """The value itself, or an offloaded copy once the limit is reached; anything but a tensor is returned
+        unchanged."""
         if not isinstance(value, Tensor):
             return value
         if self.used + value.nbytes <= self.limit:
@@ -36,19 +41,19 @@ class Kept:
         return self._filed(value)
 
     def free(self, value: Any) -> None:
-        """No longer count a value that `taken` returned."""
+        """Stops counting a value that `put` returned."""
         self.used -= self._counted.pop(id(value), 0)
 
-    def take_weights(self, module: nn.Module) -> None:
-        """Let a module's parameters and buffers be kept here as long as it lives."""
+    def put_weights(self, module: nn.Module) -> None:
+        """Puts a module's parameters and buffers here, for the lifetime of the module."""
         for tensor in (*module.parameters(), *module.buffers()):
-            tensor.data = held = self.taken(tensor.data)
+            tensor.data = held = self.put(tensor.data)
             if id(held) in self._counted:
                 size = self._counted.pop(id(held))
                 weakref.finalize(module, self._forget, size)
 
     def unload(self) -> None:
-        """Let go of the memory that reading from files has taken."""
+        """Frees the memory that reading from files has taken."""
         for file in self._files:
             if hasattr(mmap, "MADV_DONTNEED"):
                 file.madvise(mmap.MADV_DONTNEED)
@@ -67,8 +72,8 @@ class Kept:
         return copy
 
     def _room(self, size: int) -> int:
-        """Where the next value lies in the last file, a new one where that has no room: each holds many values, since a
-        process can have few files open."""
+        """The offset of the next value in the last file; a new file is made if it has no room. Each file holds many
+        values, since a process can have few files open."""
         start = -(-self._end // _ALIGNED) * _ALIGNED
         if self._file is None or start + size > len(self._file):
             with tempfile.TemporaryFile(prefix="stitchc-") as file:

@@ -1,4 +1,4 @@
-"""Gram vectors kept from one run to the next, under a hash of all that they depend on."""
+"""A cache of Gram vectors from run to run, by a hash of all that they depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERSION = "1"  # of what a vector is; another one finds none of the old
 
 
 class Store(Protocol):
-    """Where bytes are kept by key. What it has lost is computed again."""
+    """Storage of bytes by key. What is missing is computed again."""
 
     def read(self, key: str) -> bytes | None: ...
 
@@ -38,7 +38,7 @@ def vectors_key(graph: GraphModule, images: Iterable[Tensor], metric: str, sizes
     return whole.hexdigest()
 
 
-def recall(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[str, Tensor]:
+def read_vectors(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[str, Tensor]:
     """Those of the cuts' vectors that are kept."""
     content = store.read(key)
     if content is None:
@@ -47,10 +47,15 @@ def recall(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[st
         found = load(content)
     except Exception:  # a damaged file is as good as none; safetensors has no one error for it
         return {}
-    return {name: found[name] for name in cuts if name in found and found[name].shape == (columns,)}
+    return {name: found[name] for name in cuts if name in found and _is_vector(found[name], columns)}
 
 
-def keep(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
+def _is_vector(tensor: Tensor, columns: int) -> bool:
+    return tensor.shape == (columns,) and tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
+
+
+def write_vectors(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
+    """Keeps the vectors of the cuts, float32 [length] by the names of their nodes, under `key`."""
     store.write(key, save({name: vector.contiguous() for name, vector in vectors.items()}))
 
 

@@ -1,0 +1,152 @@
+"""What plan.json may hold: the types, ranges and lengths of all that is read back from an artifact.
+
+Keys that are none of these are kept and not used: a later stitchc may have written more.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .passes.data import metrics
+from .zoo.foreign import Fault, Reader, choice, either, listed, mapping, number, optional, table, whole
+from .zoo.inputs import INTERPOLATIONS
+
+#: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
+FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")
+
+_MOST = 2**53  # the whole numbers that JSON keeps exactly
+
+
+def _text(most: int = 4096) -> Reader[str]:
+    """Any characters: a name may be that of an odd file. Whoever writes it somewhere escapes it."""
+
+    def reader(value: Any, place: str) -> str:
+        if not isinstance(value, str):
+            raise Fault(place, f"is a {type(value).__name__}, not a text")
+        if len(value) > most:
+            raise Fault(place, f"is a text of {len(value):,} characters; at most {most:,} are read")
+        return value
+
+    return reader
+
+
+def _count(least: int = 0, most: int = _MOST) -> Reader[int]:
+    """A whole number, written as one."""
+
+    def reader(value: Any, place: str) -> int:
+        if isinstance(value, float):
+            raise Fault(place, f"is {value!r}, not a whole number")
+        return whole(least, most)(value, place)
+
+    return reader
+
+
+def _digest(value: Any, place: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise Fault(place, "is no SHA-256: 64 hexadecimal digits")
+    return value
+
+
+def _files(value: Any, place: str) -> dict[str, str]:
+    read = mapping(_digest, len(FILES), keys="|".join(map(re.escape, FILES)))(value, place)
+    for name in FILES:
+        if name not in read and name != "model.onnx":
+            raise Fault(place, f"names no {name}, which every artifact has")
+    return read
+
+
+_AMOUNTS = {metric.key: optional(number(0, 1e30)) for metric in metrics.every()}
+_NAME, _SHARE, _REAL = _text(), number(0, 1), number(-1e30, 1e30)
+_SIZE = listed(_count(1, 65_536), 1, 4)
+_IMAGES = _count(0, 10**12)
+
+_INPUT = table({
+    "size": listed(_count(1, 65_536), 3, 3), "mean": listed(number(-1e6, 1e6), 1, 65_536),
+    "std": listed(number(0, 1e6, above=True), 1, 65_536), "interpolation": choice(*INTERPOLATIONS),
+    "crop": number(0, 1, above=True), "assumed": listed(_text(100), most=10),
+}, required=("size", "mean", "std"), others=True)  # fmt: skip
+
+_ADAPTER = table({
+    "name": _NAME, "params": optional(number(0, 1e30)), "macs": optional(number(0, 1e30)),
+    "residual": optional(_REAL), "ridge": optional(_REAL), "from_shape": _SIZE, "to_shape": _SIZE,
+    "from_layout": _text(10), "to_layout": _text(10),
+}, required=("name",), others=True)  # fmt: skip
+
+_END = optional(_NAME)
+_FRAGMENT = table({
+    "model": _NAME, "from": _END, "to": _END, "from_path": _END, "to_path": _END, "from_label": _END, "to_label": _END,
+}, required=("model", "from", "to"), others=True)  # fmt: skip
+
+
+def _link(value: Any, place: str) -> dict[str, Any]:
+    if isinstance(value, dict) and "adapter" in value:
+        return table({"adapter": _ADAPTER}, others=True)(value, place)
+    return _FRAGMENT(value, place)
+
+
+_MODEL = table({
+    "name": _NAME, "source": optional(_NAME), "sha256": optional(either(choice(""), _digest)),
+    "licence": optional(_NAME), "input": optional(_INPUT), "accuracy": optional(_SHARE), "accuracy_on": optional(_NAME),
+    **_AMOUNTS,
+}, required=("name", "source", "sha256", "licence", "accuracy"), others=True)  # fmt: skip
+
+_ACCURACY = table(
+    {"data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE}, required=("data", "images", "top1", "top5")
+)
+
+_VERIFIED = table({
+    "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),
+    "onnx_max_rel": optional(_REAL), "argmax_agreement": _SHARE, "batches": listed(_count(1, 100_000), 1, 100),
+}, required=("module_max_abs", "onnx_max_abs", "argmax_agreement", "batches"), others=True)  # fmt: skip
+
+_EPOCH = table({
+    "epoch": _count(), "loss": _REAL, "accuracy": optional(_SHARE), "holdout": optional(_SHARE), "lr": _REAL,
+}, required=("epoch", "loss", "accuracy", "holdout", "lr"), others=True)  # fmt: skip
+
+_TUNED = table({
+    "train": _text(20), "trained_params": _count(), "data": _NAME, "images": _IMAGES, "epochs": _count(),
+    "accuracy": table({
+        "data": optional(_NAME), "images": optional(_IMAGES), "before": optional(_SHARE), "after": optional(_SHARE),
+    }, required=("data", "images", "before", "after"), others=True),
+    "options": table({
+        "distill": optional(_text(20)), "augment": listed(_text(40), most=20), "optimizer": _text(20), "lr": _REAL,
+        "batch": _count(),
+    }, required=("distill", "augment", "optimizer", "lr", "batch"), others=True),
+    "history": listed(_EPOCH, most=100_000),
+}, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
+    others=True)  # fmt: skip
+
+PLAN = table({
+    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
+    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "similarity": optional(_REAL),
+    "similarity_metric": optional(_text(100)),
+    "candidates": optional(table(
+        {"total": _count(), "feasible": _count()}, required=("total", "feasible"), others=True
+    )),
+    "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
+    "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
+    "trainable_params": _count(), "accuracy": optional(_ACCURACY), "verified": optional(_VERIFIED),
+    "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000), "files": _files,
+}, required=(
+    "schema", "models", "input", "budget", "chain", "similarity", "similarity_metric", "candidates", "probe", "cost",
+    "accuracy", "verified", "seed", "notes", "files",
+), others=True)  # fmt: skip
+
+
+def plan(value: Any, place: str) -> dict[str, Any]:
+    """A plan document as `artifact.write` completes it; its chain begins and ends in models that it lists."""
+    PLAN(value, place)
+    names = [model["name"] for model in value["models"]]
+    for index, link in enumerate(value["chain"]):
+        if (index % 2 == 1) is not ("adapter" in link):
+            raise Fault(f"chain[{index}]", "is out of order: fragments and adapters alternate")
+        if "adapter" not in link and link["model"] not in names:
+            raise Fault(f"chain[{index}].model", "is none of the models")
+    if len(value["chain"]) % 2 == 0:
+        raise Fault("chain", "ends in an adapter")
+    spec = value["input"]
+    for key in ("mean", "std"):
+        if len(spec[key]) not in (1, spec["size"][0]):
+            raise Fault(f"input.{key}", f"has {len(spec[key])} numbers for {spec['size'][0]} channels")
+    return value

@@ -1,0 +1,84 @@
+"""No hostile input runs code, hangs, takes all memory, ends in an internal error or leaves files behind."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from attempt import MEBIBYTES, SECONDS, attempt
+from cases import every, set_up
+from torch import nn
+
+import stitchc
+from stitchc import zoo
+from stitchc.passes.data.model import InputSpec, Model, TensorImages
+
+SAMPLE = 24  # cases of the default run: every so-manieth of them
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a run is watched in a copy of the process")
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    import timm  # noqa: F401  # once, and not in each of the processes
+    import torchvision  # noqa: F401
+
+    folder = tmp_path_factory.mktemp("sources")
+    torch.manual_seed(0)
+    spec, images = InputSpec((1, 8, 8), (0.0,), (1.0,)), TensorImages(torch.randn(8, 1, 8, 8), name="noise")
+
+    def network(width):
+        return nn.Sequential(
+            nn.Conv2d(1, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(), nn.Linear(width, 10),
+        ).eval()  # fmt: skip
+
+    parents = (Model(name, spec, module=network(width)) for name, width in (("wide", 6), ("thin", 4)))
+    stitchc.compile(*parents, front="0", back="0", adapter="linear", data=images, onnx=False, out=folder / "h")
+    zoo.pack("digits/plain", folder / "a.pt")
+    return every(folder / "h", folder / "a.pt")
+
+
+def faults(name: str, case, folder: Path) -> list[str]:
+    """What is wrong with how a case ended."""
+    here = folder / "here"
+    set_up(here)
+    arguments = case(here)
+    before = set(folder.rglob("*"))
+    found = attempt(arguments, here)
+    found_wrong = []
+    if (here / "canary").exists():
+        found_wrong.append("ran code")
+    if found.status not in (0, 1, 2):
+        found_wrong.append(f"ended with {found.status}")
+    if "should not" in found.said or "Traceback" in found.said:
+        found_wrong.append("internal error")
+    if "\x1b" in found.said or "\u202e" in found.said:
+        found_wrong.append("wrote a character that a terminal obeys")
+    if found.seconds > SECONDS or found.mebibytes > MEBIBYTES:
+        found_wrong.append(f"took {found.seconds:.0f} s and {found.mebibytes:.0f} MiB")
+    left = {path for path in folder.rglob("*") if here / "tuned" not in (path, *path.parents)} - before
+    if left - {folder / "said.txt"}:
+        found_wrong.append(f"left {sorted(path.name for path in left)}")
+    if (here / "thesis.docx").read_text() != "years":
+        found_wrong.append("touched a file of the user")
+    return [f"{name}: {', '.join(found_wrong)}\n{found.said[-600:]}"] if found_wrong else []
+
+
+def run(names, cases, tmp_path) -> list[str]:
+    return [fault for index, name in enumerate(names) for fault in faults(name, cases[name], tmp_path / str(index))]
+
+
+def test_there_are_enough_of_them(cases):
+    assert len(cases) >= 300
+
+
+def test_a_sample_of_hostile_inputs_is_refused_or_harmless(cases, tmp_path):
+    names = list(cases)[:: -(-len(cases) // SAMPLE)]
+    wrong = run(names, cases, tmp_path)
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.slow
+def test_every_hostile_input_is_refused_or_harmless(cases, tmp_path):
+    wrong = run(cases, cases, tmp_path)
+    assert not wrong, f"{len(wrong)} of {len(cases)}:\n\n" + "\n\n".join(wrong)
