@@ -30,7 +30,7 @@ def comparison_record(plan: Plan, hybrid: Accuracy | None, parents: Sequence[Acc
         return {}
     images = hybrid.images if hybrid else None
     metric = next(iter(plan.budget), "macs")
-    line = _Line([(plan.prices[k].get(metric), a and a.top1) for k, a in enumerate(parents)])
+    line = _Line([(plan.prices[k].get(metric), a.top1 if a else None) for k, a in enumerate(parents)])
     own = plan.hybrid
     assert own.price is not None
 

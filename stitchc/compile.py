@@ -57,7 +57,7 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         found = measure(plan, measured, options.device, watcher)
         written = with_winner(found) if options.best else found
         plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
-        record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | written.document
+        record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
         report = CompileReport.of(plan, record).parts()
         artifact.write(folder, record, recipe=recipe.dumps(models, options), report=report, seconds=plan.seconds)
         return plan

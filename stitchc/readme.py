@@ -49,7 +49,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield _input(record["input"])
     if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
         yield _ONNX
-    if record["recommended"] is not None:
+    if record.get("recommended") is not None:
         yield "\n## Is there better?\n"
         yield from _compared(record)
     yield "\n## What it takes\n"
@@ -111,7 +111,8 @@ def _compared(record: Mapping[str, Any]) -> Iterator[str]:
     heads = ["network", "input", *(metric.column for metric in told), "score", "top-1", "over the line"]
     yield f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for row in rows:
-        name = f"**{markdown(row['name'])}**" if row["best"] else markdown(row["name"])
+        name = markdown(row["name"])
+        name = f"**{name}**" if row["best"] else name
         costs = [amount(row["cost"].get(metric.key), metric.unit) for metric in told]
         over = "-" if row["over_line"] is None else f"{100 * row['over_line']:+.1f}"
         cells = [name, shape(row["input"]["size"]), *costs, score(row["score"]), percent(row["accuracy"]), over]

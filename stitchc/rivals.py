@@ -111,7 +111,7 @@ def measure(plan: Plan, images: Images | None, device: str, progress: Progress) 
         else:
             name = f"{rival.model.name}, {rival.kind}"
             rivals.append(found(name, rival.hybrid.network, rival.model.input, rival.model))
-    told = tuple(replace(rival, accuracy=a and a.top1) for rival, a in zip(plan.rivals, rivals, strict=True))
+    told = tuple(replace(rival, accuracy=a.top1 if a else None) for rival, a in zip(plan.rivals, rivals, strict=True))
     plan = replace(plan, rivals=told, notes=tuple(dict.fromkeys((*plan.notes, *notes))))
     if plan.recommended is not None and hybrid is not None:
         values = [None if a is None or a.right is None else a.right.astype(float) for a in (hybrid, *rivals)]

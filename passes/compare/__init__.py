@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Compare(Pass, ConfidenceOptions):
     """The similarity of every cut of every model to every cut of every other, from their representations; of a single
-    model, to its own.
+    model, to its own cuts.
 
     confidence: of an interval around each similarity (see `intervals`), None to do without. Undefined where a cut has
     no representation: NaN.

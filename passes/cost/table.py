@@ -42,8 +42,8 @@ def candidates(
     """The table of all (front cut, back cut, adapter), pair of models after pair. parts: prices around the cuts.
 
     Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
-    An adapter is priced once for each pair of distinct values. Of a model with itself the back begins behind
-    the cut at which the front ends: what lies between is left out.
+    An adapter is priced once for each pair of distinct values. Of a model with itself the back begins behind the cut at
+    which the front ends: what lies between is left out.
     """
     ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]

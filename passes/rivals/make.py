@@ -138,6 +138,14 @@ class Maker:
 
 def _alone(plan: Plan, index: int) -> Plan:
     """A plan of one of the models, with what is known of it."""
-    own = {name: (getattr(plan, name)[index],) for name in ("models", "graphs", "cuts", "prices", "uncounted", "parts")}
-    kept = {"representations": (plan.representations[index],)} if plan.representations else {}
-    return Plan(seed=plan.seed, images=plan.images, **own, **kept)
+    return Plan(
+        models=(plan.models[index],),
+        seed=plan.seed,
+        images=plan.images,
+        graphs=(plan.graphs[index],),
+        cuts=(plan.cuts[index],),
+        prices=(plan.prices[index],),
+        uncounted=(plan.uncounted[index],),
+        parts=(plan.parts[index],),
+        representations=plan.representations[index : index + 1],
+    )
