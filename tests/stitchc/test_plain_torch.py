@@ -88,7 +88,7 @@ def test_every_form_of_images(digits):
 
 @pytest.fixture(scope="module")
 def real(shared, tmp_path_factory):
-    """The module of networks beside real weights, CIFAR-10's test images (ten a class), every fiftieth of ImageNet's."""
+    """The module of networks beside real weights, CIFAR-10's test images (ten a class), some of ImageNet's."""
     where = tmp_path_factory.mktemp("real")
     taken: dict[str, int] = {}
     with tarfile.open(f"{shared}/data/cifar10_jpeg.tar.xz") as tar:
