@@ -16,13 +16,12 @@ from stitchc.passes.data.errors import BadCheckpoint
 from stitchc.zoo.from_torchvision import _build
 from stitchc.zoo.naming import parse
 
-ENTRIES = [
-    (name, entry) for name in models.list_models(module=models) for entry in models.get_model_weights(name).__members__
-]
+ENTRIES = [(name, entry.name) for name in models.list_models(module=models) for entry in models.get_model_weights(name)]
 SAMPLE = [
     ("inception_v3", "IMAGENET1K_V1"),
     ("googlenet", "IMAGENET1K_V1"),
     ("densenet121", "IMAGENET1K_V1"),
+    ("mnasnet0_5", "IMAGENET1K_V1"),  # its state dict carries a version
 ]
 MOST_PARAMS = 100e6  # more are compared by their structure alone
 
