@@ -34,7 +34,7 @@ from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.emit.load import load_module
 from stitchc.passes.graphs.operators import Operators
-from stitchc.passes.trace.trace import trace
+from stitchc.passes.trace import trace
 
 SIZE = (3, 224, 224)
 COUNTED = (

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .compare import Similarity
+    from .compare import Compare, Similarity
     from .cost import Cost
     from .data.candidates import Candidate, Candidates
     from .data.chain import Chain, Fragment
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .data.model import Images, InputSpec, Model, TensorImages
     from .data.plan import PairSimilarity, Plan, Stage, Timed
     from .data.values import Cut, Cuts, Price, Rejected, Value
-    from .emit.codegen import Codegen
+    from .emit import Codegen
     from .emit.onnx import ExportOnnx
     from .fit import Fit
     from .heal import Heal
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from .pipeline import Pass, Pipeline
     from .rank import Rank
     from .recalibrate import Recalibrate
+    from .represent import Represent
     from .select import Select
     from .stitch import Stitch
-    from .trace.trace import Trace
+    from .trace import Trace
     from .verify import Verify
 
 _HOME = {
@@ -39,7 +40,8 @@ _HOME = {
     "Candidate": "data.candidates",
     "Candidates": "data.candidates",
     "Chain": "data.chain",
-    "Codegen": "emit.codegen",
+    "Compare": "compare",
+    "Codegen": "emit",
     "Cost": "cost",
     "Cut": "data.values",
     "Cuts": "data.values",
@@ -63,6 +65,7 @@ _HOME = {
     "Rank": "rank",
     "Recalibrate": "recalibrate",
     "Rejected": "data.values",
+    "Represent": "represent",
     "Select": "select",
     "Shortlist": "latency.timed",
     "Similarity": "compare",
@@ -70,7 +73,7 @@ _HOME = {
     "Stitch": "stitch",
     "TensorImages": "data.model",
     "Timed": "data.plan",
-    "Trace": "trace.trace",
+    "Trace": "trace",
     "Value": "data.values",
     "Verified": "data.hybrid",
     "Verify": "verify",

@@ -48,7 +48,7 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         assert plan.images is not None
         plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
-            return _settled(plan, watcher)
+            return _settled(plan, options, watcher)
         plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
         hybrid, parents = _measure(plan, options, watcher)
         record = plan_document(plan, accuracy=hybrid, parents=parents)
@@ -78,7 +78,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
         return [
             options.make(Trace),
             options.make(Partition),
-            Cost(adapters=()),
+            options.make(Cost, adapters=()),
             options.make(Select, budget=options.budget, adapter=options.adapters),
         ]
     passes: list[Pass] = [
@@ -117,13 +117,13 @@ def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list
 
     told = progress.update
     return [
-        Stitch(),
-        Fit(progress=told),
+        options.make(Stitch),
+        options.make(Fit, progress=told),
         options.make(Heal, progress=told),
-        *([Recalibrate(progress=told)] if options.recalibrate else []),
-        Codegen(folder=folder),
+        *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
+        options.make(Codegen, folder=folder),
         *([options.make(ExportOnnx)] if options.onnx else []),
-        Verify(),
+        options.make(Verify),
     ]
 
 
@@ -148,13 +148,13 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     adapters.expand(options.adapters)
 
 
-def _settled(plan: Plan, progress: Progress) -> Plan:
+def _settled(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     """The plan with the one candidate that would be stitched: between several adapters, the fit decides."""
     from .passes import Fit, Pipeline
 
     if len(plan.choice) == 1:
         return plan
-    fitted = Pipeline([Fit(progress=progress.update)], callback=progress)(plan)
+    fitted = Pipeline([options.make(Fit, progress=progress.update)], callback=progress)(plan)
     chosen = tuple(candidate for candidate in plan.choice if candidate.chain == fitted.hybrid.chain)
     return replace(plan, choice=chosen, notes=fitted.notes)
 

@@ -95,7 +95,9 @@ class BudgetOptions(Options):
         else:
             limits = as_limits([x for word in given for x in self._read(word)])
         object.__setattr__(self, "budget", limits)
-        if self.metric != "latency":  # the limits name their metrics now, and nothing else reads it
+        if (
+            metrics.get(self.metric).computed_by != "latency"
+        ):  # the limits name their metrics now, and nothing else reads it
             object.__setattr__(self, "metric", "flops")
 
     def _read(self, word: str | Limit) -> Iterable[Limit]:

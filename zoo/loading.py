@@ -32,10 +32,7 @@ def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
     if words.options.weights_key and words.form != "checkpoint":
         raise ModelError(f"'{name}' is no checkpoint, so it has no use for weights-key=", "Leave it out.")
     model = _build(words, trust=trust, arch=arch)
-    module = model.module
-    assert module is not None
-    if words.form != "exported":  # a program has one mode, and says so when it is asked for another
-        module.eval()
+    module = model.network
     if words.options.weights:
         check_finite(module, f"'{name}'")
     spec = overridden(model.input, words.options, name)

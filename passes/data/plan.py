@@ -16,6 +16,7 @@ from .errors import InputError, PipelineError
 from .hybrid import Hybrid
 from .model import Images, InputSpec, Model, TensorImages
 from .records import decode, encode
+from .representation import Representation
 from .values import Cuts, Price, Value
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ SCHEMA = 1
 
 #: What the passes fill, in the order in which each follows from those before it.
 FLOW = (
-    "graphs", "cuts", "parts", "prices", "uncounted", "grams", "similarity", "candidates", "budget", "choice", "timed",
-    "stages", "hybrids", "folder",
+    "graphs", "cuts", "parts", "prices", "uncounted", "representations", "similarity", "candidates", "budget", "choice",
+    "timed", "stages", "hybrids", "folder",
 )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ class Plan:
     images: Images | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     graphs: tuple[GraphModule, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
     parts: tuple[FragmentPrices, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
-    grams: tuple[Tensor, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
+    representations: tuple[Representation, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
     folder: Path | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 

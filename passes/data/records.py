@@ -40,7 +40,7 @@ def decode(kind: Any, record: Any) -> Any:
     if origin in (Union, UnionType):
         return _decode_union(get_args(kind), record)
     if isinstance(kind, type) and issubclass(kind, Mapping) and origin is None:
-        return kind(record)
+        return kind(record)  # type: ignore[call-arg]  # a mapping of ours is made from a mapping
     if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{f.name: decode(hints[f.name], record[f.name]) for f in fields(kind) if f.name in record})

@@ -8,16 +8,7 @@ from math import prod
 import torch
 from torch.fx import Graph, GraphModule, Node
 
-from .conventions import (
-    VIEWS,
-    dependencies,
-    is_tensor,
-    output,
-    reachable,
-    reads_input,
-    target_name,
-    writes_in_place,
-)
+from .conventions import VIEWS, dependencies, is_tensor, output, reachable, reads_input, target_name, writes_in_place
 
 
 def last_read(nodes: Iterable[Node], reads: Callable[[Node], Iterable[Node]]) -> dict[Node, list[Node]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data.candidates import Candidates
-from ..data.mac_shares import of_each_row
+from ..data.mac_shares import amounts_at
 from ..data.plan import Plan
 
 
@@ -26,8 +26,7 @@ def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
     macs = np.maximum([whole["macs"] for whole in plan.prices], 1)
 
     def depth(models: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-        before = of_each_row(plan, models[rows], cuts[rows], lambda cut: (cut.before or {}).get("macs", 0))
-        return before / macs[models[rows]]
+        return amounts_at(plan, models[rows], cuts[rows], "before", "macs") / macs[models[rows]]
 
     return -np.abs(depth(table.front_model, table.front_cut) - depth(table.back_model, table.back_cut))
 

@@ -1,1 +1,200 @@
-"""How each cut of a model represents the images."""
+"""The pass `represent`: how each cut represents the images, from one forward pass of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from ..data.errors import DataError, ModelError
+from ..data.memory import Memory
+from ..data.pass_options import MemoryOptions
+from ..data.plan import Plan
+from ..data.representation import Representation
+from ..pipeline import Pass
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..data.values import Cut
+    from ..numerics.gram import Gram
+    from ..numerics.similarity import Metric
+    from .kept_vectors import Store
+
+
+@dataclass(frozen=True)
+class Represent(Pass, MemoryOptions):
+    """Of each cut of every model one vector, such that products of vectors tell how alike two cuts are.
+
+    metric: "cka-unbiased", "cka", "cka-pooled", "rbf-cka" or "procrustes" (see `numerics.similarity`). images: how many
+    of the first to show, all where there are fewer; batch: the size of the blocks that they are compared in; None for
+    what the metric is used with (512 in blocks of 64; for "cka" 1,280 in blocks of 256, as ReStNet). The result depends
+    on the images and on these, and on nothing else: not on how the images are batched by their loader. max_memory:
+    bytes that it may take beside the models (`estimate` says how many); the blocks are halved until it fits, and a note
+    says so. store: where the vectors are kept, so that a model that was seen before need not run again. progress:
+    called with (blocks done, blocks in all).
+
+    Cuts whose value is the same for all images, or infinite, get a zero vector, and a note.
+
+    Raises:
+        InputError: an unknown metric. DataError: fewer than four images. ModelError: values that are not finite.
+        QuantityError: max_memory is too little.
+    """
+
+    name: ClassVar[str] = "represent"
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "images")
+    ensures: ClassVar[tuple[str, ...]] = ("representations",)
+    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
+
+    metric: str = "cka-unbiased"
+    images: int | None = None
+    batch: int | None = None
+    store: Store | None = field(default=None, compare=False)
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def run(self, plan: Plan) -> Plan:
+        from ..numerics import similarity as metrics
+
+        assert plan.images is not None  # `requires` holds it
+        metric = metrics.get(self.metric)
+        sizes, notes = self._sizes(plan, metric)
+        found = []
+        for index in range(len(plan.models)):
+            vectors = self._vectors(plan, index, metric, sizes)
+            found.append(Representation(vectors, metric.name, tuple(sizes), plan.images.name))
+            notes += tuple(_undefined(plan, index, vectors))
+        return replace(plan, representations=tuple(found), notes=plan.notes + notes)
+
+    def estimate(self, plan: Plan) -> int:
+        """Bytes that the pass will take beside the models."""
+        from ..numerics import similarity as metrics
+        from .memory import comparison_bytes
+
+        return comparison_bytes(plan.graphs, _nodes(plan), self._sizes(plan, metrics.get(self.metric))[0])
+
+    def _sizes(self, plan: Plan, metric: Metric) -> tuple[list[int], tuple[str, ...]]:
+        """Of the blocks, and what is to be said if they are not those asked for."""
+        from ..numerics.similarity import block_sizes
+        from .memory import SMALLEST, sizes_within
+
+        assert plan.images is not None  # `requires` holds it
+        images = min(len(plan.images), self.images or metric.images)
+        if images < SMALLEST:
+            raise DataError(
+                f"similarity needs four images at least, and '{plan.images.name}' gives {images}",
+                "Show more images; some hundreds make a stable estimate.",
+            )
+        block = max(SMALLEST, self.batch or metric.block)
+        sizes = sizes_within(Memory.of(self.max_memory).limit, plan.graphs, _nodes(plan), images, block)
+        if sizes == block_sizes(images, block):
+            return sizes, ()
+        effect = "" if metric.own_scale else f", where {metric.name} is higher"
+        return sizes, (f"Compared in blocks of {max(sizes)} images, not {block}, to fit into memory{effect}.",)
+
+    def _vectors(self, plan: Plan, index: int, metric: Metric, sizes: list[int]) -> Tensor:
+        """The vectors of all cuts of one model, float32 [cuts, length]; those that are kept are not computed again."""
+        import torch
+
+        from ..numerics.similarity import length
+        from . import kept_vectors as kept
+
+        cuts, columns = plan.cuts[index].cuts, sum(map(length, sizes))
+        found: dict[str, Tensor] = {}
+        key = ""
+        if self.store is not None and cuts:
+            shown = _images(plan, index, sizes)
+            key = kept.vectors_key(plan.graphs[index], shown, metric.name, sizes, _device(plan, index))
+            found = kept.recall(self.store, key, [cut.node for cut in cuts], columns)
+        missing = [cut for cut in cuts if cut.node not in found]
+        if missing:
+            fresh = self._computed(plan, index, missing, metric, sizes)
+            found |= zip([cut.node for cut in missing], fresh, strict=True)
+            if self.store is not None:
+                kept.keep(self.store, key, found)
+        if self.progress and not missing:
+            self.progress((index + 1) * len(sizes), len(plan.models) * len(sizes))
+        return torch.stack([found[cut.node] for cut in cuts]) if cuts else torch.empty(0, columns)
+
+    def _computed(self, plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: list[int]) -> Tensor:
+        from ..numerics.gram import whole
+        from ..numerics.similarity import join_blocks, unit_vectors
+
+        nodes = [cut.node for cut in cuts]
+        units, norms = [], []
+        for taken in _one_behind(_grams(plan, index, cuts, metric, sizes)):
+            matrices, energies = whole(taken)
+            finite = _finite(plan.models[index].name, nodes, energies)
+            unit, norm = unit_vectors(matrices.where(finite[:, None, None], 0.0), energies.where(finite, 0.0), metric)
+            units.append(unit)
+            norms.append(norm)
+            if self.progress:
+                self.progress(index * len(sizes) + len(units), len(plan.models) * len(sizes))
+        return join_blocks(units, norms, metric)
+
+
+def _grams(plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: list[int]) -> Iterator[Gram]:
+    """Block by block, from one run of the model over the images."""
+    import torch
+
+    from ..adapters.convert import pool
+    from ..numerics.gram import GramRunner, regroup
+    from .prepare import for_comparison
+
+    nodes = [cut.node for cut in cuts]
+    pools = {cut.node: (lambda value, cut=cut: pool(value, cut.value)) for cut in cuts} if metric.pooled else {}
+    runner, device = GramRunner(for_comparison(plan.graphs[index], nodes), nodes, pools), _device(plan, index)
+    for block in regroup(_images(plan, index, sizes), sizes):
+        moved = block.to(device, non_blocking=True)
+        yield runner.grams(moved.contiguous(memory_format=torch.channels_last))
+
+
+def _one_behind(grams: Iterator[Gram]) -> Iterator[Gram]:
+    """Each is looked at only when the next is under way: an accelerator never waits for the processor."""
+    before = None
+    for taken in grams:
+        if before is not None:
+            yield before
+        before = taken
+    if before is not None:
+        yield before
+
+
+def _images(plan: Plan, index: int, sizes: Sequence[int]) -> Iterator[Tensor]:
+    assert plan.images is not None
+    return plan.images.batches(plan.models[index].input, max(sizes), 0, sum(sizes))
+
+
+def _device(plan: Plan, index: int) -> str:
+    return next((str(p.device) for p in plan.graphs[index].parameters()), "cpu")
+
+
+def _nodes(plan: Plan) -> list[list[str]]:
+    return [[cut.node for cut in cuts.cuts] for cuts in plan.cuts]
+
+
+def _finite(model: str, nodes: list[str], energies: Tensor) -> Tensor:
+    """Which cuts have finite values: bool [cuts]. Padding with minus infinity before a max-pool is no harm, and its
+    cut is left out; what is not finite at the last cut is.
+
+    Raises:
+        ModelError: the values at the last cut are not finite.
+    """
+    finite = energies.isfinite()
+    if not finite[-1]:
+        broken = nodes[int((~finite).nonzero()[0])]
+        raise ModelError(
+            f"{model}: the values at the cut '{broken}', and those at the end, are not finite",
+            "Check the model's weights, and that its input is normalised as it was in training (?mean=...&std=...).",
+        )
+    return finite
+
+
+def _undefined(plan: Plan, index: int, vectors: Tensor) -> list[str]:
+    from ..numerics.similarity import undefined
+
+    nodes = [cut.node for cut, none in zip(plan.cuts[index].cuts, undefined(vectors).tolist(), strict=True) if none]
+    if not nodes:
+        return []
+    cuts = ", ".join(f"'{node}'" for node in nodes)
+    name = plan.models[index].name
+    return [f"{name}: at {cuts} the values are the same for all images, or infinite; similarity is undefined there"]

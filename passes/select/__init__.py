@@ -14,7 +14,7 @@ from ..data.budget import Limit, as_limits, format_quantity
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
-from ..data.mac_shares import of_each_row, smaller_share
+from ..data.mac_shares import amounts_at, smaller_share
 from ..data.pass_options import ChainOptions, CutOptions, ShareOptions, UncountedOptions
 from ..data.plan import Plan
 from ..data.values import Cut, listed
@@ -153,14 +153,9 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         if not asked.any():
             raise _cannot_join(plan, self.front, self.back, table, self.adapter)
         if self.front is None:
-            asked &= (
-                of_each_row(plan, table.front_model, table.front_cut, lambda cut: (cut.before or {}).get("params", 1))
-                > 0
-            )
+            asked &= amounts_at(plan, table.front_model, table.front_cut, "before", "params", unknown=1) > 0
         if self.back is None:
-            asked &= (
-                of_each_row(plan, table.back_model, table.back_cut, lambda cut: (cut.after or {}).get("params", 1)) > 0
-            )
+            asked &= amounts_at(plan, table.back_model, table.back_cut, "after", "params", unknown=1) > 0
         if not asked.any():
             raise CutError(
                 "every pair of cuts that can be joined has no parameters on one side, so it would be no stitch",

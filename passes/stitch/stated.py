@@ -38,7 +38,7 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
         CutError: words that name no chain, a model or a cut that there is not, or values that cannot be joined.
     """
     if isinstance(chain, Chain):
-        ways = [(words,) for words in chain.adapters]
+        ways: list[tuple[str, ...]] = [(words,) for words in chain.adapters]
         fragments: Sequence[Fragment] = chain.fragments
     else:
         fragments, named = _read(plan, chain)

@@ -26,56 +26,11 @@ from torch.overrides import TorchFunctionMode
 from ..data.errors import TraceError, first_line
 from ..data.scores import logits_of
 from ..graphs.drops import Drop, depth_rate
+from .python_operators import OPERATORS, PROPERTIES, REFLECTED
 
 # The batch size that control flow sees while recording: equal to no usual grid, window, head or channel count.
 BATCH = 11
 
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "__add__": operator.add,
-    "__sub__": operator.sub,
-    "__mul__": operator.mul,
-    "__truediv__": operator.truediv,
-    "__floordiv__": operator.floordiv,
-    "__matmul__": operator.matmul,
-    "__mod__": operator.mod,
-    "__pow__": operator.pow,
-    "__neg__": operator.neg,
-    "__invert__": operator.invert,
-    "__and__": operator.and_,
-    "__or__": operator.or_,
-    "__xor__": operator.xor,
-    "__eq__": operator.eq,
-    "__ne__": operator.ne,
-    "__lt__": operator.lt,
-    "__le__": operator.le,
-    "__gt__": operator.gt,
-    "__ge__": operator.ge,
-    "__getitem__": operator.getitem,
-    "__setitem__": operator.setitem,
-    "__iadd__": operator.iadd,
-    "__isub__": operator.isub,
-    "__imul__": operator.imul,
-    "__itruediv__": operator.itruediv,
-    "__idiv__": operator.itruediv,
-}
-_REFLECTED = {
-    "__radd__": operator.add,
-    "__rsub__": operator.sub,
-    "__rmul__": operator.mul,
-    "__rtruediv__": operator.truediv,
-    "__rdiv__": operator.truediv,
-    "__rpow__": operator.pow,
-    "__rmatmul__": operator.matmul,
-    "__rfloordiv__": operator.floordiv,
-}
-# Attributes that give another tensor, and the method that says the same.
-_PROPERTIES: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "T": ("t", ()),
-    "mT": ("transpose", (-2, -1)),
-    "H": ("adjoint", ()),
-    "mH": ("adjoint", ()),
-    "data": ("detach", ()),
-}
 # Functions that do nothing at all outside training.
 _TRAINING_ONLY = frozenset({"dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"})
 _CONVERSIONS = frozenset({"to", "type", "type_as", "float", "cpu", "requires_grad_"})
@@ -382,10 +337,10 @@ class _Recorder(TorchFunctionMode):
 
     def bind_call(self, function: Any, name: str, args: Any, kwargs: Any, out: Any) -> None:
         given, options = self.argument(tuple(args)), self.argument(dict(kwargs))
-        if name in _OPERATORS:
-            node = self.emit("call_function", _OPERATORS[name], given, options)
-        elif name in _REFLECTED:
-            node = self.emit("call_function", _REFLECTED[name], given[::-1], options)
+        if name in OPERATORS:
+            node = self.emit("call_function", OPERATORS[name], given, options)
+        elif name in REFLECTED:
+            node = self.emit("call_function", REFLECTED[name], given[::-1], options)
         elif _is_method(function, name):
             node = self.emit("call_method", name, given, options)
         else:
@@ -406,7 +361,7 @@ class _Recorder(TorchFunctionMode):
         name = function.__self__.__name__
         if not isinstance(out, Tensor) or name in ("grad", "_base"):
             return out
-        method, rest = _PROPERTIES.get(name, (None, ()))
+        method, rest = PROPERTIES.get(name, (None, ()))
         if method:
             self.bind(out, self.emit("call_method", method, (self.argument(args[0]), *rest), {}))
         else:

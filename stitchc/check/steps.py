@@ -20,12 +20,12 @@ from ..passes.data.hybrid import Hybrid
 from ..passes.data.model import Model
 from ..passes.data.plan import Plan
 from ..passes.data.values import Cuts, Value
-from ..passes.emit.codegen import Codegen
+from ..passes.emit import Codegen
 from ..passes.emit.load import load_module, load_onnx
 from ..passes.emit.onnx import ExportOnnx
 from ..passes.graphs.layouts import layouts
 from ..passes.partition import partition
-from ..passes.trace.trace import trace
+from ..passes.trace import trace
 from .liven import liven
 from .record import STEPS
 

@@ -43,7 +43,7 @@ def emit(
     """
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
-    from ..passes.trace.trace import trace
+    from ..passes.trace import trace
     from ..report.tune import TuneReport
 
     network = network.cpu().eval().requires_grad_(False)

@@ -109,7 +109,7 @@ def test_a_chain_is_stated_in_words(plan):
         ("A:..stem / linear / linear / B:stem..", "stands between no two fragments"),
         ("nothing", "stands between no two fragments"),
         ("A:stem.. / B:stem..", "begins at a model's input"),
-        ("A:..stem / wide / B:stem..", "no adapter 'wide'"),
+        ("A:..stem / wide / B:stem..", "'wide' is no adapter"),
     ],
 )
 def test_words_that_state_no_chain_are_refused(plan, words, said):

@@ -7,7 +7,7 @@ from test_trace import randomised
 
 from stitchc.passes.data.errors import CutError
 from stitchc.passes.graphs.compose import Part, compose, fragment
-from stitchc.passes.trace.trace import trace
+from stitchc.passes.trace import trace
 
 
 def cut_after(graph, path):

@@ -9,7 +9,7 @@ from test_restnet import make, path
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Stitch, Trace
 from stitchc.passes.cost.conventions import conventions, reasons
-from stitchc.passes.trace.trace import trace
+from stitchc.passes.trace import trace
 
 CIFAR, IMAGENET = (3, 32, 32), (3, 224, 224)
 

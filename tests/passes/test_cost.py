@@ -290,7 +290,7 @@ def test_a_model_may_be_joined_with_itself():
 
 
 def test_words_that_are_none_are_refused():
-    with pytest.raises(InputError, match="no direction") as caught:
+    with pytest.raises(InputError, match="no value of `direction`") as caught:
         Cost(direction="slow-to-fats")(plan_of(Plain(), Plain()))
     assert "slow-to-fast" in caught.value.hint
     with pytest.raises(CutError, match="no adapter"):

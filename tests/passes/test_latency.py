@@ -120,7 +120,7 @@ def test_a_budget_that_no_prediction_meets_names_the_least(plan):
 
 
 def test_words_that_are_no_backend_are_refused(plan):
-    with pytest.raises(InputError, match="no backend") as caught:
+    with pytest.raises(InputError, match="no value of `backend`") as caught:
         Latency(backend="onnx")(plan)
     assert "onnxruntime" in caught.value.hint
 

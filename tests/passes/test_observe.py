@@ -9,7 +9,7 @@ from torch import nn
 from stitchc.passes import Plan, Trace
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.data.model import InputSpec, Model
-from stitchc.passes.trace.trace import trace_model
+from stitchc.passes.trace import trace_model
 
 X = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 SPEC = InputSpec((3, 8, 8), (0.5,) * 3, (0.5,) * 3)

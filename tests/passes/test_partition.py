@@ -183,7 +183,7 @@ def test_stitchnet_says_why_not():
 
 
 def test_an_unknown_rule_is_named():
-    with pytest.raises(CutError, match="no cut rule 'stichnet'") as caught:
+    with pytest.raises(CutError, match="'stichnet' is no rule for cuts") as caught:
         partition(graph_of(lambda m, x: x.relu()), "stichnet")
     assert "Did you mean 'stitchnet'?" in caught.value.hint
 

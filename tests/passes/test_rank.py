@@ -251,7 +251,7 @@ def test_an_effort_is_a_name_or_seconds(plan):
             effort_of(words)
     quick = Rank(effort="0.01s")(plan)
     assert quick.stages[1].candidates == 12, "a first group is always looked at"
-    with pytest.raises(InputError, match="no rank") as caught:
+    with pytest.raises(InputError, match="no value of `rank`") as caught:
         Rank(rank="agrement")(plan)
     assert "'agreement'" in caught.value.hint
 

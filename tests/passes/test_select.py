@@ -217,7 +217,7 @@ def test_budgets_that_can_be_met_alone_but_not_together_say_so(priced):
 def test_words_that_are_none_are_refused(priced):
     with pytest.raises(InputError, match="no rank"):
         Select(rank="ckaa")(priced)
-    with pytest.raises(CutError, match="no adapter 'liner'"):
+    with pytest.raises(CutError, match="'liner' is no adapter"):
         Select(adapter="liner")(priced)
     with pytest.raises(QuantityError, match="no metric"):
         Select(budget={"flop": 1})(priced)

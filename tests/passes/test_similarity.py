@@ -11,9 +11,9 @@ from small_nets import CUTS, Plain, cuts_of, graph_of, model, plan_of
 from torch import Tensor, nn
 from torch.fx import Interpreter
 
-from stitchc.passes import Partition, Pipeline, Plan, Similarity, Trace
+from stitchc.passes import Compare, Partition, Pipeline, Plan, Represent, Similarity, Trace
 from stitchc.passes.compare.intervals import intervals
-from stitchc.passes.data.errors import DataError, InputError, ModelError, QuantityError
+from stitchc.passes.data.errors import DataError, InputError, ModelError, PipelineError, QuantityError
 from stitchc.passes.data.model import TensorImages
 from stitchc.passes.numerics.gram import GramRunner, _gram_here, _gram_there, gram, whole
 from stitchc.passes.numerics.similarity import METRICS, block_sizes, join_blocks, similarity, unit_vectors
@@ -219,10 +219,12 @@ def test_a_gram_vector_is_addressed_by_its_cut_and_similarity_is_a_dot_product(m
     assert [(p.a, p.b) for p in plan.similarity] == [(0, 1), (0, 2), (1, 2)]
     for pair in plan.similarity:
         assert (pair.metric, pair.images, pair.matrix.shape) == (metric, 64, (len(CUTS), len(CUTS)))
-        dots = plan.grams[pair.a].double() @ plan.grams[pair.b].double().T
+        dots = plan.representations[pair.a].vectors.double() @ plan.representations[pair.b].vectors.double().T
         if METRICS[metric].cosine:
             assert np.abs(pair.matrix - dots.numpy()).max() < 1e-12
-    assert Similarity(metric=metric)(plan_of(Plain(), images=torch.randn(8, 3, 8, 8))).grams[0].shape[0] == len(CUTS)
+    assert Similarity(metric=metric)(plan_of(Plain(), images=torch.randn(8, 3, 8, 8))).representations[0].vectors.shape[
+        0
+    ] == len(CUTS)
 
 
 def test_no_value_outlives_its_last_user():
@@ -386,7 +388,7 @@ def test_blocks_are_halved_until_memory_suffices_and_it_is_said():
     assert Similarity(batch=16, max_memory=enough)(plan).notes == ()
     with pytest.raises(QuantityError, match="four images at a time") as caught:
         Similarity(max_memory=1000)(plan)
-    assert "--max-memory" in caught.value.hint
+    assert "`max_memory=" in caught.value.hint
 
 
 class Kept(dict):
@@ -416,7 +418,9 @@ def test_a_model_that_was_compared_before_does_not_run_again(metric):
     assert len(store) == 2
     again = compare(a, b)
     assert again.similarity == first.similarity and store == contents
-    assert all(torch.equal(x, y) for x, y in zip(again.grams, first.grams, strict=True))
+    assert all(
+        torch.equal(x.vectors, y.vectors) for x, y in zip(again.representations, first.representations, strict=True)
+    )
     compare(a, c)
     assert len(store) == 3, "only what is new is computed"
     compare(a, batch=8)
@@ -436,12 +440,12 @@ def test_what_is_kept_is_by_cut_and_a_damaged_file_is_none():
     more = replace(few, cuts=(cuts_of(few.graphs[0], *CUTS),))
     Similarity(store=store)(few)
     (content,) = store.values()
-    grams = Similarity(store=store)(more).grams[0]
+    grams = Similarity(store=store)(more).representations[0].vectors
     assert len(store) == 1 and len(store[next(iter(store))]) > len(content)
-    fresh = Similarity()(more).grams[0]
+    fresh = Similarity()(more).representations[0].vectors
     torch.testing.assert_close(grams, fresh, rtol=1e-4, atol=1e-6)
     store[next(iter(store))] = b"damaged"
-    assert torch.equal(Similarity(store=store)(more).grams[0], fresh)
+    assert torch.equal(Similarity(store=store)(more).representations[0].vectors, fresh)
 
 
 def test_intervals_are_as_wide_as_estimates_scatter():
@@ -481,3 +485,11 @@ def test_an_accelerator_is_told_nothing_that_differs(metric):
         here, there = (whole(take(x)) for take in (_gram_here, _gram_there))
         a, b = (unit_vectors(k.unsqueeze(0), e.reshape(1), METRICS[metric])[0] for k, e in (here, there))
         assert (a @ b.T).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_vectors_of_other_blocks_never_meet():
+    plan = traced(Plain(8), Plain(4), images=torch.randn(64, 3, 8, 8))
+    small, large = (Represent(batch=batch)(plan).representations for batch in (16, 32))
+    assert Compare()(replace(plan, representations=small)).similarity == Similarity(batch=16)(plan).similarity
+    with pytest.raises(PipelineError, match="represented in 2 ways"):
+        Compare()(replace(plan, representations=(small[0], large[1])))

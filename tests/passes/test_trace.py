@@ -8,8 +8,8 @@ from torch import nn
 from stitchc.passes import Plan
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.graphs.conventions import dependencies, is_scalar, writes_in_place
+from stitchc.passes.trace import Trace, trace
 from stitchc.passes.trace.record import is_leaf
-from stitchc.passes.trace.trace import Trace, trace
 
 
 def randomised(module: nn.Module) -> nn.Module:
