@@ -22,6 +22,7 @@ from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..data.errors import TraceError, first_line
 from ..data.scores import logits_of
@@ -267,7 +268,8 @@ class _Recorder(TorchFunctionMode):
                     "Compiled or scripted functions cannot be recorded; use the plain Python version.",
                 )
             name = f"_constant{len(self.constants)}"
-            self.constants[name] = value_of.detach().clone()
+            with _disable_current_modes():  # or the copy would be a tensor without numbers
+                self.constants[name] = value_of.detach().clone()
         node = self.emit("get_attr", name, (), {})
         self.bind(value, node)
         return node

@@ -45,6 +45,13 @@ def test_tracing_leaves_no_mark_on_the_model():
     assert model.cache is None and set(vars(model)) == before
 
 
+def test_a_tensor_that_a_model_has_kept_from_a_run_is_a_constant():
+    model, images = Caches(), torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        want = model(images)
+    torch.testing.assert_close(trace(model, (3, 8, 8), "record")(images), want)
+
+
 def test_shapes_name_the_batch_and_what_is_folded_into_it():
     graph = trace(randomised(Windows()), (3, 8, 8), "record").graph
     shapes = [n.meta["shape"] for n in graph.nodes if "shape" in n.meta]
