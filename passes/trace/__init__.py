@@ -20,7 +20,7 @@ from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
 from .observe import BATCH, IMAGES, observe
-from .record import record
+from .record import plain_tensors, record
 
 FRONTENDS = ("auto", "record", "export")
 
@@ -82,7 +82,7 @@ def trace_model(
     size = size or model.input.size
     module, note = in_float32(_network(model), size, model.name)
     images = torch.randn(max(IMAGES, *check, 0), *size, generator=torch.Generator().manual_seed(seed))
-    seen = observe(_copy(module), images[:IMAGES], model.name).scores if check else {}
+    seen = observe(_sharing(module), images[:IMAGES], model.name).scores if check else {}
     graph = trace(module, size, frontend, model.name)
     for batch in check:
         want = seen[batch] if batch in seen else scores(module, images[:batch].clone(), model.name)
@@ -167,12 +167,14 @@ def _compare(graph: GraphModule, images: Tensor, want: Tensor, name: str) -> Non
         )
 
 
-def _copy(module: nn.Module) -> nn.Module:
-    """The network, to be run before the other is traced: what it keeps from its first run would be a constant of the
-    graph. The same one where it cannot be copied."""
+def _sharing(module: nn.Module) -> nn.Module:
+    """A copy with the same tensors, so that what forward keeps in attributes stays with it: a graph of a network that
+    has kept what it computed of a parameter would read the parameter no more. The network itself, if it cannot be
+    copied."""
+    tensors = [*module.parameters(), *module.buffers(), *plain_tensors(module, set())]
     try:
-        return copy.deepcopy(module)
-    except Exception:  # whatever hangs on a model: locks, open files, tensors with a gradient
+        return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    except Exception:  # locks, open files, handles: whatever hangs on a model
         return module
 
 

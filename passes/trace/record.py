@@ -106,7 +106,7 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
         keep.append(tensor)
         names.setdefault(id(memo[id(tensor)]), name)
         names.setdefault(id(tensor), name)
-    for tensor in _plain_tensors(model, set()):
+    for tensor in plain_tensors(model, set()):
         if id(tensor) not in memo:
             memo[id(tensor)] = mode.from_tensor(tensor.detach(), static_shapes=True)
             kept[id(memo[id(tensor)])] = tensor
@@ -116,7 +116,7 @@ def _fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[
         raise TraceError(f"recording stopped: the network cannot be copied: {first_line(error)}") from error
 
 
-def _plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+def plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
     """Tensors that lie in attributes: the weight that old-style weight and spectral norm or pruning made last, a value
     that forward left there. Copying refuses those with a gradient, and would make fake ones of the others."""
     if id(value) in seen:
@@ -125,13 +125,13 @@ def _plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, nn.Module):
-        yield from _plain_tensors(vars(value), seen)
+        yield from plain_tensors(vars(value), seen)
     elif isinstance(value, dict):
         for item in list(value.values()):
-            yield from _plain_tensors(item, seen)
+            yield from plain_tensors(item, seen)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _plain_tensors(item, seen)
+            yield from plain_tensors(item, seen)
 
 
 @contextmanager
@@ -268,7 +268,7 @@ class _Recorder(TorchFunctionMode):
                     "Compiled or scripted functions cannot be recorded; use the plain Python version.",
                 )
             name = f"_constant{len(self.constants)}"
-            with _disable_current_modes():  # or the copy would be a tensor without numbers
+            with _disable_current_modes():  # under them it would be a copy without numbers
                 self.constants[name] = value_of.detach().clone()
         node = self.emit("get_attr", name, (), {})
         self.bind(value, node)

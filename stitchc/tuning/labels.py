@@ -19,7 +19,7 @@ def meant(images: Images, model: Model) -> tuple[Images, Model, tuple[str, ...]]
     what a report must say.
 
     Raises:
-        DataError: the images have more classes than it has outputs, or labels that are none. ModelError: it cannot be run.
+        DataError: the images have more classes than it has outputs, or labels that are none. ModelError: it cannot run.
     """
     said = getattr(images, "notes", ())
     if images.labels is None:

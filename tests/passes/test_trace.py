@@ -42,14 +42,34 @@ def test_tracing_leaves_no_mark_on_the_model():
     model = Caches()
     before = set(vars(model))
     trace(model, (3, 8, 8), "record")
+    Trace(check=(1,))(Plan.of(model, images=torch.zeros(2, 3, 8, 8)))  # by which it is run, too
     assert model.cache is None and set(vars(model)) == before
 
 
-def test_a_tensor_that_a_model_has_kept_from_a_run_is_a_constant():
-    model, images = Caches(), torch.randn(2, 3, 8, 8)
+class Scaled(nn.Module):
+    """Multiplies by a tensor that is neither a parameter nor a buffer."""
+
+    def __init__(self, cached: bool):
+        super().__init__()
+        self.head, self.by = nn.Linear(3, 3), torch.arange(1.0, 4.0)
+        if cached:
+            self.by = self.head.weight[0] * 2  # has a gradient's history
+
+    def forward(self, x):
+        return self.head(x.mean((2, 3)) * self.by)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_plain_tensor_of_the_model_keeps_its_numbers(cached):
+    model, x = Scaled(cached).eval(), torch.randn(2, 3, 8, 8)
+    assert torch.equal(trace(model, (3, 8, 8), "record")(x), model(x))
+
+
+def test_what_a_model_kept_from_an_earlier_run_keeps_its_numbers():
+    model, x = Caches().eval(), torch.randn(2, 3, 8, 8)
     with torch.no_grad():
-        want = model(images)
-    torch.testing.assert_close(trace(model, (3, 8, 8), "record")(images), want)
+        want = model(x)
+    assert torch.equal(trace(model, (3, 8, 8), "record")(x), want)
 
 
 def test_shapes_name_the_batch_and_what_is_folded_into_it():

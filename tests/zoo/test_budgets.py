@@ -162,7 +162,7 @@ def test_an_npz_whose_header_lies_is_refused(tmp_path):
 
 def test_only_formats_of_pictures_are_opened_whatever_a_file_is_called():
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
-    with pytest.raises(DataError, match="x.png is no picture"):
+    with pytest.raises(DataError, match=r"x\.png is no picture"):
         decoded(script, "x.png")
     for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
         buffer = io.BytesIO()
