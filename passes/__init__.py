@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data.hybrid import AdapterUse, Hybrid, Verified
     from .data.model import Images, InputSpec, Model, TensorImages
     from .data.plan import PairSimilarity, Plan, Stage, Timed
+    from .data.rivals import Recommended, Rival
     from .data.values import Cut, Cuts, Price, Rejected, Value
     from .emit import Codegen
     from .emit.onnx import ExportOnnx
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .rank import Rank
     from .recalibrate import Recalibrate
     from .represent import Represent
+    from .rivals import Rivals
     from .select import Select
     from .stitch import Stitch
     from .trace import Trace
@@ -65,7 +67,10 @@ _HOME = {
     "Rank": "rank",
     "Recalibrate": "recalibrate",
     "Rejected": "data.values",
+    "Recommended": "data.rivals",
     "Represent": "represent",
+    "Rival": "data.rivals",
+    "Rivals": "rivals",
     "Select": "select",
     "TimeCandidates": "latency.candidate_times",
     "Similarity": "compare",

@@ -15,10 +15,10 @@ from .keywords import with_options
 from .options import CompareOptions, CompileOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
-from .progress import Progress, Silent, stage
+from .progress import Progress, Silent
+from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
-    from .evaluate import Accuracy
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
 
@@ -50,9 +50,14 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
         if options.dry_run:
             return _settled(plan, options, watcher)
-        plan = Pipeline(synthesis(options, folder, watcher), callback=watcher)(plan)
-        plan, hybrid, parents = _measure(plan, measured, options.device, watcher)
-        record = plan_document(plan, accuracy=hybrid, parents=parents)
+        against = load_against(options, watcher)
+        stitch, *repair = synthesis(options, watcher)
+        compared = rivals(options, plan, measured is not None, against, repair, watcher)
+        plan = Pipeline([stitch, *repair, *compared], callback=watcher)(plan)
+        found = measure(plan, measured, options.device, watcher)
+        written = with_winner(found) if options.best else found
+        plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
+        record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
         report = CompileReport.of(plan, record).parts()
         artifact.write(folder, record, recipe=recipe.dumps(models, options), report=report, seconds=plan.seconds)
         return plan
@@ -112,9 +117,9 @@ def least_share(options: CompileOptions | CompareOptions, images: Images) -> flo
     return LEAST_SHARE if options.rank == "cka" or cannot_probe(images) else 0.0
 
 
-def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list[Pass]:
-    """The passes from the chosen candidate to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Fit, Heal, Recalibrate, Stitch, Verify
+def synthesis(options: CompileOptions, progress: Progress) -> list[Pass]:
+    """The passes from the chosen candidate to a network."""
+    from .passes import Fit, Heal, Recalibrate, Stitch
 
     told = progress.update
     return [
@@ -122,6 +127,14 @@ def synthesis(options: CompileOptions, folder: Path, progress: Progress) -> list
         options.make(Fit, progress=told),
         options.make(Heal, progress=told),
         *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
+    ]
+
+
+def emission(options: CompileOptions, folder: Path) -> list[Pass]:
+    """The passes from a network to verified files in `folder`."""
+    from .passes import Codegen, ExportOnnx, Verify
+
+    return [
         options.make(Codegen, folder=folder),
         *([options.make(ExportOnnx)] if options.onnx else []),
         options.make(Verify),
@@ -144,6 +157,11 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
         )
     if options.chain is not None and (options.front is not None or options.back is not None):
         raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")
+    if options.rivals == "none" and (options.best or options.against):
+        raise InputError(
+            "nothing is compared to the stitch, and what is best, or another model, was asked for",
+            "Leave `rivals='none'` out.",
+        )
     if options.device != "auto" and resolve(options.device).type != "cpu":
         raise InputError(f"compile computes on the processor only, not on '{options.device}'", "Leave `device` out.")
     adapters.expand(options.adapters)
@@ -204,26 +222,3 @@ def _measured_on(plan: Plan, options: CompileOptions) -> Images | None:
     if options.evaluate:
         check(images, plan.models)
     return images
-
-
-def _measure(
-    plan: Plan, images: Images | None, device: str, progress: Progress
-) -> tuple[Plan, Accuracy | None, tuple[Accuracy | None, ...]]:
-    """Accuracy of the hybrid and of its parents on the same images, and the plan with what must be said of them."""
-    if images is None:
-        return plan, None, (None,) * len(plan.models)
-    from .evaluate import accuracy_if_matched
-
-    with stage(progress, "measuring the hybrid"):
-        owner = replace(plan.models[plan.hybrid.chain.back.model], name="the hybrid")
-        spec = plan.input_of(plan.hybrid.chain)
-        hybrid, notes = accuracy_if_matched(plan.hybrid.network, spec, images, owner, device=device, progress=progress)
-    parents = []
-    for model in plan.models:
-        with stage(progress, f"measuring {model.name}"):
-            found, said = accuracy_if_matched(
-                model.network, model.input, images, model, device=device, progress=progress
-            )
-        parents.append(found)
-        notes += said
-    return replace(plan, notes=tuple(dict.fromkeys((*plan.notes, *notes)))), hybrid, tuple(parents)

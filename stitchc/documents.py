@@ -149,7 +149,7 @@ def plan_document(
         "input": encode(plan.input_of(chain) if chain else plan.models[0].input),
         "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
         "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
-        "chain": _chain(plan, chain, _uses(plan, hybrid, chain)) if chain else [],
+        "chain": chain_record(plan, chain, _uses(plan, hybrid, chain)) if chain else [],
         "similarity": number(best.similarity) if best else None,
         "similarity_metric": plan.similarity[0].metric if plan.similarity else None,
         "probe": {"data": plan.images.name, "images": plan.similarity[0].images}
@@ -166,6 +166,8 @@ def plan_document(
         "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
         "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
+        "rivals": [],
+        "recommended": None,
         "seed": plan.seed,
         "notes": notes(plan),
     }
@@ -268,7 +270,7 @@ def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
     }
 
 
-def _chain(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[dict[str, Any]]:
+def chain_record(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[dict[str, Any]]:
     """Fragments and adapters in the order in which they run."""
     records: list[dict[str, Any]] = [_fragment(plan, chain.front)]
     for seam, use, fragment in zip(chain.seams(), uses, chain.fragments[1:], strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from .passes.data.errors import DataError, ModelError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-    from torch import nn
+    import numpy as np
+    from torch import Tensor, nn
 
     from .passes.data.model import Images, InputSpec, Model
 
@@ -25,7 +26,8 @@ class Accuracy:
     """data: the words that name the images. images: how many. top1, top5: fractions in [0, 1].
 
     classes: how many the images have, how many outputs the network, and how they were matched (`classes.Match`).
-    notes: what whoever reads the figures must know.
+    notes: what whoever reads the figures must know. right: bool [images], whether the class came first, by which
+    networks are compared image by image; it is no part of comparison or of JSON.
     """
 
     data: str
@@ -34,10 +36,13 @@ class Accuracy:
     top5: float
     classes: Mapping[str, int | str] | None = None
     notes: tuple[str, ...] = ()
+    right: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {**asdict(self), "notes": list(self.notes)}
+        told = asdict(replace(self, right=None))
+        del told["right"]
+        return {**told, "notes": list(self.notes)}
 
 
 @with_options(EvaluateOptions, "data")
@@ -108,7 +113,8 @@ def accuracy(
     matched = None
     place, watcher = resolve(device), progress or Silent()
     network = ready(network).to(place)
-    right1 = right5 = done = 0
+    right: list[Tensor] = []
+    done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
         for x in images.batches(spec, batch):
             found = scores(network, x.to(place))
@@ -119,14 +125,15 @@ def accuracy(
             matched = matched or match(images, found.shape[1], names)
             labels = matched.labels[done : done + len(x)].to(place)
             ranks = found.topk(min(5, found.shape[1]), dim=1).indices == labels[:, None]
-            right1 += int(ranks[:, 0].sum())
-            right5 += int(ranks.any(dim=1).sum())
+            right.append(torch.stack([ranks[:, 0], ranks.any(dim=1)]).cpu())
             done += len(x)
             watcher.update(done, len(images))
     if matched is None or done != len(images):
         raise DataError(f"'{images.name}' says it holds {len(images)} images, and gave {done}", "Mend its batches().")
     notes = (*((matched.note,) if matched.note else ()), *getattr(images, "notes", ()))
-    return Accuracy(images.name, done, right1 / done, right5 / done, matched.as_dict(), notes)
+    first, within5 = torch.cat(right, dim=1)
+    top1, top5 = int(first.sum()) / done, int(within5.sum()) / done
+    return Accuracy(images.name, done, top1, top5, matched.as_dict(), notes, first.numpy())
 
 
 def accuracy_if_matched(

@@ -55,7 +55,7 @@ def _examined(model: str | Path | Model, options: InspectOptions | CostOptions, 
         loaded = model_of(model, trust=options.trust, arch=options.arch)
     from .passes import Cost, Partition, Pipeline, Plan, Trace
 
-    passes = [options.make(Trace), options.make(Partition), Cost()]
+    passes = [options.make(Trace), options.make(Partition), Cost(adapters=())]
     return Pipeline(passes, callback=progress)(Plan((loaded,), seed=options.seed))
 
 

@@ -20,6 +20,7 @@ from .passes.data.pass_options import (
     IMAGES,
     MODELS,
     OUTPUT,
+    RIVALS,
     BackendOptions,
     ChainOptions,
     ConfidenceOptions,
@@ -36,7 +37,7 @@ from .passes.data.pass_options import (
 )
 
 if TYPE_CHECKING:
-    from .passes.data.model import Images
+    from .passes.data.model import Images, Model
 
 Budget = str | Iterable[str] | Mapping[str, float | str] | Iterable[Limit]
 
@@ -182,6 +183,34 @@ class RecalibrateOptions(Options):
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Subjects(Kind):
+    """Several models, by their words or loaded; one alone need not be a list."""
+
+    several: ClassVar[bool] = True
+
+    def read(self, name: str, value: Any) -> tuple[Any, ...]:
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RivalOptions(Options):
+    rivals: str = option(
+        "auto", Choice("auto", "none"),
+        "Whether what could be had instead within the same budget is measured too: each model, each on smaller images, "
+        "each with some layers left out. With auto, where the images are real.",
+        group=RIVALS,
+    )  # fmt: skip
+    against: Sequence[str | Path | Model] | None = option(
+        None, Subjects(), "Another model to measure beside the stitched network.", group=RIVALS, metavar="MODEL",
+        unset="none",
+    )  # fmt: skip
+    best: bool = option(
+        False, Switch(), "Write what is best within the budget, even where it is no stitch.",
+        group=RIVALS, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class OnnxOptions(Options):
     """Whether the pass `onnx` runs."""
@@ -282,8 +311,8 @@ class CompareOptions(
 class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
     ChainOptions, HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions,
-    CutOptions, ProbeOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, TraceOptions,
-    OutOptions, TrustOptions, ForceOptions,
+    CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
+    TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

@@ -9,7 +9,8 @@ from .documents import without_formula
 from .passes.data import metrics
 from .passes.data.printable import code, fenced, markdown
 from .report.chain import ChainLine
-from .report.numbers import amount, count, percent
+from .report.numbers import amount, count, percent, score, shape
+from .report.rivals import dominated, legend, networks, winner
 from .report.terminal import render
 
 _USE = """\
@@ -33,9 +34,14 @@ def readme(record: Mapping[str, Any]) -> str:
 
 def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     names = [link["model"] for link in record["chain"] if "model" in link]
-    yield f"# {markdown(' + '.join(names))}, stitched"
-    yield ""
-    yield "One network made of fragments of trained ones by stitchc:"
+    if not _stitched(record):
+        yield f"# {markdown(' + '.join(dict.fromkeys(names)))}"
+        yield ""
+        yield "The best that stitchc found within the budget, which is no stitch of several networks:"
+    else:
+        yield f"# {markdown(' + '.join(names))}, stitched"
+        yield ""
+        yield "One network made of fragments of trained ones by stitchc:"
     yield ""
     yield fenced(render([ChainLine(record["chain"])], width=100).rstrip())
     yield ""
@@ -43,6 +49,9 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield _input(record["input"])
     if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
         yield _ONNX
+    if record["recommended"] is not None:
+        yield "\n## Is there better?\n"
+        yield from _compared(record)
     yield "\n## What it takes\n"
     yield from _costs(record)
     yield "\n## From what\n"
@@ -70,12 +79,16 @@ def _input(spec: Mapping[str, Any]) -> str:
 def _costs(record: Mapping[str, Any]) -> Iterator[str]:
     networks = [
         *record["models"],
-        {"name": "hybrid", **record["cost"], "accuracy": (record["accuracy"] or {}).get("top1")},
+        {
+            "name": "hybrid" if _stitched(record) else "this",
+            **record["cost"],
+            "accuracy": (record["accuracy"] or {}).get("top1"),
+        },
     ]
     told = [metric for metric in metrics.every() if metric.combine in ("sum", "derived", "file")]
     yield f"| network | {' | '.join(metric.column for metric in told)} | top-1 |\n|{'---|' * (len(told) + 2)}"
     for network in networks:
-        name = "**hybrid**" if network is networks[-1] else markdown(network["name"])
+        name = f"**{network['name']}**" if network is networks[-1] else markdown(network["name"])
         costs = [amount(network.get(metric.key), metric.unit) for metric in told]
         yield f"| {' | '.join([name, *costs, percent(network['accuracy'])])} |"
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image."
@@ -88,8 +101,31 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
         yield "The hybrid's accuracy was not measured; the parents' is what their own records state."
 
 
+def _compared(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Best within the budget: {markdown(winner(record))}."
+    if warning := dominated(record):
+        yield f"\n**Warning**: {markdown(warning)}"
+    rows = networks(record)
+    told = [metric for metric in metrics.every() if metric.name in ("macs", "params", "latency")]
+    told = [metric for metric in told if any(row["cost"].get(metric.key) is not None for row in rows)]
+    heads = ["network", "input", *(metric.column for metric in told), "score", "top-1", "over the line"]
+    yield f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
+    for row in rows:
+        name = markdown(row["name"])
+        name = f"**{name}**" if row["best"] else name
+        costs = [amount(row["cost"].get(metric.key), metric.unit) for metric in told]
+        over = "-" if row["over_line"] is None else f"{100 * row['over_line']:+.1f}"
+        cells = [name, shape(row["input"]["size"]), *costs, score(row["score"]), percent(row["accuracy"]), over]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield from map(markdown, legend(record, rows))
+
+
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:
+    used = {link.get("model") for link in record["chain"]}
     for model in record["models"]:
+        if not _stitched(record) and model["name"] not in used:
+            continue
         licence = (
             markdown(model["licence"])
             if model["licence"]
@@ -98,7 +134,13 @@ def _parents(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {code(model['source'] or model['name'])}: {licence}" + (
             f" (weights SHA-256 {code(model['sha256'])})" if model["sha256"] else ""
         )
-    yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+    if _stitched(record):
+        yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+
+
+def _stitched(record: Mapping[str, Any]) -> bool:
+    """Whether it is the stitch that was written, and not what was found to be better."""
+    return record.get("written", "hybrid") == "hybrid"
 
 
 def _checks(record: Mapping[str, Any]) -> Iterator[str]:

@@ -158,8 +158,9 @@ def _seen_from_here(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for key in _DATA:
         if isinstance(seen.get(key), str):
             seen[key] = _beside(seen[key], folder, _DATA_WORDS)
-    if seen.get("arch"):
-        seen["arch"] = [_beside(words, folder, _MODEL_WORDS) for words in seen["arch"]]
+    for key in ("arch", "against"):
+        if seen.get(key):
+            seen[key] = [_beside(words, folder, _MODEL_WORDS) for words in seen[key]]
     return seen
 
 

@@ -27,6 +27,10 @@ SHARED = {
     "fit.limits": {"rank"},
     "heal.blockwise": {"rank"},
     "heal.probe": {"rank"},
+    "latency.backends": {"rivals"},  # what is instead of a hybrid is timed, and scored, like one
+    "latency.clock": {"rivals"},
+    "rank.scores": {"rivals"},
+    "rank.stitched": {"rivals"},
     "represent": {"compare"},  # `Similarity` is both in sequence
     "stitch.join": {"fit", "latency", "rank"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compare(Pass, ConfidenceOptions):
-    """The similarity of every cut of every model to every cut of every other, from their representations.
+    """The similarity of every cut of every model to every cut of every other, from their representations; of a single
+    model, to its own cuts.
 
     confidence: of an interval around each similarity (see `intervals`), None to do without. Undefined where a cut has
     no representation: NaN.
@@ -31,7 +32,16 @@ class Compare(Pass, ConfidenceOptions):
 
     name: ClassVar[str] = "compare"
     requires: ClassVar[tuple[str, ...]] = ("representations",)
-    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = (
+        "similarity",
+        "choice",
+        "timed",
+        "stages",
+        "hybrids",
+        "rivals",
+        "recommended",
+        "folder",
+    )
 
     def run(self, plan: Plan) -> Plan:
         made = {(r.metric, r.sizes, r.images) for r in plan.representations}
@@ -40,7 +50,8 @@ class Compare(Pass, ConfidenceOptions):
                 f"the models were represented in {len(made)} ways, by other images, metrics or blocks",
                 "Represent all models in one run of the pass `represent`.",
             )
-        pairs = combinations(range(len(plan.representations)), 2)
+        models = range(len(plan.representations))
+        pairs = combinations(models, 2) if len(models) > 1 else ((0, 0),)
         return replace(plan, similarity=tuple(self._pair(plan, a, b) for a, b in pairs))
 
     def _pair(self, plan: Plan, a: int, b: int) -> PairSimilarity:

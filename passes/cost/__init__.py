@@ -23,7 +23,8 @@ class Cost(Pass, DirectionOptions):
 
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a
-    cut of the front with a cut of the back that an adapter can join; three models or more make every two of them.
+    cut of the front with a cut of the back that an adapter can join; three models or more make every two of them, and
+    one is paired with itself, with what lies between the two cuts left out.
     What `macs` counts is said in `graphs/formulas.py`; operators that it has no formula for go into `plan.uncounted`.
 
     Raises:
@@ -33,7 +34,16 @@ class Cost(Pass, DirectionOptions):
     name: ClassVar[str] = "cost"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts")
     ensures: ClassVar[tuple[str, ...]] = ("prices", "parts", "uncounted", "candidates")
-    drops: ClassVar[tuple[str, ...]] = ("budget", "choice", "timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = (
+        "budget",
+        "choice",
+        "timed",
+        "stages",
+        "hybrids",
+        "rivals",
+        "recommended",
+        "folder",
+    )
     changes: ClassVar[tuple[str, ...]] = ("cuts",)
 
     adapters: tuple[str, ...] = ("linear", "conv3x3")

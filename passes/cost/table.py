@@ -22,7 +22,10 @@ def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[in
     """(front, back) indices of models: every two of them, ordered by multiply-adds as `direction` says.
 
     "slow-to-fast": the front is the one with more. "given": the earlier one, as it is wherever both have as many.
+    A single model is paired with itself.
     """
+    if len(prices) == 1:
+        yield 0, 0
     for a, b in combinations(range(len(prices)), 2):
         slower, faster = (a, b) if prices[a]["macs"] >= prices[b]["macs"] else (b, a)
         if direction == "given" or prices[a]["macs"] == prices[b]["macs"]:
@@ -39,7 +42,8 @@ def candidates(
     """The table of all (front cut, back cut, adapter), pair of models after pair. parts: prices around the cuts.
 
     Where an adapter cannot join two values there is no row, nor where it would repeat another of `adapters`.
-    An adapter is priced once for each pair of distinct values.
+    An adapter is priced once for each pair of distinct values. Of a model with itself the back begins behind the cut at
+    which the front ends: what lies between is left out.
     """
     ask = Adapters(adapters)
     rows = [_rows(pair, cuts, parts, ask) for pair in pairs]
@@ -96,6 +100,8 @@ def _rows(pair: tuple[int, int], cuts: Sequence[Cuts], parts: Sequence[FragmentP
     (a, b), (front, back) = pair, (parts[model] for model in pair)
     fronts, backs = ([cut.value for cut in cuts[model].cuts] for model in pair)
     found = _price_indices(fronts, backs, ask)
+    if a == b:
+        found[np.tril_indices(len(fronts))] = -1
     i, j, k = np.nonzero(found >= 0)  # front cut, back cut, adapter
     used, which = np.unique(found[i, j, k], return_inverse=True)
     joined = [ask.found[index] for index in used]

@@ -11,8 +11,8 @@ from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Tex
 from .options import WHEN_CHANGED, Options, option
 from .plugins import installed
 
-BUDGET, CHOICE, HEALING, IMAGES, OUTPUT, MODELS = (
-    "Budget", "Choice of a stitch", "Healing", "Images", "Output", "Models",
+BUDGET, CHOICE, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
+    "Budget", "Choice of a stitch", "Healing", "Rivals", "Images", "Output", "Models",
 )  # fmt: skip
 
 DIRECTION = Choice("slow-to-fast", "fast-to-slow", "both", "given")

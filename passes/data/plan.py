@@ -17,6 +17,7 @@ from .hybrid import Hybrid
 from .model import Images, InputSpec, Model, TensorImages
 from .records import decode, encode
 from .representation import Representation
+from .rivals import Recommended, Rival
 from .values import Cuts, Price, Value
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ SCHEMA = 1
 #: The fields that passes fill, in an order in which each is computed from earlier ones.
 FLOW = (
     "graphs", "cuts", "parts", "prices", "uncounted", "representations", "similarity", "candidates", "budget", "choice",
-    "timed", "stages", "hybrids", "folder",
+    "timed", "stages", "hybrids", "rivals", "recommended", "folder",
 )  # fmt: skip
 
 
@@ -115,6 +116,8 @@ class Plan:
     timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
     stages: tuple[Stage, ...] = ()  # the steps of the choice, where candidates were probed
     hybrids: tuple[Hybrid, ...] = ()  # what was stitched
+    rivals: tuple[Rival, ...] = ()  # what could be had instead within the budget
+    recommended: Recommended | None = None  # which of them is best
     notes: tuple[str, ...] = ()  # what a report must tell the user: assumptions, fallbacks
 
     images: Images | None = field(default=None, compare=False, repr=False, metadata={"data": False})

@@ -37,7 +37,7 @@ class Fit(Pass, MemoryOptions):
     name: ClassVar[str] = "fit"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "choice", "images")
     ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
-    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
 
     batch: int = 64
     ridges: tuple[float, ...] = RIDGES

@@ -32,7 +32,7 @@ class Heal(Pass, HealOptions, MemoryOptions):
 
     name: ClassVar[str] = "heal"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     options: Options = field(default_factory=Options)

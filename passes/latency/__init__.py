@@ -33,7 +33,7 @@ class Latency(Pass, BackendOptions):
 
     name: ClassVar[str] = "latency"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates")
-    drops: ClassVar[tuple[str, ...]] = ("choice", "timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = ("choice", "timed", "stages", "hybrids", "rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
 
     device: str = "cpu"

@@ -35,7 +35,7 @@ class TimeCandidates(Pass, BackendOptions):
     name: ClassVar[str] = "time-candidates"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "candidates", "choice")
     ensures: ClassVar[tuple[str, ...]] = ("timed",)
-    drops: ClassVar[tuple[str, ...]] = ("hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = ("hybrids", "rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     size: int = 5

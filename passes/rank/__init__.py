@@ -48,7 +48,7 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
 
     name: ClassVar[str] = "rank"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "candidates", "choice", "images")
-    drops: ClassVar[tuple[str, ...]] = ("timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = ("timed", "stages", "hybrids", "rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     heal: str = with_default(HealOptions, "heal", "none")

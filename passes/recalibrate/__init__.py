@@ -32,7 +32,7 @@ class Recalibrate(Pass):
 
     name: ClassVar[str] = "recalibrate"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
-    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("hybrids",)
 
     batch: int = 64

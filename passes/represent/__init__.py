@@ -44,7 +44,16 @@ class Represent(Pass, MemoryOptions):
     name: ClassVar[str] = "represent"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "images")
     ensures: ClassVar[tuple[str, ...]] = ("representations",)
-    drops: ClassVar[tuple[str, ...]] = ("similarity", "choice", "timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = (
+        "similarity",
+        "choice",
+        "timed",
+        "stages",
+        "hybrids",
+        "rivals",
+        "recommended",
+        "folder",
+    )
 
     metric: str = "cka-unbiased"
     images: int | None = None

@@ -64,7 +64,7 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
     name: ClassVar[str] = "select"
     requires: ClassVar[tuple[str, ...]] = ("cuts", "prices", "candidates")
     ensures: ClassVar[tuple[str, ...]] = ("choice",)
-    drops: ClassVar[tuple[str, ...]] = ("budget", "timed", "stages", "hybrids", "folder")
+    drops: ClassVar[tuple[str, ...]] = ("budget", "timed", "stages", "hybrids", "rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("candidates",)
 
     budget: Mapping[str, float | str | Limit] | Iterable[Limit] = field(default_factory=dict)

@@ -27,7 +27,7 @@ class Stitch(Pass):
     name: ClassVar[str] = "stitch"
     requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts")
     ensures: ClassVar[tuple[str, ...]] = ("hybrids",)
-    drops: ClassVar[tuple[str, ...]] = ("folder",)
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
     changes: ClassVar[tuple[str, ...]] = ("choice",)
 
     chain: Chain | str | None = None

@@ -21,6 +21,7 @@ from .heatmap import HeatMap
 from .notes import Inputs, Notes
 from .numbers import amount, percent, score, size
 from .parent_table import ParentTable
+from .rivals import RivalTable, Winner
 from .stages import Stages
 from .table import table
 
@@ -118,7 +119,9 @@ class CompileReport:
         return cls(plan, record or plan_document(plan), **options)
 
     def parts(self) -> list[RenderableType]:
-        parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        compared = self.record["recommended"] is not None
+        parts: list[RenderableType] = [Winner(self.record)] if compared else []
+        parts += [Notes(self.record["notes"])] if self.record["notes"] else []
         inputs = {model["name"]: model["input"] for model in self.record["models"] if model.get("input")}
         parts += [Inputs(inputs)] if inputs else []
         if self.plan.similarity:
@@ -130,7 +133,10 @@ class CompileReport:
         parts.append(Choice(self.record))
         if self.record.get("healing"):
             parts.append(Trajectory(self.record["healing"]))
-        parts.append(ParentTable(self.record))
+        if compared:
+            parts.append(RivalTable(self.record))
+        if self.record.get("written", "hybrid") == "hybrid":
+            parts.append(ParentTable(self.record))
         if self.record["verified"]:
             parts.append(Checks(self.record["verified"]))
         if self.folder:

@@ -58,7 +58,7 @@ def render(
     console = Printable(
         file=buffer,
         width=width,
-        color_system=colours,  # type: ignore[arg-type]
+        color_system=colours,
         force_terminal=colours is not None,
         no_color=colours is None,
         _environ={},

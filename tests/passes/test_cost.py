@@ -273,10 +273,15 @@ def test_every_pair_that_an_adapter_can_join_is_there_once(stand_in):
     assert Pixels.asked == 2 * 4 * 4  # four distinct values on each side: maps of three sizes, and a vector
 
 
-def test_one_model_has_a_price_and_no_candidates():
-    plan = Cost()(plan_of(Plain()))
-    assert plan.prices == (total(Plain(), SIZE)[0],)
-    assert len(plan.candidates) == 0 and plan.cuts[0][0].before["params"] == 112
+def test_one_model_is_a_candidate_with_parts_of_itself_left_out():
+    plan = Cost(adapters=("linear",))(plan_of(Plain()))
+    assert plan.prices == (total(Plain(), SIZE)[0],) and plan.cuts[0][0].before["params"] == 112
+    table = plan.candidates
+    assert len(table) and (table.front_cut < table.back_cut).all()
+    assert not table.front_model.any() and not table.back_model.any()
+    for row in range(len(table)):
+        assert table[row].price == price_of(plan, table[row].chain)
+    assert len(Cost(adapters=())(plan_of(Plain())).candidates) == 0
 
 
 def test_an_adapter_that_joins_nothing_leaves_no_candidates():

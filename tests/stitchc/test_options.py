@@ -10,7 +10,7 @@ import torch
 import stitchc
 from stitchc import recipe
 from stitchc.cli import main
-from stitchc.compile import analysis, synthesis
+from stitchc.compile import analysis, emission, synthesis
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
@@ -228,7 +228,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
     for name, of in options_of(CompileOptions).items():
         given = {name: another(name, of)} | ({"metric": "latency"} if name == "backend" else {})
         options = CompileOptions.of(given)
-        passes = [*analysis(options, images, Silent()), *synthesis(options, tmp_path, Silent())]
+        passes = [*analysis(options, images, Silent()), *synthesis(options, Silent()), *emission(options, tmp_path)]
         holders = [p for p in passes if name in options_of(type(p))]
         assert all(getattr(p, name) == getattr(options, name) for p in holders), name
         assert holders or name in TO_THE_PRODUCT, name
@@ -238,7 +238,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 #: test_compile.py.
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
-    "seed", "device", "arch", "out", "trust", "force", "dry_run",
+    "seed", "device", "arch", "out", "trust", "force", "dry_run", "rivals", "against", "best",
 }  # fmt: skip
 
 
@@ -247,7 +247,10 @@ def test_options_that_passes_know_by_other_names_reach_them(tmp_path):
 
     def passes(**given):
         options = CompileOptions.of(given)
-        return {p.name: p for p in [*analysis(options, images, Silent()), *synthesis(options, tmp_path, Silent())]}
+        return {
+            p.name: p
+            for p in [*analysis(options, images, Silent()), *synthesis(options, Silent()), *emission(options, tmp_path)]
+        }
 
     assert passes(adapter="linear", steps=True)["cost"].adapters == ("linear?steps=yes",)
     assert passes(similarity="cka")["similarity"].metric == "cka"

@@ -44,6 +44,7 @@ rank = "cascade"
 effort = "medium"
 similarity = "cka-unbiased"
 probe_images = 512
+rivals = "auto"
 onnx = true
 seed = 0
 device = "auto"

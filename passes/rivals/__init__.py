@@ -1,0 +1,75 @@
+"""The pass `rivals`: what could be had instead of the hybrid within the same budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from ..data.model import Model
+from ..data.pass_options import BackendOptions, MemoryOptions, RankOptions
+from ..data.plan import Plan
+from ..data.rivals import recommend
+from ..pipeline import Pass
+
+#: The passes that choose which layers of one model are left out, for a budget.
+Choose = Callable[[Mapping[str, float]], Sequence[Pass]]
+
+
+@dataclass(frozen=True)
+class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
+    """Prices and probes what somebody with the same models, images and budget would try before a stitch: each parent
+    that is within the budget; of each that is not, the same on smaller images and without some of its layers; and other
+    networks.
+
+    look: the passes that take a model to its graph, cuts and prices; without, parents alone are compared. choose:
+    those that choose which layers are left out of a model; without, that is not tried. repair: those that fit and
+    heal the hybrid; they do the same for a parent without some layers. against: other networks; over budget they are
+    measured too, and cannot be recommended. unseen: score what was fitted as it comes out of the first half of the
+    images, since all is scored on the second. That is a second repair; it is not worth it where accuracy is measured
+    on other images afterwards.
+    rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
+    sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
+    predicted for the parents, that of their rivals is measured.
+
+    Fills `plan.rivals` and `plan.recommended`. What could not be made is there too, with the reason. On noise nothing
+    is compared, and a note says so.
+    """
+
+    name: ClassVar[str] = "rivals"
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "cuts", "prices", "parts", "hybrids", "images")
+    changes: ClassVar[tuple[str, ...]] = ("rivals", "recommended")
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
+
+    look: Sequence[Pass] = ()
+    choose: Choose | None = None
+    repair: Sequence[Pass] = ()
+    against: tuple[Model, ...] = ()
+    unseen: bool = False
+    sizes: int = 3
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def run(self, plan: Plan) -> Plan:
+        from .make import Maker
+        from .probe import Probe
+
+        assert plan.images is not None  # `requires` holds it
+        if plan.images.noise:
+            return replace(
+                plan, notes=(*plan.notes, "On noise, a stitch is compared to nothing that could be instead.")
+            )
+        maker, probe = Maker(plan, self), Probe(plan, self.rank, self.max_memory)
+        hybrid = plan.hybrid
+        own = probe.scores(maker.from_half(hybrid) if self.unseen else hybrid.network, plan.input_of(hybrid.chain))
+        assert own is not None and hybrid.price is not None
+        rivals = []
+        for made in maker.made():
+            fitted = made.hybrid is not None and made.hybrid.adapters
+            graph = None
+            if made.hybrid is not None:
+                graph = maker.from_half(made.hybrid) if self.unseen and fitted else made.hybrid.network
+            rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
+            if self.progress:
+                self.progress(len(rivals), len(rivals) + 1)
+        found = recommend(hybrid.price, rivals, [own, *(rival.scores for rival in rivals)], plan.budget, "score")
+        return replace(plan, rivals=tuple(rivals), recommended=replace(found, score=float(own.mean())))

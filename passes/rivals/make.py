@@ -1,0 +1,151 @@
+"""The networks that could be had instead of a hybrid, made one after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch.fx import GraphModule
+
+from ..data.candidates import Candidate
+from ..data.chain import Chain, Fragment
+from ..data.errors import StitchError
+from ..data.hybrid import Hybrid
+from ..data.model import Model
+from ..data.plan import Plan
+from ..data.rivals import Rival
+from ..data.values import Price
+from ..pipeline import Pipeline
+from ..rank.stitched import Part
+from .sizes import Size, between, multiples_below, stride_of
+
+if TYPE_CHECKING:
+    from . import Rivals
+
+# A model that does not run at so many smaller sizes in succession runs at none.
+_REFUSALS = 2
+
+
+class Maker:
+    """Makes the rivals of a plan's hybrid, as the pass says."""
+
+    def __init__(self, plan: Plan, step: Rivals):
+        self._plan, self._step = plan, step
+        self._timed = any("latency" in price for price in plan.prices)
+
+    def made(self) -> Iterator[Rival]:
+        """Parents first, then what can be made of those that are over budget, then the other networks."""
+        over = []
+        for index, model in enumerate(self._plan.models):
+            price = self._plan.prices[index]
+            if not self._within(price):
+                over.append(index)
+                continue
+            whole = Hybrid("rival", Chain((Fragment(index),)), price, graph=self._plan.graphs[index])
+            yield Rival("parent", model, index, whole, uncounted=self._plan.uncounted[index])
+        for index in over if self._step.look else ():
+            yield from self._smaller(index)
+        for index in over:
+            yield from self._shorter(index)
+        for model in self._step.against if self._step.look else ():
+            yield self._looked_at("against", model)
+
+    def from_half(self, hybrid: Hybrid | None) -> GraphModule:
+        """A chain with adapters as it comes out of the first half of the images."""
+        assert hybrid is not None and self._plan.images is not None
+        if not hybrid.adapters:
+            return hybrid.network
+        candidate = Candidate(hybrid.chain, math.nan, hybrid.price or Price(), True)
+        images = Part(self._plan.images, 0, len(self._plan.images) // 2)
+        return Pipeline(self._step.repair)(replace(self._plan, images=images, choice=(candidate,))).hybrid.network
+
+    def _within(self, price: Mapping[str, float]) -> bool:
+        return all(metric in price and price[metric] <= limit for metric, limit in self._plan.budget.items())
+
+    def _looked_at(self, kind: str, model: Model) -> Rival:
+        """A network that the plan does not hold, whole; with the reason where it does not run."""
+        try:
+            seen = Pipeline(self._step.look)(Plan((model,), self._plan.seed, images=self._plan.images))
+        except StitchError as error:
+            return Rival(kind, model, within=False, reason=error.message)
+        chain = Chain((Fragment(len(self._plan.models)),))
+        price = self._with_latency(seen.prices[0], seen.graphs[0], model)
+        hybrid = Hybrid("rival", chain, price, graph=seen.graphs[0])
+        return Rival(kind, model, None, hybrid, self._within(price), uncounted=seen.uncounted[0])
+
+    def _smaller(self, index: int) -> Iterator[Rival]:
+        """A model on smaller images: from the largest that is within the budget down the multiples of its stride."""
+        model, size = self._plan.models[index], self._plan.models[index].input.size
+        stride = stride_of(self._plan.cuts[index], size)
+        held = refused = 0
+        larger: Size = size
+        for smaller in multiples_below(size, stride):
+            rival = self._looked_at("smaller-input", model.at(smaller))
+            if rival.hybrid is None:
+                refused += 1
+                yield rival
+                if refused == _REFUSALS:
+                    return
+                continue
+            refused = 0
+            if rival.within:
+                if not held:
+                    yield from self._finer(model, larger, smaller, stride)
+                held += 1
+                yield rival
+            larger = smaller
+            if held == self._step.sizes:
+                return
+
+    def _finer(self, model: Model, larger: Size, smaller: Size, stride: int) -> Iterator[Rival]:
+        """The largest size within the budget between one that is and one that is not."""
+        for size in between(larger, smaller, stride):
+            rival = self._looked_at("smaller-input", model.at(size))
+            if rival.within:
+                yield rival
+                return
+
+    def _shorter(self, index: int) -> Iterator[Rival]:
+        """A model without some of its layers: two fragments of it, chosen and repaired as a hybrid is."""
+        if self._step.choose is None:
+            return
+        model, limits = self._plan.models[index], dict(self._plan.budget)
+        limits.pop("latency", None)  # of what is chosen, it is measured
+        try:
+            done = Pipeline([*self._step.choose(limits), *self._step.repair])(_alone(self._plan, index))
+        except StitchError as error:
+            yield Rival("parts-left-out", model, index, within=False, reason=error.message)
+            return
+        hybrid = done.hybrid
+        price = self._with_latency(hybrid.price or Price(), hybrid.network, model)
+        chain = replace(hybrid.chain, fragments=tuple(replace(f, model=index) for f in hybrid.chain.fragments))
+        made = replace(hybrid, name="rival", chain=chain, price=price)
+        yield Rival("parts-left-out", model, index, made, self._within(price))
+
+    def _with_latency(self, price: Price, graph: GraphModule, model: Model) -> Price:
+        if not self._timed:
+            return price
+        import torch
+
+        from ..latency.backends import on_backend
+        from ..latency.clock import measure
+
+        image = torch.zeros(1, *model.input.size)
+        return price | {"latency": measure(on_backend(self._step.backend, graph, image), image).median_ms}
+
+
+def _alone(plan: Plan, index: int) -> Plan:
+    """A plan of one of the models, with what is known of it."""
+    return Plan(
+        models=(plan.models[index],),
+        seed=plan.seed,
+        images=plan.images,
+        graphs=(plan.graphs[index],),
+        cuts=(plan.cuts[index],),
+        prices=(plan.prices[index],),
+        uncounted=(plan.uncounted[index],),
+        parts=(plan.parts[index],),
+        representations=plan.representations[index : index + 1],
+    )

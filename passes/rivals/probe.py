@@ -1,0 +1,53 @@
+"""What networks are worth on probe images, by the measure that candidates are ranked by."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from ..data.errors import ModelError
+from ..data.memory import Memory
+from ..data.model import InputSpec
+from ..data.plan import Plan
+from ..graphs.live import batch_within
+from ..rank.scores import SCORES, Reference, reference, score_of
+from ..rank.stitched import Part
+
+# Images of a forward pass, at most.
+_BATCH = 64
+# Rules that rank pairs of cuts, and say nothing of a network alone.
+_OF_PAIRS = ("cka", "fit")
+
+
+class Probe:
+    """Scores networks on the second half of the plan's images, against the parents of its hybrid's two ends."""
+
+    def __init__(self, plan: Plan, rule: str, max_memory: int | None):
+        assert plan.images is not None
+        self._memory = Memory.of(max_memory)
+        self._shown = Part(plan.images, len(plan.images) // 2, len(plan.images))
+        ends = plan.hybrid.chain.front.model, plan.hybrid.chain.back.model
+        said = {model: self._logits(plan.graphs[model], plan.models[model].input) for model in ends}
+        self._against: Reference = reference(said[ends[1]], said[ends[0]], self._shown.labels)
+        without_labels = rule == "accuracy" and self._against.labels is None
+        self._score = SCORES["cascade"] if rule in _OF_PAIRS or without_labels else score_of(rule)
+
+    def scores(self, graph: GraphModule, spec: InputSpec) -> np.ndarray | None:
+        """float64 [images]; None of a network with other outputs than the parents'.
+
+        Raises:
+            ModelError: outputs that are infinite or undefined.
+        """
+        said = self._logits(graph, spec)
+        if said.shape != self._against.log_probabilities.shape:
+            return None
+        if not torch.isfinite(said).all():
+            raise ModelError("its scores are infinite or undefined (NaN) on probe images")
+        return self._score(said, self._against).double().numpy()
+
+    @torch.inference_mode()
+    def _logits(self, graph: GraphModule, spec: InputSpec) -> Tensor:
+        size = batch_within(self._memory.running, graph, _BATCH)
+        return torch.cat([graph(batch) for batch in self._shown.batches(spec, size)])

@@ -1,0 +1,42 @@
+"""Smaller sizes of a model's images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log2
+
+from ..data.values import Cuts
+
+Size = tuple[int, int, int]
+
+#: Between two multiples of the stride, the finer steps that are tried too.
+STEPS = 4
+
+
+def stride_of(cuts: Cuts, size: Size) -> int:
+    """How many pixels of the image lie between two positions of the coarsest map: 32 of most networks for photos.
+
+    size: (channels, height, width) that the cuts belong to. Maps of odd sizes are taken to come from powers of two.
+    """
+    heights = [cut.value.grid[0] for cut in cuts.cuts if cut.value.grid is not None and min(cut.value.grid) > 1]
+    if not heights:
+        return size[1]
+    ratio = size[1] / min(heights)
+    return int(ratio) if ratio.is_integer() else 2 ** round(log2(ratio))
+
+
+def multiples_below(size: Size, stride: int) -> Iterator[Size]:
+    """The multiples of the stride that are smaller than the size, the largest first; of images that are not square,
+    the width keeps its share of the height."""
+    channels, height, width = size
+    for tall in range((height - 1) // stride * stride, 0, -stride):
+        yield channels, tall, max(stride, round(width * tall / height / stride) * stride)
+
+
+def between(larger: Size, smaller: Size, stride: int) -> Iterator[Size]:
+    """Sizes between two, finer than multiples of the stride, the largest first."""
+    step = max(1, stride // STEPS)
+    for size in multiples_below(larger, step):
+        if size[1] <= smaller[1]:
+            return
+        yield size

@@ -1,0 +1,199 @@
+"""What could be had instead of a hybrid: made, priced, scored and compared without favour to either."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from nets import Small
+from test_trace import randomised
+from torch import nn
+
+from stitchc.passes import (
+    Chain,
+    Compare,
+    Cost,
+    Fit,
+    Fragment,
+    Heal,
+    Model,
+    Partition,
+    Pipeline,
+    Plan,
+    Price,
+    Rank,
+    Rival,
+    Rivals,
+    Select,
+    Similarity,
+    Stitch,
+    TensorImages,
+    Trace,
+)
+from stitchc.passes.data.hybrid import Hybrid
+from stitchc.passes.data.rivals import recommend
+from stitchc.passes.rivals.sizes import between, multiples_below, stride_of
+
+
+class Resized(TensorImages):
+    """Images that every model sees at its own size."""
+
+    def batches(self, spec, size, start=0, stop=None):
+        for batch in super().batches(spec, size, start, stop):
+            yield nn.functional.interpolate(batch, spec.size[1:], mode="bilinear")
+
+
+class Fixed(nn.Module):
+    """Takes images of one size alone."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.more = nn.Conv2d(width, width, 3, padding=1)
+        self.head = nn.Linear(16 * width, 10)
+
+    def forward(self, x):
+        return self.head(self.more(self.conv(x).relu()).relu().flatten(1))
+
+
+def look():
+    return [Trace(), Partition(), Cost(adapters=())]
+
+
+def choose(limits):
+    return [Cost(adapters=("linear",)), Compare(), Select(budget=limits, min_share=0.0), Rank(effort="low")]
+
+
+def stitched(*models, budget, noise=False) -> Plan:
+    images = Resized(torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)), noise=noise)
+    given = [Model(str(k), Plan.of(m, images=TensorImages(images.tensor)).models[0].input, module=randomised(m).eval())
+             for k, m in enumerate(models)]  # fmt: skip
+    passes = [Trace(), Partition(), Cost(adapters=("linear",)), Similarity(), Select(budget=budget), Stitch(), Fit()]
+    return Pipeline(passes)(Plan.of(*given, images=images))
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"})
+    other = replace(made.models[1], name="other")
+    large = replace(made.models[0], name="large")
+    step = Rivals(look=look(), choose=choose, repair=[Fit(), Heal()], against=(other, large))
+    return step(made)
+
+
+def of(plan: Plan, kind: str) -> list[Rival]:
+    return [rival for rival in plan.rivals if rival.kind == kind]
+
+
+def test_a_parent_within_the_budget_is_a_rival_and_one_over_it_is_not(plan):
+    (parent,) = of(plan, "parent")
+    assert parent.parent == 1 and parent.price == plan.prices[1] and parent.hybrid.network is plan.graphs[1]
+
+
+def test_a_parent_over_budget_runs_on_the_largest_images_that_the_budget_allows(plan):
+    found = of(plan, "smaller-input")
+    assert found and all(rival.within and rival.price["macs"] <= plan.budget["macs"] for rival in found)
+    sizes = [rival.model.input.size[1] for rival in found]
+    assert sizes == sorted(sizes, reverse=True) and len(sizes) <= 3
+    first = found[0]
+    assert first.model.module is plan.models[0].module and first.price["params"] == plan.prices[0]["params"]
+    larger = first.model.at((3, sizes[0] + 1, sizes[0] + 1))
+    dearer = Pipeline(look())(Plan((larger,), images=plan.images))
+    assert dearer.prices[0]["macs"] > plan.budget["macs"]
+
+
+def test_a_parent_over_budget_has_parts_left_out(plan):
+    (rival,) = of(plan, "parts-left-out")
+    front, back = rival.hybrid.chain.fragments
+    assert front.model == back.model == rival.parent == 0 and front.end < back.start
+    assert rival.price["macs"] <= plan.budget["macs"] and rival.hybrid.healing is not None
+    graph = rival.hybrid.network
+    assert sum(p.numel() for p in graph.parameters()) == rival.price["params"]
+
+
+def test_other_networks_are_measured_and_recommended_only_within_the_budget(plan):
+    small, large = of(plan, "against")
+    (parent,) = of(plan, "parent")
+    assert small.within and small.score == parent.score and small.price == parent.price
+    assert not large.within and large.score is not None
+    assert plan.rivals[plan.recommended.rival].within if plan.recommended.rival is not None else True
+
+
+def test_all_are_scored_on_the_half_that_candidates_are_probed_on(plan):
+    assert {len(rival.scores) for rival in plan.rivals} == {32} and plan.recommended.images == 32
+    best = max([plan.recommended.score, *(rival.score for rival in plan.rivals if rival.within)])
+    winner = plan.recommended.rival
+    assert best == (plan.recommended.score if winner is None else plan.rivals[winner].score)
+
+
+def test_sizes_at_which_a_model_does_not_run_are_left_out_with_the_reason():
+    made = stitched(Fixed(8), Fixed(4), budget={"macs": "60%"})
+    found = of(Rivals(look=look())(made), "smaller-input")
+    assert found and all(rival.hybrid is None and not rival.within for rival in found)
+    assert all("fails on" in rival.reason or "shape" in rival.reason for rival in found)
+
+
+def test_on_noise_nothing_is_compared():
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"}, noise=True)
+    done = Rivals(look=look(), choose=choose)(made)
+    assert done.rivals == () and done.recommended is None and "On noise" in done.notes[-1]
+
+
+def test_what_changes_the_hybrid_makes_the_comparison_untrue(plan):
+    assert Heal()(plan).rivals == () and Heal()(plan).recommended is None
+    again = Plan.from_json(plan.to_json())
+    assert again.rivals == plan.rivals and again.recommended == plan.recommended
+
+
+def test_the_score_of_what_was_fitted_can_be_taken_on_images_that_it_never_saw():
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"})
+    seen, unseen = (Rivals(repair=[Fit()], unseen=unseen)(made).recommended.score for unseen in (False, True))
+    half = TensorImages(made.images.tensor[:32])
+    again = Fit()(replace(made, images=half))
+    assert seen != unseen
+    assert unseen == Rivals()(replace(again, images=made.images)).recommended.score
+
+
+def test_strides_and_sizes():
+    graph = Trace()(Plan.of(Small(4), images=torch.zeros(2, 3, 8, 8)))
+    cuts = Partition()(graph).cuts[0]
+    smallest = min(cut.value.grid[0] for cut in cuts.cuts if cut.value.grid and min(cut.value.grid) > 1)
+    assert stride_of(cuts, (3, 8, 8)) == 8 // smallest
+    assert [s[1] for s in multiples_below((3, 224, 224), 32)] == [192, 160, 128, 96, 64, 32]
+    assert next(multiples_below((3, 225, 225), 32))[1:] == (224, 224)
+    assert next(multiples_below((3, 64, 128), 16)) == (3, 48, 96)
+    assert [s[1] for s in between((3, 192, 192), (3, 160, 160), 32)] == [184, 176, 168]
+
+
+def rival(macs: int, within: bool = True) -> Rival:
+    spec = Plan.of(Small(4), images=torch.zeros(2, 3, 8, 8)).models[0]
+    return Rival("parent", spec, 0, Hybrid("rival", Chain((Fragment(0),)), Price(macs=macs)), within)
+
+
+RIGHT = np.array([1.0, 1.0, 1.0, 0.0])
+WORSE = np.array([1.0, 0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "best", "dominated"),
+    [
+        (RIGHT, [(5, True, WORSE)], None, ()),
+        (WORSE, [(5, True, RIGHT)], 0, (0,)),
+        (WORSE, [(15, True, RIGHT)], 0, ()),  # better, and dearer
+        (WORSE, [(5, False, RIGHT)], None, ()),  # over another budget
+        (RIGHT, [(10, True, RIGHT)], None, ()),  # in all equal: nothing speaks against the hybrid
+        (RIGHT, [(9, True, RIGHT)], 0, (0,)),  # as good, and cheaper
+        (WORSE, [(9, True, RIGHT), (8, True, RIGHT), (7, True, None)], 1, (0, 1)),
+    ],
+)
+def test_the_best_within_the_budget_is_recommended(own, others, best, dominated):
+    rivals = [rival(macs, within) for macs, within, _ in others]
+    found = recommend(Price(macs=10), rivals, [own, *(values for *_, values in others)], {"macs": 20}, "accuracy")
+    assert (found.rival, found.dominated) == (best, dominated)
+
+
+def test_the_lead_has_the_error_of_the_differences_on_the_same_images():
+    found = recommend(Price(macs=10), [rival(5)], [RIGHT, WORSE], {}, "accuracy")
+    difference = RIGHT - WORSE
+    assert found.lead == 0.25 and found.error == pytest.approx(difference.std(ddof=1) / 2)
+    assert found.over == 0 and recommend(Price(macs=10), [], [RIGHT], {}, "score").lead is None
