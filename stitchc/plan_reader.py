@@ -91,9 +91,9 @@ _MODEL = table({
     **_AMOUNTS,
 }, required=("name", "source", "sha256", "licence", "accuracy"), others=True)  # fmt: skip
 
-_ACCURACY = table(
-    {"data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE}, required=("data", "images", "top1", "top5")
-)
+_ACCURACY = table({
+    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE,
+}, required=("data", "images", "top1", "top5"), others=True)  # fmt: skip
 
 _VERIFIED = table({
     "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),
