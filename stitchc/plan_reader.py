@@ -92,7 +92,8 @@ _MODEL = table({
 }, required=("name", "source", "sha256", "licence", "accuracy"), others=True)  # fmt: skip
 
 _ACCURACY = table({
-    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE,
+    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE, "notes": listed(_text(), most=10_000),
+    "classes": optional(table({"images": _IMAGES, "outputs": _IMAGES, "by": _text()})),
 }, required=("data", "images", "top1", "top5"), others=True)  # fmt: skip
 
 _VERIFIED = table({
