@@ -195,6 +195,8 @@ class Subjects(Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class RivalOptions(Options):
+    """Which rivals of the hybrid are measured beside it."""
+
     rivals: str = option(
         "auto", Choice("auto", "none"),
         "Whether what could be had instead within the same budget is measured too: each model, each on smaller images, "
