@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def compile(*models: str | Path | Model, options: CompileOptions, progress: Progress | None = None) -> Plan:
     """Stitches models into one network within a budget, and writes it to `out` as an artifact.
 
-    models: two, by their words or loaded; with `chain`, as many as it names. data, evaluate: by their words, or as
-    Images. budget: {"flops": 12e6}, {"params": "60%"}, "12M" with `metric`, or ["params=12M", "size=2MiB"]. With
-    `front` or `back` given, the first model is the front and the second the back. Without `out` everything is done and
-    verified, in a folder that is gone afterwards.
+    models: two, by their words or loaded; or one, which is stitched to itself with a part left out; with `chain`, as
+    many as it names. data, evaluate: by their words, or as Images. budget: {"flops": 12e6}, {"params": "60%"}, "12M"
+    with `metric`, or ["params=12M", "size=2MiB"]. With `front` or `back` given, the first model is the front and the
+    second the back. Without `out` everything is done and verified, in a folder that is gone afterwards.
 
     Raises:
         InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
@@ -150,10 +150,10 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     from .device import resolve
     from .passes import adapters
 
-    if len(models) != 2 and options.chain is None:
+    if len(models) not in (1, 2) and options.chain is None:
         raise InputError(
-            f"compile chooses where to stitch two models, and {len(models)} were given",
-            "Name two, A and B; or say with `chain` which fragments are to follow one another.",
+            f"compile chooses where to stitch two models, or what to leave out of one, and {len(models)} were given",
+            "Name one or two; or say with `chain` which fragments are to follow one another.",
         )
     if options.chain is not None and (options.front is not None or options.back is not None):
         raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")

@@ -195,7 +195,7 @@ class Subjects(Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class RivalOptions(Options):
-    """Which rivals of the hybrid are measured beside it."""
+    """What the hybrid is compared to, and whether the winner is written."""
 
     rivals: str = option(
         "auto", Choice("auto", "none"),

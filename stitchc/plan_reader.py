@@ -18,7 +18,7 @@ FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.tom
 _MOST = 2**53  # the whole numbers that JSON keeps exactly
 
 
-def _text(most: int = 4096) -> Reader[str]:
+def _text(most: int = 100_000) -> Reader[str]:
     """Any characters: a name may be that of an odd file. Whoever writes it somewhere escapes it."""
 
     def reader(value: Any, place: str) -> str:
@@ -91,9 +91,10 @@ _MODEL = table({
     **_AMOUNTS,
 }, required=("name", "source", "sha256", "licence", "accuracy"), others=True)  # fmt: skip
 
-_ACCURACY = table(
-    {"data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE}, required=("data", "images", "top1", "top5")
-)
+_ACCURACY = table({
+    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE, "notes": listed(_text(), most=10_000),
+    "classes": optional(table({"images": _IMAGES, "outputs": _IMAGES, "by": _text()})),
+}, required=("data", "images", "top1", "top5"))  # fmt: skip
 
 _VERIFIED = table({
     "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),

@@ -49,7 +49,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield _input(record["input"])
     if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
         yield _ONNX
-    if record["recommended"] is not None:
+    if record.get("recommended") is not None:
         yield "\n## Is there better?\n"
         yield from _compared(record)
     yield "\n## What it takes\n"
@@ -80,7 +80,7 @@ def _costs(record: Mapping[str, Any]) -> Iterator[str]:
     networks = [
         *record["models"],
         {
-            "name": "hybrid" if _stitched(record) else "this",
+            "name": "hybrid" if _stitched(record) else "this one",
             **record["cost"],
             "accuracy": (record["accuracy"] or {}).get("top1"),
         },
@@ -118,7 +118,7 @@ def _compared(record: Mapping[str, Any]) -> Iterator[str]:
         cells = [name, shape(row["input"]["size"]), *costs, score(row["score"]), percent(row["accuracy"]), over]
         yield f"| {' | '.join(cells)} |"
     yield ""
-    yield from map(markdown, legend(record, rows))
+    yield from (f"{markdown(line)}  " for line in legend(record, rows))
 
 
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:

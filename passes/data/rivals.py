@@ -18,7 +18,7 @@ KINDS = ("parent", "smaller-input", "parts-left-out", "against")
 
 @dataclass(frozen=True)
 class Rival:
-    """A network that is compared with the hybrid.
+    """A network that stands beside the hybrid.
 
     kind: of `KINDS`. model: whose weights it has, at the size of the images that it is shown. parent: the index of that
     model in the plan; None where the plan does not hold it (another size, another network). hybrid: the network as a
@@ -42,11 +42,11 @@ class Rival:
 
     @property
     def price(self) -> Price:
-        """The price of the network; without amounts where it could not be made."""
+        """What it takes; nothing is known of one that could not be made."""
         return (self.hybrid and self.hybrid.price) or Price()
 
     def scored(self, scores: np.ndarray | None) -> Rival:
-        """The rival with these scores, float [images], and their mean."""
+        """The same with its score on each probe image, float64 [images], and their mean."""
         return replace(self, scores=scores, score=None if scores is None else float(scores.mean()))
 
 

@@ -22,12 +22,12 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     that is within the budget; of each that is not, the same on smaller images and without some of its layers; and other
     networks.
 
-    look: the passes that take a model to its graph, cuts and prices; without, parents alone are compared. choose:
-    those that choose which layers are left out of a model; without, that is not tried. repair: those that fit and
-    heal the hybrid; they do the same for a parent without some layers. against: other networks; over budget they are
-    measured too, and cannot be recommended. unseen: score what was fitted as it comes out of the first half of the
-    images, since all is scored on the second. That repairs the hybrid a second time; it is not needed where accuracy is
-    measured on other images afterwards.
+    look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are
+    tried. choose: those that choose which layers are left out of a model; without, that is not tried. repair: those
+    that fit and heal the hybrid; they do the same for a parent without some layers. against: other networks; over
+    budget they are measured too, and cannot be recommended.
+    unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
+    That repairs a second time; it is not needed where accuracy is measured on other images afterwards.
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
     predicted for the parents, that of their rivals is measured.

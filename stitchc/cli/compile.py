@@ -54,7 +54,7 @@ def _check_recipe(context: click.Context, trust: bool) -> None:
 @option("--recipe", metavar="FILE", is_eager=True, expose_value=False, callback=_from_recipe, group=OUTPUT,
         help="Take models and options from the recipe.toml of an artifact.")  # fmt: skip
 def command(run: Run, models: tuple[str, ...], top: int) -> Outcome:
-    """Stitch two models into one network within a budget.
+    """Stitch two models into one network within a budget, or one with itself.
 
     The result is written as readable code, weights and ONNX, and verified. The model with more multiply-adds comes
     first unless --direction says otherwise. The weights that change are computed from the probe images in closed form;

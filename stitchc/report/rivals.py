@@ -109,7 +109,8 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     `within`."""
     hybrid = record["hybrid"] | {"name": "the hybrid", "best": record["recommended"] == "hybrid", "within": True}
     known = {rival["model"] for rival in record["rivals"] if rival["kind"] == "parent"}
-    known |= {rival["model"] for rival in record["rivals"] if rival["kind"] == "smaller-input"}
+    if record["written"] != "hybrid":  # which is among the models then
+        known.add(record["rivals"][record["written"]]["model"])
     over = [_parent(record, model) for model in record["models"] if model["name"] not in known]
     made = [
         rival | {"name": name_of(rival), "best": record["recommended"] == index}

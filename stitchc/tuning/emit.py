@@ -64,6 +64,8 @@ def emit(
         "accuracy": accuracy.as_dict() if accuracy else None,
         "verified": verified_record(plan.hybrid.verified),
         "tuned": [*record.get("tuned", []), tuning],
+        "rivals": [],  # they were not trained by the same recipe, so that the comparison is none any more
+        "recommended": None,
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
     said = recipe.with_training(text, options.make(TrainingOptions))

@@ -70,9 +70,9 @@ def test_the_first_line_of_the_report_and_the_readme_name_the_winner(made):
 
 
 def test_the_winner_is_written_where_that_is_asked_for(tmp_path):
-    """A front of two layers is worth nothing, and the second model everything."""
+    """Unhealed, with layers of both left out, the stitch is worse than the second model, which is cheaper."""
     out = tmp_path / "best"
-    given = GIVEN | {"front": "stage3.0", "heal": "none"}
+    given = GIVEN | {"front": "stem.0", "back": "features.7", "adapter": "linear", "heal": "none"}
     plan = stitchc.compile(*PAIR, **given, best=True, out=out)
     record = json.loads((out / "plan.json").read_text())
     winner = record["recommended"]
@@ -121,3 +121,16 @@ def test_an_interval_holds_the_share_and_narrows_with_images():
     assert interval(1.0, 100)[1] == pytest.approx(1.0) and interval(1.0, 100)[0] < 1
     wide, narrow = interval(0.8, 100), interval(0.8, 1000)
     assert wide[0] < narrow[0] < 0.8 < narrow[1] < wide[1]
+
+
+def test_one_model_is_stitched_to_itself_with_a_part_left_out(tmp_path):
+    given = {name: GIVEN[name] for name in ("budget", "data", "probe_images", "effort", "heal_sweeps", "onnx")}
+    plan = stitchc.compile("digits/resnet", **given, out=tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "plan.json").read_text())
+    front, _, back = record["chain"]
+    assert front["model"] == back["model"] == "digits/resnet" and len(record["models"]) == 1
+    first, second = plan.hybrid.chain.fragments
+    assert first.end < second.start and record["cost"]["macs"] <= 0.6 * record["models"][0]["macs"]
+    assert plan.hybrid.verified is not None
+    assert stitchc.evaluate(tmp_path / "out", "digits?split=test").top1 == record["accuracy"]["top1"] > 0.5
+    assert {rival["kind"] for rival in record["rivals"]} == {"smaller-input"}
