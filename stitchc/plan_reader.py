@@ -102,8 +102,14 @@ _VERIFIED = table({
 }, required=("module_max_abs", "onnx_max_abs", "argmax_agreement", "batches"), others=True)  # fmt: skip
 
 _EPOCH = table({
-    "epoch": _count(), "loss": _REAL, "accuracy": optional(_SHARE), "holdout": optional(_SHARE), "lr": _REAL,
+    "epoch": _count(), "loss": _REAL, "accuracy": optional(_SHARE), "holdout": optional(_SHARE),
+    "holdout_nats": optional(_REAL), "lr": _REAL,
 }, required=("epoch", "loss", "accuracy", "holdout", "lr"), others=True)  # fmt: skip
+
+_HELD_OUT = table({
+    "images": _IMAGES, "by": choice("labels", "teachers"), "epoch": _count(), "right_before": _SHARE, "right": _SHARE,
+    "nats_before": _REAL, "nats": _REAL,
+}, required=("images", "by", "epoch", "right_before", "right", "nats_before", "nats"), others=True)  # fmt: skip
 
 _TUNED = table({
     "train": _text(20), "trained_params": _count(), "data": _NAME, "images": _IMAGES, "epochs": _count(),
@@ -114,7 +120,7 @@ _TUNED = table({
         "distill": optional(_text(20)), "augment": listed(_text(40), most=20), "optimizer": _text(20), "lr": _REAL,
         "batch": _count(),
     }, required=("distill", "augment", "optimizer", "lr", "batch"), others=True),
-    "history": listed(_EPOCH, most=100_000),
+    "history": listed(_EPOCH, most=100_000), "held_out": optional(_HELD_OUT),
 }, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
     others=True)  # fmt: skip
 

@@ -12,6 +12,7 @@ from .report.chain import ChainLine
 from .report.numbers import amount, count, percent, score, shape
 from .report.rivals import dominated, legend, networks, winner
 from .report.terminal import render
+from .report.tune import kept
 
 _USE = """\
 ## Use
@@ -169,5 +170,5 @@ def _training(training: Mapping[str, Any]) -> str:
         reached = f": top-1 {percent(found['before'])} before, {percent(found['after'])} after"
     return (
         f"- Trained {what} ({count(training['trained_params'])} params) for {training['epochs']} epochs on "
-        f"{training['images']} images of {code(training['data'])}{reached}."
+        f"{training['images']} images of {code(training['data'])}{reached}. {kept(training)}"
     )

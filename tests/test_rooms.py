@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"passes": "stitchc.passes", "zoo": "stitchc.zoo", "stitchc": "stitchc"}
 
 #: The floors of `passes/`, from the ground up; what is named nowhere is a pass and stands on top.
-FLOORS = {"data": 0, "graphs": 1, "numerics": 1, "pipeline": 1, "adapters": 2}
+FLOORS = {"data": 0, "graphs": 1, "numerics": 1, "pipeline": 1, "adapters": 2, "training": 2}
 PASS_FLOOR = 3
 
 #: Modules of one pass that others use by name: what is shared is written once.

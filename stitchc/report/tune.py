@@ -45,6 +45,7 @@ class Training:
                 f"{entry['lr']:.2e}",
             )  # fmt: skip
         yield rows
+        yield Text(kept(record))
         found = record["accuracy"]
         if found["after"] is not None:
             yield Text(
@@ -52,13 +53,25 @@ class Training:
                 f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
             )
             if found["after"] < found["before"]:
-                yield Text(
-                    as_flags(
-                        "It fell: try a lower `lr`, or `holdout=0.1` to keep the epoch that is best on other images."
-                    )
-                )
+                more = "" if record.get("held_out") else ", or leave out `holdout=0`"
+                yield Text(as_flags(f"It fell on these images: try a lower `lr`{more}."))
         else:
             yield Text(as_flags(f"top-1 {NONE}: no images to measure on; `evaluate` names some"))
+
+
+def kept(record: Mapping[str, Any]) -> str:
+    """Which state of a training was kept, and by what: a sentence."""
+    held = record.get("held_out")
+    if not held:
+        return "Kept: the last epoch, since no images were held out."
+    where = f"{held['images']} held-out images"
+    if not held["epoch"]:
+        return f"Kept: the untuned weights, since no epoch was better on {where}."
+    if held["by"] == "labels":
+        came = f"top-1 {percent(held['right_before'])} before, {percent(held['right'])} then"
+    else:
+        came = f"divergence from the teacher {held['nats_before']:.4f} before, {held['nats']:.4f} then"
+    return f"Kept: epoch {held['epoch']}, the best on {where} ({came})."
 
 
 @dataclass(frozen=True)

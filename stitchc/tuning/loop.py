@@ -16,38 +16,66 @@ import torch
 from torch import Tensor, nn
 
 from ..passes.data.errors import Diverged
+from ..passes.training import distillation
+from ..passes.training.distillation import Teachers
+from ..passes.training.steps import learning_rate, optimizer_of
+from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
 from ..zoo.sampling import draw
-from . import teachers as distillation
 from .engine import Engine
 from .features import Features
 from .parts import Trainee
 from .settings import Settings
-from .teachers import Teachers
 from .views import Views, batches_of, normalised
 
 _EVALUATED = 256  # images a forward pass when nothing is learned
 _SHOWN = 0.2  # seconds between two words on how it goes
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What is worth most on the held-out images so far. epoch: how many had gone by, 0 before the first."""
+
+    epoch: int
+    worth: Worth
+    weights: dict[str, Tensor] = field(repr=False)
+
+
 @dataclass
 class State:
     """How far a training has got: `step` steps into `epoch`. sums: loss, hits and images of the epoch so far.
 
-    history: an entry per finished epoch. best: the epoch with the best held-out accuracy, and its weights.
+    history: an entry per finished epoch. start: what the network was worth before, and best: what is kept; None where
+    no images are held out.
     """
 
     epoch: int = 0
     step: int = 0
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] | None = None
+    start: Worth | None = None
+    best: Kept | None = None
 
     @property
     def stale(self) -> int:
         """Epochs since the best one."""
-        return self.epoch - 1 - self.best["epoch"] if self.best else 0
+        return self.epoch - self.best.epoch if self.best else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a checkpoint has it: of types that can be read without running code."""
+        start, best = (None if kept is None else dict(vars(kept)) for kept in (self.start, self.best))
+        if best is not None:
+            best["worth"] = dict(vars(best["worth"]))
+        return {**vars(self), "start": start, "best": best}
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> State:
+        """From what `as_dict` said."""
+        start, best = said["start"], said["best"]
+        if best is not None:
+            best = Kept(best["epoch"], Worth(**best["worth"]), best["weights"])
+        return cls(**{**said, "start": start and Worth(**start), "best": best})
 
 
 class Loop:
@@ -77,35 +105,44 @@ class Loop:
         self.workers, self.every, self.save, self.progress = workers, every, save, progress
         self.state = State()
         trainee.to(engine.device)
-        self.optimizer: Any = optimizer_of(trainee, settings)
+        self.optimizer: Any = optimizer_of(
+            trainee.parameters(), settings.optimizer,
+            lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum,
+        )  # fmt: skip
+        self.by = LABELS if settings.learns_labels else TEACHERS
+        self._told: list[Tensor] | None = None  # what the teachers say of the held-out images, once they were asked
         self.steps = len(batches_of(torch.arange(len(views)), settings.batch))
 
     def load(self, snapshot: dict[str, Any]) -> None:
         """Go on from there."""
-        self.state = State(**snapshot["state"])
+        self.state = State.of(snapshot["state"])
         self.trainee.network.load_state_dict(snapshot["weights"], strict=False)
         self.optimizer.load_state_dict(snapshot["optimizer"])
         self.engine.load(snapshot["engine"])
 
     def snapshot(self) -> dict[str, Any]:
         return {
-            "state": dict(vars(self.state)),
+            "state": self.state.as_dict(),
             "weights": self.trainee.state(),
             "optimizer": self.optimizer.state_dict(),
             "engine": self.engine.state(),
         }
 
     def run(self) -> None:
-        """To the last epoch, or until patience is at its end; then the best held-out epoch's weights are back."""
+        """To the last epoch, or until patience is at its end; then what was best on the held-out images is back."""
         settings, state = self.settings, self.state
         module, self.optimizer = self.engine.setup(self.trainee, self.optimizer)
         self.saved = time.monotonic()
+        if self.held is not None and state.start is None:
+            state.start = self._keep_if_better()
+            self.progress.tell(f"Before: {self._of_held_out(state.start)}")
         with torch.random.fork_rng():
             while state.epoch < settings.epochs and not self._enough():
                 self._epoch(module)
-                self._finish_epoch(module)
+                self._finish_epoch()
         if state.best is not None:
-            self.trainee.network.load_state_dict(state.best["weights"], strict=False)
+            self.trainee.network.load_state_dict(state.best.weights, strict=False)
+            self.progress.tell(self._verdict(state.best))
         self.trainee.eval()
 
     def _enough(self) -> bool:
@@ -118,7 +155,7 @@ class Loop:
         self.started, self.shown, self.seen = time.monotonic(), 0.0, 0
         for parts in self._drawn(batches):
             for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(settings, state.epoch * self.steps + state.step, self.steps)
+                group["lr"] = self._rate_at(state.epoch * self.steps + state.step)
             torch.manual_seed(draw(draw(settings.seed, state.epoch), state.step * engine.world + engine.rank) >> 1)
             total = sum(len(labels) for _, labels, _ in parts)
             for number, (x, labels, taught) in enumerate(parts):
@@ -136,6 +173,10 @@ class Loop:
             self._tell(total)
             if engine.world == 1 and time.monotonic() - self.saved >= self.every:
                 self._save()
+
+    def _rate_at(self, step: int) -> float:
+        settings, total = self.settings, self.settings.epochs * self.steps
+        return learning_rate(settings.lr, step, total, settings.warmup * self.steps, settings.schedule)
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
@@ -178,19 +219,17 @@ class Loop:
             smoothing=settings.smoothing, weight=settings.distill_weight, temperature=settings.temperature,
         )  # fmt: skip
 
-    def _finish_epoch(self, module: nn.Module) -> None:
+    def _finish_epoch(self) -> None:
         state = self.state
         loss, hits, images = self.engine.sum(torch.tensor(state.sums, dtype=torch.float64)).tolist()
-        held = self._held_out(module) if self.held is not None else None
+        state.epoch, state.step, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+        held = self._keep_if_better() if self.held is not None else None
         labelled = self.views.images.labels is not None
         state.history.append({
-            "epoch": state.epoch + 1, "loss": loss / images, "accuracy": hits / images if labelled else None,
-            "holdout": held, "lr": self.optimizer.param_groups[0]["lr"],
+            "epoch": state.epoch, "loss": loss / images, "accuracy": hits / images if labelled else None,
+            "holdout": held and held.right, "holdout_nats": held and held.nats,
+            "lr": self.optimizer.param_groups[0]["lr"],
         })  # fmt: skip
-        if held is not None and (state.best is None or held > state.best["accuracy"]):
-            weights = {key: value.detach().clone() for key, value in self.trainee.state().items()}
-            state.best = {"epoch": state.epoch, "accuracy": held, "weights": weights}
-        state.epoch, state.step, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
         self.progress.tell(self._summary())
         if self.engine.rank == 0:
             self._save()
@@ -199,17 +238,38 @@ class Loop:
         self.save(self.snapshot())
         self.saved = time.monotonic()
 
+    def _keep_if_better(self) -> Worth:
+        """What the network is worth on the held-out images. It is kept where it is worth most so far."""
+        state, found = self.state, self._worth()
+        if state.best is None or found.better(state.best.worth):
+            weights = {key: value.detach().clone() for key, value in self.trainee.state().items()}
+            state.best = Kept(state.epoch, found, weights)
+        return found
+
     @torch.no_grad()
-    def _held_out(self, module: nn.Module) -> float:
+    def _worth(self) -> Worth:
         assert self.held is not None
-        module.eval()
-        hits = torch.zeros(2, dtype=torch.float64)
+        self.trainee.eval()
+        taught = self._taught() if self.by == TEACHERS else None
+        tallies = [torch.zeros(3, dtype=torch.float64)]
+        for number, (indices, x) in enumerate(self._held_out()):
+            labels = self.held.labels(indices) if taught is None else None
+            tallies.append(tally(self.trainee(x).float().cpu(), labels, taught and taught[number]))
+        self.trainee.train()
+        return worth(self.by, [self.engine.sum(torch.stack(tallies).sum(0))])
+
+    def _held_out(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of the held-out images of this process: indices, and the input of the network."""
+        assert self.held is not None
         for indices in torch.arange(len(self.held))[self.engine.rank :: self.engine.world].split(_EVALUATED):
-            x = normalised(self.held.plain(indices).to(self.engine.device), self.held.spec)
-            right = self.trainee(x).argmax(1).cpu() == self.held.labels(indices)
-            hits += torch.tensor([int(right.sum()), len(indices)])
-        right, images = self.engine.sum(hits).tolist()
-        return right / images
+            yield indices, normalised(self.held.plain(indices).to(self.engine.device), self.held.spec)
+
+    def _taught(self) -> list[Tensor]:
+        """The teachers' probabilities of the held-out images."""
+        assert self.teachers is not None
+        if self._told is None:
+            self._told = [self.teachers(x, temperature=1.0).cpu() for _, x in self._held_out()]
+        return self._told
 
     # -- what is said meanwhile ------------------------------------------------------------------------------------
 
@@ -239,29 +299,16 @@ class Loop:
         if entry["accuracy"] is not None:
             said.append(f"accuracy {percent(entry['accuracy'])} in training")
         if entry["holdout"] is not None:
-            said.append(f"{percent(entry['holdout'])} held out")
+            said.append(self._of_held_out(Worth(self.by, entry["holdout"], entry["holdout_nats"])))
         return f"epoch {entry['epoch']}/{self.settings.epochs}: {', '.join(said)}, {self._rate(time.monotonic())}"
 
+    def _of_held_out(self, found: Worth) -> str:
+        assert self.held is not None
+        if found.by == TEACHERS:
+            return f"divergence {found.nats:.4f} from the teacher on {len(self.held)} held-out images"
+        return f"accuracy {percent(found.right)} on {len(self.held)} held-out images"
 
-def optimizer_of(module: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """SGD decays every weight, as the papers' does; AdamW those with two axes or more, so no norm and no bias."""
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            trained, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )  # fmt: skip
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr)
-
-
-def learning_rate(settings: Settings, step: int, steps: int) -> float:
-    """Of a step, counted from the start of the training; `steps` make an epoch. The cosine ends at 0."""
-    warmup, total = settings.warmup * steps, settings.epochs * steps
-    if step < warmup:
-        return settings.lr * (step + 1) / (warmup + 1)
-    if settings.schedule == "constant":
-        return settings.lr
-    return settings.lr * (0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+    def _verdict(self, best: Kept) -> str:
+        if not best.epoch:
+            return "No epoch is better on the held-out images: the untuned weights are kept."
+        return f"Epoch {best.epoch} is kept: {self._of_held_out(best.worth)}."

@@ -17,6 +17,8 @@ from ..inputs import images_of
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
 from ..passes.data.model import Images, Model
+from ..passes.training.distillation import Teachers
+from ..passes.training.worth import Worth
 from ..progress import Progress, Silent, stage
 from ..report.numbers import duration, size
 from ..zoo.trust import check_data
@@ -30,8 +32,26 @@ from .loop import Loop
 from .origins import Origins
 from .parts import Trainee
 from .settings import Settings, TuneOptions
-from .teachers import Teachers
 from .views import Views, normalised, training_and_held_out
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """By what the best state of a training was chosen. images: how many were not trained on. start, best: what the
+    network was worth on them before, and as it was kept. epoch: after which that was, 0 for the untuned weights."""
+
+    images: int
+    start: Worth
+    best: Worth
+    epoch: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "images": self.images, "by": self.best.by, "epoch": self.epoch,
+            "right_before": self.start.right, "right": self.best.right,
+            "nats_before": self.start.nats, "nats": self.best.nats,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,7 +59,8 @@ class Tuned:
     """What came of a training. folder: the tuned artifact; kept: where the untuned one lies now, if it was replaced.
 
     history: an entry an epoch: loss and accuracy while it trained, held-out accuracy, learning rate. before, after: on
-    the same images. resumed: the steps that an earlier, unfinished run had done. record: plan.json of the artifact.
+    the same images. held_out: by which images the best state was chosen; None where none were held out. resumed: the
+    steps that an earlier, unfinished run had done. record: plan.json of the artifact.
     rank: of this process; those above 0 have only helped, and their record is empty.
     """
 
@@ -50,6 +71,7 @@ class Tuned:
     history: tuple[Mapping[str, Any], ...]
     before: Accuracy | None
     after: Accuracy | None
+    held_out: HeldOut | None
     resumed: int
     record: Mapping[str, Any]
     rank: int = 0
@@ -93,8 +115,8 @@ def tune(
     loop, resumed = _trained(job, trainee, views, held, teachers, checkpoint, before)
     after = job.accuracy("after") if place.rank == 0 else None
     made = Tuned(
-        job.target, None, job.settings, trainee.trained_params, tuple(loop.state.history), before, after, resumed, {},
-        place.rank,
+        job.target, None, job.settings, trainee.trained_params, tuple(loop.state.history), before, after,
+        _held_out(loop), resumed, {}, place.rank,
     )  # fmt: skip
     if place.rank == 0:
         made = _written(made, job, origins, start)
@@ -242,6 +264,13 @@ def _trained(
     return loop, resumed
 
 
+def _held_out(loop: Loop) -> HeldOut | None:
+    state = loop.state
+    if loop.held is None or state.start is None or state.best is None:
+        return None
+    return HeldOut(len(loop.held), state.start, state.best.worth, state.best.epoch)
+
+
 def _features(
     job: _Job, trainee: Trainee, views: Views, teachers: Teachers | None, checkpoint: Checkpoint
 ) -> tuple[Features | None, Features | None]:
@@ -298,7 +327,7 @@ def _entry(made: Tuned, job: _Job) -> dict[str, Any]:
             "before": made.before.top1 if made.before else None,
             "after": made.after.top1 if made.after else None,
         },
-        "options": options, "history": list(made.history),
+        "held_out": made.held_out and made.held_out.as_dict(), "options": options, "history": list(made.history),
     }  # fmt: skip
 
 

@@ -91,9 +91,11 @@ class Settings(Options):
         "randaugment, trivialaugment.",
         group=IMAGES,
     )  # fmt: skip
-    holdout: float = option(
-        0.0, Share(most=0.9), "Share of the training images of each class that is set aside to choose the best epoch.",
-        group=IMAGES, unset="0%; 10% with `patience`",
+    holdout: float | None = option(
+        None, Share(most=0.9),
+        "Share of the training images that is not trained on. The epoch that is best on them is kept, or the untuned "
+        "weights where none is better. With 0% the last epoch is kept, whatever it is worth.",
+        group=IMAGES, unset="20%; of more than 5,000 images, 1,000 at most",
     )  # fmt: skip
     patience: int | None = option(
         None, Count(least=1), "Stop after this number of epochs without a better one.", group=TRAINING, unset="never"
@@ -116,8 +118,6 @@ class Settings(Options):
         if "preset" in said:
             option_of(known["preset"]).kind.read("preset", said["preset"])
             said = {**PRESETS[said["preset"]], **said}
-        if "patience" in said:
-            said.setdefault("holdout", 0.1)
         return cls(**said)
 
     def __post_init__(self) -> None:
@@ -127,10 +127,15 @@ class Settings(Options):
                 f"a batch of {self.batch} images cannot be accumulated in {self.accumulate} equal parts",
                 "Choose a batch that is a multiple of it.",
             )
-        if self.patience is not None and not self.holdout:
+        if self.patience is not None and self.holdout == 0:
             raise InputError(
                 "patience needs held-out images, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
             )
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether labels are a part of the loss."""
+        return self.distill is None or self.distill_weight < 1
 
     def as_dict(self) -> dict[str, Any]:
         """The settings alone, as a recipe states them."""

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..passes.data.errors import DataError, InputError
 from ..passes.data.model import Images, InputSpec
+from ..passes.numerics.held_out import held_out_of
 from ..zoo.sampling import draw
 from .settings import Settings
 
@@ -128,8 +129,9 @@ def augmentation(words: Sequence[str], spec: InputSpec) -> Callable[[Tensor], Te
     return v2.Compose([made[word]() for word in words]) if words else lambda image: image
 
 
-def split(images: Images, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Positions to train on, and those held out: `holdout` of every class, drawn by seed.
+def split(images: Images, holdout: float | None, by_class: bool = True) -> tuple[Tensor, Tensor]:
+    """Positions to train on, and those held out: see `held_out_of`. by_class: of each class, where there are labels;
+    otherwise by position alone, so that they are images that fitting and healing held out too.
 
     Raises:
         DataError: too few images.
@@ -137,16 +139,13 @@ def split(images: Images, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     count = len(images)
     if count == 0:
         raise DataError(f"'{images.name}' holds no images", "Name another folder or file.")
-    if not holdout:
-        return torch.arange(count), torch.empty(0, dtype=torch.long)
-    labels = images.labels if images.labels is not None else torch.zeros(count, dtype=torch.long)
+    order = torch.arange(count)
+    if by_class and images.labels is not None:
+        order = images.labels.argsort(stable=True)
     aside = torch.zeros(count, dtype=torch.bool)
-    for label in labels.unique():
-        members = (labels == label).nonzero().flatten()
-        shuffled = sorted(members.tolist(), key=lambda position: draw(seed, position))
-        aside[shuffled[: round(holdout * len(members))]] = True
-    if not aside.any() or aside.all():
-        raise DataError(f"{count} images are too few to hold out {holdout:.0%} of each class", "Train without holdout.")
+    aside[order[held_out_of(count, holdout)]] = True
+    if holdout and (not aside.any() or aside.all()):
+        raise DataError(f"{count} images are too few to hold out {holdout:.0%} of them", "Train with `holdout=0`.")
     return (~aside).nonzero().flatten(), aside.nonzero().flatten()
 
 
@@ -156,6 +155,6 @@ def training_and_held_out(images: Images, spec: InputSpec, settings: Settings) -
     Raises:
         DataError: too few images.
     """
-    training, held = split(images, settings.holdout, settings.seed)
+    training, held = split(images, settings.holdout, by_class=settings.learns_labels)
     views = Views(images, spec, training, settings.augment, settings.seed)
     return views, Views(images, spec, held, (), settings.seed) if len(held) else None

@@ -201,12 +201,22 @@ def test_patience_ends_a_training_and_the_best_epoch_stays(hybrid, images, tmp_p
     )
     held = [item["holdout"] for item in made.history]
     assert len(held) < 50
-    best = held.index(max(held))
-    assert len(held) == best + 3
+    assert made.held_out.images == 12 and len(held) == made.held_out.epoch + 2
     first = stitchc.tune(
         hybrid, images, train="all", epochs=50, batch=12, lr=0.3, patience=2, holdout=0.25, out=tmp_path / "again"
     )
     assert first.history == made.history
+
+
+def test_a_training_that_makes_it_worse_keeps_the_untuned_weights_and_says_so(hybrid, images, tmp_path):
+    bad = {"train": "all", "optimizer": "sgd", "lr": 5.0, "warmup": 0.0, "epochs": 2, "batch": 16}
+    made = stitchc.tune(hybrid, images, out=tmp_path / "kept", **bad)
+    assert not changed(hybrid, tmp_path / "kept")
+    entry = made.record["tuned"][0]["held_out"]
+    assert entry["epoch"] == 0 and entry["right"] == entry["right_before"] and entry["by"] == "labels"
+    assert "the untuned weights, since no epoch was better" in (tmp_path / "kept" / "README.md").read_text()
+    last = stitchc.tune(hybrid, images, out=tmp_path / "last", holdout=0.0, **bad)
+    assert changed(hybrid, tmp_path / "last") and last.held_out is None
 
 
 def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_path):
@@ -214,12 +224,14 @@ def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_p
     with pytest.raises(DataError, match="no labels"):
         stitchc.tune(hybrid, unlabelled, out=tmp_path / "out")
     made = stitchc.tune(
-        hybrid, unlabelled, train="all", distill="back", parents=parents, epochs=8, batch=16, lr=0.01,
+        hybrid, unlabelled, train="all", distill="front", parents=parents, epochs=8, batch=16, lr=0.01,
         out=tmp_path / "out",
     )  # fmt: skip
     assert made.settings.distill_weight == 1.0
     losses = [item["loss"] for item in made.history]
     assert losses[-1] < losses[0]
+    entry = made.record["tuned"][0]["held_out"]
+    assert entry["by"] == "teachers" and entry["images"] == COUNT // 5 and entry["nats"] < entry["nats_before"]
     assert made.after is None and made.record["accuracy"] is None
 
 

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.errors import DataError, InputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
-from stitchc.tuning import checkpoint, loop, teachers, views
+from stitchc.passes.numerics.held_out import held_out
+from stitchc.passes.training import distillation, steps
+from stitchc.passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
+from stitchc.tuning import checkpoint, views
 from stitchc.tuning.settings import Settings
 
 
@@ -57,12 +60,10 @@ def test_a_preset_that_does_not_exist_is_answered_with_the_nearest():
 
 
 def test_the_learning_rate_rises_then_falls_along_a_cosine():
-    settings = Settings.of({"lr": 1.0, "epochs": 4, "warmup": 1.0})
-    rates = [loop.learning_rate(settings, step, 10) for step in range(40)]
+    rates = [steps.learning_rate(1.0, step, 40, warmup=10) for step in range(40)]
     assert rates[:10] == sorted(rates[:10]) and rates[10] == 1.0 and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[25] == pytest.approx(0.5) and rates[-1] < 0.01
-    constant = Settings.of({"lr": 1.0, "schedule": "constant", "warmup": 0.0})
-    assert {loop.learning_rate(constant, step, 10) for step in range(100)} == {1.0}
+    assert {steps.learning_rate(1.0, step, 100, schedule="constant") for step in range(100)} == {1.0}
 
 
 def test_the_distillation_loss_is_hintons():
@@ -71,16 +72,16 @@ def test_the_distillation_loss_is_hintons():
     labels = torch.tensor([0, 1, 2, 3, 0])
     given = {"smoothing": 0.1, "temperature": 3.0}
     hard = F.cross_entropy(scores, labels, label_smoothing=0.1)
-    assert torch.equal(teachers.loss(scores, labels, None, weight=0.7, **given), hard)
+    assert torch.equal(distillation.loss(scores, labels, None, weight=0.7, **given), hard)
     taught = (other / 3).softmax(1)
     soft = 9 * (taught * (taught.log() - (scores / 3).log_softmax(1))).sum(1).mean()
-    assert teachers.loss(scores, labels, taught, weight=1.0, **given) == pytest.approx(float(soft), rel=1e-5)
-    mixed = teachers.loss(scores, labels, taught, weight=0.25, **given)
+    assert distillation.loss(scores, labels, taught, weight=1.0, **given) == pytest.approx(float(soft), rel=1e-5)
+    mixed = distillation.loss(scores, labels, taught, weight=0.25, **given)
     assert mixed == pytest.approx(float(0.75 * hard + 0.25 * soft), rel=1e-5)
-    same = teachers.loss(scores, labels, (scores / 3).softmax(1), weight=1.0, **given)
+    same = distillation.loss(scores, labels, (scores / 3).softmax(1), weight=1.0, **given)
     assert same == pytest.approx(0.0, abs=1e-6)
     with pytest.raises(InputError, match="4 classes apart, and the hybrid 7"):
-        teachers.loss(torch.zeros(5, 7), labels, taught, weight=0.5, **given)
+        distillation.loss(torch.zeros(5, 7), labels, taught, weight=0.5, **given)
 
 
 def test_a_teacher_sees_the_image_through_its_own_transform():
@@ -91,11 +92,11 @@ def test_a_teacher_sees_the_image_through_its_own_transform():
     def shown(spec: InputSpec) -> torch.Tensor:
         return (pixels - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
 
-    assert torch.allclose(teachers.converted(shown(mine), mine, theirs), shown(theirs), atol=1e-6)
+    assert torch.allclose(distillation.converted(shown(mine), mine, theirs), shown(theirs), atol=1e-6)
     larger = InputSpec((1, 16, 16), (0.5,), (0.5,))
-    assert teachers.converted(shown(mine), mine, larger).shape == (2, 1, 16, 16)
+    assert distillation.converted(shown(mine), mine, larger).shape == (2, 1, 16, 16)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 5))
-    asked = teachers.Teachers([Model("t", theirs, module=network)], mine, 2.0, torch.device("cpu"))
+    asked = distillation.Teachers([Model("t", theirs, module=network)], mine, 2.0, torch.device("cpu"))
     want = (network(shown(theirs)) / 2).softmax(1)
     assert torch.allclose(asked(shown(mine)), want, atol=1e-5)
 
@@ -124,11 +125,38 @@ def test_flips_that_are_kept_are_those_that_are_drawn():
         assert torch.equal(shown[index], images.tensor[index].flip(-1) if mirrored else images.tensor[index])
 
 
-def test_held_out_images_are_balanced_and_never_trained_on():
-    images = TensorImages(torch.zeros(100, 1, 2, 2), torch.arange(100) % 4)
-    training, held = views.split(images, 0.2, seed=0)
+@pytest.mark.parametrize("classes", [4, 5, 10])
+@pytest.mark.parametrize("share", [None, 0.2, 0.3])
+def test_held_out_images_are_balanced_and_never_trained_on(classes, share):
+    images = TensorImages(torch.zeros(100, 1, 2, 2), torch.arange(100) % classes)
+    training, held = views.split(images, share)
     assert sorted([*training.tolist(), *held.tolist()]) == list(range(100))
-    assert torch.bincount(images.labels[held]).tolist() == [5, 5, 5, 5]
+    counts = torch.bincount(images.labels[held])
+    assert len(held) == 100 * (share or 0.2) and counts.max() - counts.min() <= 1
+
+
+def test_without_labels_the_images_held_out_are_those_that_healing_holds_out():
+    for count in (7, 100, 5000, 20_000):
+        images = TensorImages(torch.zeros(count, 1, 1, 1), torch.arange(count) % 5)
+        _, held = views.split(images, None, by_class=False)
+        assert 0 < len(held) <= 1000 and set(held.tolist()) <= set(held_out(0, count).nonzero().flatten().tolist())
+    assert len(views.split(images, 0.0)[1]) == 0
+    few = TensorImages(torch.zeros(3, 1, 1, 1))
+    assert len(views.split(few, None)[1]) == 0
+    with pytest.raises(DataError, match="3 images are too few to hold out 10%"):
+        views.split(few, 0.1)
+
+
+def test_worth_is_by_labels_or_by_what_the_teachers_say():
+    scores = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.5]])
+    labels = torch.tensor([0, 1, 1, 0])
+    parts = [tally(scores[:1], labels[:1], None), tally(scores[1:], labels[1:], None)]
+    found = worth(LABELS, parts)
+    assert found.right == 0.5 and found.nats == pytest.approx(float(F.cross_entropy(scores, labels)), rel=1e-6)
+    same = worth(TEACHERS, [tally(scores, None, scores.softmax(1))])
+    assert same.right == 1.0 and same.nats == pytest.approx(0.0, abs=1e-6)
+    assert Worth(LABELS, 0.6, 2.0).better(Worth(LABELS, 0.5, 1.0)) and Worth(LABELS, 0.5, 0.9).better(found)
+    assert Worth(TEACHERS, 0.5, 0.1).better(Worth(TEACHERS, 0.6, 0.2)) and not found.better(found)
 
 
 def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -151,5 +179,4 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_warmup_is_part_of_the_whole():
-    settings = Settings.of({"lr": 1.0, "epochs": 2, "warmup": 0.5})
-    assert math.isclose(loop.learning_rate(settings, 0, 10), 1 / 6)
+    assert math.isclose(steps.learning_rate(1.0, 0, 20, warmup=5), 1 / 6)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..passes.data.errors import InputError
-from ..passes.data.model import InputSpec, Model
-from ..passes.data.scores import scores
+from ..data.errors import InputError
+from ..data.model import InputSpec, Model
+from ..data.scores import scores
 
 
 class Teachers:
@@ -26,10 +26,11 @@ class Teachers:
             self.networks.append((model.network.requires_grad_(False).to(device), model.input))
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        """Probabilities [n, classes] at the temperature, of images as the hybrid is fed them."""
+    def __call__(self, images: Tensor, temperature: float | None = None) -> Tensor:
+        """Probabilities [n, classes] of images as the hybrid is fed them; at another temperature where one is given."""
+        heat = self.temperature if temperature is None else temperature
         told = [scores(network, converted(images, self.spec, spec), "a teacher") for network, spec in self.networks]
-        return torch.stack([(s / self.temperature).softmax(1) for s in told]).mean(0)
+        return torch.stack([(s / heat).softmax(1) for s in told]).mean(0)
 
 
 def converted(images: Tensor, given: InputSpec, wanted: InputSpec) -> Tensor:

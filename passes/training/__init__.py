@@ -1,0 +1,1 @@
+"""What training a network needs, whoever does it: steps, teachers, norms, and what is kept of it."""

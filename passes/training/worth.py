@@ -1,0 +1,52 @@
+"""What a network is worth on images that it does not learn from, by which the best state of a training is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: What right is: the labels of the images, or what the teachers say of them.
+LABELS, TEACHERS = "labels", "teachers"
+
+
+@dataclass(frozen=True)
+class Worth:
+    """On held-out images. by: `LABELS` or `TEACHERS`. right: the share of the images with the class that the labels, or
+    the teachers, say. nats: mean cross-entropy with the labels, or Kullback-Leibler divergence from the teachers.
+    """
+
+    by: str
+    right: float
+    nats: float
+
+    def better(self, than: Worth) -> bool:
+        """By labels the share of right ones decides, of equals the entropy; by teachers the divergence, which says
+        more than the share from the same images."""
+        if self.by == LABELS:
+            return (self.right, -self.nats) > (than.right, -than.nats)
+        return self.nats < than.nats
+
+
+def tally(scores: Tensor, labels: Tensor | None, taught: Tensor | None) -> Tensor:
+    """Of some images: how many are right, their nats summed, how many they are. float64 [3], which add up.
+
+    scores: [n, classes]. taught: the teachers' probabilities [n, classes]; without, the labels [n] are what counts.
+    """
+    scores = scores.double()
+    if taught is None:
+        assert labels is not None
+        right, nats = scores.argmax(1) == labels, F.cross_entropy(scores, labels, reduction="sum")
+    else:
+        right = scores.argmax(1) == taught.argmax(1)
+        nats = F.kl_div(scores.log_softmax(1), taught.double(), reduction="sum")
+    return torch.tensor([int(right.sum()), float(nats), len(scores)], dtype=torch.float64)
+
+
+def worth(by: str, tallies: Iterable[Tensor]) -> Worth:
+    """Of all images together, from their tallies."""
+    right, nats, images = torch.stack(list(tallies)).sum(0).tolist()
+    return Worth(by, right / images, nats / images)
