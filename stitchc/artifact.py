@@ -75,7 +75,8 @@ def write(
 
 def _title(record: Mapping[str, Any]) -> str:
     chain = record["chain"]
-    title = f"{chain[0]['model']} to {chain[-1]['model']}" if chain else "a plan"
+    names = dict.fromkeys((chain[0]["model"], chain[-1]["model"]) if chain else ("a plan",))
+    title = " to ".join(names)
     return f"{title}, tuned" if record.get("tuned") else title
 
 

@@ -117,8 +117,8 @@ _TUNED = table({
         "data": optional(_NAME), "images": optional(_IMAGES), "before": optional(_SHARE), "after": optional(_SHARE),
     }, required=("data", "images", "before", "after"), others=True),
     "options": table({
-        "distill": optional(_text(20)), "augment": listed(_text(40), most=20), "optimizer": _text(20), "lr": _REAL,
-        "batch": _count(),
+        "distill": optional(_text(20)), "teacher": optional(listed(_NAME, 1, 26)),
+        "augment": listed(_text(40), most=20), "optimizer": _text(20), "lr": _REAL, "batch": _count(),
     }, required=("distill", "augment", "optimizer", "lr", "batch"), others=True),
     "history": listed(_EPOCH, most=100_000), "held_out": optional(_HELD_OUT),
 }, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),

@@ -131,6 +131,8 @@ def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
     architectures = [_LETTER.sub("", words) for words in found.options.get("arch") or ()]
     for words in (*found.models, *architectures, *(found.options.get("against") or ())):
         check_model(words, where, folders, trust=trust)
+    for words in (words for training in found.trainings for words in training.get("teacher") or ()):
+        check_model(words, where, folders, trust=trust)
     for options in (found.options, *found.trainings):
         for key in _DATA:
             check_data(options.get(key), where, trust=trust)
@@ -158,7 +160,7 @@ def _seen_from_here(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for key in _DATA:
         if isinstance(seen.get(key), str):
             seen[key] = _beside(seen[key], folder, _DATA_WORDS)
-    for key in ("arch", "against"):
+    for key in ("arch", "against", "teacher"):
         if seen.get(key):
             seen[key] = [_beside(words, folder, _MODEL_WORDS) for words in seen[key]]
     return seen

@@ -9,16 +9,18 @@ import click
 
 from ..passes.data.pass_options import OUTPUT
 from ..tuning.settings import TuneOptions
-from .parts import argument, option
+from .parts import MODEL_OR_ARTIFACT, argument, option
 from .run import Outcome, Run, verb
 
 
-def _stated(path: str, folder: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _stated(path: str, subject: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options of the recipe's training that the artifact has not had yet, but for those given."""
     from .. import artifact, recipe
+    from ..inputs import is_artifact
     from ..passes.data.errors import InputError
 
-    found, had = recipe.read(path).trainings, len(artifact.read(folder).get("tuned", []))
+    had = len(artifact.read(subject).get("tuned", [])) if is_artifact(subject) else 0
+    found = recipe.read(path).trainings
     if had >= len(found):
         raise InputError(
             f"the recipe {path} states {len(found)} trainings, and the artifact has had {had}",
@@ -30,20 +32,21 @@ def _stated(path: str, folder: str, given: Mapping[str, Any]) -> Mapping[str, An
 
 
 @verb("tune", example="stitchc tune hybrid/ --data digits --train back --epochs 5", record=TuneOptions)
-@argument("folder", metavar="DIR", text="The folder of an artifact.")
+@argument("subject", metavar="DIR|MODEL", text=MODEL_OR_ARTIFACT)
 @option("--recipe", metavar="FILE", group=OUTPUT,
         help="Take options from the recipe.toml of a tuned artifact.")  # fmt: skip
-def command(run: Run, folder: str, recipe: str | None) -> Outcome:
-    """Train a stitched artifact; resumable.
+def command(run: Run, subject: str, recipe: str | None) -> Outcome:
+    """Train a stitched artifact, or a model; resumable.
 
     The artifact is written anew with the trained weights, verified and measured. It takes the place of DIR, and the
-    untuned one is kept as DIR-untuned. A training that was stopped, however hard, goes on when the same command is
-    run again. `torchrun --nproc-per-node N -m stitchc tune ...` trains on N devices.
+    untuned one is kept as DIR-untuned. A model becomes an artifact in the folder that -o names. A training that was
+    stopped, however hard, goes on when the same command is run again.
+    `torchrun --nproc-per-node N -m stitchc tune ...` trains on N devices.
     """
     import stitchc
 
-    stated = _stated(recipe, folder, run.given) if recipe is not None else {}
-    made = stitchc.tune(folder, **{**stated, **run.given}, progress=run.progress)
+    stated = _stated(recipe, subject, run.given) if recipe is not None else {}
+    made = stitchc.tune(subject, **{**stated, **run.given}, progress=run.progress)
     if made.rank:
         raise click.exceptions.Exit(0)
     from ..report.tune import TuneReport

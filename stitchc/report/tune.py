@@ -33,7 +33,8 @@ class Training:
             ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {record['epochs']} epochs "
             f"over {record['images']} images of {record['data']}",
         )  # fmt: skip
-        extra = f", distilled from {said['distill']}" if said["distill"] else ""
+        taught = said.get("teacher") or ([said["distill"]] if said["distill"] else [])
+        extra = f", distilled from {' and '.join(taught)}" if taught else ""
         augment = ",".join(said["augment"]) or "none"
         yield Text(f"{said['optimizer']}, lr {said['lr']:g}, batch {said['batch']}, augment {augment}{extra}")
         rows = table(ascii_only=options.ascii_only)

@@ -18,6 +18,14 @@ from ..zoo.trust import check_model
 from .settings import TuneOptions
 
 
+def better(models: Sequence[Mapping[str, Any]], among: Sequence[int]) -> int:
+    """Of some models in a record the most accurate, where all were measured on the same images; else the largest."""
+    on = {models[index].get("accuracy_on") for index in among}
+    comparable = len(on) == 1 and None not in on and "its own record" not in on
+    key = "accuracy" if comparable else "macs"
+    return max(among, key=lambda index: models[index].get(key) or 0)
+
+
 class Origins:
     """The models of an artifact, loaded by the words that its record names them by when they are asked for.
 
@@ -37,10 +45,13 @@ class Origins:
             raise InputError(f"{folder} was made from {len(record['models'])} models, and {len(given)} were given")
 
     def teachers(self, distill: str) -> list[Model]:
-        """The model of the first fragment, of the last one, or both."""
-        names = [model["name"] for model in self.record["models"]]
-        first, last = (names.index(self.record["chain"][end]["model"]) for end in (0, -1))
-        return [self.load(index) for index in {"front": [first], "back": [last], "both": [first, last]}[distill]]
+        """The model of the first fragment, of the last one, both, or the better of all that the chain has parts of."""
+        models = self.record["models"]
+        names = [model["name"] for model in models]
+        chain = [names.index(link["model"]) for link in self.record["chain"] if "model" in link]
+        first, last = chain[0], chain[-1]
+        chosen = {"front": [first], "back": [last], "both": [first, last], "better": [better(models, chain)]}[distill]
+        return [self.load(index) for index in dict.fromkeys(chosen)]
 
     def load(self, index: int) -> Model:
         """Raises:

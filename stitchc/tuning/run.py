@@ -1,4 +1,4 @@
-"""The verb: from an artifact and labelled images to the artifact tuned."""
+"""The verb: from an artifact, or a model, and images to the artifact tuned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
 from ..folder import try_out
-from ..inputs import images_of
+from ..inputs import images_of, is_artifact, model_of, name_of
 from ..keywords import with_options
 from ..passes.data.errors import DataError, Diverged, InputError
 from ..passes.data.model import Images, Model
@@ -31,6 +31,7 @@ from .labels import meant, measured_on
 from .loop import Loop
 from .origins import Origins
 from .parts import Trainee
+from .plain import plain
 from .settings import Settings, TuneOptions
 from .views import Views, normalised, training_and_held_out
 
@@ -79,29 +80,40 @@ class Tuned:
 
 @with_options(TuneOptions, "data")
 def tune(
-    folder: str | Path,
+    subject: str | Path | Model,
     *,
     options: TuneOptions,
     parents: Sequence[Model] | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Trains the artifact in `folder` on labelled images and writes it anew, verified.
+    """Trains an artifact, or a model, and writes it anew as an artifact, verified.
 
+    subject: the folder of an artifact; or a model, by its words or loaded, which becomes an artifact in `out`.
     parents: the models that the artifact was made from; by default they are loaded by the words that it names them by,
     when they are needed. A training that was killed goes on from its last checkpoint, to the same result, when it is
     called again with the same options. Several processes: start them with `torchrun`.
 
     Raises:
         InputError: something given cannot be used. VerificationError: the artifact was changed, or what was emitted
-        does not agree with what was trained; `folder` is as it was.
+        does not agree with what was trained; an artifact is as it was.
     """
-    start = time.perf_counter()
     place = engine(options.device, options.precision)
     watcher = (progress or Silent()) if place.rank == 0 else Silent()
-    job = _begin(Path(folder), options, place, watcher)
+    if not isinstance(subject, Model) and is_artifact(subject):
+        return _tuned(Path(subject), options, place, parents, watcher)
+    with plain(subject, options, watcher) as (folder, model, told):
+        return _tuned(folder, told, place, (model,), watcher)
+
+
+def _tuned(
+    folder: Path, options: TuneOptions, place: Engine, parents: Sequence[Model] | None, watcher: Progress
+) -> Tuned:
+    start = time.perf_counter()
+    job = _begin(folder, options, place, watcher)
     origins = Origins(job.record, parents, job.source, options, watcher)
     views, held = training_and_held_out(job.images, job.model.input, job.settings)
     two = normalised(views.plain(torch.arange(min(2, len(views)))), job.model.input)
+    assert job.settings.train is not None
     trainee = Trainee(job.network, job.settings.train, two)
     teachers = _teachers(job, origins)
     checkpoint = Checkpoint(job.target.resolve(), job.identity)
@@ -177,7 +189,7 @@ def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress
         model = artifact.as_model(source, trust=options.trust)
         data = options.data if options.data is not None else _compiled_with(source, record, options.trust)
         images = images_of(data, "to train on")
-        settings = _labelled(images, options)
+        settings = replace(_labelled(images, options), train=_trained_part(record, options.train))
         images, model, said = meant(images, model)
         if not options.evaluate and (named := (record["accuracy"] or {}).get("data")):
             check_data(named, str(source / artifact.PLAN), trust=options.trust)
@@ -194,6 +206,18 @@ def _begin(source: Path, options: TuneOptions, place: Engine, progress: Progress
             "Choose a batch that is a multiple of their product.",
         )
     return _Job(source, target, record, model, images, measured, settings, place, progress)
+
+
+def _trained_part(record: Mapping[str, Any], train: str | None) -> str:
+    """What is trained, where nobody says it too."""
+    if any("adapter" in link for link in record["chain"]):
+        return train or "adapter"
+    if train not in (None, "all"):
+        raise InputError(
+            f"{record['chain'][0]['model']} is one network without an adapter, and `train={train!r}` was asked for",
+            "Leave `train` out: all of it is trained.",
+        )
+    return "all"
 
 
 def _compiled_with(source: Path, record: Mapping[str, Any], trust: bool) -> str | None:
@@ -214,19 +238,36 @@ def _labelled(images: Images, settings: TuneOptions) -> TuneOptions:
     """Images without labels can teach only what the parents say of them."""
     if images.labels is not None:
         return settings
-    if settings.distill is None:
+    if not settings.taught:
         raise DataError(
             f"the images of '{images.name}' have no labels",
-            "Give images in class subfolders, or learn from the parents alone: `distill='both'`.",
+            "Give images in class subfolders, or learn from a network alone: `distill='better'` or `teacher`.",
         )
     return replace(settings, distill_weight=1.0)
 
 
 def _teachers(job: _Job, origins: Origins) -> Teachers | None:
     settings = job.settings
-    if not settings.distill:
+    if settings.teacher:
+        models = []
+        for subject in settings.teacher:
+            with stage(job.progress, f"loading {name_of(subject)}"):
+                models.append(model_of(subject, trust=settings.trust))
+    elif settings.distill:
+        models = origins.teachers(settings.distill)
+    else:
         return None
-    return Teachers(origins.teachers(settings.distill), job.model.input, settings.temperature, job.place.device)
+    for teacher in models:
+        _same_classes(teacher, job.model)
+    return Teachers(models, job.model.input, settings.temperature, job.place.device)
+
+
+def _same_classes(teacher: Model, model: Model) -> None:
+    if teacher.class_names and model.class_names and teacher.class_names != model.class_names:
+        raise InputError(
+            f"the outputs of {teacher.name} mean other classes than those of {model.name}, or in another order",
+            "Learn from a network with the same classes.",
+        )
 
 
 def _trained(
@@ -304,7 +345,8 @@ def _written(made: Tuned, job: _Job, origins: Origins, start: float) -> Tuned:
     in_place = job.settings.out is None
     keep = _next_free(f"{job.source.resolve()}-untuned") if in_place else None
     said = replace(job.settings, data=job.images.name, evaluate=job.measured.name if job.measured else None)
-    parents = origins.measured(job.measured, job.place.device.type)
+    alone = len(job.record["chain"]) == 1
+    parents = [made.before] if alone else origins.measured(job.measured, job.place.device.type)
     with artifact.staging(job.target, force=job.settings.force or in_place, keep=keep) as staged:
         record = emit(
             job.network, job.model, job.source, staged, record=job.record, tuning=_entry(made, job), options=said,

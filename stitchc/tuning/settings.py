@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..options import ArchOptions, DeviceOptions, ForceOptions, OutOptions, SeedOptions, TrustOptions
+from ..options import ArchOptions, DeviceOptions, ForceOptions, OutOptions, SeedOptions, Subjects, TrustOptions
 from ..passes.data.errors import InputError, unknown
 from ..passes.data.option_kinds import Bytes, Choice, Choices, Count, Kind, Number, Share, Switch
 from ..passes.data.options import NEVER, Options, option, option_of, options_of, with_default
 from ..passes.data.pass_options import IMAGES, OUTPUT
 
 if TYPE_CHECKING:
-    from ..passes.data.model import Images
+    from ..passes.data.model import Images, Model
 
 TRAINING, DISTILLATION, SPEED = "Training", "Distillation", "Speed and memory"
 
@@ -50,10 +51,10 @@ class Settings(Options):
         None, Choice(*PRESETS), "Take the hyperparameters of a paper (docs/tuning.md); those that are given besides "
         "replace its own.", group=TRAINING, recipe=NEVER,
     )  # fmt: skip
-    train: str = option(
-        "adapter", Choice("adapter", "back", "front", "all"),
+    train: str | None = option(
+        None, Choice("adapter", "back", "front", "all"),
         "What is trained: the adapter alone, or the adapter and what comes after it, what comes before it, or both.",
-        group=TRAINING,
+        group=TRAINING, unset="adapter; all of a network that has none",
     )  # fmt: skip
     epochs: int = option(10, Count(least=1), "Number of passes over the training images.", group=TRAINING)
     batch: int = option(128, Count(least=1), "Images of one optimizer step, over all processes.", group=TRAINING)
@@ -75,10 +76,16 @@ class Settings(Options):
         unset="no clipping",
     )  # fmt: skip
     smoothing: float = option(0.0, Number(least=0, most=1), "Label smoothing.", group=TRAINING)
+    teacher: Sequence[str | Path | Model] | None = option(
+        None, Subjects(),
+        "Also learn from the outputs of this network, of several from the mean of their probabilities (Hinton et al. "
+        "2015).",
+        group=DISTILLATION, metavar="MODEL", unset="labels alone",
+    )  # fmt: skip
     distill: str | None = option(
-        None, Choice("front", "back", "both"),
-        "Also learn from the outputs of a model that the artifact was made from: the one before the adapter, the one "
-        "after it, or the mean of both (Hinton et al. 2015).",
+        None, Choice("front", "back", "both", "better"),
+        "The same with a network that the artifact was made from: the one before the adapter, the one after it, both, "
+        "or the better one, which is the more accurate where that was measured, else the larger.",
         group=DISTILLATION, unset="labels alone",
     )  # fmt: skip
     distill_weight: float = option(0.5, Share(), "Share of the loss that distillation has.", group=DISTILLATION)
@@ -117,7 +124,10 @@ class Settings(Options):
                 raise unknown(name, "option of a training", known)
         if "preset" in said:
             option_of(known["preset"]).kind.read("preset", said["preset"])
-            said = {**PRESETS[said["preset"]], **said}
+            preset = dict(PRESETS[said["preset"]])
+            if said.get("teacher"):
+                preset.pop("distill", None)
+            said = {**preset, **said}
         return cls(**said)
 
     def __post_init__(self) -> None:
@@ -127,6 +137,10 @@ class Settings(Options):
                 f"a batch of {self.batch} images cannot be accumulated in {self.accumulate} equal parts",
                 "Choose a batch that is a multiple of it.",
             )
+        if self.teacher and self.distill:
+            raise InputError(
+                f"`teacher` and `distill={self.distill!r}` both say whom to learn from", "Leave one of them out."
+            )
         if self.patience is not None and self.holdout == 0:
             raise InputError(
                 "patience needs held-out images, and holdout is 0", "Give `holdout=0.1`, or no `patience`."
@@ -135,7 +149,12 @@ class Settings(Options):
     @property
     def learns_labels(self) -> bool:
         """Whether labels are a part of the loss."""
-        return self.distill is None or self.distill_weight < 1
+        return not self.taught or self.distill_weight < 1
+
+    @property
+    def taught(self) -> bool:
+        """Whether there is anybody to learn from but the labels."""
+        return bool(self.teacher or self.distill)
 
     def as_dict(self) -> dict[str, Any]:
         """The settings alone, as a recipe states them."""
@@ -152,8 +171,9 @@ class TuneImages(Options):
     """The images to train on and to measure accuracy on."""
 
     data: str | Images | None = option(
-        None, Kind(), "Labelled images to train on.", group=IMAGES, metavar="DATA",
-        unset="those that the artifact was compiled with",
+        None, Kind(), "Images to train on, labelled unless a teacher alone is learned from.",
+        group=IMAGES, metavar="DATA",
+        unset="those that the artifact was compiled with, or that the model's own record names",
     )  # fmt: skip
     evaluate: str | Images | None = option(
         None, Kind(), "Labelled images to measure accuracy on, before and after.", group=IMAGES, metavar="DATA",
@@ -189,7 +209,7 @@ class TuneOptions(TrainingOptions, RunOptions, OutOptions, DeviceOptions, ArchOp
     )
     out: Any = option(
         None, Kind(), "Folder to write the tuned artifact to.", group=OUTPUT, metavar="DIR", also=("-o",), recipe=NEVER,
-        unset="in place of DIR, which is kept as DIR-untuned",
+        unset="in place of the untuned one, which is kept as DIR-untuned",
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def stopped(monkeypatch):
 
     places = [
         ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
-        ("stitchc.tuning.run", "_begin"),
+        ("stitchc.tuning.run", "plain"),
     ]  # fmt: skip
     for module, name in places:
         __import__(module)

@@ -1,6 +1,7 @@
 """Training an artifact: what trains and what does not, going on after a crash, what is written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from stitchc import recipe
 from stitchc.passes.data.errors import DataError, Diverged, InputError, OutputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.progress import Silent
+from stitchc.tuning.origins import better
 
 SIDE, CLASSES, COUNT = 8, 3, 48
 
@@ -239,6 +241,64 @@ def test_a_parent_that_cannot_be_found_is_named(hybrid, images, tmp_path):
     with pytest.raises(InputError, match="does not say where its parent wide came from"):
         stitchc.tune(hybrid, images, distill="front", out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plain_model_is_trained_to_an_artifact_of_its_own(parents, images, tmp_path):
+    big, small = parents
+    unlabelled = TensorImages(images.tensor, name="unlabelled")
+    given = {"teacher": [big], "epochs": 8, "batch": 16, "lr": 0.02, "out": tmp_path / "out"}
+    made = stitchc.tune(small, unlabelled, evaluate=images, **given)
+    assert [link["model"] for link in made.record["chain"]] == ["thin"] and made.settings.train == "all"
+    assert made.held_out.best.by == "teachers" and made.held_out.best.better(made.held_out.start)
+    before = stitchc.load(tmp_path / "out").state_dict()
+    assert set(before) == {key for key in small.module.state_dict()}
+    x = images.tensor[:4]
+    assert not torch.allclose(stitchc.load(tmp_path / "out")(x), small.module(x))
+    assert stitchc.evaluate(tmp_path / "out", images).top1 == made.after.top1
+    assert stitchc.verify(tmp_path / "out").argmax_agreement == 1.0
+    more = {"epochs": 1, "batch": 16, "evaluate": images, "parents": [small]}
+    again = stitchc.tune(tmp_path / "out", images, out=tmp_path / "again", **more)
+    assert len(again.record["tuned"]) == 2 and again.settings.train == "all"
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "again"}
+
+
+def test_a_plain_model_that_died_in_training_goes_on_to_the_same_bits(parents, images, tmp_path, talkative):
+    given = {"epochs": 3, "batch": 16, "checkpoint_seconds": 0.0, "augment": "flip"}
+    stitchc.tune(parents[1], images, out=tmp_path / "whole", **given)
+    with pytest.raises(Stopped):
+        stitchc.tune(parents[1], images, out=tmp_path / "out", progress=StopAfter(3), **given)
+    resumed = stitchc.tune(parents[1], images, out=tmp_path / "out", **given)
+    assert resumed.resumed == 2 and not changed(tmp_path / "whole", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "hint"),
+    [
+        ({}, "thin is no artifact", "`out`"),
+        ({"out": "x", "distill": "better"}, "was made from no other networks", "`teacher`"),
+        ({"out": "x", "train": "back"}, "one network without an adapter", "`train`"),
+        ({"out": "x", "teacher": ["a"], "distill": "both"}, "both say whom to learn from", "one of them"),
+    ],
+)
+def test_what_a_plain_model_cannot_be_asked_is_refused(given, message, hint, parents, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as refused:
+        stitchc.tune(parents[1], images, **given)
+    assert hint in refused.value.hint and list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_whose_outputs_mean_other_classes_is_refused(parents, hybrid, images, tmp_path):
+    big, small = (replace(model, class_names=names) for model, names in zip(parents, ("abc", "acb"), strict=True))
+    with pytest.raises(InputError, match="mean other classes"):
+        stitchc.tune(small, TensorImages(images.tensor), teacher=[big], out=tmp_path / "out")
+
+
+def test_the_better_parent_is_the_more_accurate_or_else_the_larger():
+    models = [{"accuracy": 0.7, "accuracy_on": "x", "macs": 9}, {"accuracy": 0.8, "accuracy_on": "x", "macs": 3}]
+    assert better(models, [0, 1]) == 1
+    models[0]["accuracy_on"] = "its own record"
+    assert better(models, [0, 1]) == 0
+    assert better(models, [1]) == 1
 
 
 def test_a_training_that_diverges_says_so_and_leaves_nothing(hybrid, images, tmp_path):

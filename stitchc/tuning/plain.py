@@ -1,0 +1,54 @@
+"""A model that is no artifact yet, to be trained like one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .. import artifact
+from ..inputs import archs_for, model_of, name_of
+from ..passes.data.errors import DataError, InputError
+from ..passes.data.model import Model
+from ..progress import Progress, stage
+from .settings import TuneOptions
+
+#: All of a model: a chain of one fragment.
+WHOLE = "A:.."
+
+
+@contextmanager
+def plain(
+    subject: str | Path | Model, options: TuneOptions, progress: Progress
+) -> Iterator[tuple[Path, Model, TuneOptions]]:
+    """The model compiled to an artifact of one fragment, which is gone when the block ends; the model; and the options
+    with what its record says.
+
+    Raises:
+        InputError: there is no folder to write to, no data, or no teacher where one is asked for; or as `compile`.
+    """
+    with stage(progress, f"loading {name_of(subject)}"):
+        (arch,) = archs_for([subject], options.arch)
+        model = model_of(subject, trust=options.trust, arch=arch)
+    if options.out is None:
+        raise InputError(f"{model.name} is no artifact, whose place the tuned one could take", "Name a folder: `out`.")
+    if options.distill:
+        raise InputError(
+            f"{model.name} was made from no other networks, and `distill={options.distill!r}` asks to learn from one",
+            "Name the network to learn from: `teacher`.",
+        )
+    artifact.replaceable(Path(options.out), options.force)
+    data = options.data if options.data is not None else model.data
+    if data is None:
+        raise DataError("no images are named to train on", "Name them with `data`, such as folder:DIR.")
+    from ..compile import compile
+
+    with TemporaryDirectory(prefix="stitchc-") as scratch:
+        folder = Path(scratch) / model.name.replace("/", "-")
+        compile(
+            subject, chain=WHOLE, data=data, rivals="none", seed=options.seed, trust=options.trust, arch=options.arch,
+            out=folder, progress=progress,
+        )  # fmt: skip
+        yield folder, model, replace(options, data=data, arch=None)
