@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..passes.data.errors import Diverged
 from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
+from ..passes.training.norms import settle_norms
 from ..passes.training.steps import learning_rate, optimizer_of
 from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
 from ..progress import Progress
@@ -30,6 +31,7 @@ from .settings import Settings
 from .views import Views, batches_of, normalised
 
 _EVALUATED = 256  # images a forward pass when nothing is learned
+_SETTLED = 1024  # images that the statistics of norms are taken from before the first step, at most
 _SHOWN = 0.2  # seconds between two words on how it goes
 
 
@@ -133,9 +135,8 @@ class Loop:
         settings, state = self.settings, self.state
         module, self.optimizer = self.engine.setup(self.trainee, self.optimizer)
         self.saved = time.monotonic()
-        if self.held is not None and state.start is None:
-            state.start = self._keep_if_better()
-            self.progress.tell(f"Before: {self._of_held_out(state.start)}")
+        if not state.epoch and not state.step:
+            self._begin()
         with torch.random.fork_rng():
             while state.epoch < settings.epochs and not self._enough():
                 self._epoch(module)
@@ -144,6 +145,14 @@ class Loop:
             self.trainee.network.load_state_dict(state.best.weights, strict=False)
             self.progress.tell(self._verdict(state.best))
         self.trainee.eval()
+
+    def _begin(self) -> None:
+        if self.held is not None:
+            self.state.start = self._keep_if_better()
+            self.progress.tell(f"Before: {self._of_held_out(self.state.start)}")
+        self.trainee.train()
+        some = torch.arange(min(len(self.views), _SETTLED)).split(_EVALUATED)
+        settle_norms(self.trainee, (self._shown(self.views, indices) for indices in some))
 
     def _enough(self) -> bool:
         return self.settings.patience is not None and self.state.stale >= self.settings.patience
@@ -262,7 +271,11 @@ class Loop:
         """Batches of the held-out images of this process: indices, and the input of the network."""
         assert self.held is not None
         for indices in torch.arange(len(self.held))[self.engine.rank :: self.engine.world].split(_EVALUATED):
-            yield indices, normalised(self.held.plain(indices).to(self.engine.device), self.held.spec)
+            yield indices, self._shown(self.held, indices)
+
+    def _shown(self, views: Views, indices: Tensor) -> Tensor:
+        """Images without augmentation, as the network is fed them."""
+        return normalised(views.plain(indices).to(self.engine.device), views.spec)
 
     def _taught(self) -> list[Tensor]:
         """The teachers' probabilities of the held-out images."""
