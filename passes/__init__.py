@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data.hybrid import AdapterUse, Hybrid, Verified
     from .data.model import Images, InputSpec, Model, TensorImages
     from .data.plan import PairSimilarity, Plan, Stage, Timed
+    from .data.polishing import Polishing
     from .data.rivals import Recommended, Rival
     from .data.values import Cut, Cuts, Price, Rejected, Value
     from .emit import Codegen
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .latency.candidate_times import TimeCandidates
     from .partition import Partition
     from .pipeline import Pass, Pipeline
+    from .polish import Polish
+    from .polish.unseen import Unseen
     from .rank import Rank
     from .recalibrate import Recalibrate
     from .represent import Represent
@@ -63,6 +66,8 @@ _HOME = {
     "Pass": "pipeline",
     "Pipeline": "pipeline",
     "Plan": "data.plan",
+    "Polish": "polish",
+    "Polishing": "data.polishing",
     "Price": "data.values",
     "Rank": "rank",
     "Recalibrate": "recalibrate",
@@ -79,6 +84,7 @@ _HOME = {
     "TensorImages": "data.model",
     "Timed": "data.plan",
     "Trace": "trace",
+    "Unseen": "polish.unseen",
     "Value": "data.values",
     "Verified": "data.hybrid",
     "Verify": "verify",

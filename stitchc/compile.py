@@ -59,8 +59,16 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
         record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
         report = CompileReport.of(plan, record).parts()
-        artifact.write(folder, record, recipe=recipe.dumps(models, options), report=report, seconds=plan.seconds)
+        said = recipe.dumps(models, _repeatable(options, plan))
+        artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
         return plan
+
+
+def _repeatable(options: CompileOptions, plan: Plan) -> CompileOptions:
+    """The options as a recipe states them: how many steps were made, where a time was asked for, so that it makes the
+    same again on a machine of another speed."""
+    polishing = plan.hybrid.polishing
+    return options if polishing is None else replace(options, polish=f"{polishing.steps} steps")
 
 
 def begin(models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions, progress: Progress) -> Plan:
@@ -119,15 +127,17 @@ def least_share(options: CompileOptions | CompareOptions, images: Images) -> flo
 
 def synthesis(options: CompileOptions, progress: Progress) -> list[Pass]:
     """The passes from the chosen candidate to a network."""
-    from .passes import Fit, Heal, Recalibrate, Stitch
+    from .passes import Fit, Heal, Polish, Recalibrate, Stitch, Unseen
 
     told = progress.update
-    return [
-        options.make(Stitch),
+    repair = [
         options.make(Fit, progress=told),
         options.make(Heal, progress=told),
         *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
     ]
+    if options.polish is not None:
+        repair = [*map(Unseen, repair), options.make(Polish, progress=told)]
+    return [options.make(Stitch), *repair]
 
 
 def emission(options: CompileOptions, folder: Path) -> list[Pass]:

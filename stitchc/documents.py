@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .passes.data.metrics import Metric
     from .passes.data.model import Model
     from .passes.data.plan import Plan
+    from .passes.data.polishing import Polishing
     from .passes.data.values import Cut
     from .passes.latency.clock import Timing
 
@@ -164,6 +165,7 @@ def plan_document(
         "accuracy": accuracy.as_dict() if accuracy else None,
         "class_names": _class_names(plan),
         "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
+        "polishing": _polishing(hybrid.polishing) if hybrid and hybrid.polishing else None,
         "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
         "rivals": [],
@@ -348,6 +350,22 @@ def _healing(healing: Healing) -> dict[str, Any]:
         "divergence_before": number(healing.divergence),
         "divergence": number(healing.healed_divergence),
         "blocks": [encode(block) for block in healing.blocks],
+    }
+
+
+def _polishing(polishing: Polishing) -> dict[str, Any]:
+    """Before and after, on the probe images that were held out. How long it took is among the seconds of the passes."""
+    return {
+        "teachers": list(polishing.teachers),
+        "images": polishing.images,
+        "held_out": polishing.held_out,
+        "steps": polishing.steps,
+        "batch": polishing.batch,
+        "kept": polishing.kept,
+        "agreement_before": polishing.agreement,
+        "agreement": polishing.polished_agreement,
+        "divergence_before": number(polishing.divergence),
+        "divergence": number(polishing.polished_divergence),
     }
 
 

@@ -30,6 +30,7 @@ from .passes.data.pass_options import (
     MemoryOptions,
     OpsetOptions,
     PartitionOptions,
+    PolishOptions,
     RankOptions,
     ShareOptions,
     TraceOptions,
@@ -312,9 +313,9 @@ class CompareOptions(
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
-    ChainOptions, HealOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions, MemoryOptions,
-    CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
-    TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions,
+    MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions,
+    ArchOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

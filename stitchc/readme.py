@@ -9,6 +9,7 @@ from .documents import without_formula
 from .passes.data import metrics
 from .passes.data.printable import code, fenced, markdown
 from .report.chain import ChainLine
+from .report.healing import Polished
 from .report.numbers import amount, count, percent, score, shape
 from .report.rivals import dominated, legend, networks, winner
 from .report.terminal import render
@@ -149,6 +150,8 @@ def _checks(record: Mapping[str, Any]) -> Iterator[str]:
         probe = record["probe"] or {}
         on = f" on {probe['images']} images of {code(probe['data'])}" if probe else ""
         yield f"- Similarity of the two cuts: {record['similarity']:.3f} ({markdown(record['similarity_metric'])}{on})."
+    if record.get("polishing"):
+        yield f"- Polished{Polished(record['polishing']).said}."
     found = record["verified"]
     if found:
         batches = " and ".join(map(str, found["batches"]))

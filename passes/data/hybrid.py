@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .chain import Chain, Fragment
 from .healing import Healing
+from .polishing import Polishing
 from .values import Price
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ class Verified:
 class Hybrid:
     """A chain with its weights.
 
-    price: of the whole, as it is written. adapters: one for each seam. healing: None where nothing was healed.
-    verified: None until it was. graph: the network, which is no data: it is left out of comparison and JSON.
+    price: of the whole, as it is written. adapters: one for each seam. healing, polishing: None where nothing was
+    healed, or polished. verified: None until it was. graph: the network, which is no data: it is left out of comparison
+    and JSON.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Hybrid:
     price: Price | None = None
     adapters: tuple[AdapterUse, ...] = ()
     healing: Healing | None = None
+    polishing: Polishing | None = None
     verified: Verified | None = None
     graph: GraphModule | None = field(default=None, compare=False, repr=False, metadata={"data": False})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,3 +259,39 @@ class Effort(Kind):
         if not 0 < found < math.inf:
             raise unknown(value, name, [*self.words, "seconds such as 60s"])
         return found
+
+
+@dataclass(frozen=True)
+class Work(Kind):
+    """How long something is trained: a time such as `60s` or `2min`, or a number of steps, such as `200 steps`."""
+
+    @property
+    def metavar(self) -> str:
+        return "Q"
+
+    def read(self, name: str, value: Any) -> str:
+        number, unit = self._parts(name, value)
+        return f"{number:.15g}{' steps' if unit == 'steps' else 's'}"
+
+    def seconds(self, name: str, value: Any) -> float | None:
+        """The time, None where steps are stated."""
+        number, unit = self._parts(name, value)
+        return None if unit == "steps" else number
+
+    def steps(self, name: str, value: Any) -> int | None:
+        """The steps, None where a time is stated."""
+        number, unit = self._parts(name, value)
+        return int(number) if unit == "steps" else None
+
+    def _parts(self, name: str, value: Any) -> tuple[float, str]:
+        match = re.fullmatch(r"\s*([0-9.]+)\s*(s|min|h|steps?)?\s*", str(value))
+        try:
+            number = float(match[1]) if match else 0.0
+        except ValueError:
+            number = 0.0
+        unit = (match and match[2]) or "s"
+        number *= {"min": 60, "h": 3600}.get(unit, 1)
+        steps = unit.startswith("step")
+        if not 0 < number < 1e9 or (steps and number != int(number)):
+            raise InputError(f"`{name}` is {value}", "It must be a time such as 60s, or a number such as 200 steps.")
+        return number, "steps" if steps else "s"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Text
+from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Text, Work
 from .options import WHEN_CHANGED, Options, option
 from .plugins import installed
 
@@ -101,6 +101,18 @@ class HealOptions(Options):
         "back", Choice("back", "front", "both"),
         "Model whose outputs the classifier is refitted to: the one after the adapter, the one before, or their mean.",
         group=HEALING,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolishOptions(Options):
+    """Options of the pass `polish`."""
+
+    polish: str | None = option(
+        None, Work(),
+        "After healing, train all weights toward the outputs of the better model, without labels, for about so long: "
+        "60s, 5min, or a number of steps, such as '200 steps'. What is no better on held-out images is not kept.",
+        group=HEALING, unset="no training",
     )  # fmt: skip
 
 

@@ -65,6 +65,11 @@ def live_bytes(graph: GraphModule) -> int:
     return most
 
 
+def made_bytes(graph: GraphModule) -> int:
+    """The bytes of all values that the graph makes of one image: what a training keeps for the gradients."""
+    return sum(map(value_bytes, graph.graph.nodes))
+
+
 def value_bytes(node: Node) -> int:
     """Of one image's value; parameters lie in the model."""
     if not is_tensor(node) or node.op == "get_attr":

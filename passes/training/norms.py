@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @torch.no_grad()
@@ -30,7 +31,7 @@ def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
     seen = {
         norm: _Seen()
         for norm in network.modules()
-        if isinstance(norm, Norm) and norm.training and _has_statistics(norm)
+        if isinstance(norm, NORMS) and norm.training and _has_statistics(norm)
     }
     network.eval()
     if not seen:

@@ -42,6 +42,28 @@ class Trajectory:
         yield rows
 
 
+@dataclass(frozen=True)
+class Polished:
+    """What polishing gave. record: the key `polishing` of a plan document."""
+
+    record: Mapping[str, Any]
+
+    @property
+    def said(self) -> str:
+        """It in a sentence, that what was polished begins."""
+        record = self.record
+        whom, where = " and ".join(record["teachers"]), f"{record['held_out']} held-out images"
+        if not record["kept"]:
+            return f": {record['steps']} steps toward {whom} made nothing better on {where}, and were undone"
+        return (
+            f": {record['kept']} steps of {record['batch']} images toward {whom}; agrees with it on "
+            f"{percent(record['agreement'])} of {where}, {percent(record['agreement_before'])} before"
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield Text.assemble(("Polished", "bold green"), self.said)
+
+
 def _measured(agreement: float, divergence: float | None) -> tuple[str, str, str]:
     bar = "█" * round(_WIDE * agreement)
     return percent(agreement), bar.ljust(_WIDE, "░"), "-" if divergence is None else significant(divergence, 2)

@@ -16,7 +16,7 @@ from ..passes.data.budget import format_quantity
 from ..passes.data.plan import Plan
 from .candidates import CandidateTable
 from .chain import ChainLine
-from .healing import Trajectory
+from .healing import Polished, Trajectory
 from .heatmap import HeatMap
 from .notes import Inputs, Notes
 from .numbers import amount, percent, score, size
@@ -133,6 +133,8 @@ class CompileReport:
         parts.append(Choice(self.record))
         if self.record.get("healing"):
             parts.append(Trajectory(self.record["healing"]))
+        if self.record.get("polishing"):
+            parts.append(Polished(self.record["polishing"]))
         if compared:
             parts.append(RivalTable(self.record))
         if self.record.get("written", "hybrid") == "hybrid":

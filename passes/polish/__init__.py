@@ -1,0 +1,67 @@
+"""The pass `polish`: a hybrid trained for a while on the probe images, toward the outputs of its better parent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from ..data.option_kinds import Work
+from ..data.pass_options import MemoryOptions, PolishOptions
+from ..data.plan import Plan
+from ..graphs.conventions import result
+from ..pipeline import Pass
+
+
+@dataclass(frozen=True)
+class Polish(Pass, PolishOptions, MemoryOptions):
+    """Trains all weights of the hybrid toward the probabilities that its teacher gives for the same images, moved and
+    mirrored at random; docs/tuning.md says how. No labels are used. Every fifth image is held out: the hybrid is
+    measured on them before and several times on the way, and what was best is kept, the hybrid as it was included. For
+    that to be fair, what fits and heals before must not have seen them either: put it into `Unseen`.
+
+    polish: a time, or a number of steps; None for nothing. Of a time the first steps are clocked, and as many are taken
+    as fit into it, so that the outcome depends on the machine: `hybrid.polishing.steps` says the number, with which it
+    is the same again.
+    teachers: the indices of the models to learn from, of several from the mean; None for the one of the chain with the
+    most multiply-adds. batch: images of a step. lr: the highest learning rate of AdamW.
+
+    On noise, and on fewer than five images, nothing is polished.
+    """
+
+    name: ClassVar[str] = "polish"
+    requires: ClassVar[tuple[str, ...]] = ("graphs", "hybrids", "images")
+    drops: ClassVar[tuple[str, ...]] = ("rivals", "recommended", "folder")
+    changes: ClassVar[tuple[str, ...]] = ("hybrids",)
+
+    teachers: tuple[int, ...] | None = None
+    batch: int = 64
+    lr: float = 5e-4
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def run(self, plan: Plan) -> Plan:
+        from .distil import polish
+        from .images import too_few
+
+        assert plan.images is not None  # `requires` holds it
+        if self.polish is None or plan.images.noise or too_few(plan.images):
+            return plan
+        kind = Work()
+        graph = copy.deepcopy(plan.hybrid.network)
+        found = polish(
+            graph, plan, self.teachers or (largest(plan),),
+            steps=kind.steps("polish", self.polish), seconds=kind.seconds("polish", self.polish),
+            batch=self.batch, lr=self.lr, max_memory=self.max_memory, progress=self.progress,
+        )  # fmt: skip
+        return plan.with_hybrid(replace(plan.hybrid, graph=graph, polishing=found, verified=None))
+
+
+def largest(plan: Plan) -> int:
+    """Of the models that the hybrid has fragments of, and that have as many outputs as it has, the one with the most
+    multiply-adds; the last where none is priced."""
+    chain = plan.hybrid.chain
+    models = dict.fromkeys([chain.back.model, *(fragment.model for fragment in chain.fragments)])
+    shapes = [result(graph.graph).meta.get("shape") for graph in plan.graphs]
+    able = [model for model in models if shapes[model] == shapes[chain.back.model]]
+    return max(able, key=lambda model: plan.prices[model].get("macs", 0) if plan.prices else 0)
