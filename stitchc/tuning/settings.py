@@ -36,6 +36,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimizer": "adamw", "lr": 0.002, "weight_decay": 0.05, "batch": 512, "epochs": 10,
         "warmup": 0.0, "augment": ("flip", "autoaugment"),
     },
+    # Ours, measured in docs/tuning.md: what gains on a few hundred or thousand images without their labels.
+    "label-free": {
+        "train": "all", "distill": "better", "distill_weight": 1.0, "temperature": 2.0, "optimizer": "adamw",
+        "lr": 5e-4, "weight_decay": 0.01, "batch": 64, "epochs": 10, "warmup": 0.5, "augment": ("crop", "flip"),
+    },
 }  # fmt: skip
 
 
@@ -48,8 +53,8 @@ class Settings(Options):
     """
 
     preset: str | None = option(
-        None, Choice(*PRESETS), "Take the hyperparameters of a paper (docs/tuning.md); those that are given besides "
-        "replace its own.", group=TRAINING, recipe=NEVER,
+        None, Choice(*PRESETS), "Take the hyperparameters of a paper, or with label-free those for learning from a "
+        "network alone (docs/tuning.md); those that are given besides replace its own.", group=TRAINING, recipe=NEVER,
     )  # fmt: skip
     train: str | None = option(
         None, Choice("adapter", "back", "front", "all"),

@@ -133,7 +133,8 @@ def test_altered_images_are_moved_and_mirrored_by_little():
 
 
 @pytest.mark.parametrize(
-    ("said", "read"), [("60s", "60s"), (90, "90s"), ("1.5min", "90s"), ("200 steps", "200 steps"), ("1 step", "1 steps")]
+    ("said", "read"),
+    [("60s", "60s"), (90, "90s"), ("1.5min", "90s"), ("200 steps", "200 steps"), ("1 step", "1 steps")],
 )
 def test_how_long_is_a_time_or_a_number_of_steps(said, read):
     assert Work().read("polish", said) == read and Work().read("polish", read) == read

@@ -14,7 +14,7 @@ from stitchc.compile import analysis, emission, synthesis
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
-from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch
+from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch, Work
 from stitchc.passes.data.options import NEVER, default_of, option_of, options_of
 from stitchc.progress import Silent
 from stitchc.tuning.settings import TrainingOptions, TuneOptions
@@ -83,6 +83,8 @@ def another(name: str, of):
         return 0.5
     if isinstance(kind, Bytes):
         return 3 << 20
+    if isinstance(kind, Work):
+        return "90s"
     return "low" if isinstance(kind, Effort) else "some-words"
 
 
@@ -91,7 +93,7 @@ def wrong(name: str, of):
     kind = option_of(of).kind
     if name == "budget":
         return ["12 miles"]
-    if isinstance(kind, Choice | Effort):
+    if isinstance(kind, Choice | Effort | Work):
         return ["nonesuch"]
     if isinstance(kind, Number):
         return ["many", *([kind.least - 1] if kind.least > -float("inf") else []),

@@ -180,3 +180,10 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_warmup_is_part_of_the_whole():
     assert math.isclose(steps.learning_rate(1.0, 0, 20, warmup=5), 1 / 6)
+
+
+def test_label_free_learns_no_labels_and_from_the_better_parent_or_from_whom_it_is_told():
+    preset = Settings.of({"preset": "label-free"})
+    assert not preset.learns_labels and preset.distill == "better" and preset.train == "all"
+    told = Settings.of({"preset": "label-free", "teacher": ["digits/resnet"]})
+    assert told.distill is None and told.teacher == ("digits/resnet",) and not told.learns_labels
