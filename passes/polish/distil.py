@@ -22,8 +22,9 @@ from ..training.steps import learning_rate, optimizer_of
 from ..training.worth import TEACHERS, Worth, tally, worth
 from .images import Some
 
-#: How often the network is measured on the held-out images on the way, at most.
-LOOKS = 8
+#: After which shares of the steps the network is measured on the held-out images. Before, the learning rate is so high
+#: that what is measured is its noise, and the best of many noisy measurements is no good choice.
+LOOKS = (0.5, 0.75, 1.0)
 TEMPERATURE = 2.0
 WEIGHT_DECAY = 0.01
 #: Share of the steps in which the learning rate rises.
@@ -123,14 +124,14 @@ class _Training:
             taken.append(time.monotonic() - began)
         self.graph.zero_grad(set_to_none=True)
         self.graph.load_state_dict(before)  # norms have counted these images
-        left = seconds - sum(taken) - LOOKS * self._seconds_of_a_look
+        left = seconds - sum(taken) - len(LOOKS) * self._seconds_of_a_look
         return max(1, int(left / max(min(taken[1:]), 1e-6)))
 
     def run(self, steps: int, progress: Progress | None) -> None:
         """All steps; the best weights are in the network then."""
         torch.manual_seed(self.seed)
         optimizer = optimizer_of(self.graph.parameters(), "adamw", lr=self.lr, weight_decay=WEIGHT_DECAY)
-        looks = {-(-steps * k // LOOKS) for k in range(1, LOOKS + 1)}
+        looks = {round(steps * share) for share in LOOKS}
         for step, indices in enumerate(self._drawn(steps)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(self.lr, step, steps, WARMUP * steps)
