@@ -14,6 +14,7 @@ from ..passes.data.errors import DataError, InputError
 from ..passes.data.model import Model
 from ..progress import Progress, stage
 from .settings import TuneOptions
+from .taught import no_origins
 
 #: All of a model: a chain of one fragment.
 WHOLE = "A:.."
@@ -35,10 +36,7 @@ def plain(
     if options.out is None:
         raise InputError(f"{model.name} is no artifact, whose place the tuned one could take", "Name a folder: `out`.")
     if options.distill:
-        raise InputError(
-            f"{model.name} was made from no other networks, and `distill={options.distill!r}` asks to learn from one",
-            "Name the network to learn from: `teacher`.",
-        )
+        raise no_origins(model, options)
     artifact.replaceable(Path(options.out), options.force)
     data = options.data if options.data is not None else model.data
     if data is None:

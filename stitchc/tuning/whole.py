@@ -22,6 +22,7 @@ from .labels import meant
 from .loop import Loop
 from .parts import Trainee
 from .settings import TrainOptions
+from .taught import teachers_of
 from .views import normalised, training_and_held_out
 
 
@@ -34,7 +35,7 @@ def train(
     options: TrainOptions,
     progress: Progress | None = None,
 ) -> Sequence[Mapping[str, Any]]:
-    """Trains all of a model on labelled images and writes its state dict to `out`, a .pt file. Returns the history.
+    """Trains all of a model on images and writes its state dict to `out`, a .pt file. Returns the history.
 
     A call that was killed goes on from its last checkpoint.
 
@@ -50,12 +51,13 @@ def train(
     checked(images)
     images, _, _ = meant(images, loaded)
     views, held = training_and_held_out(images, loaded.input, settings)
+    teachers = teachers_of(settings, loaded, None, place, watcher)
     trainee = Trainee(network, "all", normalised(views.plain(torch.arange(2)), loaded.input))
     known = settings.as_dict() | {"augment": ",".join(settings.augment), "data": images.name, "model": loaded.name}
     checkpoint = Checkpoint(target.resolve(), known)
     loop = Loop(
-        trainee, views, settings, place, held=held, workers=settings.workers, every=settings.checkpoint_seconds,
-        save=checkpoint.write, progress=watcher if place.rank == 0 else Silent(),
+        trainee, views, settings, place, held=held, teachers=teachers, workers=settings.workers,
+        every=settings.checkpoint_seconds, save=checkpoint.write, progress=watcher if place.rank == 0 else Silent(),
     )  # fmt: skip
     if found := checkpoint.read():
         loop.load(found)

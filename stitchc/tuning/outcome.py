@@ -1,0 +1,80 @@
+"""What came of a training, and what plan.json says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..evaluate import Accuracy
+from ..passes.training.worth import Worth
+from .job import Job
+from .loop import Loop
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """By what the best state of a training was chosen. images: how many were not trained on. start, best: what the
+    network was worth on them before, and as it was kept. epoch: after which that was, 0 for the untuned weights."""
+
+    images: int
+    start: Worth
+    best: Worth
+    epoch: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "images": self.images, "by": self.best.by, "epoch": self.epoch,
+            "right_before": self.start.right, "right": self.best.right,
+            "nats_before": self.start.nats, "nats": self.best.nats,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of a training. folder: the tuned artifact; kept: where the untuned one lies now, if it was replaced.
+
+    history: an entry an epoch: loss and accuracy while it trained, held-out accuracy, learning rate. before, after: on
+    the same images. held_out: by which images the best state was chosen; None where none were held out. resumed: the
+    steps that an earlier, unfinished run had done. record: plan.json of the artifact.
+    rank: of this process; those above 0 have only helped, and their record is empty.
+    """
+
+    folder: Path
+    kept: Path | None
+    settings: Settings
+    trained_params: int
+    history: tuple[Mapping[str, Any], ...]
+    before: Accuracy | None
+    after: Accuracy | None
+    held_out: HeldOut | None
+    resumed: int
+    record: Mapping[str, Any]
+    rank: int = 0
+
+
+def held_out(loop: Loop) -> HeldOut | None:
+    state = loop.state
+    if loop.held is None or state.start is None or state.best is None:
+        return None
+    return HeldOut(len(loop.held), state.start, state.best.worth, state.best.epoch)
+
+
+def entry(made: Tuned, job: Job) -> dict[str, Any]:
+    """What plan.json says of a training, under `tuned`."""
+    options = job.settings.as_dict()
+    options.pop("cache")
+    return {
+        "train": options.pop("train"), "trained_params": made.trained_params, "data": job.images.name,
+        "images": len(job.images), "epochs": len(made.history),
+        "accuracy": {
+            "data": job.measured.name if job.measured else None,
+            "images": len(job.measured) if job.measured else None,
+            "before": made.before.top1 if made.before else None,
+            "after": made.after.top1 if made.after else None,
+        },
+        "held_out": made.held_out and made.held_out.as_dict(), "options": options, "history": list(made.history),
+    }  # fmt: skip
