@@ -130,7 +130,7 @@ def synthesis(options: CompileOptions, progress: Progress) -> list[Pass]:
     from .passes import Fit, Heal, Polish, Recalibrate, Stitch, Unseen
 
     told = progress.update
-    repair = [
+    repair: list[Pass] = [
         options.make(Fit, progress=told),
         options.make(Heal, progress=told),
         *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),

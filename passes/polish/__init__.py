@@ -27,7 +27,7 @@ class Polish(Pass, PolishOptions, MemoryOptions):
     teachers: the indices of the models to learn from, of several from the mean; None for the one of the chain with the
     most multiply-adds. batch: images of a step. lr: the highest learning rate of AdamW.
 
-    On noise, and on fewer than five images, nothing is polished.
+    On noise, and on fewer than five images, nothing is polished, and a note says so.
     """
 
     name: ClassVar[str] = "polish"
@@ -45,8 +45,11 @@ class Polish(Pass, PolishOptions, MemoryOptions):
         from .images import too_few
 
         assert plan.images is not None  # `requires` holds it
-        if self.polish is None or plan.images.noise or too_few(plan.images):
+        if self.polish is None:
             return plan
+        if plan.images.noise or too_few(plan.images):
+            why = "the images are noise" if plan.images.noise else f"{len(plan.images)} images are too few"
+            return replace(plan, notes=(*plan.notes, f"Nothing was polished: {why}."))
         kind = Work()
         graph = copy.deepcopy(plan.hybrid.network)
         found = polish(

@@ -217,8 +217,8 @@ class Loop:
         taught = self._taught() if self.by == TEACHERS else None
         tallies = [torch.zeros(3, dtype=torch.float64)]
         for number, (indices, x) in enumerate(self._held_out()):
-            labels = self.held.labels(indices) if taught is None else None
-            tallies.append(tally(self.trainee(x).float().cpu(), labels, taught and taught[number]))
+            labels, said = (self.held.labels(indices), None) if taught is None else (None, taught[number])
+            tallies.append(tally(self.trainee(x).float().cpu(), labels, said))
         self.trainee.train()
         return worth(self.by, [self.engine.sum(torch.stack(tallies).sum(0))])
 
