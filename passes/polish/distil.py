@@ -17,7 +17,7 @@ from ..data.polishing import Polishing
 from ..graphs.live import batch_within, made_bytes
 from ..numerics.offload import TensorStore
 from ..training.distillation import Teachers, loss
-from ..training.norms import NORMS, settle_norms
+from ..training.norms import NORMS, measure_norms, settle_norms
 from ..training.steps import learning_rate, optimizer_of
 from ..training.worth import TEACHERS, Worth, tally, worth
 from .images import Some
@@ -139,6 +139,8 @@ class _Training:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             if step + 1 in looks:
+                self._mode()
+                measure_norms(self.graph, self.shown)
                 found = self._state(step + 1)
                 self.best = found if found.worth.better(self.best.worth) else self.best
             if progress:

@@ -11,6 +11,7 @@ with m', s' measured, after which both modes agree.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -46,6 +47,36 @@ def settle_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
     for norm, found in seen.items():
         if found.count:
             _settle(norm, *found.statistics())
+
+
+@torch.no_grad()
+def measure_norms(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Gives every BatchNorm of `network` that is in training mode the statistics that it normalises these batches by,
+    in the mean over the batches. The network is in eval mode after.
+
+    What a norm counts along the way lags behind weights that still move, and is of augmented images: in eval mode the
+    network is then worth less than what was learned. Batches of one image, which have no variance, are passed over.
+    """
+    norms = [norm for norm in network.modules() if isinstance(norm, NORMS) and norm.training]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    before = [(norm.momentum, copy.deepcopy(norm.state_dict())) for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    ran = 0
+    for batch in batches if norms else ():
+        if len(batch) > 1:
+            network(batch)
+            ran += 1
+    for norm, (momentum, state) in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        if not ran:
+            norm.load_state_dict(state)
+        elif norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.copy_(state["num_batches_tracked"])
+    network.eval()
 
 
 @dataclass

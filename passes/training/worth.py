@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,15 +34,18 @@ def tally(scores: Tensor, labels: Tensor | None, taught: Tensor | None) -> Tenso
     """Of some images: how many are right, their nats summed, how many they are. float64 [3], which add up.
 
     scores: [n, classes]. taught: the teachers' probabilities [n, classes]; without, the labels [n] are what counts.
+    Scores that are infinite or undefined are wrong, and make the nats infinite.
     """
     scores = scores.double()
+    sound = scores.isfinite().all(1)
     if taught is None:
         assert labels is not None
         right, nats = scores.argmax(1) == labels, F.cross_entropy(scores, labels, reduction="sum")
     else:
         right = scores.argmax(1) == taught.argmax(1)
         nats = F.kl_div(scores.log_softmax(1), taught.double(), reduction="sum")
-    return torch.tensor([int(right.sum()), float(nats), len(scores)], dtype=torch.float64)
+    found = [int((right & sound).sum()), float(nats) if sound.all() else math.inf, len(scores)]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def worth(by: str, tallies: Iterable[Tensor]) -> Worth:

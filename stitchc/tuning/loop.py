@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..passes.data.errors import Diverged
 from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
-from ..passes.training.norms import settle_norms
+from ..passes.training.norms import measure_norms, settle_norms
 from ..passes.training.steps import learning_rate, optimizer_of
 from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
 from ..progress import Progress
@@ -31,7 +31,7 @@ from .state import Kept, State
 from .views import Views, batches_of, normalised
 
 _EVALUATED = 256  # images a forward pass when nothing is learned
-_SETTLED = 1024  # images that the statistics of norms are taken from before the first step, at most
+_SETTLED = 1024  # images that the statistics of norms are taken from, at most
 _SHOWN = 0.2  # seconds between two words on how it goes
 
 
@@ -106,8 +106,13 @@ class Loop:
             self.state.start = self._keep_if_better()
             self.progress.tell(f"Before: {self._of_held_out(self.state.start)}")
         self.trainee.train()
-        some = torch.arange(min(len(self.views), _SETTLED)).split(_EVALUATED)
-        settle_norms(self.trainee, (self._shown(self.views, indices) for indices in some))
+        settle_norms(self.trainee, self._some())
+
+    def _some(self) -> Iterator[Tensor]:
+        """Images that are trained on, as the network is fed them, to take the statistics of norms from."""
+        count = min(len(self.views), _SETTLED)
+        for indices in (torch.arange(count) * len(self.views) // count).split(_EVALUATED):
+            yield self._shown(self.views, indices)
 
     def _enough(self) -> bool:
         return self.settings.patience is not None and self.state.stale >= self.settings.patience
@@ -142,10 +147,11 @@ class Loop:
         settings, total = self.settings, self.settings.epochs * self.steps
         return learning_rate(settings.lr, step, total, settings.warmup * self.steps, settings.schedule)
 
-    def _finite(self, loss: float) -> float:
+    def _finite(self, loss: float, said: str = "the loss became {} in epoch {}", epoch: int | None = None) -> float:
         if not math.isfinite(loss):
+            when = self.state.epoch + 1 if epoch is None else epoch
             raise Diverged(
-                f"the loss became {loss} in epoch {self.state.epoch + 1}, at a learning rate of {self.settings.lr:g}",
+                f"{said.format(loss, when)}, at a learning rate of {self.settings.lr:g}",
                 "Lower `lr`, or bound the gradient with `clip=1`.",
             )
         return loss
@@ -187,6 +193,8 @@ class Loop:
         state = self.state
         loss, hits, images = self.engine.sum(torch.tensor(state.sums, dtype=torch.float64)).tolist()
         state.epoch, state.step, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+        self.trainee.train()
+        measure_norms(self.trainee, self._some())
         held = self._keep_if_better() if self.held is not None else None
         labelled = self.views.images.labels is not None
         state.history.append({
@@ -220,7 +228,9 @@ class Loop:
             labels, said = (self.held.labels(indices), None) if taught is None else (None, taught[number])
             tallies.append(tally(self.trainee(x).float().cpu(), labels, said))
         self.trainee.train()
-        return worth(self.by, [self.engine.sum(torch.stack(tallies).sum(0))])
+        found = worth(self.by, [self.engine.sum(torch.stack(tallies).sum(0))])
+        self._finite(found.nats, "the loss on held-out images became {} after epoch {}", self.state.epoch)
+        return found
 
     def _held_out(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of the held-out images of this process: indices, and the input of the network."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stitchc.passes.training.norms import settle_norms
+from stitchc.passes.training.norms import measure_norms, settle_norms
 
 
 def network() -> nn.Module:
@@ -54,3 +54,17 @@ def test_a_channel_that_never_changes_keeps_its_value(value):
     before = copy.deepcopy(norm).eval()(x)
     settle_norms(norm, [x])
     assert torch.allclose(norm.eval()(x), before, atol=1e-4)
+
+
+def test_measured_norms_compute_in_eval_mode_what_they_do_in_training_mode():
+    images = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = network().train()
+    counted = net[2].num_batches_tracked.clone()
+    learned = copy.deepcopy(net)(images)
+    measure_norms(net, [images, images[:1]])
+    assert not net.training and torch.allclose(net(images), learned, rtol=0.05, atol=0.05)
+    assert net[2].momentum == 0.1 and net[2].num_batches_tracked == counted
+    still = copy.deepcopy(net.state_dict())
+    measure_norms(net.eval(), [images + 1])
+    measure_norms(net.train(), [images[:1]])
+    assert all(torch.equal(value, still[key]) for key, value in net.state_dict().items())

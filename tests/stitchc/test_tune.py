@@ -211,14 +211,16 @@ def test_patience_ends_a_training_and_the_best_epoch_stays(hybrid, images, tmp_p
 
 
 def test_a_training_that_makes_it_worse_keeps_the_untuned_weights_and_says_so(hybrid, images, tmp_path):
-    bad = {"train": "all", "optimizer": "sgd", "lr": 5.0, "warmup": 0.0, "epochs": 2, "batch": 16}
-    made = stitchc.tune(hybrid, images, out=tmp_path / "kept", **bad)
-    assert not changed(hybrid, tmp_path / "kept")
-    entry = made.record["tuned"][0]["held_out"]
+    good = {"train": "all", "lr": 0.02, "epochs": 8, "batch": 16, "evaluate": images}
+    stitchc.tune(hybrid, images, out=tmp_path / "good", **good)
+    bad = {"train": "all", "optimizer": "sgd", "lr": 5.0, "warmup": 0.0, "epochs": 2, "batch": 16, "evaluate": images}
+    made = stitchc.tune(tmp_path / "good", images, out=tmp_path / "kept", **bad)
+    assert not changed(tmp_path / "good", tmp_path / "kept")
+    entry = made.record["tuned"][1]["held_out"]
     assert entry["epoch"] == 0 and entry["right"] == entry["right_before"] and entry["by"] == "labels"
     assert "the untuned weights, since no epoch was better" in (tmp_path / "kept" / "README.md").read_text()
-    last = stitchc.tune(hybrid, images, out=tmp_path / "last", holdout=0.0, **bad)
-    assert changed(hybrid, tmp_path / "last") and last.held_out is None
+    last = stitchc.tune(tmp_path / "good", images, out=tmp_path / "last", holdout=0.0, **bad)
+    assert changed(tmp_path / "good", tmp_path / "last") and last.held_out is None
 
 
 def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_path):
@@ -302,7 +304,7 @@ def test_the_better_parent_is_the_more_accurate_or_else_the_larger():
 
 
 def test_a_training_that_diverges_says_so_and_leaves_nothing(hybrid, images, tmp_path):
-    with pytest.raises(Diverged, match="the loss became") as refused:
+    with pytest.raises(Diverged, match="became") as refused:
         stitchc.tune(hybrid, images, train="all", optimizer="sgd", lr=1e12, epochs=5, batch=16, out=tmp_path / "out")
     assert "`lr`" in refused.value.hint
     assert list(tmp_path.iterdir()) == []
