@@ -28,7 +28,7 @@ LOOKS = (0.5, 0.75, 1.0)
 TEMPERATURE = 2.0
 WEIGHT_DECAY = 0.01
 #: Share of the steps in which the learning rate rises.
-WARMUP = 0.05
+WARMUP = 0.2
 #: Steps whose time is taken where a time is asked for. The first does not count: it is slower than those after it.
 CLOCKED = 3
 #: Images at once below which the statistics of a batch say too little, so that norms keep the ones they have.

@@ -39,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Ours, measured in docs/tuning.md: what gains on a few hundred or thousand images without their labels.
     "label-free": {
         "train": "all", "distill": "better", "distill_weight": 1.0, "temperature": 2.0, "optimizer": "adamw",
-        "lr": 5e-4, "weight_decay": 0.01, "batch": 64, "epochs": 10, "warmup": 0.5, "augment": ("crop", "flip"),
+        "lr": 3e-4, "weight_decay": 0.01, "batch": 64, "epochs": 10, "warmup": 1.0, "augment": ("crop", "flip"),
     },
 }  # fmt: skip
 
