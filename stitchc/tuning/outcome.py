@@ -57,6 +57,7 @@ class Tuned:
 
 
 def held_out(loop: Loop) -> HeldOut | None:
+    """By what its best state was chosen; None where no images were held out."""
     state = loop.state
     if loop.held is None or state.start is None or state.best is None:
         return None

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .. import artifact
-from ..inputs import archs_for, model_of, name_of
-from ..passes.data.errors import DataError, InputError
+from ..inputs import archs_for, images_of, model_of, name_of
+from ..passes.data.errors import InputError
 from ..passes.data.model import Model
 from ..progress import Progress, stage
 from .settings import TuneOptions
@@ -39,14 +39,14 @@ def plain(
         raise no_origins(model, options)
     artifact.replaceable(Path(options.out), options.force)
     data = options.data if options.data is not None else model.data
-    if data is None:
-        raise DataError("no images are named to train on", "Name them with `data`, such as folder:DIR.")
+    with stage(progress, "loading images"):
+        images = images_of(data, "to train on")
     from ..compile import compile
 
     with TemporaryDirectory(prefix="stitchc-") as scratch:
         folder = Path(scratch) / model.name.replace("/", "-")
         compile(
-            subject, chain=WHOLE, data=data, rivals="none", seed=options.seed, trust=options.trust, arch=options.arch,
+            subject, chain=WHOLE, data=images, rivals="none", seed=options.seed, trust=options.trust, arch=options.arch,
             out=folder, progress=progress,
         )  # fmt: skip
-        yield folder, model, replace(options, data=data, arch=None)
+        yield folder, model, replace(options, data=images, arch=None)
