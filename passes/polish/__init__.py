@@ -37,7 +37,7 @@ class Polish(Pass, PolishOptions, MemoryOptions):
 
     teachers: tuple[int, ...] | None = None
     batch: int = 64
-    lr: float = 3e-4
+    lr: float = 1e-4
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def run(self, plan: Plan) -> Plan:
