@@ -53,8 +53,8 @@ def read(folder: Path) -> Beside:
     config, of_input = _json(folder / CONFIG), _json(folder / PREPROCESSOR)
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
         record = records.of_timm(config, str(folder / CONFIG))
-    elif isinstance(config, dict) and isinstance(config.get("architectures"), list):
-        network = next((name for name in config["architectures"] if isinstance(name, str) and name.isidentifier()), "")
+    elif isinstance(config, dict) and ("architectures" in config or "id2label" in config):
+        network, record = records.of_transformers(config, str(folder / CONFIG))
     if of_input is not None and record.mean is None:
         said = records.of_hugging_face(of_input, str(folder / PREPROCESSOR))
         record = replace(

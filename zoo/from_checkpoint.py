@@ -10,6 +10,7 @@ from torch import nn
 
 from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.passes.data.model import Model
+from stitchc.passes.data.scores import choose
 
 from . import beside, checkpoints, envelopes, fits, records
 from .checkpoints import Checkpoint
@@ -146,6 +147,8 @@ def _model(choice: Words, checkpoint: Checkpoint, path: Path, words: Words, buil
         model = replace(model, input=replace(model.input, assumed=FIELDS))
     if words.options.weights:
         model = _filled(model, bare, checkpoint, path, words, build, rebuild=stated is None)
+    if own.output:
+        choose(_module(model), own.output)
     model = records.described(model, record, path.stem)
     if not words.options.weights:
         model = replace(model, accuracy=None)

@@ -2,7 +2,8 @@
 
 A file may say what its networks must be fed: `input_spec(name) -> (size, mean, std)`, with size (channels, height,
 width) and mean and std per channel of pixels in [0, 1]. `name` is the first argument of the call if that is a text,
-else the name of the callable.
+else the name of the callable. And what the outputs mean: `class_names(name) -> ["cat", "dog", ...]`, or a plain list of
+that name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import nn
 from stitchc.passes.data.errors import ModelError, did_you_mean
 from stitchc.passes.data.model import InputSpec, Model
 
+from .class_names import in_order, of_network
 from .inputs import assumed, overridden
 from .naming import Options, Words, words_of
 from .user_code import guarded, running
@@ -49,12 +51,14 @@ def load(words: Words, *, architecture: bool = False) -> Model:
                 f"{said} returns a {type(module).__name__}, not a torch.nn.Module", "Return the network itself."
             )
         spec = _input(file, label, path, words)
+        names = _class_names(file, label, path) or of_network(module)
         _materialise(module, overridden(spec, words.options, words.given), said)
     return Model(
         name=label,
         input=spec,
         arch=words_of(said, words.options.num_classes, Options()),
         classes=words.options.num_classes,
+        class_names=names,
         module=module,
     )
 
@@ -155,3 +159,20 @@ def _input(file: ModuleType, label: str, path: Path, words: Words) -> InputSpec:
             "Return one positive deviation and one mean per channel, all finite.",
         )
     return InputSpec(size, mean, std, assumed=("interpolation", "crop"))
+
+
+def _class_names(file: ModuleType, label: str, path: Path) -> tuple[str, ...] | None:
+    answer = getattr(file, "class_names", None)
+    said = f"{path.name}:class_names"
+    if answer is None:
+        return None
+    if callable(answer):
+        says, said = answer, f"{said}({label!r})"
+        answer = guarded(lambda: says(label), said)
+    names = in_order(answer)
+    if names is None and answer is not None:
+        raise ModelError(
+            f"{said} is a {type(answer).__name__} that names no classes",
+            "Give a list with the name of a class for each output, in their order.",
+        )
+    return names

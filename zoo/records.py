@@ -11,6 +11,7 @@ from typing import Any
 from stitchc.passes.data.errors import BadCheckpoint
 from stitchc.passes.data.model import Model
 
+from .class_names import in_order
 from .foreign import Reader, choice, either, flag, listed, mapping, number, optional, read, table, text, whole
 from .inputs import FIELDS, INTERPOLATIONS, assumed
 
@@ -71,6 +72,10 @@ _HUGGING_FACE = table({
     "image_mean": optional(_MEAN), "image_std": optional(_STD), "size": optional(_EDGES), "crop_size": optional(_EDGES),
     "crop_pct": optional(_CROP), "resample": optional(whole(0, 5)), "do_normalize": optional(flag),
     "do_rescale": optional(flag), "do_center_crop": optional(flag), "rescale_factor": optional(number(0, 1e6)),
+}, others=True)  # fmt: skip
+_TRANSFORMERS = table({
+    "architectures": either(listed(text(200), most=10), _nothing),
+    "id2label": either(mapping(text(500), most=100_000, keys="[0-9]{1,6}"), _nothing),
 }, others=True)  # fmt: skip
 _RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
@@ -177,6 +182,18 @@ def of_timm(config: Any, where: str) -> Record:
         ),
         where,
     )
+
+
+def of_transformers(config: Any, where: str) -> tuple[str, Record]:
+    """What a config.json of Hugging Face's transformers says: the class of the network, "" for none, and what its
+    outputs mean.
+
+    Raises:
+        BadCheckpoint: it is none.
+    """
+    given = read(_TRANSFORMERS, config, where, BadCheckpoint)
+    network = next((name for name in given.get("architectures") or () if name.isidentifier()), "")
+    return network, Record(class_names=in_order(given.get("id2label")))
 
 
 def of_hugging_face(config: Any, where: str) -> Record:

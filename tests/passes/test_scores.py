@@ -31,18 +31,48 @@ def small() -> nn.Module:
 @pytest.mark.parametrize(
     "result",
     [
-        Y, {"features": F, "logits": Y}, OrderedDict(loss=None, logits=Y, hidden=(F,)), (Y, F), [Y, F], (None, Y),
-        Named(F, Y), Record(F, Y), {"out": {"features": F, "logits": Y}, "aux": F}, ((Y, F), F),
+        Y, {"features": F, "logits": Y}, OrderedDict(loss=None, logits=Y, hidden=(F,)), (None, Y), (Y,), (Y, Y),
+        Named(F, Y), Record(F, Y), {"out": {"features": F, "logits": Y}, "aux": F}, (torch.zeros(()), Y),
+        (torch.zeros(2, 4, 8, 8), Y), [Y, [torch.zeros(2, 3, 4)]], (Y, Y.argmax(1)), {"tokens": F[:, None], "cls": Y},
     ],
 )  # fmt: skip
 def test_scores_are_found_in_whatever_is_returned(result):
     assert logits_of(result)[0] is Y
 
 
-@pytest.mark.parametrize("result", [None, 3, [{"boxes": F}], {"n": 1}, (torch.zeros(()), Y), []])
+@pytest.mark.parametrize("result", [None, 3, [{"boxes": F}], {"n": 1}, (torch.zeros(()),), []])
 def test_what_holds_no_scores_is_refused(result):
     with pytest.raises(ModelError, match="no tensor stands for class scores"):
         logits_of(result)
+
+
+MAPS = torch.zeros(2, 4, 8, 8)
+SEVERAL = {
+    "features and logits": ((F, Y), "1"),
+    "logits and features": ([Y, F], "0"),
+    "nested": (((F, Y), F), "0.1"),
+    "exits": ([F, F + 1, Y], "2"),
+    "auxiliary": ({"main": Y, "aux": Y + 1}, "main"),
+    "logits twice": ({"a": {"logits": Y}, "b": {"logits": F}}, "a"),
+    "top five": (torch.return_types.topk((F, F.long())), "0"),
+    "maps": ([MAPS, MAPS[:, :2]], "0"),
+}
+
+
+@pytest.mark.parametrize(("result", "output"), SEVERAL.values(), ids=SEVERAL)
+def test_several_outputs_that_could_be_scores_are_refused_until_one_is_chosen(result, output):
+    with pytest.raises(ModelError, match="which of them are the class scores cannot be known") as caught:
+        logits_of(result)
+    assert "?output=" in caught.value.hint
+    found, note = logits_of(result, output)
+    assert any(found is tensor for tensor in (Y, F, MAPS)) and f"'{output}" in note
+
+
+def test_an_output_that_is_none_is_refused():
+    with pytest.raises(ModelError, match="'2' is no output of the network"):
+        logits_of((Y, F), "2")
+    with pytest.raises(ModelError, match="it returns one tensor, and no output '0'"):
+        logits_of(Y, "0")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -2,6 +2,7 @@
 
 import copy
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -210,6 +211,33 @@ def test_one_flipped_byte_is_found(tmp_path, right):
     (tmp_path / "a.pt").write_bytes(content)
     with pytest.raises(BadCheckpoint, match=r"is damaged.*its checksum differs"):
         zoo.load(str(tmp_path / "a.pt"), arch="timm/resnet18")
+
+
+@pytest.fixture
+def no_checksums():
+    torch.serialization.set_crc32_options(False)
+    yield
+    torch.serialization.set_crc32_options(True)
+
+
+def test_a_file_that_torch_saved_without_checksums_loads_and_is_held_to_the_rest(tmp_path, right, arch, no_checksums):
+    torch.save(right, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as archive:
+        assert not any(member.CRC for member in archive.infolist())
+    model = zoo.load(str(tmp_path / "a.pt"), arch=arch)
+    assert torch.equal(model.module[4].weight, right["4.weight"])
+    torch.save({"weights": right, "code": nn.Linear(2, 2)}, tmp_path / "code.pt")
+    with pytest.raises(UnsafeCheckpoint, match="holds pickled code"):
+        zoo.load(str(tmp_path / "code.pt"), arch=arch)
+    (tmp_path / "short.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:-2000])
+    with pytest.raises(BadCheckpoint, match="may be truncated"):
+        zoo.load(str(tmp_path / "short.pt"), arch=arch)
+
+
+def test_a_program_that_torch_saved_without_checksums_loads(tmp_path, no_checksums):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    torch.export.save(torch.export.export(network, (torch.zeros(2, 3, 2, 2),)), tmp_path / "a.pt2")
+    assert torch.equal(zoo.load(str(tmp_path / "a.pt2")).module.state_dict()["1.bias"], network[1].bias)
 
 
 def test_files_of_other_kinds_say_what_they_are(tmp_path):

@@ -12,6 +12,8 @@ from stitchc import recipe, zoo
 from stitchc.inputs import archs_for, model_of
 from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import StitchError
+from stitchc.passes.data.scores import chosen
+from stitchc.passes.trace import trace_model
 from stitchc.zoo.naming import Options, parse
 
 OPTIONS = {
@@ -22,6 +24,7 @@ OPTIONS = {
     "std": "std=0.75",
     "name": "name=mine",
     "weights_key": "weights-key=model",
+    "output": "output=logits",
 }
 NETS = """
 from torch import nn
@@ -94,7 +97,16 @@ def load(words, arch):
 
 def known(model):
     shapes = [tuple(value.shape) for value in model.module.state_dict().values()]
-    return model.name, model.input, model.classes, model.accuracy, model.sha256, model.notes, shapes
+    return (
+        model.name,
+        model.input,
+        model.classes,
+        model.accuracy,
+        model.sha256,
+        model.notes,
+        shapes,
+        chosen(model.module),
+    )
 
 
 def test_the_options_are_all_there_are():
@@ -253,15 +265,40 @@ def test_config_json_of_timm_is_read_whole(tmp_path):
 
 def test_files_of_hugging_face_say_their_input_and_that_their_network_has_no_name_here(tmp_path, folder):
     save_file(zoo.load(f"{folder}/nets.py:fixed").module.state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["ResNetForImageClassification"]}))
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {"architectures": ["ResNetForImageClassification"], "id2label": {"1": "cat", "0": "dog", "2": "ant"}}
+        )
+    )
     of_input = {"image_mean": [0.1] * 3, "image_std": [0.2] * 3, "size": {"shortest_edge": 256}, "resample": 3,
                 "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}  # fmt: skip
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(of_input))
     with pytest.raises(StitchError, match="ResNetForImageClassification, a network of Hugging Face's transformers"):
         zoo.load(f"{tmp_path}/model.safetensors")
-    spec = zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed").input
+    model = zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed")
+    spec, names = model.input, model.class_names
+    assert names == ("dog", "cat", "ant")
     assert (spec.size, spec.mean, spec.std) == ((3, 224, 224), (0.1,) * 3, (0.2,) * 3)
     assert (spec.interpolation, spec.crop, spec.assumed) == ("bicubic", 0.875, ())
+
+
+def test_the_output_that_is_chosen_is_the_one_that_every_verb_takes_and_packing_keeps(tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.body, self.head = nn.Conv2d(3, 4, 8), nn.Linear(4, 3)\n\n    def forward(self, x):\n"
+        "        x = self.body(x).flatten(1)\n        return x, self.head(x)\n\ndef net():\n    return Net()\n"
+    )
+    words, images = f"{tmp_path}/nets.py:net?input=3x8x8", torch.randn(2, 3, 8, 8)
+    with pytest.raises(StitchError, match=r"returns 0 \[4\], 1 \[3\]: which of them"):
+        zoo.load(words).scores(images)
+    path = zoo.pack(f"{words}&output=1", tmp_path / "a.pt", arch=f"{tmp_path}/nets.py:net?output=1")
+    for model in (zoo.load(f"{words}&output=1"), zoo.load(str(path), trust=True)):
+        want = model.module(images)[1]
+        assert torch.equal(model.scores(images), want)
+        graph = trace_model(model)
+        torch.testing.assert_close(graph(images), want)
+    with pytest.raises(StitchError, match="'2' is no output"):
+        trace_model(zoo.load(f"{words}&output=2"))
 
 
 def test_a_plain_state_dict_is_packed_with_the_architecture_that_is_named(folder, tmp_path):

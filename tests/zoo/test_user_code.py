@@ -160,3 +160,28 @@ def test_the_place_that_is_told_is_the_user_s_own(tmp_path):
     write(tmp_path, "from torch import nn\ndef net():\n    return nn.Linear('x', 3)\n")
     with pytest.raises(ModelError, match=r"line 3 of nets\.py"):
         zoo.load(f"{tmp_path}/nets.py:net")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "def class_names(name):\n    return ['ant', 'bee', name]\n",
+        "class_names = ('ant', 'bee', 'net')\n",
+        "class_names = {2: 'net', 0: 'ant', 1: 'bee'}\n",
+        "class Said:\n    id2label = {0: 'ant', 1: 'bee', 2: 'net'}\n\nnn.Sequential.config = Said\n",
+    ],
+)
+def test_a_file_or_its_network_says_what_the_outputs_mean(tmp_path, said, monkeypatch):
+    monkeypatch.setattr(torch.nn.Sequential, "config", None, raising=False)
+    write(tmp_path, NET + said)
+    assert zoo.load(f"{tmp_path}/nets.py:net").class_names == ("ant", "bee", "net")
+
+
+def test_names_that_are_numbers_say_nothing_and_what_names_none_is_refused(tmp_path):
+    write(tmp_path, NET + "class_names = ['LABEL_0', 'LABEL_1']\n")
+    with pytest.raises(ModelError, match="nets.py:class_names is a list that names no classes"):
+        zoo.load(f"{tmp_path}/nets.py:net")
+    write(tmp_path, NET + "class_names = {'ant': 0, 'bee': 1}\n")
+    with pytest.raises(ModelError, match="names no classes") as caught:
+        zoo.load(f"{tmp_path}/nets.py:net")
+    assert "a list with the name of a class for each output" in caught.value.hint
