@@ -215,15 +215,15 @@ def _positions(
 
 
 def _check_order(data: str, classes: tuple[str, ...], outputs: int) -> None:
-    """Refuses classes that may be those of a known set, in whose order the network would have them, or may be others."""
+    """Refuses classes that may be those of a known set, in whose order the network would have them, or others."""
     from .zoo.class_names import vocabularies
 
     for vocabulary in vocabularies(outputs):
         elsewhere = sum(at not in (None, place) for place, at in enumerate(vocabulary.positions(classes)))
         if elsewhere >= _SIMILAR * outputs:
             raise DataError(
-                f"{elsewhere:,} of the classes of '{data}' have another place in {vocabulary.name} than in alphabetical "
-                "order, and some are not in it: whether the network was trained on it cannot be known",
+                f"{elsewhere:,} of the classes of '{data}' have another place in {vocabulary.name} than in "
+                "alphabetical order, and some are not in it: whether the network was trained on it cannot be known",
                 _ORDER,
             )
 

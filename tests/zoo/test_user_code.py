@@ -179,7 +179,7 @@ def test_a_file_or_its_network_says_what_the_outputs_mean(tmp_path, said, monkey
 
 def test_names_that_are_numbers_say_nothing_and_what_names_none_is_refused(tmp_path):
     write(tmp_path, NET + "class_names = ['LABEL_0', 'LABEL_1']\n")
-    with pytest.raises(ModelError, match="nets.py:class_names is a list that names no classes"):
+    with pytest.raises(ModelError, match=r"nets.py:class_names is a list that names no classes"):
         zoo.load(f"{tmp_path}/nets.py:net")
     write(tmp_path, NET + "class_names = {'ant': 0, 'bee': 1}\n")
     with pytest.raises(ModelError, match="names no classes") as caught:
