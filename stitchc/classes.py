@@ -184,7 +184,6 @@ def _positions(
     data: str, labels: Tensor, outputs: int, classes: tuple[str, ...], own: Vocabulary | None, learning: bool
 ) -> Match:
     """Each class is the output of its place in alphabetical order, where that can be."""
-    from .zoo.class_names import natural_order
     from .zoo.classes import counted
 
     count, said = len(classes), f"'{data}' has {counted(classes, 'class', 'classes')}"
@@ -205,18 +204,13 @@ def _positions(
         said = counted(strangers, "class", "classes")
         raise DataError(f"{said} of '{data}' are none of the network's ({first}, ...)", _ORDER)
     _check_order(data, classes, outputs)
-    if list(classes) != natural_order(classes) and all(name.isdigit() for name in classes):
-        raise DataError(
-            f"the classes of '{data}' are numbers, in alphabetical order {', '.join(classes[:4])}, ...: whether "
-            "the network was trained on that order or on the order of the numbers cannot be known",
-            "Say it: ?classes=alphabetical as torchvision's ImageFolder, ?classes=natural as timm and by number.",
-        )
-    return Match(labels, count, outputs, "position", _doubt(data, classes), tuple(range(count)))
+    return Match(labels, count, outputs, "position", positions=tuple(range(count)))
 
 
 def _check_order(data: str, classes: tuple[str, ...], outputs: int) -> None:
-    """Refuses classes that may be those of a known set, in whose order the network would have them, or others."""
-    from .zoo.class_names import vocabularies
+    """Refuses classes that have more than one order in which the network may have been trained on them: that of a known
+    set of which many are, or those of torchvision and of timm where the two differ."""
+    from .zoo.class_names import natural_order, vocabularies
 
     for vocabulary in vocabularies(outputs):
         elsewhere = sum(at not in (None, place) for place, at in enumerate(vocabulary.positions(classes)))
@@ -226,16 +220,11 @@ def _check_order(data: str, classes: tuple[str, ...], outputs: int) -> None:
                 "alphabetical order, and some are not in it: whether the network was trained on it cannot be known",
                 _ORDER,
             )
-
-
-def _doubt(data: str, classes: tuple[str, ...]) -> str:
-    """What may speak against taking classes in alphabetical order for the outputs."""
-    from .zoo.class_names import natural_order
-
-    if list(classes) != natural_order(classes):
-        return (
-            f"the classes of '{data}' are the outputs in alphabetical order ({', '.join(classes[:3])}, ...), as "
-            "torchvision's ImageFolder sorts them; timm passes over capitals, and sorts numbers in names as numbers: "
-            "?classes=natural"
+    if list(classes) != (natural := natural_order(classes)):
+        place = next(at for at, name in enumerate(natural) if name != classes[at])
+        raise DataError(
+            f"the classes of '{data}' have two orders: output {place} is '{classes[place]}' in alphabetical order, and "
+            f"'{natural[place]}' where numbers are sorted by number and capitals passed over; which of them the "
+            "network was trained on cannot be known",
+            "Say it: ?classes=alphabetical as torchvision's ImageFolder, ?classes=natural as timm and by number.",
         )
-    return ""
