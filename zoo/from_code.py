@@ -52,22 +52,25 @@ def load(words: Words, *, architecture: bool = False) -> Model:
             )
         spec = _input(file, label, path, words)
         names = _class_names(file, label, path) or of_network(module)
-        _materialise(module, overridden(spec, words.options, words.given), said)
+        lazy = _materialise(module, overridden(spec, words.options, words.given), said)
     return Model(
         name=label,
         input=spec,
         arch=words_of(said, words.options.num_classes, Options()),
         classes=words.options.num_classes,
         class_names=names,
+        notes=(f"its lazily made layers ({', '.join(lazy)}) have random weights",) if lazy and not architecture else (),
         module=module,
     )
 
 
-def _materialise(module: nn.Module, spec: InputSpec, said: str) -> None:
-    """Modules made lazily get their shapes, and seeded weights, from one image."""
-    if any(map(torch.nn.parameter.is_lazy, module.parameters())):
+def _materialise(module: nn.Module, spec: InputSpec, said: str) -> list[str]:
+    """Modules made lazily get their shapes, and seeded weights, from one image; returns their names."""
+    lazy = {path.rpartition(".")[0] for path, one in module.named_parameters() if torch.nn.parameter.is_lazy(one)}
+    if lazy:
         with torch.no_grad():
             guarded(lambda: module.eval()(torch.zeros(1, *spec.size)), f"{said}, whose modules are made lazily,")
+    return sorted(lazy)
 
 
 def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any]]:
@@ -96,6 +99,8 @@ def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any
 
 def _callable(file: ModuleType, name: str, path: Path) -> Callable[..., Any]:
     found = getattr(file, name, None)
+    if isinstance(found, nn.Module):  # the network itself
+        return lambda: found
     if callable(found):
         return found
     own = [key for key, value in vars(file).items() if callable(value) and not key.startswith("_")]

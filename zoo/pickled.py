@@ -146,7 +146,11 @@ def _pickles(path: Path, head: bytes, file: BinaryIO) -> Iterator[BinaryIO]:
                         yield stream  # type: ignore[misc] # a readable stream of bytes
         return
     if not head.startswith(_PICKLE):
-        raise unreadable(path, "it is neither a file of torch.save nor a safetensors file")
+        raise BadCheckpoint(
+            f"{path} is neither a file of torch.save nor a safetensors file" if head else f"{path} is empty",
+            "Weights in another format (ONNX, TensorFlow, NumPy) must be brought into a state dict of torch. If it "
+            "should be one, copy or download it again.",
+        )
     for _ in range(_LEGACY_PICKLES):
         if not file.read(1):
             return  # a plain pickle, which torch refuses itself

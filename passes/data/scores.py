@@ -166,7 +166,7 @@ def logits_of(result: Any, output: str | None = None) -> tuple[Tensor, str]:
     Raises:
         TraceError: no tensor stands for scores, several may, or there is no such output.
     """
-    if isinstance(result, Tensor):
+    if isinstance(result, Tensor) and not result.is_complex():
         if output is not None:
             raise TraceError(f"it returns one tensor, and no output '{output}'", "Leave output= out.")
         return result, ""
@@ -202,10 +202,13 @@ def _only(found: Mapping[str, Tensor]) -> str | None:
 
 def _tensors(result: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Tensor]]:
     """Every tensor with an axis for images in what a network returned, by its path. A list of mappings, as detectors
-    return it, has one for each image, none of them for all."""
+    return it, has one for each image, none of them for all; what topk() and sort() return is in another order than the
+    classes; complex numbers have none."""
     if isinstance(result, Tensor):
-        if result.dim():
+        if result.dim() and not result.is_complex():
             yield ".".join(path), result
+        return
+    if type(result).__module__ == "torch.return_types":
         return
     parts = _named(result)
     if parts is None and isinstance(result, tuple | list):
