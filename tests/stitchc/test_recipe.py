@@ -1,5 +1,7 @@
 """Recipes: the models and options of a run, there and back."""
 
+import json
+
 import pytest
 
 from stitchc import recipe
@@ -16,6 +18,14 @@ def test_a_recipe_reads_back_as_it_was_written():
     )
     found = recipe.loads(recipe.dumps(models, options))
     assert found.models == models and CompileOptions.of(found.options) == options and found.trainings == ()
+
+
+def test_a_budget_alone_need_not_be_a_list(tmp_path, capsys):
+    (tmp_path / "recipe.toml").write_text('a = "digits/resnet"\nb = "digits/plain"\nmetric = "macs"\nbudget = "1"\n')
+    assert main(["compile", "--recipe", str(tmp_path / "recipe.toml"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "infeasible"
+    with pytest.raises(InputError, match="`budget` is 0.6"):
+        recipe.loads("budget = 0.6")
 
 
 def test_more_models_are_named_by_further_letters():
