@@ -95,8 +95,6 @@ class BudgetOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         given = self.budget
-        if isinstance(given, str):
-            given = [given]
         if given is None:
             limits: tuple[Limit, ...] = ()
         elif isinstance(given, Mapping):

@@ -8,7 +8,7 @@ from typing import Any
 
 from stitchc.passes.data.errors import BadCheckpoint
 
-from . import foreign, records
+from . import foreign, hugging_face, records
 from .records import Record
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt")
@@ -54,12 +54,13 @@ def read(folder: Path) -> Beside:
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
         record = records.of_timm(config, str(folder / CONFIG))
     elif isinstance(config, dict) and ("architectures" in config or "id2label" in config):
-        network, record = records.of_transformers(config, str(folder / CONFIG))
+        network, record = hugging_face.of_config(config, str(folder / CONFIG))
     if of_input is not None and record.mean is None:
-        said = records.of_hugging_face(of_input, str(folder / PREPROCESSOR))
+        said = hugging_face.of_preprocessor(of_input, str(folder / PREPROCESSOR))
         record = replace(
-            record, size=said.size, mean=said.mean, std=said.std, crop=said.crop, interpolation=said.interpolation
-        )
+            record, size=said.size, mean=said.mean, std=said.std, crop=said.crop, interpolation=said.interpolation,
+            notes=(*record.notes, *said.notes),
+        )  # fmt: skip
     return Beside(record, network)
 
 

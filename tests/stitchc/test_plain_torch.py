@@ -71,19 +71,13 @@ def digits(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_embedded_networks(digits, name):
+def test_the_embedded_networks_in_every_form(digits, name):
     folder, forms = digits
     network = zoo.load(f"digits/{name}").module
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     expected = right(network, [(transform(image), label) for image, label in ImageFolder(str(folder), loader=opened)])
     assert expected[2] == COUNT and SIZE == (1, 8, 8)
-    assert said(f"digits/{name}", forms["folder"]) == expected
-
-
-def test_every_form_of_images(digits):
-    _, forms = digits
-    expected = said("digits/vit", forms["folder"])
-    assert {form: said("digits/vit", words) for form, words in forms.items()} == dict.fromkeys(forms, expected)
+    assert {form: said(f"digits/{name}", words) for form, words in forms.items()} == dict.fromkeys(forms, expected)
 
 
 @pytest.fixture(scope="module")

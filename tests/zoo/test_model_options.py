@@ -282,6 +282,40 @@ def test_files_of_hugging_face_say_their_input_and_that_their_network_has_no_nam
     assert (spec.interpolation, spec.crop, spec.assumed) == ("bicubic", 0.875, ())
 
 
+PREPROCESSORS = {
+    "bytes": ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [127.5] * 3}, 0.5, 0.5, ""),
+    "no normalisation": ({"do_normalize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.0, 1.0, ""),
+    "a factor": ({"rescale_factor": 2 / 255, "image_mean": [1.0] * 3, "image_std": [1.0] * 3}, 0.5, 0.5, ""),
+    "an offset": (
+        {"rescale_factor": 1 / 127.5, "rescale_offset": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+        0.75, 0.25, "",
+    ),
+    "divided twice": ({"include_top": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.25, ""),
+    "squashed": (
+        {"size": {"height": 8, "width": 8}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5,
+        "brought to 8x8 whatever their shape",
+    ),
+    "lanczos": ({"resample": 1, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5, "resized by 'lanczos'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "mean", "std", "note"), PREPROCESSORS.values(), ids=PREPROCESSORS)
+def test_a_preprocessor_of_hugging_face_is_read_whole(tmp_path, folder, config, mean, std, note):
+    save_file(zoo.load(f"{folder}/nets.py:fixed").module.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    model = zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed")
+    assert model.input.mean == pytest.approx((mean,) * 3) and model.input.std == pytest.approx((std,) * 3)
+    assert any(note in said for said in model.notes) if note else not model.notes
+
+
+def test_channels_in_another_order_are_refused(tmp_path, folder):
+    save_file(zoo.load(f"{folder}/nets.py:fixed").module.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_flip_channel_order": True}))
+    with pytest.raises(StitchError, match="is fed blue, green, red") as caught:
+        zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed")
+    assert "x.flip(1)" in caught.value.hint
+
+
 def test_the_output_that_is_chosen_is_the_one_that_every_verb_takes_and_packing_keeps(tmp_path):
     (tmp_path / "nets.py").write_text(
         "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
