@@ -78,8 +78,8 @@ def _size(given: Mapping[str, Any]) -> tuple[tuple[int, int, float | None] | Non
     crop, notes = given.get("crop_pct"), []
     if resized is None:
         return None, notes
-    squashed = isinstance(given.get("size"), Mapping) and "height" in given["size"]
-    side = resized
+    side, size = resized, given["size"]
+    squashed = "height" in size if isinstance(size, Mapping) else not cropped and crop is None
     if cropped and given.get("do_center_crop", True):
         side, crop = cropped, min(1.0, cropped[0] / resized[0])
     elif crop is not None and resized[0] >= _WHOLE:  # as ConvNeXT's processor

@@ -295,6 +295,13 @@ PREPROCESSORS = {
         {"size": {"height": 8, "width": 8}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5,
         "brought to 8x8 whatever their shape",
     ),
+    "squashed as before": (
+        {"size": 8, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5, "brought to 8x8 whatever their shape",
+    ),
+    "of ConvNeXT": (
+        {"size": {"shortest_edge": 384}, "crop_pct": 0.9, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5,
+        "brought to 384x384",
+    ),
     "lanczos": ({"resample": 1, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5, "resized by 'lanczos'"),
 }  # fmt: skip
 
