@@ -75,7 +75,8 @@ def of_preprocessor(config: Any, where: str) -> Record:
 def _size(given: Mapping[str, Any]) -> tuple[tuple[int, int, float | None] | None, list[str]]:
     """Height, width, and the share that is cropped (None where it is not said), and what of it cannot be done here."""
     resized, cropped = _edges(given.get("size")), _edges(given.get("crop_size"))
-    crop, notes = given.get("crop_pct"), []
+    crop = given.get("crop_pct")
+    notes: list[str] = []
     if resized is None:
         return None, notes
     side, size = resized, given["size"]
