@@ -37,7 +37,8 @@ def weights_in(folder: Path) -> Path:
     if len(found) != 1:
         listed = ", ".join(path.name for path in found) or "none"
         raise BadCheckpoint(
-            f"{folder} holds no one file of weights: it has {listed}", "Name the file of weights itself."
+            f"{folder} holds no one file of weights: it has {listed}",
+            "Name the file of weights itself; save weights that are parted into several files as one.",
         )
     return found[0]
 

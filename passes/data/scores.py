@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from .errors import ModelError, TraceError, first_line, unknown
 
 #: The names that class scores go by where a network names its outputs, the surest first.
 NAMES = ("logits", "out", "output")
-_CHOICE = "_stitchc_output"  # the attribute of a network that keeps what `choose` was told
+_CHOICE = "stitchc_output"  # where a network keeps what `choose` was told
 _SHOWN = 6  # outputs in a message
 
 _FAILED = (
@@ -145,13 +146,18 @@ def eagerly() -> Iterator[None]:
 def choose(network: nn.Module, output: str | None) -> nn.Module:
     """The same network, of whose outputs this one is the class scores from now on, wherever it is run or traced; None
     for the one that can only be it. See `logits_of`."""
-    setattr(network, _CHOICE, output)
+    _kept(network)[_CHOICE] = output
     return network
 
 
 def chosen(network: nn.Module) -> str | None:
     """What `choose` was told for a network; None where it was told nothing."""
-    return getattr(network, _CHOICE, None)
+    return _kept(network).get(_CHOICE)
+
+
+def _kept(network: nn.Module) -> dict[str, Any]:
+    """What a copy of a network keeps: its attributes; of a graph, `meta` alone."""
+    return network.meta if isinstance(network, GraphModule) else vars(network)
 
 
 def logits_of(result: Any, output: str | None = None) -> tuple[Tensor, str]:

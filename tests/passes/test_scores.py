@@ -1,5 +1,6 @@
 """One function takes the scores of a network, whatever it returns, in whatever precision, from whatever wrapper."""
 
+import copy
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from stitchc.passes.data.errors import ModelError
 from stitchc.passes.data.model import InputSpec, Model
-from stitchc.passes.data.scores import logits_of, ready, scores
+from stitchc.passes.data.scores import choose, logits_of, ready, scores
+from stitchc.passes.trace import trace_model
 
 SPEC = InputSpec((3, 8, 8), (0.5,) * 3, (0.5,) * 3)
 Named = namedtuple("Named", "features logits")
@@ -67,6 +69,27 @@ def test_several_outputs_that_could_be_scores_are_refused_until_one_is_chosen(re
     assert "?output=" in caught.value.hint
     found, note = logits_of(result, output)
     assert any(found is tensor for tensor in (Y, F, MAPS)) and f"'{output}" in note
+
+
+class Two(nn.Module):
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        scores = self.net(x)
+        return scores * 2, scores
+
+
+def test_the_choice_is_kept_by_copies_and_by_exported_programs():
+    x = torch.randn(2, 3, 8, 8)
+    network = Two(small()).eval()
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(network, (x,), dynamic_shapes=({0: batch},), strict=False).module()
+    for one in (network, program):
+        for found in (choose(one, "1"), copy.deepcopy(one)):
+            assert torch.equal(scores(found, x), network.net(x))
+            torch.testing.assert_close(trace_model(Model("two", SPEC, module=found))(x), network.net(x))
 
 
 def test_an_output_that_is_none_is_refused():
