@@ -146,6 +146,8 @@ def _pickles(path: Path, head: bytes, file: BinaryIO) -> Iterator[BinaryIO]:
                         yield stream  # type: ignore[misc] # a readable stream of bytes
         return
     if not head.startswith(_PICKLE):
+        if path.suffix == ".toml":
+            raise BadCheckpoint(f"{path} is no model", f"If it is a recipe, write --recipe {path}.")
         raise BadCheckpoint(
             f"{path} is neither a file of torch.save nor a safetensors file" if head else f"{path} is empty",
             "Weights in another format (ONNX, TensorFlow, NumPy) must be brought into a state dict of torch. If it "

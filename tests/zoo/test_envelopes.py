@@ -245,6 +245,7 @@ def test_files_of_other_kinds_say_what_they_are(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"\x89HDF\r\n", "HDF5"),
+        (b"\x08\x07\x12\x07pytorch", "is neither a file of torch.save nor"),
     ):
         (tmp_path / "a.pth").write_bytes(head + b"x" * 100)
         with pytest.raises(BadCheckpoint, match=message):
