@@ -79,8 +79,10 @@ def in_order(given: Any) -> tuple[str, ...] | None:
 
 
 def of_network(network: object) -> tuple[str, ...] | None:
-    """What a network says of its own outputs, as those of Hugging Face (`config.id2label`) do."""
-    return in_order(getattr(getattr(network, "config", None), "id2label", None))
+    """What a network says of its own outputs, as those of Hugging Face (`config.id2label`) and of Ultralytics (`names`)
+    do."""
+    said = getattr(getattr(network, "config", None), "id2label", None), getattr(network, "names", None)
+    return next((names for given in said if isinstance(given, Mapping) and (names := in_order(given))), None)
 
 
 def natural_order(names: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from stitchc.passes.data.scores import choose
 
 from . import beside, checkpoints, envelopes, fits, records
 from .checkpoints import Checkpoint
+from .class_names import of_network
 from .inputs import FIELDS, assumed, overridden
 from .naming import REGISTRIES, Options, Words, parse
 from .records import Record
@@ -233,4 +234,5 @@ def _pickled(network: nn.Module, path: Path, words: Words) -> Model:
                 f"'{words.given}': a pickled network is what it is, and takes no {key.replace('_', '-')}=",
                 "Leave it out; or name the architecture with --arch, and its weights are taken.",
             )
-    return Model(name=path.stem, input=assumed(words.options.input), module=network)
+    names = of_network(network)
+    return Model(name=path.stem, input=assumed(words.options.input), class_names=names, module=network)

@@ -191,10 +191,12 @@ def test_the_place_that_is_told_is_the_user_s_own(tmp_path):
         "class_names = ('ant', 'bee', 'net')\n",
         "class_names = {2: 'net', 0: 'ant', 1: 'bee'}\n",
         "class Said:\n    id2label = {0: 'ant', 1: 'bee', 2: 'net'}\n\nnn.Sequential.config = Said\n",
+        "nn.Sequential.names = {0: 'ant', 1: 'bee', 2: 'net'}\n",
     ],
 )
 def test_a_file_or_its_network_says_what_the_outputs_mean(tmp_path, said, monkeypatch):
-    monkeypatch.setattr(torch.nn.Sequential, "config", None, raising=False)
+    for name in ("config", "names"):
+        monkeypatch.setattr(torch.nn.Sequential, name, None, raising=False)
     write(tmp_path, NET + said)
     assert zoo.load(f"{tmp_path}/nets.py:net").class_names == ("ant", "bee", "net")
 
