@@ -55,9 +55,11 @@ class Polished:
         whom, where = " and ".join(record["teachers"]), f"{record['held_out']} held-out images"
         if not record["kept"]:
             return f": {record['steps']} steps toward {whom} made nothing better on {where}, and were undone"
+        far, near = (significant(record[key], 2) for key in ("divergence_before", "divergence"))
         return (
-            f": {record['kept']} steps of {record['batch']} images toward {whom}; agrees with it on "
-            f"{percent(record['agreement'])} of {where}, {percent(record['agreement_before'])} before"
+            f": {record['kept']} steps of {record['batch']} images toward {whom}; on {where} the divergence from it is "
+            f"{near} nats, {far} before, and the class is the same on {percent(record['agreement'])}, "
+            f"{percent(record['agreement_before'])} before"
         )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:

@@ -71,7 +71,7 @@ def kept(record: Mapping[str, Any]) -> str:
     if held["by"] == "labels":
         came = f"top-1 {percent(held['right_before'])} before, {percent(held['right'])} then"
     else:
-        came = f"the teacher's class for {percent(held['right_before'])} before, {percent(held['right'])} then"
+        came = f"divergence from the teacher {held['nats_before']:.4f} before, {held['nats']:.4f} then"
     return f"Kept: epoch {held['epoch']}, the best on {where} ({came})."
 
 

@@ -283,7 +283,7 @@ class Loop:
     def _of_held_out(self, found: Worth) -> str:
         assert self.held is not None
         if found.by == TEACHERS:
-            return f"the teacher's class for {percent(found.right)} of {len(self.held)} held-out images"
+            return f"divergence {found.nats:.4f} from the teacher on {len(self.held)} held-out images"
         return f"accuracy {percent(found.right)} on {len(self.held)} held-out images"
 
     def _verdict(self, best: Kept) -> str:

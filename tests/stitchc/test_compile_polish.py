@@ -40,7 +40,7 @@ def test_a_polished_artifact_says_what_was_done_and_its_recipe_does_the_same(giv
     record = json.loads((tmp_path / "timed" / "plan.json").read_text())
     found = record["polishing"]
     assert found["teachers"] == ["wide"] and (found["images"], found["held_out"]) == (48, 12)
-    assert found["agreement"] >= found["agreement_before"] and record["seconds"]["polish"] > 0
+    assert found["divergence"] <= found["divergence_before"] and record["seconds"]["polish"] > 0
     assert "Polished: " in (tmp_path / "timed" / "README.md").read_text()
     assert "Polished" in (tmp_path / "timed" / "report.html").read_text()
     said = recipe.read(tmp_path / "timed" / "recipe.toml").options["polish"]

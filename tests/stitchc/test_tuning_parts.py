@@ -157,8 +157,8 @@ def test_worth_is_by_labels_or_by_what_the_teachers_say():
     assert same.right == 1.0 and same.nats == pytest.approx(0.0, abs=1e-6)
     assert Worth(LABELS, 0.6, 2.0).better(Worth(LABELS, 0.5, 1.0)) and Worth(LABELS, 0.5, 0.9).better(found)
     broken = worth(TEACHERS, [tally(torch.full((2, 2), torch.nan), None, scores[:2].softmax(1))])
-    assert broken.right == 0 and broken.nats == math.inf and found.better(broken)
-    assert Worth(TEACHERS, 0.6, 2.0).better(Worth(TEACHERS, 0.5, 1.0)) and not found.better(found)
+    assert broken.right == 0 and broken.nats == math.inf and same.better(broken)
+    assert Worth(TEACHERS, 0.5, 0.1).better(Worth(TEACHERS, 0.6, 0.2)) and not found.better(found)
 
 
 def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
