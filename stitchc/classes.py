@@ -54,7 +54,7 @@ def match(images: Images, outputs: int, names: Sequence[str] | None = None, *, l
     labels = checked(images)
     classes: tuple[str, ...] | None = getattr(images, "class_names", None)
     if classes is None:
-        return _numbers(images.name, labels, outputs)
+        return _numbers(images.name, labels, getattr(images, "classes", None) or 0, outputs)
     from .zoo.class_names import vocabularies
 
     known = vocabularies(outputs, names)
@@ -149,7 +149,7 @@ def checked(images: Images) -> Tensor:
     return labels.long()
 
 
-def _numbers(data: str, labels: Tensor, outputs: int) -> Match:
+def _numbers(data: str, labels: Tensor, classes: int, outputs: int) -> Match:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= outputs:
         from_one = " They seem to count from 1: subtract 1." if low >= 1 and high == outputs else ""
@@ -157,10 +157,10 @@ def _numbers(data: str, labels: Tensor, outputs: int) -> Match:
             f"'{data}' has a label {low if low < 0 else high}, but the network has {outputs} outputs",
             f"Measure it on images of the classes that it was trained on; labels count from 0.{from_one}",
         )
-    note = ""
-    if high + 1 < outputs:
+    note, classes = "", max(classes, high + 1)
+    if classes < outputs:
         note = f"the labels {low} to {high} are taken for numbers of the network's {outputs:,} outputs"
-    return Match(labels, high + 1, outputs, "number", note)
+    return Match(labels, classes, outputs, "number", note)
 
 
 def _named(

@@ -87,7 +87,10 @@ def _check_target(target: Path) -> None:
 
 def _make_parents(target: Path) -> list[Path]:
     """Makes the folders above `target` that are missing; returns them, innermost first."""
-    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        missing = [folder for folder in target.parents if not folder.exists()]
+    except OSError as error:  # a folder on the way that may not even be looked into
+        raise OutputError(f"{target} cannot be written: {error.strerror}", "Choose another folder: `out`.") from error
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

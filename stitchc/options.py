@@ -195,6 +195,8 @@ class Subjects(Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class RivalOptions(Options):
+    """What the hybrid is compared to, and whether the winner is written."""
+
     rivals: str = option(
         "auto", Choice("auto", "none"),
         "Whether what could be had instead within the same budget is measured too: each model, each on smaller images, "

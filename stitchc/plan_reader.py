@@ -18,7 +18,7 @@ FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.tom
 _MOST = 2**53  # the whole numbers that JSON keeps exactly
 
 
-def _text(most: int = 4096) -> Reader[str]:
+def _text(most: int = 100_000) -> Reader[str]:
     """Any characters: a name may be that of an odd file. Whoever writes it somewhere escapes it."""
 
     def reader(value: Any, place: str) -> str:

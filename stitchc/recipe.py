@@ -184,7 +184,9 @@ def _toml(value: Any) -> str:
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     if isinstance(value, str | Path):
         # A TOML basic string is a JSON string, but that TOML wants U+007F escaped too.
-        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        # Neither can hold what a path of undecodable bytes has in Python: that is written as its escape.
+        text = str(value).encode("utf-8", "backslashreplace").decode()
+        return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Sequence):
         return f"[{', '.join(_toml(item) for item in value)}]"
     raise InputError(

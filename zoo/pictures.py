@@ -18,8 +18,9 @@ from stitchc.passes.data.errors import DataError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 #: Encoded bytes of one picture; more are refused before they are read.
 FILE_BYTES = 1 << 28
-#: Bytes of one picture once decoded; more are refused on the word of its header. A hundred million pixels fit.
-DECODED_BYTES = 3 << 27
+#: Bytes of one picture once decoded to RGB; more are refused on the word of its header. 8192 x 8192 pixels fit.
+DECODED_BYTES = 1 << 28
+_PIXEL = 4  # bytes that PIL keeps for one of RGB, which the others are converted to
 # Decoded bytes from which pictures are decoded one at a time, so that threads do not multiply the budget.
 _LARGE = 1 << 26
 _one_large = Lock()
@@ -90,7 +91,7 @@ def decoded(content: bytes, where: str) -> Image.Image:
         picture = Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN])
     except Exception as error:  # PIL raises errors of many kinds for a broken file
         raise _unreadable(where, error) from error
-    size = picture.width * picture.height * _bytes_of_pixel(picture.mode)
+    size = picture.width * picture.height * _PIXEL
     if size > DECODED_BYTES:
         raise DataError(
             f"{where} has {picture.width:,} x {picture.height:,} pixels: {size:,} bytes, and {DECODED_BYTES:,} are "
@@ -129,12 +130,6 @@ def check_depth(picture: Image.Image, where: str = "a picture") -> None:
 def printable(name: str) -> str:
     """A file's name as it can be shown: whatever is no character of a line is replaced."""
     return "".join(letter if letter.isprintable() else "�" for letter in name)
-
-
-def _bytes_of_pixel(mode: str) -> int:
-    if mode in ("I", "F"):
-        return 4
-    return 2 if mode.startswith("I;16") else 4 if Image.getmodebands(mode) > 1 else 1  # PIL keeps four bytes for RGB
 
 
 def _unreadable(where: str, error: Exception) -> DataError:

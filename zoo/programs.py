@@ -44,6 +44,7 @@ _FUNCTIONS = {
 }  # fmt: skip
 _POWERS = {"Pow", "PowByNatural", "FloatPow", "LShift"}
 _OF_TENSORS = {"size", "stride", "storage_offset", "dim", "numel"}
+_NAME = re.compile(r"[\w.<>-]{0,1000}")  # torch writes names into code as they are, and runs it
 _SYMBOL = re.compile(r"[a-z]{1,3}\d{1,6}")
 _MOST_TEXT = 100_000
 _MOST_NUMBER = 2**63
@@ -87,6 +88,8 @@ def _check_json(path: Path, name: str, content: bytes) -> None:
     except foreign.Fault as error:
         raise BadCheckpoint(f"{path}, {name}: {error}", "Write it again with torch.export.save.") from error
     for key, value in _entries(document):
+        if not _NAME.fullmatch(key):
+            raise _refused(path, f"the name {key[:60]!r} in {name}")
         if reason := _fault(key, value):
             raise _refused(path, f"{reason} in {name}")
 
@@ -117,6 +120,8 @@ def _fault(key: str, value: Any) -> str:
         return f"the object {str(value)[:60]!r}"
     if key in ("target", "as_operator") and not _OPERATORS.fullmatch(str(value)):
         return f"a call of {str(value)[:60]!r}, which is no operator of torch"
+    if key.endswith("name") and not (value is None or (isinstance(value, str) and _NAME.fullmatch(value))):
+        return f"the name {str(value)[:60]!r}"
     if key in ("as_custom_obj", "custom_obj") and value is not None:
         return "an object of a class of its own"
     if key == "expr_str" and not _is_arithmetic(value):

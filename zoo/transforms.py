@@ -15,7 +15,7 @@ from stitchc.passes.data.model import InputSpec
 from .pictures import check_depth
 
 #: Bytes of one picture once resized, before the centre is cut out; more are refused before it is resized.
-RESIZED_BYTES = 3 << 27
+RESIZED_BYTES = 1 << 28
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

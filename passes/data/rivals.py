@@ -42,9 +42,11 @@ class Rival:
 
     @property
     def price(self) -> Price:
+        """What it takes; nothing is known of one that could not be made."""
         return (self.hybrid and self.hybrid.price) or Price()
 
     def scored(self, scores: np.ndarray | None) -> Rival:
+        """The same with its score on each probe image, float64 [images], and their mean."""
         return replace(self, scores=scores, score=None if scores is None else float(scores.mean()))
 
 

@@ -65,7 +65,9 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         rivals = []
         for made in maker.made():
             fitted = made.hybrid is not None and made.hybrid.adapters
-            graph = maker.from_half(made.hybrid) if self.unseen and fitted else made.hybrid and made.hybrid.network
+            graph = None
+            if made.hybrid is not None:
+                graph = maker.from_half(made.hybrid) if self.unseen and fitted else made.hybrid.network
             rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)

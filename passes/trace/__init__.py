@@ -100,6 +100,7 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     if frontend not in FRONTENDS:
         raise unknown(frontend, "front-end", FRONTENDS)
     module = _refuse_scripts(ready(module, name), name)
+    _check_names(module)
     fronts = {"record": record, "export": export}
     wanted = ["export"] if is_exported(module) else list(fronts) if frontend == "auto" else [frontend]
     reasons, hints = [], []
@@ -185,3 +186,11 @@ def _network(model: Model) -> nn.Module:
         raise
     except ModelError as error:
         raise TraceError(error.message, error.hint) from error
+
+
+def _check_names(module: nn.Module) -> None:
+    """torch writes names of modules and tensors into code as they are, and runs that."""
+    kinds = module.named_modules, module.named_parameters, module.named_buffers
+    for name in (name for kind in kinds for name, _ in kind()):
+        if not name.isprintable() or '"' in name or "\\" in name:
+            raise TraceError(f"a part of the network is called {name!r}, which no code can name", "Rename it.")

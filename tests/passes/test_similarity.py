@@ -15,7 +15,7 @@ from stitchc.passes import Compare, Partition, Pipeline, Plan, Represent, Simila
 from stitchc.passes.compare.intervals import intervals
 from stitchc.passes.data.errors import DataError, InputError, ModelError, PipelineError, QuantityError
 from stitchc.passes.data.model import TensorImages
-from stitchc.passes.numerics.gram import GramRunner, _gram_here, _gram_there, gram, whole
+from stitchc.passes.numerics.gram import GramRunner, _gram_on_accelerator, _gram_on_cpu, gram, whole
 from stitchc.passes.numerics.similarity import METRICS, block_sizes, join_blocks, similarity, unit_vectors
 from stitchc.passes.represent.memory import live_bytes
 from stitchc.passes.represent.prepare import for_comparison
@@ -482,7 +482,7 @@ def test_intervals_come_with_the_pair_and_are_the_same_for_the_same_seed():
 def test_an_accelerator_is_told_nothing_that_differs(metric):
     """What runs there never looks at a figure; here it runs on the CPU, where both ways must agree."""
     for x in (torch.randn(32, 40), 1e-3 * torch.randn(32, 40) + 1, 1e20 * torch.randn(32, 40)):
-        here, there = (whole(take(x)) for take in (_gram_here, _gram_there))
+        here, there = (whole(take(x)) for take in (_gram_on_cpu, _gram_on_accelerator))
         a, b = (unit_vectors(k.unsqueeze(0), e.reshape(1), METRICS[metric])[0] for k, e in (here, there))
         assert (a @ b.T).item() == pytest.approx(1, abs=1e-6)
 

@@ -10,7 +10,7 @@ import torch
 import stitchc
 from stitchc import artifact, recipe
 from stitchc.documents import plan_document
-from stitchc.passes.data.errors import OutputError, VerificationError
+from stitchc.passes.data.errors import OutputError, StitchError, VerificationError
 from stitchc.report.stitch import CompileReport
 
 
@@ -174,3 +174,123 @@ def test_loading_gives_the_network_and_leaves_no_trace(plan, options, fill, tmp_
     assert not (tmp_path / "out" / "__pycache__").exists()
     model = artifact.as_model(tmp_path / "out")
     assert model.input == plan.models[0].input and model.name == "out"
+
+
+READERS = {
+    "eval": lambda out, **trust: stitchc.evaluate(out, "digits?limit=4", **trust),
+    "cost": stitchc.cost,
+    "inspect": stitchc.inspect,
+    "compare": lambda out, **trust: stitchc.compare(out, "digits/plain", **trust),
+    "compile": lambda out, **trust: stitchc.compile(out, "digits/plain", **trust),
+    "load": stitchc.load,
+    "tune": lambda out, **trust: stitchc.tune(out, "digits", **trust),
+    "verify": lambda out, **trust: stitchc.verify(out),
+}
+
+
+def rewritten(out: Path, change) -> None:
+    record = json.loads((out / "plan.json").read_text())
+    change(record)
+    (out / "plan.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_code_of_a_changed_artifact_runs(reader, plan, options, fill, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out, canary = tmp_path / "out", tmp_path / "canary"
+    make(plan, options, fill, out)
+    whole = (out / "plan.json").read_text()
+    (out / "model.py").write_text(f"open({str(canary)!r}, 'w')\n" + (out / "model.py").read_text())
+    changes = [
+        lambda record: None, lambda record: record.update(files={}), lambda record: record["files"].pop("model.py"),
+        lambda record: record["files"].update({"model.py": None}), lambda record: record.pop("files"),
+        lambda record: record["files"].update({"thesis.docx": "0" * 64}),
+    ]  # fmt: skip
+    for change in changes:
+        (out / "plan.json").write_text(whole)
+        rewritten(out, change)
+        with pytest.raises((VerificationError, OutputError)):
+            READERS[reader](out)
+        assert not canary.exists()
+    (out / "plan.json").write_text(whole)
+    if reader != "verify":  # whose question it is whether something was changed
+        try:
+            READERS[reader](out, trust=True)
+        except StitchError as error:
+            assert not isinstance(error, VerificationError)
+        assert canary.exists()
+
+
+def test_bytecode_beside_model_py_never_runs(plan, options, fill, tmp_path):
+    import importlib.util
+    import marshal
+
+    make(plan, options, fill, tmp_path / "out")
+    cached = Path(importlib.util.cache_from_source(str(tmp_path / "out" / "model.py")))
+    cached.parent.mkdir()
+    code = marshal.dumps(compile(f"open({str(tmp_path / 'canary')!r}, 'w')\nload = None", "model.py", "exec"))
+    unchecked = (1).to_bytes(4, "little") + bytes(8)
+    cached.write_bytes(importlib.util.MAGIC_NUMBER + unchecked + code)
+    assert stitchc.load(tmp_path / "out")(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_file_that_plan_json_does_not_list_is_no_part_of_it(plan, options, fill, tmp_path):
+    make(plan, options, fill, tmp_path / "out")
+    (tmp_path / "out" / "model.onnx").write_bytes(b"x")
+    with pytest.raises(VerificationError, match="does not list it"):
+        stitchc.verify(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["thesis.docx", "../thesis.docx"])
+def test_a_plan_that_lists_a_file_of_the_user_does_not_delete_it(name, plan, options, fill, tmp_path):
+    out = tmp_path / "out"
+    make(plan, options, fill, out)
+    (out / name).write_text("years")
+    rewritten(out, lambda record: record["files"].update({name: "0" * 64}))
+    with pytest.raises(OutputError):
+        make(plan, options, fill, out, force=True)
+    assert (out / name).read_text() == "years"
+
+
+def test_a_folder_with_the_name_of_one_of_our_files_is_kept(plan, options, fill, tmp_path):
+    out = tmp_path / "out"
+    make(plan, options, fill, out)
+    for name in ("model.py", "__pycache__"):
+        (out / name).unlink(missing_ok=True)
+        (out / name).mkdir()
+        (out / name / "thesis.docx").write_text("years")
+    with pytest.raises(OutputError, match=r"a model\.py that stitchc did not write"):
+        make(plan, options, fill, out, force=True)
+    assert all((out / name / "thesis.docx").read_text() == "years" for name in ("model.py", "__pycache__"))
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda r: r["input"].update(size=[1, 8]), "input.size has 2 items"),
+        (lambda r: r["input"].update(size=[1.0, 8, 8]), r"input.size\[0\] is 1.0, not a whole number"),
+        (lambda r: r["input"].update(std=[0]), r"input.std\[0\] is 0, not above 0"),
+        (lambda r: r["models"][0].update(source=["x"]), r"models\[0\].source is a list"),
+        (lambda r: r["models"][0].update(name="other"), r"chain\[0\].model is none of the models"),
+        (lambda r: r["chain"].pop(), "chain ends in an adapter"),
+        (lambda r: r.update(seed=-1), "seed is -1"),
+        (lambda r: r.update(schema=2), "schema is 2"),
+        (lambda r: r["files"].update({"model.py": "x"}), "files.model.py is no SHA-256"),
+        (lambda r: r.update(notes="x" * 10), "notes is 'xxxxxxxxxx', not a list"),
+    ],
+)
+def test_a_plan_is_read_with_types(change, place, plan, options, fill, tmp_path):
+    make(plan, options, fill, tmp_path / "out")
+    rewritten(tmp_path / "out", change)
+    with pytest.raises(OutputError, match=place):
+        artifact.read(tmp_path / "out")
+
+
+def test_images_that_a_plan_names_are_not_read_unless_it_is_trusted(plan, options, fill, tmp_path):
+    make(plan, options, fill, tmp_path / "out")
+    for data, taken in (("folder:/", None), ("digits?split=test", "digits?split=test")):
+        measured = {"data": data, "images": 4, "top1": 0.5, "top5": 1.0}
+        rewritten(tmp_path / "out", lambda record, measured=measured: record.update(accuracy=measured))
+        assert artifact.as_model(tmp_path / "out").data == taken
+        assert artifact.as_model(tmp_path / "out", trust=True).data == data

@@ -166,7 +166,8 @@ def test_a_recipe_states_it_and_gives_it_back(name, stopped, monkeypatch, tmp_pa
     assert CompileOptions.of(found) == options
     if name != "device":
         monkeypatch.setitem(MODELS, "compile", ())
-        assert reached_by_flags("compile", ["--recipe", str(path), "--force"], monkeypatch).budget == options.budget
+        flags = ["--recipe", str(path), "--force", "--trust"]
+        assert reached_by_flags("compile", flags, monkeypatch).budget == options.budget
 
 
 @pytest.mark.parametrize("name", [n for n, of in options_of(TrainingOptions).items() if option_of(of).recipe != NEVER])

@@ -31,3 +31,12 @@ def test_errors_are_a_module_and_unknown_names_an_error():
     assert issubclass(stitchc.errors.Infeasible, stitchc.errors.StitchError)
     with pytest.raises(AttributeError):
         stitchc.nonsense  # noqa: B018  # the attribute access is the test
+
+
+def test_onnxruntime_writes_nothing_into_the_home_of_the_user(tmp_path):
+    import os
+
+    keep = {key: value for key, value in os.environ.items() if key not in ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY")}
+    script = "import stitchc, onnxruntime"
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True, env={**keep, "HOME": str(tmp_path)})
+    assert list(tmp_path.rglob("*")) == []

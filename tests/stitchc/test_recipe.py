@@ -3,8 +3,9 @@
 import pytest
 
 from stitchc import recipe
+from stitchc.cli import main
 from stitchc.options import CompileOptions
-from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.errors import InputError, UnsafeCheckpoint
 from stitchc.tuning.settings import TrainingOptions
 
 
@@ -126,3 +127,39 @@ def test_names_of_a_registry_and_files_that_are_nowhere_stay_as_they_are(tmp_pat
     (tmp_path / "digits" / "resnet").mkdir(parents=True)
     (tmp_path / "recipe.toml").write_text(recipe.dumps([words], CompileOptions()))
     assert recipe.read(tmp_path / "recipe.toml").models == (words,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('a = "digits/evil.py:make"', "code to run"), ('a = "evil.py:make"', "code to run"),
+        ('a = "timm/hf-hub:owner/name"', "a network address"), ('a = "/elsewhere/a.pt"', "a file elsewhere"),
+        ('a = "../a.pt"', "a file elsewhere"), ('a = "a.pt2"', "a program"), ('a = "."', "may be a program"),
+        ('data = "folder:/"', "the images 'folder:/'"), ('evaluate = "npz:x"', "the images"),
+        ('arch = ["B=nets.py:make"]', "code to run"), ('[[tune]]\ndata = "folder:/"', "the images"),
+    ],
+)  # fmt: skip
+def test_a_recipe_chooses_no_code_no_address_and_nothing_to_read(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.toml").write_text(text)
+    found = recipe.read(tmp_path / "recipe.toml")
+    with pytest.raises(UnsafeCheckpoint, match=message) as caught:
+        recipe.check(found, tmp_path / "recipe.toml")
+    assert "--trust" in caught.value.hint
+    recipe.check(found, tmp_path / "recipe.toml", trust=True)
+
+
+def test_a_recipe_may_name_registries_the_digits_and_checkpoints_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.pt").touch()
+    text = 'a = "timm/resnet18"\nb = "b.pt"\ndata = "digits?split=test"\narch = ["B=resnet18", "timm/resnet18"]'
+    (tmp_path / "recipe.toml").write_text(text)
+    recipe.check(recipe.read(tmp_path / "recipe.toml"), tmp_path / "recipe.toml")
+
+
+def test_what_the_command_line_says_over_a_recipe_is_the_user_s_own_word(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.toml").write_text('a = "digits/resnet"\nb = "digits/plain"\ndata = "folder:/"')
+    words = ["compile", "--recipe", "recipe.toml", "--dry-run", "--rank", "cka"]
+    assert main(words) == 2 and "may name the embedded digits only" in capsys.readouterr().err
+    assert main([*words, "--data", "digits?limit=16"]) == 0

@@ -161,6 +161,16 @@ def sample_input(members):
     members[next(one for one in members if one.endswith("sample_inputs/model.pt"))] = buffer.getvalue()
 
 
+def renamed(name):
+    """A parameter by another name wherever it is named; torch writes names into code."""
+
+    def make(members):
+        for key in [one for one in members if one.endswith(".json")]:
+            members[key] = members[key].replace(b'"conv.weight"', json.dumps(name).encode())
+
+    return make
+
+
 def set_first(key, value):
     return lambda document: first(document, key).update({key: value})
 
@@ -181,6 +191,7 @@ HOSTILE = {
         [1, {"type": "builtins.dict", "context": '{"__enum__": true, "fqn": "evil:X"}', "children_spec": []}]
     ))),
     "native code": lambda members: members.update({"a/data/aotinductor/model/x.so": b"\x7fELF"}),
+    "a parameter whose name is code": renamed('conv.x"), open("canary", "w"), ("'),
     "the format before": lambda members: members.update({"serialized_exported_program.json": b"{}", "version": b"8"}),
 }  # fmt: skip
 
