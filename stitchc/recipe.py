@@ -129,7 +129,7 @@ def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
     """
     where, folders = f"the recipe {path}", (Path.cwd(), Path(path).parent)
     architectures = [_LETTER.sub("", words) for words in found.options.get("arch") or ()]
-    for words in (*found.models, *architectures):
+    for words in (*found.models, *architectures, *(found.options.get("against") or ())):
         check_model(words, where, folders, trust=trust)
     for options in (found.options, *found.trainings):
         for key in _DATA:

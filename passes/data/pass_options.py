@@ -51,8 +51,8 @@ class DirectionOptions(Options):
 
     direction: str = option(
         "both", DIRECTION,
-        "Which model comes first: the one with more multiply-adds (as in ReStNet), the one with fewer, each in turn, or "
-        "the one that is named first.",
+        "Which model comes first: the one with more multiply-adds (as in ReStNet), the one with fewer, each in turn, "
+        "or the one that is named first.",
         group=CHOICE,
     )  # fmt: skip
 

@@ -136,7 +136,8 @@ def test_names_of_a_registry_and_files_that_are_nowhere_stay_as_they_are(tmp_pat
         ('a = "timm/hf-hub:owner/name"', "a network address"), ('a = "/elsewhere/a.pt"', "a file elsewhere"),
         ('a = "../a.pt"', "a file elsewhere"), ('a = "a.pt2"', "a program"), ('a = "."', "may be a program"),
         ('data = "folder:/"', "the images 'folder:/'"), ('evaluate = "npz:x"', "the images"),
-        ('arch = ["B=nets.py:make"]', "code to run"), ('[[tune]]\ndata = "folder:/"', "the images"),
+        ('arch = ["B=nets.py:make"]', "code to run"), ('against = ["evil.py:make"]', "code to run"),
+        ('[[tune]]\ndata = "folder:/"', "the images"),
     ],
 )  # fmt: skip
 def test_a_recipe_chooses_no_code_no_address_and_nothing_to_read(text, message, tmp_path, monkeypatch):
