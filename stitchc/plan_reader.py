@@ -94,7 +94,7 @@ _MODEL = table({
 _ACCURACY = table({
     "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE, "notes": listed(_text(), most=10_000),
     "classes": optional(table({"images": _IMAGES, "outputs": _IMAGES, "by": _text()})),
-}, required=("data", "images", "top1", "top5"))  # fmt: skip
+}, required=("data", "images", "top1", "top5"), others=True)  # fmt: skip
 
 _VERIFIED = table({
     "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),

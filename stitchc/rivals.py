@@ -63,10 +63,10 @@ def rivals(
     rank = "cascade" if options.rank in ("cka", "fit") else options.rank
 
     def choose(limits: Mapping[str, float]) -> Sequence[Pass]:
-        alike = Compare() if plan.representations else options.make(Similarity, metric=options.similarity)
+        similarity = Compare() if plan.representations else options.make(Similarity, metric=options.similarity)
         return [
             Cost(adapters=(options.adapters,)),
-            alike,
+            similarity,
             Select(budget=limits, min_share=0.0, allow_uncounted=options.allow_uncounted),
             options.make(Rank, rank=rank, effort=EFFORT, min_share=0.0),
         ]

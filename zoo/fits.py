@@ -18,6 +18,7 @@ from stitchc.passes.data.errors import BadCheckpoint, did_you_mean
 
 from .envelopes import BOOKKEEPING, Envelope, is_average
 from .tensors import as_stored, shape_of, some
+from .weights import fill_named
 
 _MOST_PARTS = 64  # of a dotted name
 _MOST_PREFIXES = 8
@@ -92,12 +93,12 @@ def fill(module: nn.Module, fit: Fit, origin: str) -> tuple[str, ...]:
     """
     own = module.state_dict()
     kinds: Counter[str] = Counter()
-    values = dict(own)
+    values: dict[str, Any] = {}
     for name, theirs in fit.names.items():
         values[name], changed = as_stored(fit.envelope.state[theirs], own[name], theirs, origin)
         if changed:
             kinds[changed] += 1
-    module.load_state_dict(values)
+    fill_named(module, values)
     return tuple(f"{count} of its tensors were {kind}" for kind, count in kinds.items())
 
 

@@ -86,6 +86,11 @@ def _entry(name: str, wanted: str) -> Any:
         return weights.DEFAULT
     if wanted not in weights.__members__:
         raise ModelError(f"torchvision/{name} has no weights '{wanted}'", f"It has {', '.join(weights.__members__)}.")
+    if not weights[wanted].meta["categories"]:
+        raise ModelError(
+            f"torchvision/{name}@{wanted} has weights for features alone: its classifier was never trained",
+            f"Name other weights: {', '.join(one.name for one in weights if one.meta['categories'])}.",
+        )
     return weights[wanted]
 
 

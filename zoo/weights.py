@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,13 +76,21 @@ def fill_but_classifier(
         and (own[key].shape[0], state[key].shape[:1]) == (classes, (own_classes,))
         and own[key].shape[1:] == state[key].shape[1:]
     )
-    filled = {**state, **{key: own[key] for key in fresh}}
-    if reason := mismatch(module, filled):
+    filled = {key: value for key, value in state.items() if key not in fresh}
+    if reason := mismatch(module, {**filled, **{key: own[key] for key in fresh}}):
         raise BadCheckpoint(
             f"the weights in {origin} do not fit the network: {reason}", "Delete that file and try again."
         )
-    module.load_state_dict(filled)
+    fill_named(module, filled)
     return fresh
+
+
+def fill_named(module: nn.Module, values: Mapping[str, Any]) -> None:
+    """Loads `values`, which are some of the module's own by their present names; the others stay."""
+    state = module.state_dict()  # with the versions of its modules, which some of torchvision's ask for
+    for key, value in values.items():
+        state[key] = value
+    module.load_state_dict(state)
 
 
 def check_finite(module: nn.Module, origin: str) -> None:

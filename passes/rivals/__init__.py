@@ -27,7 +27,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     that fit and heal the hybrid; they do the same for a parent without some layers. against: other networks; over
     budget they are measured too, and cannot be recommended.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
-    That is a second repair; it is not worth it where accuracy is measured on other images afterwards.
+    That repairs a second time; it is not needed where accuracy is measured on other images afterwards.
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
     predicted for the parents, that of their rivals is measured.

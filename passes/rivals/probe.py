@@ -1,4 +1,4 @@
-"""What networks are worth on probe images, by the measure that candidates are ranked by."""
+"""The scores of networks on probe images, by the rule that candidates are ranked by."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from stitchc.cli import main
 from stitchc.evaluate import accuracy
 from stitchc.passes.data.errors import DataError, ModelError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
+from stitchc.tuning.labels import meant, measured_on
 from stitchc.zoo.class_names import CIFAR10, CIFAR100, natural_order, vocabularies
 
 SPEC = InputSpec((3, 2, 2), (0.0,) * 3, (1.0,) * 3)
@@ -240,3 +241,21 @@ def test_compile_refuses_images_of_other_classes_before_the_work(digits, capsys)
     with pytest.raises(DataError, match="11 classes"):
         stitchc.compile("digits/resnet", "digits/plain", data="digits", evaluate=data, progress=Watcher())
     assert not begun
+
+
+def test_training_names_outputs_and_what_is_measured_after_it_is_matched_by_those_names():
+    trained, model, said = meant(Named(["ant", "bee"]), named_model("a", 4))
+    assert model.class_names == ("ant", "bee", "", "") and trained.labels.tolist() == [0, 1]
+    assert "first 2 of 4 outputs" in said[0]
+    assert match(Named(["bee"]), 4, model.class_names).labels.tolist() == [1]
+    mapped, same, _ = meant(Named(["cat", "dog"]), named_model("a", 10))
+    assert mapped.labels.tolist() == [3, 5] and same.class_names is None, "CIFAR-10's outputs keep their meaning"
+
+
+def test_images_that_a_tuned_artifact_can_no_longer_be_measured_on_are_named_unless_the_user_asked_for_them(digits):
+    record = {"accuracy": {"data": f"folder:{digits}/digits?limit=20"}}
+    model = named_model("a", 12, ("zero", *"abcdefghijk"))
+    images, said = measured_on(None, record, Named(["zero"]), model)
+    assert images is None and "nothing is measured on" in said[0]
+    with pytest.raises(DataError):
+        measured_on(f"folder:{digits}/digits", record, Named(["zero"]), model)

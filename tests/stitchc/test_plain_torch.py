@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
-import sys
 import tarfile
 from pathlib import Path
 
@@ -106,11 +106,11 @@ def real(shared, tmp_path_factory):
             folder = where / "imagenet" / wnid
             folder.mkdir(parents=True)
             (folder / f"{index}.jpg").write_bytes(tar.extractfile(member).read())
-    sys.path.insert(0, f"{shared}/models")
-    import nets
-
-    sys.path.pop(0)
-    return nets, where
+    # By its path: `nets` is also the name of a file that other tests import.
+    spec = importlib.util.spec_from_file_location("networks_at_hand", f"{shared}/models/nets.py")
+    networks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(networks)
+    return networks, where
 
 
 @pytest.mark.shared

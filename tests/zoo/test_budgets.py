@@ -197,7 +197,10 @@ def test_pictures_of_32_bits_and_floats_are_refused_by_name(tmp_path):
 def test_16_bits_of_every_format_are_scaled(kind):
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1024
     buffer = io.BytesIO()
-    Image.fromarray(deep).save(buffer, kind)
+    if kind == "PPM":  # whose 16 bits not every Pillow writes, and every one reads
+        buffer.write(b"P5 8 8 65535\n" + deep.astype(">u2").tobytes())
+    else:
+        Image.fromarray(deep).save(buffer, kind)
     found = pixels(decoded(buffer.getvalue(), "x"), InputSpec((1, 8, 8), (0.0,), (1.0,)))
     assert np.array_equal(found[0], deep // 256)
 

@@ -12,17 +12,21 @@ from torch import nn
 from torchvision import models
 
 from stitchc import zoo
-from stitchc.passes.data.errors import BadCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.zoo.from_torchvision import _build
 from stitchc.zoo.naming import parse
 
 ENTRIES = [
-    (name, entry) for name in models.list_models(module=models) for entry in models.get_model_weights(name).__members__
+    (name, entry.name)
+    for name in models.list_models(module=models)
+    for entry in models.get_model_weights(name)
+    if entry.meta["categories"]
 ]
 SAMPLE = [
     ("inception_v3", "IMAGENET1K_V1"),
     ("googlenet", "IMAGENET1K_V1"),
     ("densenet121", "IMAGENET1K_V1"),
+    ("mnasnet0_5", "IMAGENET1K_V1"),  # its state dict carries a version
 ]
 MOST_PARAMS = 100e6  # more are compared by their structure alone
 
@@ -96,6 +100,12 @@ def test_every_entry_is_built_as_torchvision_builds_it(stand_in, tmp_path, monke
         ours = _build(name, len(weights.meta["categories"]), parse(f"torchvision/{name}@{entry}"))
     assert structure(ours) == structure(right)
     return None
+
+
+def test_an_entry_without_a_classifier_is_refused():
+    with pytest.raises(ModelError, match="for features alone") as caught:
+        zoo.load("torchvision/vgg16@IMAGENET1K_FEATURES?weights=none")
+    assert "IMAGENET1K_V1" in caught.value.hint
 
 
 def test_a_classifier_of_other_classes_is_left_untrained_and_said(stand_in):
