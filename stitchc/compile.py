@@ -76,7 +76,7 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
     """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
     names."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Similarity, TimeCandidates, Trace
+    from .passes import Cost, Latency, Partition, Rank, Select, Shorten, Similarity, TimeCandidates, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
@@ -99,11 +99,13 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
         passes.append(options.make(Latency, store=Store("latency"), progress=told))
     share = least_share(options, images)
     passes.append(options.make(Select, budget=options.budget, min_share=share))
+    best: list[Pass] = []
     if options.rank != "cka" and len(cuts) < 2:
-        passes.append(options.make(Rank, min_share=share, progress=told))
+        best.append(options.make(Rank, min_share=share, progress=told))
     if options.asks_latency:
-        passes.append(options.make(TimeCandidates, progress=told))
-    return passes
+        best.append(options.make(TimeCandidates, progress=told))
+    adapter_is_open = options.adapters in ("auto", "identity")
+    return [*passes, Shorten(otherwise=best)] if adapter_is_open and not cuts else [*passes, *best]
 
 
 def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:

@@ -12,8 +12,9 @@ from .model import Model
 from .values import Price
 
 #: Of a parent that is itself within the budget; of one that is shown smaller images; of one without some of its layers;
-#: of another network that somebody gave.
-KINDS = ("parent", "smaller-input", "parts-left-out", "against")
+#: of another network that somebody gave; of a model without some of its layers, where that is the hybrid, before anything
+#: is repaired.
+KINDS = ("parent", "smaller-input", "parts-left-out", "against", "unrepaired")
 
 
 @dataclass(frozen=True)
