@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_the_choice_is_the_best_of_all_sets_of_spans(seed):
     best = math.inf
     for count in range(1, cuts):
         for chosen in combinations(sorted(spans), count):
-            apart = all(a.last < b.first for a, b in zip(chosen, chosen[1:], strict=False))
+            apart = all(a.last < b.first for a, b in pairwise(chosen))
             saved = [sum(amounts) for amounts in zip(*(span.saved for span in chosen), strict=True)]
             if apart and all(s >= n for s, n in zip(saved, needed, strict=True)):
                 best = min(best, sum(span.loss for span in chosen))
@@ -80,7 +80,7 @@ def test_the_choice_is_the_best_of_all_sets_of_spans(seed):
         assert best == math.inf
     else:
         assert sum(span.loss for span in found) == pytest.approx(best)
-        assert all(a.last < b.first for a, b in zip(found, found[1:], strict=False))
+        assert all(a.last < b.first for a, b in pairwise(found))
 
 
 def test_several_spans_are_left_out_and_the_price_is_that_of_what_is_left():
