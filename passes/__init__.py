@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .represent import Represent
     from .rivals import Rivals
     from .select import Select
+    from .shorten import Shorten
     from .stitch import Stitch
     from .trace import Trace
     from .verify import Verify
@@ -77,6 +78,7 @@ _HOME = {
     "Rival": "data.rivals",
     "Rivals": "rivals",
     "Select": "select",
+    "Shorten": "shorten",
     "TimeCandidates": "latency.candidate_times",
     "Similarity": "compare",
     "Stage": "data.plan",

@@ -47,7 +47,9 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = begin(models, options, watcher)
         assert plan.images is not None
         measured = None if options.dry_run else _measured_on(plan, options)
-        plan = _idle_told(Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan))
+        plan = _idle_told(
+            Pipeline(analysis(options, plan.images, watcher, alone=len(plan.models) == 1), callback=watcher)(plan)
+        )
         if options.dry_run:
             return _settled(plan, options, watcher)
         against = load_against(options, watcher)
@@ -80,11 +82,13 @@ def begin(models: Sequence[str | Path | Model], options: CompileOptions | Compar
     return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=notes)
 
 
-def analysis(options: CompileOptions | CompareOptions, images: Images, progress: Progress) -> list[Pass]:
+def analysis(
+    options: CompileOptions | CompareOptions, images: Images, progress: Progress, *, alone: bool = False
+) -> list[Pass]:
     """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
-    names."""
+    names. alone: there is one model, to be stitched to itself."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Similarity, TimeCandidates, Trace
+    from .passes import Cost, Latency, Partition, Rank, Select, Shorten, Similarity, TimeCandidates, Trace
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
@@ -107,11 +111,14 @@ def analysis(options: CompileOptions | CompareOptions, images: Images, progress:
         passes.append(options.make(Latency, store=Store("latency"), progress=told))
     share = least_share(options, images)
     passes.append(options.make(Select, budget=options.budget, min_share=share))
+    best: list[Pass] = []
     if options.rank != "cka" and len(cuts) < 2:
-        passes.append(options.make(Rank, min_share=share, progress=told))
+        best.append(options.make(Rank, min_share=share, progress=told))
     if options.asks_latency:
-        passes.append(options.make(TimeCandidates, progress=told))
-    return passes
+        best.append(options.make(TimeCandidates, progress=told))
+    if alone and not cuts and options.adapters in ("auto", "identity"):
+        return [*passes, Shorten(otherwise=best)]
+    return [*passes, *best]
 
 
 def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:

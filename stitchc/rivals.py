@@ -55,7 +55,7 @@ def rivals(
 ) -> list[Pass]:
     """The pass `rivals`, where it was not declined. measured: whether accuracy will be, on other images. repair: the
     passes that fit and heal the hybrid."""
-    from .passes import Compare, Cost, Partition, Rank, Rivals, Select, Similarity, Trace
+    from .passes import Compare, Cost, Partition, Rank, Rivals, Select, Shorten, Similarity, Trace
 
     if options.rivals == "none":
         return []
@@ -68,7 +68,7 @@ def rivals(
             Cost(adapters=(options.adapters,)),
             similarity,
             Select(budget=limits, min_share=0.0, allow_uncounted=options.allow_uncounted),
-            options.make(Rank, rank=rank, effort=EFFORT, min_share=0.0),
+            Shorten(otherwise=[options.make(Rank, rank=rank, effort=EFFORT, min_share=0.0)]),
         ]
 
     return [

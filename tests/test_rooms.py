@@ -17,7 +17,7 @@ PASS_FLOOR = 3
 
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
-    "cost.chains": {"stitch"},  # a chain that is stated by hand has its price
+    "cost.chains": {"shorten", "stitch"},  # a chain that is no row of the table has its price
     "emit.prepare": {"cost"},  # what is priced is the program that is written
     "emit.program": {"cost"},
     "emit.regroup": {"cost"},
@@ -32,7 +32,8 @@ SHARED = {
     "rank.scores": {"rivals"},
     "rank.stitched": {"rivals"},
     "represent": {"compare"},  # `Similarity` is both in sequence
-    "stitch.join": {"fit", "latency", "rank"},
+    "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
+    "stitch.join": {"fit", "latency", "rank", "rivals"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
     "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
 }

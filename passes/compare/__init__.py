@@ -32,6 +32,7 @@ class Compare(Pass, ConfidenceOptions):
 
     name: ClassVar[str] = "compare"
     requires: ClassVar[tuple[str, ...]] = ("representations",)
+    ensures: ClassVar[tuple[str, ...]] = ("similarity",)
     drops: ClassVar[tuple[str, ...]] = (
         "similarity",
         "choice",
@@ -78,7 +79,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
 
     name: ClassVar[str] = "similarity"
     requires: ClassVar[tuple[str, ...]] = Represent.requires
-    ensures: ClassVar[tuple[str, ...]] = Represent.ensures
+    ensures: ClassVar[tuple[str, ...]] = (*Represent.ensures, "similarity")
     drops: ClassVar[tuple[str, ...]] = Represent.drops
 
     metric: str = "cka-unbiased"

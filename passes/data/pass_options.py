@@ -50,9 +50,9 @@ class DirectionOptions(Options):
     """Which model gives the front: an option of the pass `cost`."""
 
     direction: str = option(
-        "slow-to-fast", DIRECTION,
-        "Which model comes first: the one with more multiply-adds, the one with fewer, each in turn, or the one that "
-        "is named first.",
+        "both", DIRECTION,
+        "Which model comes first: the one with more multiply-adds (as in ReStNet), the one with fewer, each in turn, "
+        "or the one that is named first.",
         group=CHOICE,
     )  # fmt: skip
 

@@ -12,8 +12,8 @@ from .model import Model
 from .values import Price
 
 #: Of a parent that is itself within the budget; of one that is shown smaller images; of one without some of its layers;
-#: of another network that somebody gave.
-KINDS = ("parent", "smaller-input", "parts-left-out", "against")
+#: of another network that somebody gave; of the hybrid before it was healed, where it is one model without some layers.
+KINDS = ("parent", "smaller-input", "parts-left-out", "against", "unrepaired")
 
 
 @dataclass(frozen=True)

@@ -105,10 +105,10 @@ def fit_all(
     for index, sweep in enumerate(sweeps):
         sweep.begin(plan, rows)
         done = 0
-        for shown in _values(plan, sweep.places, batch, memory):
+        for shown in _values(plan, sweep.places, batch, memory, scored_only=isinstance(sweep, _Measure)):
             sweep.add(shown)
             store.unload()
-            done += len(shown.held)
+            done += shown.images
             if progress:
                 progress(index * images + done, len(sweeps) * images)
         sweep.end(ridges)
@@ -118,11 +118,13 @@ def fit_all(
 @dataclass(frozen=True, eq=False)
 class _Batch:
     """The values at places for the same images. held: which of them are held out of the fit; scored: which of them it
-    is measured on, the same unless the images are too few to hold any out. Both bool [images]."""
+    is measured on, the same unless the images are too few to hold any out. Both bool, for each that there are values
+    of. images: how many were passed, those that were left out included."""
 
     values: Mapping[Place, Tensor]
     held: Tensor
     scored: Tensor
+    images: int
 
 
 @dataclass(eq=False)
@@ -335,8 +337,11 @@ def _equations(jobs: list[_Job], memory: Memory) -> list[NormalEquations]:
     return [one for several in equations.values() for one in several]
 
 
-def _values(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> Iterator[_Batch]:
-    """The values at all wanted places for the same images, batch by batch."""
+def _values(
+    plan: Plan, wanted: set[Place], batch: int, memory: Memory, *, scored_only: bool = False
+) -> Iterator[_Batch]:
+    """The values at all wanted places for the same images, batch by batch. scored_only: of the others none are
+    computed."""
     sources = sorted({source for source, _ in wanted}, key=_order)
     by_source = {source: sorted(node for other, node in wanted if other == source) for source in sources}
     heads = {source: values_at(_graph(plan, source), nodes) for source, nodes in by_source.items()}
@@ -347,12 +352,17 @@ def _values(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> Itera
     views = [images.batches(plan.models[_order(source)[1]].input, size) for source in by_source]
     done = 0
     for shown in zip(*views, strict=True):
+        count = len(shown[0])
+        held = held_out(done, count)
+        scored = measured(held, len(images))
+        done += count
+        wanted_of = scored if scored_only else torch.ones_like(scored)
+        if not wanted_of.any():
+            continue
         values: dict[Place, Tensor] = {}
         for (source, nodes), batch_of in zip(by_source.items(), shown, strict=True):
-            values |= zip([(source, node) for node in nodes], heads[source](batch_of), strict=True)
-        held = held_out(done, len(shown[0]))
-        done += len(held)
-        yield _Batch(values, held, measured(held, len(images)))
+            values |= zip([(source, node) for node in nodes], heads[source](batch_of[wanted_of]), strict=True)
+        yield _Batch(values, held[wanted_of], scored[wanted_of], count)
 
 
 def _batch_size(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> int:

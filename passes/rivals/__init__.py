@@ -24,7 +24,8 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
 
     look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are
     tried. choose: those that choose which layers are left out of a model; without, that is not tried. repair: those
-    that fit and heal the hybrid; they do the same for a parent without some layers. against: other networks; over
+    that fit and heal the hybrid; they do the same for a parent without some layers. A hybrid that is one model without
+    some of its layers is compared to the same before anything is repaired. against: other networks; over
     budget they are measured too, and cannot be recommended.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
     That repairs a second time; it is not needed where accuracy is measured on other images afterwards.
@@ -64,10 +65,10 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         assert own is not None and hybrid.price is not None
         rivals = []
         for made in maker.made():
-            fitted = made.hybrid is not None and made.hybrid.adapters
             graph = None
             if made.hybrid is not None:
-                graph = maker.from_half(made.hybrid) if self.unseen and fitted else made.hybrid.network
+                repaired = made.kind == "parts-left-out"
+                graph = maker.from_half(made.hybrid) if self.unseen and repaired else made.hybrid.network
             rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)

@@ -19,6 +19,8 @@ from ..data.rivals import Rival
 from ..data.values import Price
 from ..pipeline import Pipeline
 from ..rank.stitched import Part
+from ..shorten import ADAPTER
+from ..stitch.join import built, graph_of
 from .sizes import Size, between, multiples_below, stride_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Maker:
             yield from self._smaller(index)
         for index in over:
             yield from self._shorter(index)
+        yield from self._unrepaired()
         for model in self._step.against if self._step.look else ():
             yield self._looked_at("against", model)
 
@@ -123,6 +126,15 @@ class Maker:
         chain = replace(hybrid.chain, fragments=tuple(replace(f, model=index) for f in hybrid.chain.fragments))
         made = replace(hybrid, name="rival", chain=chain, price=price)
         yield Rival("parts-left-out", model, index, made, self._within(price))
+
+    def _unrepaired(self) -> Iterator[Rival]:
+        """A hybrid that is one model without some of its layers, as it is before it is healed."""
+        hybrid = self._plan.hybrid
+        if len(self._plan.models) > 1 or hybrid.healing is None or set(hybrid.chain.adapters) != {ADAPTER}:
+            return
+        graph = graph_of(self._plan, hybrid.chain, [built(self._plan, seam) for seam in hybrid.chain.seams()])
+        made = replace(hybrid, name="rival", graph=graph, healing=None, verified=None)
+        yield Rival("unrepaired", self._plan.models[0], 0, made, uncounted=self._plan.uncounted[0])
 
     def _with_latency(self, price: Price, graph: GraphModule, model: Model) -> Price:
         if not self._timed:

@@ -56,9 +56,9 @@ def _check_recipe(context: click.Context, trust: bool) -> None:
 def command(run: Run, models: tuple[str, ...], top: int) -> Outcome:
     """Stitch two models into one network within a budget, or one with itself.
 
-    The result is written as readable code, weights and ONNX, and verified. The model with more multiply-adds comes
-    first unless --direction says otherwise. The weights that change are computed from the probe images in closed form;
-    nothing is trained.
+    The result is written as readable code, weights and ONNX, and verified. Either model may come first unless
+    --direction says which. The weights that change are computed from the probe images in closed form; nothing is
+    trained. What could be had instead within the same budget is measured too.
     """
     import stitchc
 

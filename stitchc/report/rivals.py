@@ -134,11 +134,16 @@ def name_of(rival: Mapping[str, Any]) -> str:
     name = short([rival["model"]])[0]
     if rival["kind"] == "smaller-input":
         return f"{name.rpartition('@')[0]} at {shape(rival['input']['size'][1:])}"
+    if rival["kind"] == "unrepaired":
+        return "the hybrid, not repaired"
     if rival["kind"] != "parts-left-out":
         return name
     if not rival["chain"]:
         return f"{name} with parts left out"
     front, back = rival["chain"][0], rival["chain"][-1]
+    spans = sum("adapter" in part for part in rival["chain"])
+    if spans > 1:
+        return f"{name} without {spans} spans of its layers"
     return f"{name} without what is between {front['to_label']} and {back['from_label']}"
 
 

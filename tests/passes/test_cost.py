@@ -252,7 +252,7 @@ def stand_in(monkeypatch):
 
 
 def test_a_candidate_costs_its_fragments_and_its_adapter(stand_in):
-    plan = Cost(adapters=("x", "y"))(plan_of(Plain(4), Plain(6)))
+    plan = Cost(adapters=("x", "y"), direction="slow-to-fast")(plan_of(Plain(4), Plain(6)))
     table = plan.candidates
     assert plan.prices[1]["macs"] > plan.prices[0]["macs"]
     for row in range(len(table)):
@@ -266,7 +266,7 @@ def test_a_candidate_costs_its_fragments_and_its_adapter(stand_in):
 
 
 def test_every_pair_that_an_adapter_can_join_is_there_once(stand_in):
-    table = Cost(adapters=("x", "y"))(plan_of(Plain(4), Plain(6))).candidates
+    table = Cost(adapters=("x", "y"), direction="slow-to-fast")(plan_of(Plain(4), Plain(6))).candidates
     rows = set(zip(table.front_cut.tolist(), table.back_cut.tolist(), table.adapter.tolist(), strict=True))
     maps, vectors = 6, 1
     assert len(rows) == len(table) == 2 * (maps * maps + vectors * vectors)
@@ -291,7 +291,7 @@ def test_an_adapter_that_joins_nothing_leaves_no_candidates():
 
 def test_a_model_may_be_joined_with_itself():
     net = Plain()
-    plan = Cost(adapters=("linear",))(plan_of(net, net))
+    plan = Cost(adapters=("linear",), direction="slow-to-fast")(plan_of(net, net))
     same = [i for i in range(len(plan.candidates)) if plan.candidates[i].front[1] == plan.candidates[i].back[1]]
     assert len(same) == len(CUTS)
 

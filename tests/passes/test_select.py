@@ -19,7 +19,7 @@ def compared(plan: Plan, matrix: np.ndarray) -> Plan:
 @pytest.fixture(scope="module")
 def priced() -> Plan:
     """Two plain networks, a twice as wide as b, every pair of cuts as alike as its place in the table says."""
-    plan = Cost()(plan_of(Plain(8), Plain(4)))
+    plan = Cost(direction="slow-to-fast")(plan_of(Plain(8), Plain(4)))
     return compared(plan, np.arange(49).reshape(7, 7) / 49)
 
 

@@ -41,7 +41,7 @@ schema = 1
 a = "digits/resnet"
 b = "digits/plain"
 budget = ["flops=12000000"]
-direction = "slow-to-fast"
+direction = "both"
 adapter = "auto"
 heal = "back"
 heal_sweeps = 2
