@@ -61,15 +61,15 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
         record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
         report = CompileReport.of(plan, record).parts()
-        said = recipe.dumps(models, _repeatable(options, plan))
+        said = recipe.dumps(models, _repeatable(options, plan, found.plan))
         artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
         return plan
 
 
-def _repeatable(options: CompileOptions, plan: Plan) -> CompileOptions:
+def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> CompileOptions:
     """The options as a recipe states them: how many steps were made, where a time was asked for, so that it makes the
-    same again on a machine of another speed."""
-    polishing = plan.hybrid.polishing
+    same again on a machine of another speed. written: with what the artifact holds, which the stitch may not be."""
+    polishing = written.hybrid.polishing or stitched.hybrid.polishing
     return options if polishing is None else replace(options, polish=f"{polishing.steps} steps")
 
 
