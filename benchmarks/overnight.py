@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import statistics
 import sys
@@ -84,6 +85,7 @@ def compiled(rng: random.Random, scratch: Path) -> tuple[str, str]:
     except (CutError, QuantityError) as error:  # an adapter that none of the pairs of cuts can take
         return ("refused" if error.hint else f"unclear: {error.message}"), f"{said}: {error.message}"
     except Exception as error:
+        shutil.rmtree(out, ignore_errors=True)  # the next one is to be judged for itself
         return f"{type(error).__name__}: {error}", said
 
 
