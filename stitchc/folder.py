@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -13,6 +14,10 @@ from pathlib import Path
 
 from . import stale
 from .passes.data.errors import OutputError
+from .passes.data.whole_file import system_error
+
+#: What a system says of a disk that takes no more.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @contextmanager
@@ -23,7 +28,8 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
     keep: where the replaced files go; they are removed without.
 
     Raises:
-        OutputError: `out` cannot be written, or a file there that is not ours has the name of a new one.
+        OutputError: `out` cannot be written, which a full disk says only during the block; or a file there that is not
+        ours has the name of a new one.
     """
     target, ours = Path(out).resolve(), set(ours)
     made = _make_parents(target)
@@ -42,10 +48,15 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
         finally:
             with _undisturbed():
                 stale.remove(staged)
-    except BaseException:
+    except BaseException as error:
         with _undisturbed():
             for folder in made:
                 _remove_empty(folder)
+        found = system_error(error)
+        if found is not None and found.errno in _FULL:
+            raise OutputError(
+                f"{target} cannot be written: {found.strerror}", "Make room, or choose another folder: `out`."
+            ) from error
         raise
 
 

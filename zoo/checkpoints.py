@@ -138,12 +138,5 @@ def write(path: Path, state: Mapping[str, Tensor], arch: str, record: Mapping[st
         buffer = io.BytesIO()  # torch would put the file's name into the file
         torch.save({"stitchc": SCHEMA, "arch": arch, "state_dict": tensors, "record": dict(record)}, buffer)
         content = buffer.getvalue()
-    _write_whole(path, content)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    try:
-        with whole_file(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}", "Choose another place.") from error
+    with whole_file(path) as part:
+        part.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""A file that is there whole or not at all, and what a system says when it cannot be written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from .errors import OutputError
 
 
 @contextmanager
@@ -17,20 +19,33 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     durable: also have it on the disk, and not only in the system's memory, before `path` names it.
 
     Raises:
-        OSError: it cannot be written.
+        OutputError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if durable:
             _sync(part)
         os.replace(part, path)
         if durable and hasattr(os, "O_DIRECTORY"):  # the new name is only safe once its folder is
             _sync(path.parent, os.O_DIRECTORY)
+    except Exception as error:
+        found = system_error(error)
+        if found is None:
+            raise
+        raise OutputError(
+            f"{path} cannot be written: {found.strerror or found}", "Make room, or choose another place."
+        ) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def system_error(error: BaseException) -> OSError | None:
+    """The error of the system that an error is, or that it hides: torch raises one of its own, a RuntimeError, when
+    a file that it writes into fails."""
+    return next((one for one in (error, error.__context__) if isinstance(one, OSError)), None)
 
 
 def _sync(path: Path, flags: int = 0) -> None:

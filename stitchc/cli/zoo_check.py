@@ -133,5 +133,7 @@ def _line(checked: Checked) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    from ..passes.data.whole_file import whole_file
+
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -60,8 +60,6 @@ def write_plot(path: Path, plan: Plan) -> None:
             dateless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
             with whole_file(path) as part:
                 figure.savefig(part, dpi=150, metadata=dateless[path.suffix.lower()])
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
         finally:
             pyplot.close(figure)
 
