@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import stale
 from .passes.data.errors import OutputError
-from .passes.data.whole_file import system_error
+from .passes.data.whole_file import said, system_error
 
 #: What a system says of a disk that takes no more.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -105,9 +105,7 @@ def _make_parents(target: Path) -> list[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{target.parent} cannot be made: {error.strerror}", "Choose another folder: `out`."
-        ) from error
+        raise OutputError(f"{target.parent} cannot be made: {said(error)}", "Choose another folder: `out`.") from error
     return missing
 
 
