@@ -214,7 +214,7 @@ def test_traces_do_not_pile_up():
         trace(Small().eval(), (3, 8, 8), "record")
         gc.collect()
         counts.append(len(gc.get_objects()))
-    assert counts[2] - counts[1] < 100  # a trace that torch's caches keep is several hundred
+    assert counts[2] - counts[1] < 250  # a trace that torch's caches keep is more than 500
 
 
 def test_when_recording_fails_export_is_tried_and_both_reasons_are_given():
