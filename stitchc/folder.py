@@ -36,12 +36,17 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
     try:
         _check_target(target)
         stale.sweep(target, ours)
+        begun_empty = _is_empty(target)
         # `out` is renamed, so the folder must lie on the same file system: beside it. (mkdtemp would make it private.)
         staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
         try:
             with stale.held(staged):
                 yield staged
                 with _undisturbed():
+                    if begun_empty and not _is_empty(target):
+                        raise OutputError(
+                            f"another run has written {target} meanwhile", "Choose another folder: `out`."
+                        )
                     _put(staged, target, {*ours, stale.MARKER}, keep)
                     # Not before: a folder without it, left by a kill at this moment, would be nobody's.
                     (target / stale.MARKER).unlink(missing_ok=True)
@@ -107,6 +112,10 @@ def _make_parents(target: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(f"{target.parent} cannot be made: {said(error)}", "Choose another folder: `out`.") from error
     return missing
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.exists() or not any(folder.iterdir())
 
 
 def _put(staged: Path, target: Path, ours: set[str], keep: Path | None) -> None:
