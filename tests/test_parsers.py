@@ -27,11 +27,15 @@ settings.register_profile("parsers", derandomize=True, deadline=None, max_exampl
 settings.load_profile("parsers")
 
 
+def few_names() -> tuple[str, ...]:
+    """For hints, which look for the nearest of all names: that takes longer than all that is tested here."""
+    return ("digits/plain", "torchvision/resnet18", "timm/resnet18")
+
+
 @pytest.fixture(scope="module", autouse=True)
-def few_names():
-    """A hint looks for the nearest of all names, which takes longer than all that is tested here."""
+def quick_hints():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(naming, "_all_names", lambda: ("digits/plain", "torchvision/resnet18", "timm/resnet18"))
+        patch.setattr(naming, "_all_names", few_names)
         yield
 
 
