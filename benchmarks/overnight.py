@@ -13,6 +13,8 @@ document; exit status 1 if a run ended otherwise, or a file stayed open or behin
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import multiprocessing
 import os
@@ -26,7 +28,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +114,14 @@ def killing(rng: random.Random, mean_seconds: float) -> Iterator[list[int]]:
 
 
 def state(scratch: Path) -> dict[str, int]:
-    """What this process holds now: KiB of memory, descriptors, threads, and files left in its temporary folder."""
+    """What this process holds now: KiB of memory, descriptors, threads, and files left in its temporary folder.
+
+    Memory that is free, and that the allocator only has not given back, is given back first: how much of it there is
+    depends on the largest run so far, and not on their number.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):  # a C library without it
+        ctypes.CDLL(None).malloc_trim(0)
     status = Path("/proc/self/status").read_text()
     kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
     left = len(list((scratch / "tmp").iterdir())) + len(list(scratch.glob(".artifact*")))
