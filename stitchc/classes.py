@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .passes.data.errors import DataError, ModelError
@@ -51,6 +51,10 @@ def match(images: Images, outputs: int, names: Sequence[str] | None = None, *, l
     Raises:
         DataError: no labels, or some that are no outputs; classes that cannot be those of the network.
     """
+    if names is not None and len(names) != outputs:
+        found = match(images, outputs, learning=learning)
+        unused = f"the {len(names):,} names that the network gives its {outputs:,} outputs are not used"
+        return replace(found, note="; ".join(filter(None, [found.note, unused])))
     labels = checked(images)
     classes: tuple[str, ...] | None = getattr(images, "class_names", None)
     if classes is None:
@@ -62,7 +66,7 @@ def match(images: Images, outputs: int, names: Sequence[str] | None = None, *, l
         positions = vocabulary.positions(classes)
         if None not in positions and len(set(positions)) == len(classes):
             return _named(images.name, labels, outputs, classes, vocabulary, [at for at in positions if at is not None])
-    own = known[0] if known and names is not None and len(names) == outputs else None
+    own = known[0] if known and names is not None else None
     return _positions(images.name, labels, outputs, classes, own, learning)
 
 
@@ -180,7 +184,6 @@ def _positions(
     data: str, labels: Tensor, outputs: int, classes: tuple[str, ...], own: Vocabulary | None, learning: bool
 ) -> Match:
     """Each class is the output of its place in alphabetical order, where that can be."""
-    from .zoo.class_names import natural_order
     from .zoo.classes import counted
 
     count, said = len(classes), f"'{data}' has {counted(classes, 'class', 'classes')}"
@@ -196,35 +199,32 @@ def _positions(
             f"{said}, and the network has {outputs:,} outputs: which of them these are cannot be known",
             f"Add the missing classes, as empty folders if need be. {_ORDER}",
         )
-    if own is not None and 0 < len(strangers) < count:
-        raise DataError(f"{counted(strangers, 'class', 'classes')} of '{data}' are none of the network's", _ORDER)
-    if list(classes) != natural_order(classes) and all(name.isdigit() for name in classes):
-        raise DataError(
-            f"the classes of '{data}' are numbers, in alphabetical order {', '.join(classes[:4])}, ...: whether "
-            "the network was trained on that order or on the order of the numbers cannot be known",
-            "Say it: ?classes=alphabetical as torchvision's ImageFolder, ?classes=natural as timm and by number.",
-        )
-    return Match(labels, count, outputs, "position", _doubt(data, classes, outputs, own), tuple(range(count)))
+    if own is not None and strangers:
+        first = ", ".join(own.lists[0][:3])
+        said = counted(strangers, "class", "classes")
+        raise DataError(f"{said} of '{data}' are none of the network's ({first}, ...)", _ORDER)
+    _check_order(data, classes, outputs)
+    return Match(labels, count, outputs, "position", positions=tuple(range(count)))
 
 
-def _doubt(data: str, classes: tuple[str, ...], outputs: int, own: Vocabulary | None) -> str:
-    """What speaks against taking classes in alphabetical order for the outputs, though there are as many."""
+def _check_order(data: str, classes: tuple[str, ...], outputs: int) -> None:
+    """Refuses classes that have more than one order in which the network may have been trained on them: that of a known
+    set of which many are, or those of torchvision and of timm where the two differ."""
     from .zoo.class_names import natural_order, vocabularies
 
-    if own is not None:
-        first = ", ".join(own.lists[0][:3])
-        return f"none of the classes of '{data}' is called as one of the network's ({first}, ...): taken in order"
     for vocabulary in vocabularies(outputs):
         elsewhere = sum(at not in (None, place) for place, at in enumerate(vocabulary.positions(classes)))
         if elsewhere >= _SIMILAR * outputs:
-            return (
-                f"the classes of '{data}' are taken in alphabetical order, though {elsewhere:,} of them have another "
-                f"place in {vocabulary.name}"
+            raise DataError(
+                f"{elsewhere:,} of the classes of '{data}' have another place in {vocabulary.name} than in "
+                "alphabetical order, and some are not in it: whether the network was trained on it cannot be known",
+                _ORDER,
             )
-    if list(classes) != natural_order(classes):
-        return (
-            f"the classes of '{data}' are the outputs in alphabetical order ({', '.join(classes[:3])}, ...), as "
-            "torchvision's ImageFolder sorts them; timm passes over capitals, and sorts numbers in names as numbers: "
-            "?classes=natural"
+    if list(classes) != (natural := natural_order(classes)):
+        place = next(at for at, name in enumerate(natural) if name != classes[at])
+        raise DataError(
+            f"the classes of '{data}' have two orders: output {place} is '{classes[place]}' in alphabetical order, and "
+            f"'{natural[place]}' where numbers are sorted by number and capitals passed over; which of them the "
+            "network was trained on cannot be known",
+            "Say it: ?classes=alphabetical as torchvision's ImageFolder, ?classes=natural as timm and by number.",
         )
-    return ""

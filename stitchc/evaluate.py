@@ -64,12 +64,12 @@ def evaluate(
         data = options.data if options.data is not None else model.data
         images = images_of(data, f"to measure {model.name} on", measuring=True)
     with stage(watcher, f"measuring {model.name}"):
-        if note := _observe(model, images):
-            watcher.tell(f"{model.name}: {note}")
-        return accuracy(
+        note = _observe(model, images)
+        found = accuracy(
             model.network, model.input, images,
             names=model.class_names, device=options.device, batch=batch, progress=watcher,
         )  # fmt: skip
+        return replace(found, notes=(*((note,) if note else ()), *found.notes))
 
 
 def _observe(model: Model, images: Images) -> str:
@@ -120,7 +120,8 @@ def accuracy(
             found = scores(network, x.to(place))
             if found.ndim != 2:
                 raise ModelError(
-                    f"the network returns {tuple(found.shape)}, not scores [images, classes]", "Is it a classifier?"
+                    f"the network returns {tuple(found.shape)}, not scores [images, classes]",
+                    "A classifier returns a row of scores for each image: flatten what its last layer gives.",
                 )
             matched = matched or match(images, found.shape[1], names)
             labels = matched.labels[done : done + len(x)].to(place)

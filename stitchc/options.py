@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
+from .passes.data.errors import InputError
 from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text, Texts
 from .passes.data.options import NEVER, WHEN_CHANGED, Options, option, with_default
 from .passes.data.pass_options import (
@@ -51,6 +52,13 @@ class Limits(Kind):
 
     several: ClassVar[bool] = True
 
+    def read(self, name: str, value: Any) -> Any:
+        if isinstance(value, str | Limit):
+            return (value,)
+        if isinstance(value, Iterable):
+            return value
+        raise InputError(f"`{name}` is {value!r}", "Write it as text with its unit, such as '12M' or '60%'.")
+
     def plain(self, value: Iterable[Limit]) -> list[str]:
         return [f"{x.metric}={x.value * 100:g}%" if x.relative else f"{x.metric}={x.value:.15g}" for x in value]
 
@@ -87,8 +95,6 @@ class BudgetOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         given = self.budget
-        if isinstance(given, str):
-            given = [given]
         if given is None:
             limits: tuple[Limit, ...] = ()
         elif isinstance(given, Mapping):

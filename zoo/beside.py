@@ -8,7 +8,7 @@ from typing import Any
 
 from stitchc.passes.data.errors import BadCheckpoint
 
-from . import foreign, records
+from . import foreign, hugging_face, records
 from .records import Record
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt")
@@ -37,7 +37,8 @@ def weights_in(folder: Path) -> Path:
     if len(found) != 1:
         listed = ", ".join(path.name for path in found) or "none"
         raise BadCheckpoint(
-            f"{folder} holds no one file of weights: it has {listed}", "Name the file of weights itself."
+            f"{folder} holds no one file of weights: it has {listed}",
+            "Name the file of weights itself; save weights that are parted into several files as one.",
         )
     return found[0]
 
@@ -53,13 +54,14 @@ def read(folder: Path) -> Beside:
     config, of_input = _json(folder / CONFIG), _json(folder / PREPROCESSOR)
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
         record = records.of_timm(config, str(folder / CONFIG))
-    elif isinstance(config, dict) and isinstance(config.get("architectures"), list):
-        network = next((name for name in config["architectures"] if isinstance(name, str) and name.isidentifier()), "")
+    elif isinstance(config, dict) and ("architectures" in config or "id2label" in config):
+        network, record = hugging_face.of_config(config, str(folder / CONFIG))
     if of_input is not None and record.mean is None:
-        said = records.of_hugging_face(of_input, str(folder / PREPROCESSOR))
+        said = hugging_face.of_preprocessor(of_input, str(folder / PREPROCESSOR))
         record = replace(
-            record, size=said.size, mean=said.mean, std=said.std, crop=said.crop, interpolation=said.interpolation
-        )
+            record, size=said.size, mean=said.mean, std=said.std, crop=said.crop, interpolation=said.interpolation,
+            notes=(*record.notes, *said.notes),
+        )  # fmt: skip
     return Beside(record, network)
 
 

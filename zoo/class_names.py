@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from stitchc.passes.data.errors import DataError
 
 from .classes import counted
-from .pictures import Pictures
+from .pictures import Pictures, printable
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 #: As torch's tutorial calls them.
@@ -63,6 +64,25 @@ def vocabularies(outputs: int, own: Sequence[str] | None = None) -> list[Vocabul
         return known
     same = [vocabulary for vocabulary in known if any(_alike(own, names) for names in vocabulary.lists)]
     return [Vocabulary("the network", (tuple(own),)), *same]
+
+
+def in_order(given: Any) -> tuple[str, ...] | None:
+    """Names, one an output, from a list of them, or from a mapping of the outputs' numbers (5 or "5") to them, as
+    Hugging Face's `id2label` is; None where it is neither, or says no more than the numbers ("LABEL_5", "5")."""
+    if isinstance(given, Mapping):
+        by_number = {str(number): name for number, name in given.items()}
+        given = [by_number.get(str(number)) for number in range(len(given))]
+    if not isinstance(given, list | tuple) or not given or not all(isinstance(name, str) and name for name in given):
+        return None
+    said = any(name not in (str(at), f"LABEL_{at}") for at, name in enumerate(given))
+    return tuple(map(printable, given)) if said else None
+
+
+def of_network(network: object) -> tuple[str, ...] | None:
+    """What a network says of its own outputs, as those of Hugging Face (`config.id2label`) and of Ultralytics (`names`)
+    do."""
+    said = getattr(getattr(network, "config", None), "id2label", None), getattr(network, "names", None)
+    return next((names for given in said if isinstance(given, Mapping) and (names := in_order(given))), None)
 
 
 def natural_order(names: Sequence[str]) -> list[str]:

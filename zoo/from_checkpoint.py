@@ -10,9 +10,11 @@ from torch import nn
 
 from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.passes.data.model import Model
+from stitchc.passes.data.scores import choose
 
 from . import beside, checkpoints, envelopes, fits, records
 from .checkpoints import Checkpoint
+from .class_names import of_network
 from .inputs import FIELDS, assumed, overridden
 from .naming import REGISTRIES, Options, Words, parse
 from .records import Record
@@ -146,6 +148,8 @@ def _model(choice: Words, checkpoint: Checkpoint, path: Path, words: Words, buil
         model = replace(model, input=replace(model.input, assumed=FIELDS))
     if words.options.weights:
         model = _filled(model, bare, checkpoint, path, words, build, rebuild=stated is None)
+    if own.output:
+        choose(_module(model), own.output)
     model = records.described(model, record, path.stem)
     if not words.options.weights:
         model = replace(model, accuracy=None)
@@ -230,4 +234,5 @@ def _pickled(network: nn.Module, path: Path, words: Words) -> Model:
                 f"'{words.given}': a pickled network is what it is, and takes no {key.replace('_', '-')}=",
                 "Leave it out; or name the architecture with --arch, and its weights are taken.",
             )
-    return Model(name=path.stem, input=assumed(words.options.input), module=network)
+    names = of_network(network)
+    return Model(name=path.stem, input=assumed(words.options.input), class_names=names, module=network)

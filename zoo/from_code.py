@@ -2,7 +2,8 @@
 
 A file may say what its networks must be fed: `input_spec(name) -> (size, mean, std)`, with size (channels, height,
 width) and mean and std per channel of pixels in [0, 1]. `name` is the first argument of the call if that is a text,
-else the name of the callable.
+else the name of the callable. And what the outputs mean: `class_names(name) -> ["cat", "dog", ...]`, or a plain list of
+that name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import nn
 from stitchc.passes.data.errors import ModelError, did_you_mean
 from stitchc.passes.data.model import InputSpec, Model
 
+from .class_names import in_order, of_network
 from .inputs import assumed, overridden
 from .naming import Options, Words, words_of
 from .user_code import guarded, running
@@ -49,21 +51,26 @@ def load(words: Words, *, architecture: bool = False) -> Model:
                 f"{said} returns a {type(module).__name__}, not a torch.nn.Module", "Return the network itself."
             )
         spec = _input(file, label, path, words)
-        _materialise(module, overridden(spec, words.options, words.given), said)
+        names = _class_names(file, label, path) or of_network(module)
+        lazy = _materialise(module, overridden(spec, words.options, words.given), said)
     return Model(
         name=label,
         input=spec,
         arch=words_of(said, words.options.num_classes, Options()),
         classes=words.options.num_classes,
+        class_names=names,
+        notes=(f"its lazily made layers ({', '.join(lazy)}) have random weights",) if lazy and not architecture else (),
         module=module,
     )
 
 
-def _materialise(module: nn.Module, spec: InputSpec, said: str) -> None:
-    """Modules made lazily get their shapes, and seeded weights, from one image."""
-    if any(map(torch.nn.parameter.is_lazy, module.parameters())):
+def _materialise(module: nn.Module, spec: InputSpec, said: str) -> list[str]:
+    """Modules made lazily get their shapes, and seeded weights, from one image; returns their names."""
+    lazy = {path.rpartition(".")[0] for path, one in module.named_parameters() if torch.nn.parameter.is_lazy(one)}
+    if lazy:
         with torch.no_grad():
             guarded(lambda: module.eval()(torch.zeros(1, *spec.size)), f"{said}, whose modules are made lazily,")
+    return sorted(lazy)
 
 
 def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any]]:
@@ -92,6 +99,8 @@ def _taken_apart(call: str, words: Words) -> tuple[str, list[Any], dict[str, Any
 
 def _callable(file: ModuleType, name: str, path: Path) -> Callable[..., Any]:
     found = getattr(file, name, None)
+    if isinstance(found, nn.Module):  # the network itself
+        return lambda: found
     if callable(found):
         return found
     own = [key for key, value in vars(file).items() if callable(value) and not key.startswith("_")]
@@ -155,3 +164,20 @@ def _input(file: ModuleType, label: str, path: Path, words: Words) -> InputSpec:
             "Return one positive deviation and one mean per channel, all finite.",
         )
     return InputSpec(size, mean, std, assumed=("interpolation", "crop"))
+
+
+def _class_names(file: ModuleType, label: str, path: Path) -> tuple[str, ...] | None:
+    answer = getattr(file, "class_names", None)
+    said = f"{path.name}:class_names"
+    if answer is None:
+        return None
+    if callable(answer):
+        says, said = answer, f"{said}({label!r})"
+        answer = guarded(lambda: says(label), said)
+    names = in_order(answer)
+    if names is None and answer is not None:
+        raise ModelError(
+            f"{said} is a {type(answer).__name__} that names no classes",
+            "Give a list with the name of a class for each output, in their order.",
+        )
+    return names

@@ -218,8 +218,12 @@ def _check_form(form: str, place: str, colon: bool, options: _Options, words: st
         raise DataError(f"'{words}': {form} has no splits", "Leave split= out.")
     path = os.path.expanduser(place)
     if form in _IN_FILES and not os.path.isfile(path):
+        if os.path.isdir(path):
+            raise DataError(f"{path} is a folder, not a file", f"Write 'folder:{place}'.")
         raise DataError(f"there is no file {path}", _near(path))
     if form in _IN_FOLDERS and not os.path.isdir(path):
+        if os.path.isfile(path):
+            raise DataError(f"{path} is a file, not a folder", f"Write 'tar:{place}' or 'npz:{place}', or unpack it.")
         raise DataError(f"there is no folder {path}", _near(path))
 
 
@@ -246,9 +250,12 @@ def _near(path: str) -> str:
 
 
 def _options(words: str, query: str) -> _Options:
-    given = dict(pair.split("=", 1) for pair in query.split("&"))
+    pairs = [pair.split("=", 1) for pair in query.split("&")]
+    given = {key: text for key, text in pairs}
     known = ("split", "limit", "seed", "labels", "classes")
-    for key, text in given.items():
+    for key, text in pairs:
+        if sum(key == other for other, _ in pairs) > 1:
+            raise DataError(f"'{words}' says {key} twice", "Say it once.")
         if key not in known:
             raise DataError(
                 f"'{words}': there is no option '{key}'",

@@ -9,10 +9,11 @@ import torch
 
 from stitchc.passes.data.errors import ModelError
 from stitchc.passes.data.model import InputSpec, Model
+from stitchc.passes.data.scores import choose, chosen, scores
 
 from . import checkpoints, from_checkpoint, records
 from .inputs import overridden
-from .naming import Words, parse
+from .naming import Words, parse, with_output
 from .weights import check_finite, mismatch, seeded, sha256
 
 
@@ -36,9 +37,12 @@ def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
     if words.options.weights:
         check_finite(module, f"'{name}'")
     spec = overridden(model.input, words.options, name)
+    if words.options.output:
+        choose(module, words.options.output)
     return replace(
         model,
         module=module,
+        arch=with_output(model.arch, chosen(module)),
         name=words.options.name or model.name,
         source=name,
         input=spec,
@@ -134,10 +138,11 @@ def _check_same(fresh: Model, model: Model, named: str) -> None:
     if reason := mismatch(fresh.module, state):
         raise ModelError(f"the weights of {model.name} are not those of {named}: {reason}", "Name another --arch.")
     fresh.module.load_state_dict(state)
-    with torch.no_grad(), seeded():
+    choose(fresh.module, chosen(model.module))
+    with seeded():
         image = torch.randn(2, *model.input.size)
-        ours, theirs = (net.eval()(image) for net in (fresh.module, model.module))
-    if isinstance(ours, torch.Tensor) and not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5):
+    ours, theirs = (scores(net, image, model.name) for net in (fresh.module, model.module))
+    if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5):
         raise ModelError(
             f"{named}, given the weights of {model.name}, gives other scores: it is another network of the same shapes",
             "Name the architecture as it was built.",

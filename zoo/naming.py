@@ -28,7 +28,8 @@ _CODE = re.compile(r"^(?P<file>.+?\.py):(?P<call>.+)$", re.DOTALL)
 class Options:
     """What may follow any name: `?weights=none&num_classes=10&input=3x32x32&mean=0.5&std=0.5,0.5,0.5&name=mine`.
 
-    weights_key: `?weights-key=`, which of the mappings in a checkpoint to take.
+    weights_key: `?weights-key=`, which of the mappings in a checkpoint to take. output: which of several outputs the
+    class scores are, by name or position (see `passes.data.scores.logits_of`).
     """
 
     weights: bool = True
@@ -38,6 +39,7 @@ class Options:
     std: tuple[float, ...] | None = None
     name: str | None = None
     weights_key: str | None = None
+    output: str | None = None
 
     def stated(self) -> dict[str, Any]:
         """Those that were given, by their names."""
@@ -197,6 +199,7 @@ _READ = {
     "std": (_read_deviations, "0.229,0.224,0.225"),
     "name": (_read_name, "mine"),
     "weights-key": (_read_name, "model"),
+    "output": (_read_name, "logits"),
 }
 
 
@@ -236,3 +239,10 @@ def words_of(bare: str, classes: int | None, options: Options) -> str:
     if options.input:
         query.append("input=" + "x".join(map(str, options.input)))
     return bare + ("?" + "&".join(query) if query else "")
+
+
+def with_output(words: str, output: str | None) -> str:
+    """The words that build an architecture, with those that say which of its outputs the class scores are."""
+    if output is None or not words:
+        return words
+    return f"{words}{'&' if _QUERY.search(words) else '?'}output={output}"

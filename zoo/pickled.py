@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path, PosixPath
@@ -56,13 +57,14 @@ def load(path: Path, *, trust: bool = False) -> Any:
         raise unreadable(path, error) if trust else _refused(path, seen, error) from error
 
 
-def load_bytes(content: bytes) -> Any:
-    """The content of a file of torch.save that lies within another file, as data alone.
+def load_bytes(path: Path, content: bytes) -> Any:
+    """The content of a file of torch.save that lies within the file at `path`, as data alone.
 
     Raises:
         Exception: it is broken, or would run code.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        check_zip(path, archive)
         for name in archive.namelist():
             if name.rpartition("/")[2] == "data.pkl":
                 scan(io.BytesIO(archive.read(name)), Seen())
@@ -79,7 +81,8 @@ def unreadable(path: Path, error: BaseException | str) -> BadCheckpoint:
 
 
 def check_zip(path: Path, archive: zipfile.ZipFile) -> None:
-    """Holds a zip archive to what it says of itself: names once, sizes that can be, and the checksum of each member.
+    """Holds a zip archive to what it says of itself: names once, sizes that can be, and the checksum of each member
+    unless it was saved without any.
 
     Raises:
         BadCheckpoint: it does not keep to them.
@@ -92,18 +95,22 @@ def check_zip(path: Path, archive: zipfile.ZipFile) -> None:
     packed, unpacked = (sum(getattr(member, key) for member in members) for key in ("compress_size", "file_size"))
     if packed > size or unpacked > _MOST_INFLATION * size:
         raise unreadable(path, f"its members would take {unpacked:,} bytes")
+    unsummed = not any(member.CRC for member in members)  # saved under torch.serialization.set_crc32_options(False)
     for member in members:
+        if unsummed:
+            del member.CRC  # so that it is not compared
         try:
             with archive.open(member) as file:
-                while file.read(2**20):
-                    pass
+                checksum = 0
+                while part := file.read(2**20):
+                    checksum = zlib.crc32(part, checksum)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
             reason = "its checksum differs" if "CRC" in str(error) else str(error)
             raise BadCheckpoint(
                 f"{path} is damaged: of its member {member.filename} {reason}",
-                "Copy or download the file again. (A file saved under torch.serialization.set_crc32_options(False) has "
-                "no checksums: save it without.)",
+                "Copy or download the file again.",
             ) from error
+        member.CRC = checksum  # of such a file, for whoever reads it next
 
 
 def _look(path: Path) -> Seen:
@@ -139,7 +146,13 @@ def _pickles(path: Path, head: bytes, file: BinaryIO) -> Iterator[BinaryIO]:
                         yield stream  # type: ignore[misc] # a readable stream of bytes
         return
     if not head.startswith(_PICKLE):
-        raise unreadable(path, "it is neither a file of torch.save nor a safetensors file")
+        if path.suffix == ".toml":
+            raise BadCheckpoint(f"{path} is no model", f"If it is a recipe, write --recipe {path}.")
+        raise BadCheckpoint(
+            f"{path} is neither a file of torch.save nor a safetensors file" if head else f"{path} is empty",
+            "Weights in another format (ONNX, TensorFlow, NumPy) must be brought into a state dict of torch. If it "
+            "should be one, copy or download it again.",
+        )
     for _ in range(_LEGACY_PICKLES):
         if not file.read(1):
             return  # a plain pickle, which torch refuses itself

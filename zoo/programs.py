@@ -96,7 +96,9 @@ def _check_json(path: Path, name: str, content: bytes) -> None:
 
 def _check_pickle(path: Path, name: str, content: bytes) -> None:
     try:
-        pickled.load_bytes(content)
+        pickled.load_bytes(path, content)
+    except BadCheckpoint:
+        raise
     except Exception as error:  # torch raises errors of many kinds
         raise _refused(path, f"pickled code in {name}") from error
 

@@ -15,11 +15,11 @@ from .foreign import Reader, choice, either, flag, listed, mapping, number, opti
 from .inputs import FIELDS, INTERPOLATIONS, assumed
 
 MOST_CLASSES = 10_000_000
-_SIDE = whole(1, 65_536)
-_SIZE = listed(_SIDE, 3, 3)
-_MEAN = listed(number(-1e6, 1e6), 1, 65_536)
-_STD = listed(number(0, 1e6, above=True), 1, 65_536)
-_CROP = number(0.01, 1)
+SIDE = whole(1, 65_536)
+_SIZE = listed(SIDE, 3, 3)
+MEAN = listed(number(-1e6, 1e6), 1, 65_536)
+STD = listed(number(0, 1e6, above=True), 1, 65_536)
+CROP = number(0.01, 1)
 _CLASSES = whole(0, MOST_CLASSES)
 
 _NAMES = listed(text(500), 1, 100_000)
@@ -29,12 +29,12 @@ _OWN = table({
     "name": text(), "licence": optional(text()), "data": optional(text()), "classes": optional(_CLASSES),
     "class_names": optional(_NAMES), "accuracy": optional(number(0, 1)), "notes": listed(text(2000), most=100),
     "source": text(2000),  # no more written
-    "size": _SIZE, "mean": _MEAN, "std": _STD, "interpolation": choice(*INTERPOLATIONS), "crop": _CROP,
+    "size": _SIZE, "mean": MEAN, "std": STD, "interpolation": choice(*INTERPOLATIONS), "crop": CROP,
     "assumed": listed(choice(*FIELDS), most=len(FIELDS)),
 })  # fmt: skip
 
 
-def _nothing(value: Any, place: str) -> None:
+def nothing(value: Any, place: str) -> None:
     """Whatever is no list of names, as a file may hold for its own use."""
 
 
@@ -48,31 +48,23 @@ _ARGUMENTS = mapping(
 #: The command line of timm's train.py and of torchvision's references, as their checkpoints keep it.
 _TRAINING = table({
     "model": optional(text()), "num_classes": optional(_CLASSES), "input_size": optional(_SIZE),
-    "img_size": optional(_SIDE), "in_chans": optional(_SIDE), "mean": optional(_MEAN), "std": optional(_STD),
-    "crop_pct": optional(_CROP), "interpolation": optional(text()), "crop_mode": optional(text()),
+    "img_size": optional(SIDE), "in_chans": optional(SIDE), "mean": optional(MEAN), "std": optional(STD),
+    "crop_pct": optional(CROP), "interpolation": optional(text()), "crop_mode": optional(text()),
     "gp": optional(text()), "bn_eps": optional(number(0, 1)), "model_kwargs": optional(_ARGUMENTS),
-    "val_crop_size": optional(_SIDE), "val_resize_size": optional(_SIDE),
+    "val_crop_size": optional(SIDE), "val_resize_size": optional(SIDE),
 }, others=True)  # fmt: skip
 
 #: timm's `pretrained_cfg`, in what decides of the input.
 _TIMM_INPUT = table({
-    "input_size": optional(_SIZE), "mean": optional(_MEAN), "std": optional(_STD), "crop_pct": optional(_CROP),
+    "input_size": optional(_SIZE), "mean": optional(MEAN), "std": optional(STD), "crop_pct": optional(CROP),
     "interpolation": optional(text()), "crop_mode": optional(text()), "num_classes": optional(_CLASSES),
-    "license": optional(text()), "label_names": either(_NAMES, _nothing),
+    "license": optional(text()), "label_names": either(_NAMES, nothing),
 }, others=True)  # fmt: skip
 _TIMM = table({
     "architecture": text(), "num_classes": optional(_CLASSES), "global_pool": optional(text()),
     "model_args": optional(_ARGUMENTS), "pretrained_cfg": optional(_TIMM_INPUT),
-    "label_names": either(_NAMES, _nothing),
+    "label_names": either(_NAMES, nothing),
 }, required=("architecture",), others=True)  # fmt: skip
-
-_EDGES = either(_SIDE, table({"shortest_edge": _SIDE, "height": _SIDE, "width": _SIDE}, others=True))
-_HUGGING_FACE = table({
-    "image_mean": optional(_MEAN), "image_std": optional(_STD), "size": optional(_EDGES), "crop_size": optional(_EDGES),
-    "crop_pct": optional(_CROP), "resample": optional(whole(0, 5)), "do_normalize": optional(flag),
-    "do_rescale": optional(flag), "do_center_crop": optional(flag), "rescale_factor": optional(number(0, 1e6)),
-}, others=True)  # fmt: skip
-_RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
 
 @dataclass(frozen=True)
@@ -109,7 +101,7 @@ def own(content: Any, where: str) -> Record:
     """
     found = read(_OWN, content, where, BadCheckpoint, "Pack the model again.")
     found.pop("source", None)
-    return _checked(Record(**{key: value for key, value in found.items() if value is not None}), where)
+    return checked(Record(**{key: value for key, value in found.items() if value is not None}), where)
 
 
 def of_training(arguments: Any, where: str) -> Record:
@@ -132,7 +124,7 @@ def of_training(arguments: Any, where: str) -> Record:
     extra = {"global_pool": given.get("gp"), "bn_eps": given.get("bn_eps"), **(given.get("model_kwargs") or {})}
     if channels != 3 and size is None:
         extra["in_chans"] = channels
-    return _checked(
+    return checked(
         Record(
             arch=given.get("model") or "",
             registry="timm" if "model" in given and "img_size" in given else "",
@@ -161,7 +153,7 @@ def of_timm(config: Any, where: str) -> Record:
     pool = given.get("global_pool")
     arguments = {**({"global_pool": pool} if pool else {}), **(given.get("model_args") or {})}
     classes = given.get("num_classes")
-    return _checked(
+    return checked(
         Record(
             arch=given["architecture"],
             registry="timm",
@@ -174,37 +166,6 @@ def of_timm(config: Any, where: str) -> Record:
             std=of_input.get("std"),
             crop=of_input.get("crop_pct"),
             **_methods(of_input),
-        ),
-        where,
-    )
-
-
-def of_hugging_face(config: Any, where: str) -> Record:
-    """What a preprocessor_config.json of Hugging Face says of the input.
-
-    Raises:
-        BadCheckpoint: it is none.
-    """
-    given = read(_HUGGING_FACE, config, where, BadCheckpoint)
-    resized, cropped = _edges(given.get("size")), _edges(given.get("crop_size"))
-    crop = given.get("crop_pct")
-    side = resized
-    if cropped and resized and given.get("do_center_crop", True):
-        side, crop = cropped, min(1.0, cropped[0] / resized[0])
-    mean, std = given.get("image_mean"), given.get("image_std")
-    channels = len(mean) if mean else 3
-    if given.get("do_normalize") is False:
-        mean, std = (0.0,) * channels, (1.0,) * channels
-    if given.get("do_rescale") is False:  # it is fed pixels in [0, 255]
-        mean = mean and tuple(value / 255 for value in mean)
-        std = std and tuple(value / 255 for value in std)
-    return _checked(
-        Record(
-            size=(channels, *side) if side else None,
-            mean=mean,
-            std=std,
-            crop=crop,
-            interpolation=_RESAMPLE.get(given.get("resample", -1)),
         ),
         where,
     )
@@ -246,8 +207,12 @@ def of_model(model: Model) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
 
 
-def _checked(record: Record, where: str) -> Record:
-    """Refuses a record whose numbers of channels contradict each other."""
+def checked(record: Record, where: str) -> Record:
+    """The record.
+
+    Raises:
+        BadCheckpoint: its numbers of channels contradict each other.
+    """
     channels = {len(values) for values in (record.mean, record.std) if values is not None}
     if record.size is not None:
         channels.add(record.size[0])
@@ -286,13 +251,3 @@ def _methods(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _per_channel(values: tuple[float, ...] | None, channels: int) -> tuple[float, ...] | None:
     return values * channels if values is not None and len(values) == 1 else values
-
-
-def _edges(given: Any) -> tuple[int, int] | None:
-    if isinstance(given, int):
-        return given, given
-    if not given:
-        return None
-    if "height" in given and "width" in given:
-        return given["height"], given["width"]
-    return (given["shortest_edge"],) * 2 if "shortest_edge" in given else None

@@ -1,8 +1,8 @@
 """Running a user's Python file as if it were run by itself, so that nothing of it stays behind in ours.
 
 The file is found again by what lies beside it: its folder, or the one that holds its package, is on the path while it
-runs. It sees an empty command line. What it sets for the whole process (the default type of torch's numbers, the
-working folder, random states) is put back.
+runs. It sees an empty command line. What it sets for the whole process (the default type of torch's numbers, how many
+threads it uses, the working folder, random states, where print() writes) is put back.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import io
 import os
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -162,23 +163,32 @@ def _on_path(*folders: str) -> Iterator[None]:
         sys.path[:] = before
 
 
+#: What belongs to the whole process, as functions that tell it and set it.
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (os.getcwd, os.chdir),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.get_num_threads, torch.set_num_threads),
+    (random.getstate, random.setstate),
+    (np.random.get_state, np.random.set_state),
+)
+
+
 @contextmanager
 def _undisturbed(path: Path) -> Iterator[None]:
     """Puts back what belongs to the whole process."""
-    argv, stdin, folder = sys.argv, sys.stdin, os.getcwd()
-    dtype, device, grad = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
-    random_state, numpy_state = random.getstate(), np.random.get_state()  # the global one
+    streams = sys.argv, sys.stdin, sys.stdout, sys.stderr
+    device, before = torch.get_default_device(), [tell() for tell, _ in _SETTINGS]
     sys.argv, sys.stdin = [str(path)], io.StringIO()
     random.seed(SEED)
     np.random.seed(SEED)
     try:
-        yield
+        with warnings.catch_warnings():
+            yield
     finally:
-        sys.argv, sys.stdin = argv, stdin
-        os.chdir(folder)
-        torch.set_default_dtype(dtype)
+        sys.argv, sys.stdin, sys.stdout, sys.stderr = streams
+        for (_, put), value in zip(_SETTINGS, before, strict=True):
+            put(value)
         if torch.get_default_device() != device:
             torch.set_default_device(device)
-        torch.set_grad_enabled(grad)
-        random.setstate(random_state)
-        np.random.set_state(numpy_state)

@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
-from .errors import ModelError, TraceError, first_line
+from .errors import ModelError, TraceError, first_line, unknown
 
 #: The names that class scores go by where a network names its outputs, the surest first.
-NAMES = ("logits", "out", "output", "x_norm_clstoken")
+NAMES = ("logits", "out", "output")
+_CHOICE = "stitchc_output"  # where a network keeps what `choose` was told
+_SHOWN = 6  # outputs in a message
 
 _FAILED = (
     "It must take one batch [images, channels, height, width] of this size; position tables and flattened heads fit "
@@ -113,7 +116,7 @@ class Scoring(nn.Module):
         self.precision = _precision(network)
 
     def forward(self, images: Tensor) -> Tensor:
-        found, self.note = logits_of(self._run(images))
+        found, self.note = logits_of(self._run(images), chosen(self.network))
         return found.float()
 
     def _run(self, images: Tensor) -> Any:
@@ -140,34 +143,91 @@ def eagerly() -> Iterator[None]:
         yield
 
 
-def logits_of(result: Any) -> tuple[Tensor, str]:
+def choose(network: nn.Module, output: str | None) -> nn.Module:
+    """The same network, of whose outputs this one is the class scores from now on, wherever it is run or traced; None
+    for the one that can only be it. See `logits_of`."""
+    _kept(network)[_CHOICE] = output
+    return network
+
+
+def chosen(network: nn.Module) -> str | None:
+    """What `choose` was told for a network; None where it was told nothing."""
+    return _kept(network).get(_CHOICE)
+
+
+def _kept(network: nn.Module) -> dict[str, Any]:
+    """What a copy of a network keeps: its attributes; of a graph, `meta` alone."""
+    return network.meta if isinstance(network, GraphModule) else vars(network)
+
+
+def logits_of(result: Any, output: str | None = None) -> tuple[Tensor, str]:
     """The output that holds the class scores, and a note for the user when there are other outputs.
 
-    result: what a network returned: a tensor; a mapping, named tuple or dataclass of them, by name (`NAMES`, else the
-    first); a tuple or list of them, the first. Nested ones too.
+    result: what a network returned: a tensor, or mappings, named tuples, dataclasses, tuples and lists of them, nested
+    as they like. A tensor in them is called by the names and positions on the way to it: "logits", "0", "out.1".
+    output: which of them to take, or which part of them to look in. Without it the tensor is taken that goes by a known
+    name (`NAMES`), else the only one of two axes, [images, classes], else the only one. Where several could be it, none
+    is taken: it might be another network's worth of scores, or a feature.
 
     Raises:
-        TraceError: no tensor stands for scores.
+        TraceError: no tensor stands for scores, several may, or there is no such output.
     """
-    if isinstance(result, Tensor):
+    if isinstance(result, Tensor) and not result.is_complex():
+        if output is not None:
+            raise TraceError(f"it returns one tensor, and no output '{output}'", "Leave output= out.")
         return result, ""
-    named = _named(result)
-    if named is not None:
-        keys = [key for key, value in named.items() if _holds_tensor(value)]
-        key = next((k for k in NAMES if k in keys), keys[0] if keys else None)
-        if key is not None:
-            return logits_of(named[key])[0], f"the model returns {', '.join(map(str, named))}; '{key}' is taken"
-    elif isinstance(result, tuple | list):
-        found = [r for r in result if isinstance(r, Tensor) or (isinstance(r, tuple | list) and _holds_tensor(r))]
-        if found:
-            chosen, _ = logits_of(found[0])
-            if chosen.dim() >= 2:
-                return chosen, f"the model returns {len(result)} values; the first is taken"
-    raise TraceError(
-        f"the model returns a {type(result).__name__} in which no tensor stands for class scores",
-        "Only networks that return one tensor (a classifier's logits or a feature) can be stitched; "
-        "wrap the model so that it returns that tensor.",
-    )
+    found = dict(_tensors(result))
+    if not found:
+        raise TraceError(
+            f"the model returns a {type(result).__name__} in which no tensor stands for class scores",
+            "Only networks that return one tensor (a classifier's logits or a feature) can be stitched; "
+            "wrap the model so that it returns that tensor.",
+        )
+    inside = found if output is None else {path: found[path] for path in found if f"{path}.".startswith(f"{output}.")}
+    if not inside:
+        raise unknown(output, "output of the network", found, TraceError)
+    path = output if output in inside else _only(inside)
+    if path is None:
+        raise TraceError(
+            f"it returns {_listed(inside)}: which of them are the class scores cannot be known",
+            f"Choose one behind its name, such as ?output={next(iter(inside))}; or wrap the network so that it returns "
+            "that tensor alone.",
+        )
+    return found[path], f"the model returns {_listed(found)}; '{path}' is taken" if len(found) > 1 else ""
+
+
+def _only(found: Mapping[str, Tensor]) -> str | None:
+    """The path of the tensor that alone can be the class scores."""
+    for name in NAMES:
+        if named := {path: tensor for path, tensor in found.items() if name in path.split(".")}:
+            found = named
+            break
+    flat = {path: tensor for path, tensor in found.items() if tensor.dim() == 2} or found
+    return next(iter(flat)) if len({id(tensor) for tensor in flat.values()}) == 1 else None
+
+
+def _tensors(result: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor with an axis for images in what a network returned, by its path. A list of mappings, as detectors
+    return it, has one for each image, none of them for all; what topk() and sort() return is in another order than the
+    classes; complex numbers have none."""
+    if isinstance(result, Tensor):
+        if result.dim() and not result.is_complex():
+            yield ".".join(path), result
+        return
+    if type(result).__module__ == "torch.return_types":
+        return
+    parts = _named(result)
+    if parts is None and isinstance(result, tuple | list):
+        per_image = isinstance(result, list) and all(isinstance(part, Mapping) for part in result)
+        parts = {} if per_image else dict(enumerate(result))
+    for key, part in (parts or {}).items():
+        yield from _tensors(part, (*path, str(key)))
+
+
+def _listed(found: Mapping[str, Tensor]) -> str:
+    """Paths of tensors with their shapes behind the axis of the images: "logits [10], features [64, 8, 8]"."""
+    shown = [f"{path} {[*tensor.shape[1:]]}" for path, tensor in list(found.items())[:_SHOWN]]
+    return ", ".join([*shown, *(["..."] if len(found) > _SHOWN else [])])
 
 
 def _named(result: Any) -> dict[Any, Any] | None:
@@ -178,12 +238,3 @@ def _named(result: Any) -> dict[Any, Any] | None:
     if is_dataclass(result) and not isinstance(result, type):
         return {field.name: getattr(result, field.name) for field in fields(result)}
     return None
-
-
-def _holds_tensor(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return True
-    named = _named(value)
-    if named is not None:
-        return any(map(_holds_tensor, named.values()))
-    return isinstance(value, tuple | list) and any(map(_holds_tensor, value))

@@ -31,7 +31,7 @@ _ROUNDING = 1e-5
 
 _SUPPORTED = (
     "What can be traced: networks that take images [batch, channels, height, width] and return one tensor (of several, "
-    "the first is taken; of a dict, 'logits' or 'out'), without branches on the values of pixels. Detectors do not."
+    "the one with a row of scores for each image), without branches on the values of pixels. Detectors do not."
 )
 
 

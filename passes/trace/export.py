@@ -20,7 +20,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from ..data.errors import TraceError, first_line
-from ..data.scores import logits_of
+from ..data.scores import choose, chosen, logits_of
 
 # Checks on sizes that the exporter leaves behind; they compute nothing.
 _CHECKS = ("_assert", "sym_constrain", "_check", "_guards_fn")
@@ -42,7 +42,7 @@ def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
             ).module()
     except Exception as error:
         raise TraceError(f"torch.export stopped: {first_line(error)}") from error
-    return from_exported(program)
+    return from_exported(choose(program, chosen(model)))  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -132,8 +132,8 @@ def _logits(program: GraphModule) -> tuple[Node, str]:
     flat = [
         n.meta.get("val") if isinstance(n, Node) else n for n in (given if isinstance(given, tuple | list) else [given])
     ]
-    chosen, note = logits_of(pytree.tree_unflatten(flat, shape) if shape else flat[0])
-    return values[id(chosen)], note
+    scores, note = logits_of(pytree.tree_unflatten(flat, shape) if shape else flat[0], chosen(program))
+    return values[id(scores)], note
 
 
 def _meta(node: Node, symbol: sympy.Expr) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ..data.errors import TraceError, first_line
-from ..data.scores import logits_of
+from ..data.scores import chosen, logits_of
 from ..graphs.drops import Drop, depth_rate
 from .python_operators import OPERATORS, PROPERTIES, REFLECTED
 
@@ -76,7 +76,7 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
         try:
             with _module_calls(recorder), _lengths(), _no_fast_path(), mode, enable_python_dispatcher(), recorder:
                 result = fake_model(image)
-            recorder.finish(result)
+            recorder.finish(*logits_of(result, chosen(model)))
         except TraceError:
             raise
         except Exception as error:
@@ -415,8 +415,7 @@ class _Recorder(TorchFunctionMode):
 
     # -- the end ---------------------------------------------------------------------------------------------
 
-    def finish(self, result: Any) -> None:
-        logits, note = logits_of(result)
+    def finish(self, logits: Tensor, note: str) -> None:
         if note:
             self.notes.append(note)
         self.scopes.clear()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..passes.data.errors import InputError
-from ..passes.data.scores import logits_of
+from ..passes.data.scores import chosen, logits_of
 
 
 class Trainee(nn.Module):
@@ -62,7 +62,7 @@ class Trainee(nn.Module):
     def forward(self, x: Tensor, cached: bool = False) -> Tensor:
         """Scores [n, classes] of images, or of what the trunk made of them."""
         if not self.trunk:
-            return logits_of(self.network(x))[0]
+            return logits_of(self.network(x), chosen(self.network))[0]
         if not cached:
             x = self.features(x)
         for part in list(self.network.children())[self.trunk :]:

@@ -1,5 +1,6 @@
 """One function takes the scores of a network, whatever it returns, in whatever precision, from whatever wrapper."""
 
+import copy
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from stitchc.passes.data.errors import ModelError
 from stitchc.passes.data.model import InputSpec, Model
-from stitchc.passes.data.scores import logits_of, ready, scores
+from stitchc.passes.data.scores import choose, logits_of, ready, scores
+from stitchc.passes.trace import trace_model
 
 SPEC = InputSpec((3, 8, 8), (0.5,) * 3, (0.5,) * 3)
 Named = namedtuple("Named", "features logits")
@@ -31,18 +33,70 @@ def small() -> nn.Module:
 @pytest.mark.parametrize(
     "result",
     [
-        Y, {"features": F, "logits": Y}, OrderedDict(loss=None, logits=Y, hidden=(F,)), (Y, F), [Y, F], (None, Y),
-        Named(F, Y), Record(F, Y), {"out": {"features": F, "logits": Y}, "aux": F}, ((Y, F), F),
+        Y, {"features": F, "logits": Y}, OrderedDict(loss=None, logits=Y, hidden=(F,)), (None, Y), (Y,), (Y, Y),
+        Named(F, Y), Record(F, Y), {"out": {"features": F, "logits": Y}, "aux": F}, (torch.zeros(()), Y),
+        (torch.zeros(2, 4, 8, 8), Y), [Y, [torch.zeros(2, 3, 4)]], (Y, Y.argmax(1)), {"tokens": F[:, None], "cls": Y},
     ],
 )  # fmt: skip
 def test_scores_are_found_in_whatever_is_returned(result):
     assert logits_of(result)[0] is Y
 
 
-@pytest.mark.parametrize("result", [None, 3, [{"boxes": F}], {"n": 1}, (torch.zeros(()), Y), []])
+@pytest.mark.parametrize(
+    "result", [None, 3, [{"boxes": F}], {"n": 1}, (torch.zeros(()),), [], Y.topk(2), Y.sort(1), Y + 0j]
+)
 def test_what_holds_no_scores_is_refused(result):
     with pytest.raises(ModelError, match="no tensor stands for class scores"):
         logits_of(result)
+
+
+MAPS = torch.zeros(2, 4, 8, 8)
+SEVERAL = {
+    "features and logits": ((F, Y), "1"),
+    "logits and features": ([Y, F], "0"),
+    "nested": (((F, Y), F), "0.1"),
+    "exits": ([F, F + 1, Y], "2"),
+    "auxiliary": ({"main": Y, "aux": Y + 1}, "main"),
+    "logits twice": ({"a": {"logits": Y}, "b": {"logits": F}}, "a"),
+    "maps": ([MAPS, MAPS[:, :2]], "0"),
+}
+
+
+@pytest.mark.parametrize(("result", "output"), SEVERAL.values(), ids=SEVERAL)
+def test_several_outputs_that_could_be_scores_are_refused_until_one_is_chosen(result, output):
+    with pytest.raises(ModelError, match="which of them are the class scores cannot be known") as caught:
+        logits_of(result)
+    assert "?output=" in caught.value.hint
+    found, note = logits_of(result, output)
+    assert any(found is tensor for tensor in (Y, F, MAPS)) and f"'{output}" in note
+
+
+class Two(nn.Module):
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        scores = self.net(x)
+        return scores * 2, scores
+
+
+def test_the_choice_is_kept_by_copies_and_by_exported_programs():
+    x = torch.randn(2, 3, 8, 8)
+    network = Two(small()).eval()
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(network, (x,), dynamic_shapes=({0: batch},), strict=False).module()
+    for one in (network, program):
+        for found in (choose(one, "1"), copy.deepcopy(one)):
+            assert torch.equal(scores(found, x), network.net(x))
+            torch.testing.assert_close(trace_model(Model("two", SPEC, module=found))(x), network.net(x))
+
+
+def test_an_output_that_is_none_is_refused():
+    with pytest.raises(ModelError, match="'2' is no output of the network"):
+        logits_of((Y, F), "2")
+    with pytest.raises(ModelError, match="it returns one tensor, and no output '0'"):
+        logits_of(Y, "0")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

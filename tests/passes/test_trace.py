@@ -9,6 +9,7 @@ from torch import nn
 
 from stitchc.passes import Plan
 from stitchc.passes.data.errors import TraceError
+from stitchc.passes.data.scores import choose
 from stitchc.passes.graphs.conventions import dependencies, is_scalar, writes_in_place
 from stitchc.passes.trace import Trace, trace
 from stitchc.passes.trace.record import is_leaf
@@ -101,7 +102,9 @@ def test_of_several_outputs_the_scores_are_taken_and_that_is_said(frontend):
     graph = trace(model, (3, 8, 8), frontend)
     x = torch.randn(2, 3, 8, 8)
     assert torch.equal(graph(x.clone()), model(x.clone())["out"])
-    assert graph.meta["notes"] == ("the model returns aux, out; 'out' is taken",)
+    assert graph.meta["notes"] == ("the model returns aux [5], out [5]; 'out' is taken",)
+    other = trace(choose(model, "aux"), (3, 8, 8), frontend)
+    assert torch.equal(other(x.clone()), model(x.clone())["aux"])
 
 
 def test_integers_of_the_batch_size_are_marked():
@@ -157,9 +160,9 @@ def test_branching_on_values_is_refused_with_the_reason():
         trace(Branches(), (3, 8, 8), "record")
 
 
-def test_of_several_outputs_the_first_is_taken_and_said():
+def test_of_several_outputs_the_only_row_an_image_is_taken_and_said():
     plan = Trace(frontend="record")(Plan.of(Pair(), images=torch.randn(2, 3, 8, 8)))
-    assert any("returns 2 values" in note for note in plan.notes)
+    assert any("the model returns 0 [3], 1 [3, 8, 8]; '0' is taken" in note for note in plan.notes)
 
 
 def test_a_model_that_rolls_dice_is_refused():

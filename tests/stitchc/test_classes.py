@@ -144,25 +144,37 @@ def test_a_networks_own_names_come_first():
     assert found.labels.tolist() == [2, 1] and "the names of the network" in found.note
     with pytest.raises(DataError, match=r"1 class \(cow\) of 'named' are none of the network's"):
         match(Named(["bee", "cat", "cow"]), 3, own)
-    assert "none of the classes of 'named' is called as one of the network's" in match(Named("xyz"), 3, own).note
+    with pytest.raises(DataError, match=r"3 classes .* are none of the network's \(dog, cat, bee, ...\)") as caught:
+        match(Named("xyz"), 3, own)
+    assert "classes=alphabetical" in caught.value.hint
+    assert "the 3 names that the network gives its 4 outputs are not used" in match(Named("wxyz"), 4, own).note
     categories = tuple(vocabularies(1000)[0].lists[1])
     assert match(Named([WNIDS[5]]), 1000, categories).labels.tolist() == [5], (
         "these names are ImageNet's, which has synsets"
     )
 
 
-def test_numbers_in_names_are_ordered_in_two_ways():
+def test_names_that_torchvision_and_timm_order_in_two_ways_are_refused():
     assert natural_order(["c10", "c2", "a"]) == ["a", "c2", "c10"]
-    with pytest.raises(DataError, match="are numbers, in alphabetical order 0, 1, 10, 11") as caught:
-        match(Named(sorted(map(str, range(12)))), 12)
-    assert "classes=natural" in caught.value.hint
+    for names, two in (
+        (map(str, range(12)), "output 2 is '10' in alphabetical order, and '2' where"),
+        ((f"class_{i}" for i in range(12)), "output 2 is 'class_10' .*, and 'class_2' where"),
+        ((f"{i + 1}. {name}" for i, name in enumerate(CIFAR10)), "output 1 is '10. truck' .* '2. automobile' where"),
+        (("ant", "Bee", "cow"), "output 0 is 'Bee' .*, and 'ant' where"),
+    ):
+        classes = sorted(names)
+        with pytest.raises(DataError, match=two) as caught:
+            match(Named(classes), len(classes))
+        assert "classes=natural" in caught.value.hint and "classes=alphabetical" in caught.value.hint
     assert match(Named(sorted(f"{i:02}" for i in range(12))), 12).note == ""
-    assert "timm passes over capitals" in match(Named(sorted(f"class_{i}" for i in range(12))), 12).note
 
 
-def test_classes_in_another_order_than_a_known_set_of_the_same_size_are_doubted():
+def test_classes_in_another_order_than_a_known_set_of_the_same_size_are_refused():
     names = sorted([*vocabularies(1000)[0].lists[1][1:], "something else"])
-    assert "another place in ImageNet" in match(Named(names), 1000).note
+    for classes in (names, sorted(["plane", "auto", *CIFAR10[2:]])):
+        with pytest.raises(DataError, match=r"another place in (ImageNet|CIFAR-10)") as caught:
+            match(Named(classes), len(classes))
+        assert "classes=alphabetical" in caught.value.hint
 
 
 def test_training_may_give_the_first_outputs_a_meaning():
@@ -217,11 +229,10 @@ def test_eval_says_in_text_and_json_how_classes_were_matched(digits, capsys):
     data = f"folder:{digits}/digits"
     status, right = run(capsys, "eval", "digits/plain", "--data", f"{data}?classes={digits}/order.txt")
     assert status == 0 and right["top1"] > 0.9 and right["classes"] == {"images": 10, "outputs": 10, "by": "number"}
-    status, wrong = run(capsys, "eval", "digits/plain", "--data", data)
-    assert status == 0 and wrong["top1"] < 0.5 and wrong["classes"]["by"] == "position"
-    assert any("none of the classes" in note for note in wrong["notes"]), "no bare number"
-    main(["eval", "digits/plain", "--data", data])
-    assert "note: none of the classes" in " ".join(capsys.readouterr().out.split())
+    status, refused = run(capsys, "eval", "digits/plain", "--data", data)
+    assert status == 2 and "are none of the network's (0, 1, 2, ...)" in refused["error"]["message"]
+    status, wrong = run(capsys, "eval", "digits/plain", "--data", f"{data}?classes=alphabetical")
+    assert status == 0 and wrong["top1"] < 0.5, "as the user says"
     for image in (digits / "digits" / "nine").iterdir():
         image.unlink()
     (digits / "digits" / "nine").rmdir()

@@ -18,6 +18,12 @@ def test_a_recipe_reads_back_as_it_was_written():
     assert found.models == models and CompileOptions.of(found.options) == options and found.trainings == ()
 
 
+def test_a_budget_alone_need_not_be_a_list():
+    assert recipe.loads('budget = "60%"').options == {"budget": ("60%",)}
+    with pytest.raises(InputError, match=r"`budget` is 0\.6"):
+        recipe.loads("budget = 0.6")
+
+
 def test_more_models_are_named_by_further_letters():
     text = recipe.dumps(["x", "y", "z"], CompileOptions())
     assert 'a = "x"\nb = "y"\nc = "z"\n' in text and recipe.loads(text).models == ("x", "y", "z")

@@ -2,6 +2,7 @@
 
 import copy
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -212,11 +213,39 @@ def test_one_flipped_byte_is_found(tmp_path, right):
         zoo.load(str(tmp_path / "a.pt"), arch="timm/resnet18")
 
 
+@pytest.fixture
+def no_checksums():
+    torch.serialization.set_crc32_options(False)
+    yield
+    torch.serialization.set_crc32_options(True)
+
+
+def test_a_file_that_torch_saved_without_checksums_loads_and_is_held_to_the_rest(tmp_path, right, arch, no_checksums):
+    torch.save(right, tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt") as archive:
+        assert not any(member.CRC for member in archive.infolist())
+    model = zoo.load(str(tmp_path / "a.pt"), arch=arch)
+    assert torch.equal(model.module[4].weight, right["4.weight"])
+    torch.save({"weights": right, "code": nn.Linear(2, 2)}, tmp_path / "code.pt")
+    with pytest.raises(UnsafeCheckpoint, match="holds pickled code"):
+        zoo.load(str(tmp_path / "code.pt"), arch=arch)
+    (tmp_path / "short.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:-2000])
+    with pytest.raises(BadCheckpoint, match="may be truncated"):
+        zoo.load(str(tmp_path / "short.pt"), arch=arch)
+
+
+def test_a_program_that_torch_saved_without_checksums_loads(tmp_path, no_checksums):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    torch.export.save(torch.export.export(network, (torch.zeros(2, 3, 2, 2),)), tmp_path / "a.pt2")
+    assert torch.equal(zoo.load(str(tmp_path / "a.pt2")).module.state_dict()["1.bias"], network[1].bias)
+
+
 def test_files_of_other_kinds_say_what_they_are(tmp_path):
     for head, message in (
         (b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"\x89HDF\r\n", "HDF5"),
+        (b"\x08\x07\x12\x07pytorch", "is neither a file of torch.save nor"),
     ):
         (tmp_path / "a.pth").write_bytes(head + b"x" * 100)
         with pytest.raises(BadCheckpoint, match=message):

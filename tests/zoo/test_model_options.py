@@ -12,6 +12,8 @@ from stitchc import recipe, zoo
 from stitchc.inputs import archs_for, model_of
 from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import StitchError
+from stitchc.passes.data.scores import chosen
+from stitchc.passes.trace import trace_model
 from stitchc.zoo.naming import Options, parse
 
 OPTIONS = {
@@ -22,6 +24,7 @@ OPTIONS = {
     "std": "std=0.75",
     "name": "name=mine",
     "weights_key": "weights-key=model",
+    "output": "output=logits",
 }
 NETS = """
 from torch import nn
@@ -94,7 +97,16 @@ def load(words, arch):
 
 def known(model):
     shapes = [tuple(value.shape) for value in model.module.state_dict().values()]
-    return model.name, model.input, model.classes, model.accuracy, model.sha256, model.notes, shapes
+    return (
+        model.name,
+        model.input,
+        model.classes,
+        model.accuracy,
+        model.sha256,
+        model.notes,
+        shapes,
+        chosen(model.module),
+    )
 
 
 def test_the_options_are_all_there_are():
@@ -253,15 +265,81 @@ def test_config_json_of_timm_is_read_whole(tmp_path):
 
 def test_files_of_hugging_face_say_their_input_and_that_their_network_has_no_name_here(tmp_path, folder):
     save_file(zoo.load(f"{folder}/nets.py:fixed").module.state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["ResNetForImageClassification"]}))
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {"architectures": ["ResNetForImageClassification"], "id2label": {"1": "cat", "0": "dog", "2": "ant"}}
+        )
+    )
     of_input = {"image_mean": [0.1] * 3, "image_std": [0.2] * 3, "size": {"shortest_edge": 256}, "resample": 3,
                 "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}  # fmt: skip
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(of_input))
     with pytest.raises(StitchError, match="ResNetForImageClassification, a network of Hugging Face's transformers"):
         zoo.load(f"{tmp_path}/model.safetensors")
-    spec = zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed").input
+    model = zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed")
+    spec, names = model.input, model.class_names
+    assert names == ("dog", "cat", "ant")
     assert (spec.size, spec.mean, spec.std) == ((3, 224, 224), (0.1,) * 3, (0.2,) * 3)
     assert (spec.interpolation, spec.crop, spec.assumed) == ("bicubic", 0.875, ())
+
+
+PREPROCESSORS = {
+    "bytes": ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [127.5] * 3}, 0.5, 0.5, ""),
+    "no normalisation": ({"do_normalize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.0, 1.0, ""),
+    "a factor": ({"rescale_factor": 2 / 255, "image_mean": [1.0] * 3, "image_std": [1.0] * 3}, 0.5, 0.5, ""),
+    "an offset": (
+        {"rescale_factor": 1 / 127.5, "rescale_offset": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
+        0.75, 0.25, "",
+    ),
+    "divided twice": ({"include_top": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.25, ""),
+    "squashed": (
+        {"size": {"height": 8, "width": 8}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5,
+        "brought to 8x8 whatever their shape",
+    ),
+    "squashed as before": (
+        {"size": 8, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5, "brought to 8x8 whatever their shape",
+    ),
+    "of ConvNeXT": (
+        {"size": {"shortest_edge": 384}, "crop_pct": 0.9, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5,
+        "brought to 384x384",
+    ),
+    "lanczos": ({"resample": 1, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 0.5, 0.5, "resized by 'lanczos'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "mean", "std", "note"), PREPROCESSORS.values(), ids=PREPROCESSORS)
+def test_a_preprocessor_of_hugging_face_is_read_whole(tmp_path, folder, config, mean, std, note):
+    save_file(zoo.load(f"{folder}/nets.py:fixed").module.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    model = zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed")
+    assert model.input.mean == pytest.approx((mean,) * 3) and model.input.std == pytest.approx((std,) * 3)
+    assert any(note in said for said in model.notes) if note else not model.notes
+
+
+def test_channels_in_another_order_are_refused(tmp_path, folder):
+    save_file(zoo.load(f"{folder}/nets.py:fixed").module.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_flip_channel_order": True}))
+    with pytest.raises(StitchError, match="is fed blue, green, red") as caught:
+        zoo.load(f"{tmp_path}/model.safetensors", arch=f"{folder}/nets.py:fixed")
+    assert "x.flip(1)" in caught.value.hint
+
+
+def test_the_output_that_is_chosen_is_the_one_that_every_verb_takes_and_packing_keeps(tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.body, self.head = nn.Conv2d(3, 4, 8), nn.Linear(4, 3)\n\n    def forward(self, x):\n"
+        "        x = self.body(x).flatten(1)\n        return x, self.head(x)\n\ndef net():\n    return Net()\n"
+    )
+    words, images = f"{tmp_path}/nets.py:net?input=3x8x8", torch.randn(2, 3, 8, 8)
+    with pytest.raises(StitchError, match=r"returns 0 \[4\], 1 \[3\]: which of them"):
+        zoo.load(words).scores(images)
+    path = zoo.pack(f"{words}&output=1", tmp_path / "a.pt", arch=f"{tmp_path}/nets.py:net?output=1")
+    for model in (zoo.load(f"{words}&output=1"), zoo.load(str(path), trust=True)):
+        want = model.module(images)[1]
+        assert torch.equal(model.scores(images), want)
+        graph = trace_model(model)
+        torch.testing.assert_close(graph(images), want)
+    with pytest.raises(StitchError, match="'2' is no output"):
+        trace_model(zoo.load(f"{words}&output=2"))
 
 
 def test_a_plain_state_dict_is_packed_with_the_architecture_that_is_named(folder, tmp_path):

@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -100,6 +101,13 @@ def test_a_package_that_has_the_name_of_a_loaded_one_is_told(tmp_path):
         zoo.load(f"{tmp_path}/timm/net.py:net")
 
 
+def process():
+    """What belongs to the whole process."""
+    of_torch = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+    others = os.getcwd(), list(sys.path), list(sys.argv), sys.stdout, list(warnings.filters)
+    return *of_torch, torch.are_deterministic_algorithms_enabled(), *others
+
+
 def test_nothing_of_a_file_stays_behind(tmp_path):
     write(tmp_path, textwrap.dedent("""
         import os, random, sys
@@ -112,14 +120,26 @@ def test_nothing_of_a_file_stays_behind(tmp_path):
         random.seed(3)
         os.chdir("/")
         sys.path.append("/nowhere")
+        sys.stdout = open(os.devnull, "w")
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.use_deterministic_algorithms(True)
+        __import__("warnings").simplefilter("error")
     """) + NET)  # fmt: skip
     states = [torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()]
-    before = torch.get_default_dtype(), torch.is_grad_enabled(), os.getcwd(), list(sys.path), list(sys.argv)
+    before = process()
     model = zoo.load(f"{tmp_path}/nets.py:net")
     assert model.module[0].weight.dtype == torch.float64, "it got what it asked for"
-    assert before == (torch.get_default_dtype(), torch.is_grad_enabled(), os.getcwd(), list(sys.path), list(sys.argv))
+    assert before == process()
     after = [torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()]
     assert torch.equal(states[0], after[0]) and states[1:] == after[1:]
+
+
+def test_a_network_that_a_file_has_made_is_named_like_a_function(tmp_path):
+    write(tmp_path, NET + "made = net()\n")
+    model = zoo.load(f"{tmp_path}/nets.py:made")
+    assert model.name == "made" and model.module(torch.zeros(1, 3, 8, 8)).shape == (1, 3)
+    with pytest.raises(ModelError, match="no parameter `pretrained`"):
+        zoo.load(f"{tmp_path}/nets.py:made?weights=none")
 
 
 def test_random_numbers_of_every_kind_are_seeded(tmp_path):
@@ -151,12 +171,41 @@ def test_modules_made_lazily_get_their_shapes_and_take_weights(tmp_path):
     words = f"{tmp_path}/nets.py:net?input=3x8x8"
     model = zoo.load(words)
     assert model.module[2].weight.shape == (3, 144) and model.sha256 == zoo.load(words).sha256
+    assert model.notes == ("its lazily made layers (0, 2) have random weights",)
     state = {key: value + 1 for key, value in model.module.state_dict().items()}
     torch.save(state, tmp_path / "a.pt")
-    assert torch.equal(zoo.load(f"{tmp_path}/a.pt", arch=words).module[0].bias, state["0.bias"])
+    filled = zoo.load(f"{tmp_path}/a.pt", arch=words)
+    assert torch.equal(filled.module[0].bias, state["0.bias"]) and not any("lazily" in one for one in filled.notes)
 
 
 def test_the_place_that_is_told_is_the_user_s_own(tmp_path):
     write(tmp_path, "from torch import nn\ndef net():\n    return nn.Linear('x', 3)\n")
     with pytest.raises(ModelError, match=r"line 3 of nets\.py"):
         zoo.load(f"{tmp_path}/nets.py:net")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "def class_names(name):\n    return ['ant', 'bee', name]\n",
+        "class_names = ('ant', 'bee', 'net')\n",
+        "class_names = {2: 'net', 0: 'ant', 1: 'bee'}\n",
+        "class Said:\n    id2label = {0: 'ant', 1: 'bee', 2: 'net'}\n\nnn.Sequential.config = Said\n",
+        "nn.Sequential.names = {0: 'ant', 1: 'bee', 2: 'net'}\n",
+    ],
+)
+def test_a_file_or_its_network_says_what_the_outputs_mean(tmp_path, said, monkeypatch):
+    for name in ("config", "names"):
+        monkeypatch.setattr(torch.nn.Sequential, name, None, raising=False)
+    write(tmp_path, NET + said)
+    assert zoo.load(f"{tmp_path}/nets.py:net").class_names == ("ant", "bee", "net")
+
+
+def test_names_that_are_numbers_say_nothing_and_what_names_none_is_refused(tmp_path):
+    write(tmp_path, NET + "class_names = ['LABEL_0', 'LABEL_1']\n")
+    with pytest.raises(ModelError, match=r"nets.py:class_names is a list that names no classes"):
+        zoo.load(f"{tmp_path}/nets.py:net")
+    write(tmp_path, NET + "class_names = {'ant': 0, 'bee': 1}\n")
+    with pytest.raises(ModelError, match="names no classes") as caught:
+        zoo.load(f"{tmp_path}/nets.py:net")
+    assert "a list with the name of a class for each output" in caught.value.hint
