@@ -19,7 +19,7 @@ from stitchc.passes.data.model import InputSpec, Model
 from stitchc.passes.data.plan import Plan
 from stitchc.passes.data.values import Cut, Cuts, Price, Value
 from stitchc.passes.stitch.stated import _read as read_chain
-from stitchc.zoo import foreign, naming, records
+from stitchc.zoo import foreign, hugging_face, naming, records
 from stitchc.zoo.image_sets import _options as read_image_options
 from stitchc.zoo.trust import data_in_file, words_in_file
 
@@ -159,7 +159,8 @@ KEYS = st.sampled_from([
     "name", "size", "mean", "std", "crop", "notes", "classes", "class_names", "licence", "data", "accuracy",
     "input_size",
     "img_size", "model", "num_classes", "in_chans", "interpolation", "architecture", "pretrained_cfg",
-    "num_features", "val_crop_size", "model_kwargs", "crop_pct", "label_names",
+    "num_features", "crop_size", "image_mean", "image_std", "shortest_edge", "height", "width", "id2label", "resample",
+    "rescale_factor", "do_rescale", "include_top", "val_crop_size", "model_kwargs", "crop_pct", "label_names",
 ])  # fmt: skip
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY,
@@ -168,7 +169,13 @@ DOCUMENTS = st.recursive(
 )
 
 
-@pytest.mark.parametrize("reader", [records.own, records.of_training, records.of_timm, records.of_hugging_face])
+READERS = [
+    records.own, records.of_training, records.of_timm, hugging_face.of_preprocessor,
+    lambda content, where: hugging_face.of_config(content, where)[1],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", READERS)
 def test_records(reader):
     @given(st.dictionaries(KEYS, DOCUMENTS, max_size=6) | DOCUMENTS)
     def of_any_document(content):
