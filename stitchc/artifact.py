@@ -69,8 +69,24 @@ def write(
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    (folder / PLAN).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    _check_readable(text)
+    (folder / PLAN).write_text(text, encoding="utf-8")
     return record
+
+
+def _check_readable(text: str) -> None:
+    """What no verb could read again is not written.
+
+    Raises:
+        VerificationError: the text is no plan as `read` takes it.
+    """
+    try:
+        plan(foreign.json_of(text), "")
+    except foreign.Fault as error:
+        raise VerificationError(
+            f"the plan of this artifact could not be read again: {error}", "This is a fault of stitchc; report it."
+        ) from error
 
 
 def _title(record: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .passes.data.errors import OutputError
 from .passes.data.whole_file import whole_file
 
 _MARK = b"stitchc-cache 1 "
@@ -57,7 +58,7 @@ class Store:
     def write(self, key: str, content: bytes) -> None:
         """Keeps `content` under `key`, a SHA-256: whole or not at all, whoever else writes at the same time."""
         path = self._path(key)
-        with suppress(OSError), whole_file(path) as part:
+        with suppress(OutputError), whole_file(path) as part:
             part.write_bytes(self._head(key, content) + content)
 
     def _head(self, key: str, content: bytes) -> bytes:

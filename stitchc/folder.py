@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -13,6 +14,10 @@ from pathlib import Path
 
 from . import stale
 from .passes.data.errors import OutputError
+from .passes.data.whole_file import said, system_error
+
+#: What a system says of a disk that takes no more.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @contextmanager
@@ -23,29 +28,40 @@ def staging(out: Path | str, *, ours: Iterable[str] = (), keep: Path | None = No
     keep: where the replaced files go; they are removed without.
 
     Raises:
-        OutputError: `out` cannot be written, or a file there that is not ours has the name of a new one.
+        OutputError: `out` cannot be written, which a full disk says only during the block; or a file there that is not
+        ours has the name of a new one.
     """
     target, ours = Path(out).resolve(), set(ours)
     made = _make_parents(target)
     try:
         _check_target(target)
         stale.sweep(target, ours)
+        begun_empty = _is_empty(target)
         # `out` is renamed, so the folder must lie on the same file system: beside it. (mkdtemp would make it private.)
         staged = target.parent / f".{target.name}.{secrets.token_hex(4)}"
         try:
             with stale.held(staged):
                 yield staged
                 with _undisturbed():
+                    if begun_empty and not _is_empty(target):
+                        raise OutputError(
+                            f"another run has written {target} meanwhile", "Choose another folder: `out`."
+                        )
                     _put(staged, target, {*ours, stale.MARKER}, keep)
                     # Not before: a folder without it, left by a kill at this moment, would be nobody's.
                     (target / stale.MARKER).unlink(missing_ok=True)
         finally:
             with _undisturbed():
                 stale.remove(staged)
-    except BaseException:
+    except BaseException as error:
         with _undisturbed():
             for folder in made:
                 _remove_empty(folder)
+        found = system_error(error)
+        if found is not None and found.errno in _FULL:
+            raise OutputError(
+                f"{target} cannot be written: {found.strerror}", "Make room, or choose another folder: `out`."
+            ) from error
         raise
 
 
@@ -94,10 +110,12 @@ def _make_parents(target: Path) -> list[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{target.parent} cannot be made: {error.strerror}", "Choose another folder: `out`."
-        ) from error
+        raise OutputError(f"{target.parent} cannot be made: {said(error)}", "Choose another folder: `out`.") from error
     return missing
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.exists() or not any(folder.iterdir())
 
 
 def _put(staged: Path, target: Path, ours: set[str], keep: Path | None) -> None:

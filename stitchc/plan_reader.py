@@ -68,7 +68,7 @@ _INPUT = table({
 }, required=("size", "mean", "std"), others=True)  # fmt: skip
 
 _ADAPTER = table({
-    "name": _NAME, "params": optional(number(0, 1e30)), "macs": optional(number(0, 1e30)),
+    "name": _NAME, "params": optional(_REAL), "macs": optional(_REAL),  # negative: what is folded away
     "residual": optional(_REAL), "ridge": optional(_REAL), "from_shape": _SIZE, "to_shape": _SIZE,
     "from_layout": _text(10), "to_layout": _text(10),
 }, required=("name",), others=True)  # fmt: skip

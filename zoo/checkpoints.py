@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from stitchc.passes.data.errors import BadCheckpoint, OutputError, did_you_mean
-from stitchc.passes.data.whole_file import whole_file
+from stitchc.passes.data.whole_file import try_file, whole_file
 
 from . import foreign, pickled, records
 from .records import Record
@@ -118,8 +118,8 @@ def _line(arch: Any) -> str:
     return arch if isinstance(arch, str) and len(arch) <= 300 and arch.isprintable() else ""
 
 
-def write(path: Path, state: Mapping[str, Tensor], arch: str, record: Mapping[str, Any], *, force: bool) -> None:
-    """Writes a self-describing checkpoint, whole or not at all.
+def check_place(path: Path, *, force: bool) -> None:
+    """Before the work.
 
     Raises:
         OutputError: a suffix that is none of a checkpoint's, a file that is there already (without `force`), or a place
@@ -129,6 +129,15 @@ def write(path: Path, state: Mapping[str, Tensor], arch: str, record: Mapping[st
         raise OutputError(f"'{path}' has no suffix of a checkpoint", f"End it with {', '.join(WRITTEN)}.")
     if path.exists() and not force:
         raise OutputError(f"{path} exists already", "Choose another name, or overwrite it with --force.")
+    try_file(path)
+
+
+def write(path: Path, state: Mapping[str, Tensor], arch: str, record: Mapping[str, Any]) -> None:
+    """Writes a self-describing checkpoint, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
     if path.suffix.lower() == ".safetensors":
         from safetensors.torch import save
@@ -138,12 +147,5 @@ def write(path: Path, state: Mapping[str, Tensor], arch: str, record: Mapping[st
         buffer = io.BytesIO()  # torch would put the file's name into the file
         torch.save({"stitchc": SCHEMA, "arch": arch, "state_dict": tensors, "record": dict(record)}, buffer)
         content = buffer.getvalue()
-    _write_whole(path, content)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    try:
-        with whole_file(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}", "Choose another place.") from error
+    with whole_file(path) as part:
+        part.write_bytes(content)

@@ -108,6 +108,8 @@ def pack(
             other scores with the same. OutputError: `path` is taken (without `force`), has another suffix than .pt,
             .pth or .safetensors, or cannot be written.
     """
+    path = Path(path).expanduser()
+    checkpoints.check_place(path, force=force)
     named = arch
     if isinstance(model, str):
         of_file = arch if parse(model).form == "checkpoint" else None
@@ -125,8 +127,7 @@ def pack(
     if words.form != "code":
         fresh = _architecture(replace(words, options=replace(words.options, weights=False)))
         _check_same(fresh, model, named)
-    path = Path(path).expanduser()
-    checkpoints.write(path, module.state_dict(), named, records.of_model(model), force=force)
+    checkpoints.write(path, module.state_dict(), named, records.of_model(model))
     return path
 
 

@@ -83,6 +83,10 @@ def _is_data(f: Field) -> bool:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     # typing.get_type_hints would evaluate every field, and those that are no data name types of torch
-    # that are imported for the type checker only.
+    # that are imported for the type checker only. What is evaluated is the source of a class of ours.
     namespace = vars(sys.modules[kind.__module__])
-    return {f.name: eval(f.type, namespace) if isinstance(f.type, str) else f.type for f in fields(kind) if _is_data(f)}
+    return {
+        f.name: eval(f.type, namespace) if isinstance(f.type, str) else f.type  # noqa: S307
+        for f in fields(kind)
+        if _is_data(f)
+    }

@@ -50,7 +50,8 @@ def _sizes(node: Node, known: dict[Node, tuple[int, ...]]) -> tuple[int, ...]:
 def _extent(extent: int | str) -> tuple[int, ...]:
     if isinstance(extent, int):
         return (extent,) * len(_SIZES)
-    return tuple(int(eval(extent, {"__builtins__": {}}, {"N": n})) for n in _SIZES)
+    # Arithmetic on N that the trace wrote.
+    return tuple(int(eval(extent, {"__builtins__": {}}, {"N": n})) for n in _SIZES)  # noqa: S307
 
 
 def _infer_axis(node: Node) -> None:

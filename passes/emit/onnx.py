@@ -80,6 +80,7 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
             )
             assert program is not None
             model = program.model_proto
+            _forget(program.exported_program)
     except Exception as error:
         raise ModelError(
             f"the network cannot be exported to ONNX: {_reason(error, module, images)}",
@@ -87,6 +88,14 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
         ) from error
     _strip(model)
     return model
+
+
+def _forget(program: Any) -> None:
+    """Caches of torch keep hundreds of exports alive; without this, each with all that it has seen."""
+    for node in program.graph.nodes:
+        mode = getattr(node.meta.get("val"), "fake_mode", None)
+        if mode is not None and mode.shape_env is not None:
+            getattr(mode.shape_env, "fake_tensor_cache", {}).clear()
 
 
 def _reason(error: BaseException, module: nn.Module, images: Tensor) -> str:

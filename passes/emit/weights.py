@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from ..data.errors import OutputError, first_line
 
 #: Names of dtypes in a safetensors header, and in torch.
 DTYPES = {
@@ -37,9 +40,16 @@ def tied_keys(state: dict[str, Tensor]) -> dict[str, str]:
 
 
 def write_weights(state: dict[str, Tensor], path: Path) -> dict[str, str]:
-    """Write every tensor once, keys sorted. Returns the dtypes that occur: their names in the file and in torch."""
+    """Write every tensor once, keys sorted. Returns the dtypes that occur: their names in the file and in torch.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     names = {dtype: name for name, dtype in DTYPES.items()}
     tied = tied_keys(state)
     tensors = {key: state[key].detach().to("cpu", copy=True).contiguous() for key in sorted(state) if key not in tied}
-    save_file(tensors, path, metadata={"format": "pt"})
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # what it makes of errors of the system
+        raise OutputError(f"{path.name} cannot be written: {first_line(error)}", "Is the disk full?") from error
     return {names[dtype]: str(dtype) for dtype in dict.fromkeys(t.dtype for t in tensors.values())}

@@ -57,7 +57,7 @@ class Values:
         """The values of some nodes. Of the values known then, those for which `keep` is true stay (None: no change)."""
         before = self.kept.setdefault(chunk, {})
         todo = self._missing(before, wanted)
-        if todo and todo[0].op == "placeholder":
+        if any(node.op == "placeholder" for node in todo):  # not always first: exported graphs begin with parameters
             self._load(chunk)
         known = dict(self.kept[chunk])
         readers = {node: at for at, user in enumerate(todo) for node in user.all_input_nodes}

@@ -94,20 +94,15 @@ def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
 
 
 def _fragment(plan: Plan, word: str) -> Fragment:
-    name, _, span = word.partition(":")
-    while ".." not in span:  # a model's name may hold a colon itself
-        more, _, span = span.partition(":")
-        name = f"{name}:{more}"
-    model = _model(plan, name.strip())
-    start, _, end = span.partition("..")
-    return Fragment(model, *(_cut(plan, model, text.strip()) for text in (start, end)))
-
-
-def _model(plan: Plan, name: str) -> int:
+    """`MODEL:START..END`. A model's name may hold colons itself: the longest that is known counts."""
     known = dict(_names(plan))
-    if name not in known:
-        raise unknown(name, "model of this chain", known, CutError)
-    return known[name]
+    ways = [(word[:at].strip(), word[at + 1 :]) for at, character in enumerate(word) if character == ":"]
+    for name, span in reversed(ways):
+        if name in known and ".." in span:
+            start, _, end = span.partition("..")
+            model = known[name]
+            return Fragment(model, *(_cut(plan, model, text.strip()) for text in (start, end)))
+    raise unknown(ways[0][0], "model of this chain", known, CutError)
 
 
 def _names(plan: Plan) -> Iterator[tuple[str, int]]:

@@ -81,6 +81,9 @@ def record(model: nn.Module, size: tuple[int, ...]) -> fx.GraphModule:
             raise
         except Exception as error:
             raise TraceError(_reason(error)) from error
+        finally:
+            # Caches of torch keep hundreds of environments alive; without this, each with all that it has seen.
+            getattr(shapes, "fake_tensor_cache", {}).clear()
     return recorder.module(model)
 
 

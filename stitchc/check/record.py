@@ -106,11 +106,21 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             _drop_half_line(file)
-            os.write(file, data)
+            _write_whole(file, data)
         finally:
             os.close(file)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file with --out.") from error
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    """A disk that is nearly full takes a part of a line, and says so at the next only."""
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    except OSError:
+        _drop_half_line(file)
+        raise
 
 
 def as_line(checked: Checked) -> dict[str, Any]:

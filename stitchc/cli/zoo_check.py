@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..passes.data.printable import one_line
+from ..passes.data.whole_file import try_file, whole_file
 from .parts import Name, argument, hinted, option
 from .run import Outcome, Run, verb
 
@@ -72,6 +73,9 @@ def command(run: Run, pattern: tuple[str, ...], **given: Any) -> Outcome:
     from ..check.summary import summary
     from ..report.check import CheckReport
 
+    for name in ("out", "table"):
+        if given[name]:
+            try_file(Path(given[name]))
     chosen = _choose(run, pattern, given)
     out = Path(given["out"]) if given["out"] else None
     until = "run" if given["no_onnx"] and _STEPS.index(given["until"]) > _STEPS.index("run") else given["until"]
@@ -133,5 +137,5 @@ def _line(checked: Checked) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.terminal_theme import TerminalTheme
 
-from ..passes.data.errors import OutputError
 from ..passes.data.printable import one_line
 from ..passes.data.whole_file import whole_file
 from .terminal import Printable
@@ -65,8 +64,5 @@ def write_page(path: Path, title: str, renderables: Sequence[Any]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
-        with whole_file(path) as part:
-            part.write_text(page(title, renderables), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
+    with whole_file(path) as part:
+        part.write_text(page(title, renderables), encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..passes.data.errors import InputError, OutputError
 from ..passes.data.printable import one_line
-from ..passes.data.whole_file import whole_file
+from ..passes.data.whole_file import try_file, whole_file
 
 if TYPE_CHECKING:
     from ..passes.data.plan import Plan
@@ -20,13 +20,15 @@ def check_plot(path: Path, *, force: bool = False) -> None:
     """Before anything slow begins.
 
     Raises:
-        InputError: no format that can be written. OutputError: the file is there already and `force` was not given.
+        InputError: no format that can be written. OutputError: the file is there already and `force` was not given, or
+            it cannot be written.
     """
     formats = (*PICTURES, ".html")
     if path.suffix.lower() not in formats:
         raise InputError(f"'{path}' has no format that can be written", f"End its name in one of {', '.join(formats)}.")
     if path.exists() and not force:
         raise OutputError(f"{path} exists already", "Replace it with `force=True`, or name another file.")
+    try_file(path)
 
 
 def write_plot(path: Path, plan: Plan) -> None:
@@ -60,8 +62,6 @@ def write_plot(path: Path, plan: Plan) -> None:
             dateless = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
             with whole_file(path) as part:
                 figure.savefig(part, dpi=150, metadata=dateless[path.suffix.lower()])
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}", "Name another file.") from error
         finally:
             pyplot.close(figure)
 

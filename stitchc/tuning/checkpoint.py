@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..passes.data.errors import InputError
+from ..passes.data.errors import InputError, OutputError
 from ..passes.data.whole_file import whole_file
 from ..zoo import pickled
 
@@ -54,13 +54,23 @@ class Checkpoint:
         return state
 
     def write(self, state: Mapping[str, Any]) -> None:
-        with whole_file(self.path, durable=True) as part, part.open("wb") as file:
-            torch.save({"schema": SCHEMA, "identity": self.identity, **state}, file)
+        """Raises:
+        OutputError: it cannot be written; an earlier one stays as it was.
+        """
+        try:
+            with whole_file(self.path, durable=True) as part, part.open("wb") as file:
+                torch.save({"schema": SCHEMA, "identity": self.identity, **state}, file)
+        except OutputError:
+            self._remove_empty()
+            raise
 
     def drop(self) -> None:
         """Deletes what a training writes into its folder, and the folder if nothing else lies there."""
         for path in self.folder.glob("*"):
             if path.is_file() and _OURS.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-        with suppress(OSError):
+        self._remove_empty()
+
+    def _remove_empty(self) -> None:
+        with suppress(OSError):  # something else lies there
             self.folder.rmdir()

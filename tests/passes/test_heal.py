@@ -20,6 +20,7 @@ from stitchc.passes.graphs.compose import Part, compose
 from stitchc.passes.heal.blockwise import heal, plan_steps
 from stitchc.passes.heal.gauss_newton import gauss_newton_step
 from stitchc.passes.heal.probe import Probe
+from stitchc.passes.trace.export import export
 from stitchc.passes.trace.record import record
 
 CHAIN = Chain.pair((0, 0), (0, 0), "identity")  # of one model; which cut it is plays no part in healing
@@ -156,6 +157,20 @@ def test_a_back_that_was_shaken_comes_back(net):
     heal(joined, probe_of(graph, IMAGES, sweeps=1, ridges=(1e-6, 1e-3)), CHAIN)
     unseen = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(9))
     assert distance(joined, graph, unseen) < 0.2 * hurt
+
+
+def test_a_graph_that_begins_with_its_parameters_is_read_too():
+    """As those of torch.export do: images are loaded although the input is not the first node."""
+    graph = export(randomised(Small()).eval(), (3, 8, 8))
+    assert next(iter(graph.graph.nodes)).op == "get_attr"
+    at = next(node.name for node in graph.graph.nodes if "aten.conv" in str(node.target))
+    joined = compose([Part("front", "Front", graph, end=at), Part("back", "Back", graph, start=at)])
+    shaken(joined, 0.1)
+    probe = probe_of(graph, IMAGES)
+    held = [chunk.start + image for chunk in probe.held_out for image in chunk.members]
+    with torch.no_grad():
+        same = (joined(IMAGES).argmax(1) == graph(IMAGES).argmax(1))[held].float().mean()
+    assert heal(joined, probe, CHAIN).agreement == pytest.approx(float(same))
 
 
 def test_attention_written_out_computes_the_same_on_the_same_weights():

@@ -1,5 +1,7 @@
 """A network is traced as it really runs, or refused with the reason: never a number that holds for one batch only."""
 
+import sys
+
 import pytest
 import torch
 from nets import Tokens
@@ -29,6 +31,19 @@ def test_the_graph_gives_what_the_network_gives(make):
 def test_what_has_no_scores_of_its_own_is_refused_with_the_reason(make, reason):
     with pytest.raises(TraceError, match=reason):
         Trace()(Plan.of(make(), images=X))
+
+
+def test_a_graph_that_computes_something_else_is_refused(monkeypatch):
+    def altered(graph):
+        (end,) = (node for node in graph.graph.nodes if node.op == "output")
+        with graph.graph.inserting_before(end):
+            end.args = (graph.graph.call_function(torch.mul, (end.args[0], 1.01)),)
+        graph.recompile()
+        return graph
+
+    monkeypatch.setattr(sys.modules["stitchc.passes.trace"], "fold_constants", altered)
+    with pytest.raises(TraceError, match=r"the graph differs from the model by 0\.01"):
+        trace_model(Model("it", SPEC, module=Odd()))
 
 
 def test_a_refused_network_keeps_its_statistics():

@@ -1,5 +1,7 @@
 """A graph computes what its model computes, at any batch size, and runs on torch alone."""
 
+import gc
+
 import pytest
 import torch
 from nets import Caches, Residual, Small, Tokens, Windows
@@ -207,6 +209,15 @@ def test_a_program_for_one_batch_size_is_refused():
     program = torch.export.export(randomised(Small()), (torch.zeros(2, 3, 8, 8),), strict=False)
     with pytest.raises(TraceError, match="batch of exactly 2"):
         trace(program.module(), (3, 8, 8))
+
+
+def test_traces_do_not_pile_up():
+    counts = []
+    for _ in range(3):
+        trace(Small().eval(), (3, 8, 8), "record")
+        gc.collect()
+        counts.append(len(gc.get_objects()))
+    assert counts[2] - counts[1] < 250  # a trace that torch's caches keep is more than 500
 
 
 def test_when_recording_fails_export_is_tried_and_both_reasons_are_given():

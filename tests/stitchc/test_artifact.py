@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import stitchc
 from stitchc import artifact, recipe
 from stitchc.documents import plan_document
 from stitchc.passes.data.errors import OutputError, StitchError, VerificationError
+from stitchc.passes.data.values import Price
 from stitchc.report.stitch import CompileReport
 
 
@@ -34,6 +36,21 @@ def test_an_artifact_is_complete_and_says_so(plan, options, fill, tmp_path):
     artifact.check_hashes(out, record)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert len({p.stat().st_mode for p in out.iterdir()}) == 1  # none for its user's eyes only
+
+
+def test_an_adapter_that_makes_the_network_smaller_reads_back(plan, options, fill, tmp_path):
+    """As `fused` does, where it folds into a convolution that has fewer inputs afterwards."""
+    (hybrid,) = plan.hybrids
+    folded = replace(hybrid.adapters[0], name="fused", price=Price(params=-320, macs=-20_480, size=-1280))
+    smaller = replace(plan, hybrids=(replace(hybrid, adapters=(folded,)),))
+    make(smaller, options, fill, tmp_path / "out")
+    assert artifact.read(tmp_path / "out")["chain"][1]["adapter"]["params"] == -320
+
+
+def test_a_plan_that_nothing_could_read_again_is_not_written(plan, options, fill, tmp_path):
+    with pytest.raises(VerificationError, match="could not be read again: similarity is"):
+        make(replace(plan, choice=(replace(plan.choice[0], similarity=1e300),)), options, fill, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_plan_json_keeps_the_contract(plan, options, fill, tmp_path):

@@ -96,6 +96,25 @@ def test_a_kill_at_any_moment_loses_no_file_of_the_user(tmp_path, killed_after):
     assert not any(any(path.iterdir()) for path in tmp_path.iterdir() if path != out)  # at most a folder just made
 
 
+def test_of_two_at_once_the_first_to_end_is_whole_and_the_other_is_told(tmp_path):
+    with pytest.raises(OutputError, match="another run"), folder.staging(tmp_path / "out") as late:
+        (late / "model.py").write_text("late")
+        make(tmp_path / "out")
+    assert (tmp_path / "out" / "model.py").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_of_two_that_replace_the_last_to_end_stays(tmp_path):
+    make(tmp_path / "out")
+    (tmp_path / "out" / "thesis.docx").write_text("years")
+    with folder.staging(tmp_path / "out", ours=["model.py"]) as late:
+        (late / "model.py").write_text("late")
+        make(tmp_path / "out", "model.py")
+    assert (tmp_path / "out" / "model.py").read_text() == "late"
+    assert (tmp_path / "out" / "thesis.docx").read_text() == "years"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def refused(out: Path, message: str) -> None:
     for attempt in (lambda: folder.staging(out).__enter__(), lambda: folder.try_out(out)):
         with pytest.raises(OutputError, match=message):

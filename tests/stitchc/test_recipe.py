@@ -80,6 +80,8 @@ def test_trainings_are_added_in_order_and_read_back():
         ('[[tune]]\ntrain = "bck"', "'bck' is no value of `train`"),
         ("[[tune]]\nepoch = 3", "'epoch' is no option"),
         ("trust = true", "'trust' is no option"),
+        ('out = "/elsewhere"', "'out' is no option"),
+        ('[[tune]]\nout = "/elsewhere"', "'out' is no option"),
     ],
 )
 def test_what_is_no_recipe_is_refused(text, message):

@@ -12,7 +12,7 @@ from torch import nn
 
 import stitchc
 from stitchc import recipe
-from stitchc.passes.data.errors import DataError, Diverged, InputError, OutputError
+from stitchc.passes.data.errors import DataError, Diverged, InputError, OutputError, UnsafeCheckpoint
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.progress import Silent
 from stitchc.tuning.origins import better
@@ -333,6 +333,23 @@ def test_a_changed_artifact_is_not_trained(hybrid, images, tmp_path, copied):
         file.write("# mine\n")
     with pytest.raises(stitchc.errors.VerificationError, match="not the file that stitchc wrote"):
         stitchc.tune(here, images)
+
+
+@pytest.mark.parametrize(
+    "source", ["evil.py:make", "digits/evil.py:make", "timm/hf-hub:owner/name", "/elsewhere/a.pt", "../a.pt", "a.pt2"]
+)
+def test_a_plan_names_no_parent_that_only_the_user_may_name(source, hybrid, images, tmp_path, copied, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = copied(hybrid, tmp_path / "here")
+    for folder in (tmp_path, tmp_path / "digits", here):
+        folder.mkdir(exist_ok=True)
+        (folder / "evil.py").write_text("open('canary', 'w')\ndef make():\n    raise SystemExit(0)\n")
+    plan = json.loads((here / "plan.json").read_text())
+    plan["models"][0]["source"] = source
+    (here / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(UnsafeCheckpoint):
+        stitchc.tune(here, images, distill="both", epochs=1, out=tmp_path / "out")
+    assert not (tmp_path / "canary").exists() and not (tmp_path / "out").exists()
 
 
 def test_pictures_by_position_are_those_of_the_batches():

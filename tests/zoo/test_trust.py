@@ -79,6 +79,15 @@ def test_a_file_may_name_the_embedded_digits_as_its_images():
     assert data_in_file("folder:/", trust=True) == "folder:/"
 
 
+@pytest.mark.parametrize("data", ["folder:/", "npz:/etc/x", "digits/../x", "digits?split=test"])
+def test_a_checkpoint_names_no_images_but_the_digits(data, tmp_path):
+    content = torch.load(zoo.pack("digits/plain", tmp_path / "a.pt"), weights_only=True)
+    content["record"]["data"] = data
+    torch.save(content, tmp_path / "a.pt")
+    assert zoo.load(str(tmp_path / "a.pt")).data == (data if data == "digits?split=test" else None)
+    assert zoo.load(str(tmp_path / "a.pt"), trust=True).data == data
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """An exported program with sizes that are arithmetic, so that it has expressions and conditions."""
