@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stitchc.passes.data.errors import DataError, InputError
+from stitchc.passes.data.errors import DataError, InputError, OutputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.numerics.held_out import held_out
 from stitchc.passes.training import distillation, steps
@@ -170,7 +170,7 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(torch, "save", dies)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OutputError, match="no space"):
         kept.write({"weights": torch.zeros(2)})
     assert torch.equal(kept.read()["weights"], torch.ones(2))
     kept.path.write_bytes(b"half")
