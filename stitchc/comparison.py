@@ -64,6 +64,7 @@ def _named(plan: Plan, rival: Rival) -> dict[str, Any]:
     return {
         "kind": rival.kind, "model": rival.model.name, "source": rival.model.source,
         "input": encode(rival.model.input), "chain": chain, "within": rival.within, "reason": rival.reason,
+        "trained": rival.trained,
     }  # fmt: skip
 
 

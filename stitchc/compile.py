@@ -179,6 +179,11 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "nothing is compared to the stitch, and what is best, or another model, was asked for",
             "Leave `rivals='none'` out.",
         )
+    if options.rivals == "trained" and options.polish is None:
+        raise InputError(
+            "the rivals are to be trained as the stitched network is, and that is not trained",
+            "Say with `polish` for how long, such as `polish='60s'`, or leave `rivals='trained'` out.",
+        )
     if options.device != "auto" and resolve(options.device).type != "cpu":
         raise InputError(f"compile computes on the processor only, not on '{options.device}'", "Leave `device` out.")
     adapters.expand(options.adapters)

@@ -205,9 +205,10 @@ class RivalOptions(Options):
     """What the hybrid is compared to, and whether the winner is written."""
 
     rivals: str = option(
-        "auto", Choice("auto", "none"),
+        "auto", Choice("auto", "trained", "none"),
         "Whether what could be had instead within the same budget is measured too: each model, each on smaller images, "
-        "each with some layers left out. With auto, where the images are real.",
+        "each with some layers left out. With auto, where the images are real; with trained, each is also polished for "
+        "as long as the stitched network.",
         group=RIVALS,
     )  # fmt: skip
     against: Sequence[str | Path | Model] | None = option(

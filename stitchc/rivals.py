@@ -55,7 +55,8 @@ def rivals(
 ) -> list[Pass]:
     """The pass `rivals`, where it was not declined. measured: whether accuracy will be, on other images. repair: the
     passes that fit and heal the hybrid."""
-    from .passes import Compare, Cost, Partition, Rank, Rivals, Select, Shorten, Similarity, Trace
+    from .passes import Compare, Cost, Partition, Polish, Rank, Rivals, Select, Shorten, Similarity, Trace
+    from .passes.polish import largest
 
     if options.rivals == "none":
         return []
@@ -71,12 +72,17 @@ def rivals(
             Shorten(otherwise=[options.make(Rank, rank=rank, effort=EFFORT, min_share=0.0)]),
         ]
 
+    train: list[Pass] = []
+    if options.rivals == "trained":
+        teachers = (largest(plan, plan.choice[0].chain),)
+        train = [options.make(Polish, teachers=teachers, progress=progress.update)]
     return [
         options.make(
             Rivals,
             look=look,
             choose=choose if len(plan.models) > 1 else None,
             repair=repair,
+            train=train,
             against=against,
             unseen=not measured,
             progress=progress.update,
@@ -104,7 +110,7 @@ def measure(plan: Plan, images: Images | None, device: str, progress: Progress) 
     parents = tuple(found(model.name, model.network, model.input, model) for model in plan.models)
     rivals: list[Accuracy | None] = []
     for rival in plan.rivals:
-        if rival.kind == "parent" and rival.parent is not None:
+        if rival.kind == "parent" and rival.parent is not None and not rival.trained:
             rivals.append(parents[rival.parent])
         elif rival.hybrid is None:
             rivals.append(None)

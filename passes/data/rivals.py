@@ -27,6 +27,7 @@ class Rival:
     score: the mean of `scores`, float64 [images], as the pass `rank` scores candidates, None where its classes are
     not those of the parents. accuracy: the share of the images for evaluation that it names the class of.
     uncounted: the calls of operators without a formula, which the price leaves out.
+    trained: whether it was trained as the hybrid was, on the same images.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Rival:
     score: float | None = None
     accuracy: float | None = None
     reason: str = ""
+    trained: bool = False
     uncounted: Mapping[str, int] = field(default_factory=dict)
     scores: np.ndarray | None = field(default=None, compare=False, repr=False)
 

@@ -27,6 +27,8 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     that fit and heal the hybrid; they do the same for a parent without some layers. A hybrid that is one model without
     some of its layers is compared to the same before anything is repaired. against: other networks; over
     budget they are measured too, and cannot be recommended.
+    train: passes that trained the hybrid after its repair; each rival within the budget stands there as it is, and
+    trained by them. Parts that are left out are repaired by `repair`, which holds them already.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
     That repairs a second time; it is not needed where accuracy is measured on other images afterwards.
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
@@ -45,6 +47,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     look: Sequence[Pass] = ()
     choose: Choose | None = None
     repair: Sequence[Pass] = ()
+    train: Sequence[Pass] = ()
     against: tuple[Model, ...] = ()
     unseen: bool = False
     sizes: int = 3
@@ -65,10 +68,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         assert own is not None and hybrid.price is not None
         rivals = []
         for made in maker.made():
-            graph = None
-            if made.hybrid is not None:
-                repaired = made.kind == "parts-left-out"
-                graph = maker.from_half(made.hybrid) if self.unseen and repaired else made.hybrid.network
+            graph = maker.unseen_network(made) if self.unseen else made.hybrid and made.hybrid.network
             rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)

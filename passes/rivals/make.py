@@ -13,7 +13,7 @@ from ..data.candidates import Candidate
 from ..data.chain import Chain, Fragment
 from ..data.errors import StitchError
 from ..data.hybrid import Hybrid
-from ..data.model import Model
+from ..data.model import Images, Model
 from ..data.plan import Plan
 from ..data.rivals import Rival
 from ..data.values import Price
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # A model that does not run at so many smaller sizes in succession runs at none.
 _REFUSALS = 2
+# Kinds that are networks as somebody gave them, at whatever size.
+_UNTRAINED = ("parent", "smaller-input", "against")
 
 
 class Maker:
@@ -38,6 +40,39 @@ class Maker:
         self._timed = any("latency" in price for price in plan.prices)
 
     def made(self) -> Iterator[Rival]:
+        """All rivals; each within the budget that is as it was given is followed by the same, trained."""
+        for rival in self._as_they_are():
+            yield rival
+            if self._step.train and rival.hybrid is not None and rival.within and rival.kind in _UNTRAINED:
+                yield replace(rival, hybrid=self._trained(rival, self._plan.images), trained=True)
+
+    def unseen_network(self, rival: Rival) -> GraphModule | None:
+        """The network of a rival, as it comes out of the first half of the images where it was fitted or trained."""
+        if rival.hybrid is None:
+            return None
+        if rival.kind == "parts-left-out":
+            return self.from_half(rival.hybrid)
+        return self._trained(rival, self._half()).network if rival.trained else rival.hybrid.network
+
+    def _trained(self, rival: Rival, images: Images | None) -> Hybrid:
+        """A network as it was given, trained by the passes that trained the hybrid."""
+        plan = self._plan
+        assert rival.hybrid is not None
+        if rival.parent is None:
+            plan = replace(
+                plan,
+                models=(*plan.models, rival.model),
+                graphs=(*plan.graphs, rival.hybrid.network),
+                prices=(*plan.prices, rival.price),
+            )
+        as_given = replace(rival.hybrid, graph=plan.graphs[rival.hybrid.chain.back.model])
+        return Pipeline(self._step.train)(replace(plan, images=images, hybrids=(as_given,))).hybrid
+
+    def _half(self) -> Part:
+        assert self._plan.images is not None
+        return Part(self._plan.images, 0, len(self._plan.images) // 2)
+
+    def _as_they_are(self) -> Iterator[Rival]:
         """Parents first, then what can be made of those that are over budget, then the other networks."""
         over = []
         for index, model in enumerate(self._plan.models):
@@ -57,12 +92,11 @@ class Maker:
 
     def from_half(self, hybrid: Hybrid | None) -> GraphModule:
         """A chain with adapters as it comes out of the first half of the images."""
-        assert hybrid is not None and self._plan.images is not None
+        assert hybrid is not None
         if not hybrid.adapters:
             return hybrid.network
         candidate = Candidate(hybrid.chain, math.nan, hybrid.price or Price(), True)
-        images = Part(self._plan.images, 0, len(self._plan.images) // 2)
-        return Pipeline(self._step.repair)(replace(self._plan, images=images, choice=(candidate,))).hybrid.network
+        return Pipeline(self._step.repair)(replace(self._plan, images=self._half(), choice=(candidate,))).hybrid.network
 
     def _within(self, price: Mapping[str, float]) -> bool:
         return all(metric in price and price[metric] <= limit for metric, limit in self._plan.budget.items())

@@ -131,6 +131,10 @@ def _parent(record: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, An
 
 def name_of(rival: Mapping[str, Any]) -> str:
     """A rival in a few words."""
+    return f"{_untrained(rival)}, polished" if rival.get("trained") else _untrained(rival)
+
+
+def _untrained(rival: Mapping[str, Any]) -> str:
     name = short([rival["model"]])[0]
     if rival["kind"] == "smaller-input":
         return f"{name.rpartition('@')[0]} at {shape(rival['input']['size'][1:])}"

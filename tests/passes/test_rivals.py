@@ -20,6 +20,7 @@ from stitchc.passes import (
     Partition,
     Pipeline,
     Plan,
+    Polish,
     Price,
     Rank,
     Rival,
@@ -124,6 +125,24 @@ def test_all_are_scored_on_the_half_that_candidates_are_probed_on(plan):
     best = max([plan.recommended.score, *(rival.score for rival in plan.rivals if rival.within)])
     winner = plan.recommended.rival
     assert best == (plan.recommended.score if winner is None else plan.rivals[winner].score)
+
+
+def test_what_was_given_is_trained_as_the_hybrid_is_and_stands_beside_itself():
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"})
+    other = replace(made.models[1], name="other")
+    train = [Polish(polish="2 steps", teachers=(0,), lr=0.01)]
+    done = Rivals(look=look(), repair=[Fit()], train=train, against=(other,), unseen=True)(made)
+    for kind in ("parent", "smaller-input", "against"):
+        plain = [rival for rival in of(done, kind) if not rival.trained]
+        trained = [rival for rival in of(done, kind) if rival.trained]
+        assert len(plain) == len(trained) > 0
+        for before, after in zip(plain, trained, strict=True):
+            assert after.price == before.price and after.hybrid.polishing.teachers == (made.models[0].name,)
+            assert after.hybrid.polishing.steps == 2 and after.score is not None
+    assert torch.equal(done.graphs[1].head.weight, made.graphs[1].head.weight)
+    (parent,) = [rival for rival in of(done, "parent") if rival.trained]
+    if parent.hybrid.polishing.kept:
+        assert not torch.equal(parent.hybrid.network.head.weight, made.graphs[1].head.weight)
 
 
 def test_sizes_at_which_a_model_does_not_run_are_left_out_with_the_reason():

@@ -8,6 +8,7 @@ from torch import nn
 
 import stitchc
 from stitchc import recipe
+from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 
 SIDE = 8
@@ -57,3 +58,20 @@ def test_without_polish_nothing_is_said_of_it(given, tmp_path):
     assert plan.hybrid.polishing is None
     assert json.loads((tmp_path / "out" / "plan.json").read_text())["polishing"] is None
     assert "polish" not in recipe.read(tmp_path / "out" / "recipe.toml").options
+
+
+def test_rivals_are_polished_where_that_is_asked_for(given, tmp_path):
+    parents, options = given
+    polished = options | {"rivals": "trained", "polish": "2 steps", "budget": {"macs": "70%"}}
+    stitchc.compile(*parents, **polished, out=tmp_path / "out")
+    rivals = json.loads((tmp_path / "out" / "plan.json").read_text())["rivals"]
+    plain, trained = ([r for r in rivals if r["trained"] is which and r["kind"] == "parent"] for which in (False, True))
+    assert [r["model"] for r in plain] == [r["model"] for r in trained] == ["thin"]
+    assert plain[0]["cost"] == trained[0]["cost"]
+    assert "thin, polished" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_training_rivals_of_what_is_not_trained_is_refused(given):
+    parents, options = given
+    with pytest.raises(InputError, match="not trained"):
+        stitchc.compile(*parents, **options | {"rivals": "trained"})
