@@ -15,7 +15,7 @@ from .keywords import with_options
 from .options import CompareOptions, CompileOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
-from .progress import Progress, Silent
+from .progress import Progress, Silent, stage
 from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         plan = begin(models, options, watcher)
         assert plan.images is not None
         measured = None if options.dry_run else _measured_on(plan, options)
-        plan = _idle_told(
-            Pipeline(analysis(options, plan.images, watcher, alone=len(plan.models) == 1), callback=watcher)(plan)
-        )
+        plan = _idle_told(_analysed(plan, options, watcher))
         if options.dry_run:
             return _settled(plan, options, watcher)
         against = load_against(options, watcher)
@@ -121,6 +119,20 @@ def analysis(
     return [*passes, *best]
 
 
+def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
+    """The plan with its choice, and without the other sizes of models that nothing was chosen at."""
+    from .input_sizes import with_sizes, without_unused
+    from .passes import Partition, Pipeline, Trace
+
+    given = len(plan.models)
+    if options.input_size is not None:
+        with stage(progress, "tracing at other input sizes"):
+            plan = with_sizes(plan, options.input_size, [options.make(Trace), options.make(Partition)])
+    assert plan.images is not None
+    passes = analysis(options, plan.images, progress, alone=given == 1)
+    return without_unused(Pipeline(passes, callback=progress)(plan), given)
+
+
 def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:
     """`min_share`, or what suits the rank where nobody says: similarity alone prefers cuts where one model does all the
     work, so a minimum is set; where candidates are stitched and tested, none is needed."""
@@ -179,6 +191,12 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "nothing is compared to the stitch, and what is best, or another model, was asked for",
             "Leave `rivals='none'` out.",
         )
+    if options.input_size is not None and (len(models) == 1 or options.chain is not None):
+        raise InputError(
+            "`input_size` offers the fronts of two models at other sizes, and "
+            + ("one model was given" if len(models) == 1 else "the chain is stated"),
+            "Name the model at the size that it shall have: MODEL?input=3x160x160.",
+        )
     if options.rivals == "trained" and options.polish is None:
         raise InputError(
             "the rivals are to be trained as the stitched network is, and that is not trained",
@@ -202,8 +220,8 @@ def _settled(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
 
 def _idle_told(plan: Plan) -> Plan:
     """The plan, with a note on models that a stated chain has no fragment of."""
-    used = {fragment.model for fragment in plan.choice[0].chain.fragments}
-    idle = [model.name for index, model in enumerate(plan.models) if index not in used]
+    used = [plan.models[fragment.model].module for fragment in plan.choice[0].chain.fragments]
+    idle = [model.name for model in plan.models if not any(model.module is module for module in used)]
     return replace(plan, notes=(*plan.notes, *(f"No fragment of the chain is of {name}." for name in idle)))
 
 

@@ -200,6 +200,36 @@ class Subjects(Kind):
         return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+@dataclass(frozen=True)
+class Sides(Kind):
+    """Heights and widths of images in pixels: a sequence, or text with commas; or the word `auto`."""
+
+    @property
+    def metavar(self) -> str:
+        return "auto|N,N"
+
+    def read(self, name: str, value: Any) -> str | tuple[int, ...]:
+        if value == "auto":
+            return value
+        words = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+        return tuple(Count(1).read(name, word) for word in words)
+
+    def text(self, value: Any) -> str:
+        return value if isinstance(value, str) else ",".join(map(str, value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSizeOptions(Options):
+    """At which sizes fronts are tried."""
+
+    input_size: str | int | Sequence[int] | None = option(
+        None, Sides(),
+        "Try fronts at other input sizes too: at these heights and widths in pixels, or with auto at two smaller ones "
+        "of each model.",
+        group=CHOICE, unset="each model's own size",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class RivalOptions(Options):
     """What the hybrid is compared to, and whether the winner is written."""
@@ -319,10 +349,10 @@ class CompareOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions(
-    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, AdapterOptions,
-    ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions, SimilarityOptions,
-    MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions,
-    ArchOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, InputSizeOptions,
+    AdapterOptions, ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions,
+    SimilarityOptions, MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions,
+    DeviceOptions, ArchOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

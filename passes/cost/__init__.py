@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import adapters as registry
+from ..data.model import first_of
 from ..data.pass_options import DirectionOptions
 from ..data.plan import Plan
 from ..data.values import Cuts
@@ -24,7 +25,8 @@ class Cost(Pass, DirectionOptions):
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a
     cut of the front with a cut of the back that an adapter can join; three models or more make every two of them, and
-    one is paired with itself, with what lies between the two cuts left out.
+    one is paired with itself, with what lies between the two cuts left out. A model that an earlier one is at another
+    input size gives fronts only, where that one does.
     What `macs` counts is said in `graphs/formulas.py`; operators that it has no formula for go into `plan.uncounted`.
 
     Raises:
@@ -72,7 +74,9 @@ class Cost(Pass, DirectionOptions):
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
             parts=tuple(parts),
-            candidates=candidates(cuts, parts, list(directed_pairs(prices, self.direction)), names),
+            candidates=candidates(
+                cuts, parts, list(directed_pairs(prices, self.direction, first_of(plan.models))), names
+            ),
         )
 
 

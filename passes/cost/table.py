@@ -18,15 +18,23 @@ from .fragments import FragmentPrices
 from .sizes import FileEntries, file_sizes
 
 
-def directed_pairs(prices: Sequence[Price], direction: str) -> Iterator[tuple[int, int]]:
+def directed_pairs(prices: Sequence[Price], direction: str, first: Sequence[int] = ()) -> Iterator[tuple[int, int]]:
     """(front, back) indices of models: every two of them, ordered by multiply-adds as `direction` says.
 
     "slow-to-fast": the front is the one with more. "given": the earlier one, as it is wherever both have as many.
-    A single model is paired with itself.
+    A single model is paired with itself. first: of each model, the first one that it is at another input size (see
+    `data.model.first_of`): such a one gives the front wherever the first does, and never the back.
     """
-    if len(prices) == 1:
-        yield 0, 0
-    for a, b in combinations(range(len(prices)), 2):
+    given = [k for k, own in enumerate(first or range(len(prices))) if own == k]
+    for front, back in _given_pairs(prices, direction, given):
+        yield front, back
+        yield from ((k, back) for k, own in enumerate(first) if own == front != k)
+
+
+def _given_pairs(prices: Sequence[Price], direction: str, given: Sequence[int]) -> Iterator[tuple[int, int]]:
+    if len(given) == 1:
+        yield given[0], given[0]
+    for a, b in combinations(given, 2):
         slower, faster = (a, b) if prices[a]["macs"] >= prices[b]["macs"] else (b, a)
         if direction == "given" or prices[a]["macs"] == prices[b]["macs"]:
             yield a, b

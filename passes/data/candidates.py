@@ -104,6 +104,21 @@ class Candidates:
         column = metrics.amount(name, self.amounts)
         return np.full(len(self), np.nan) if column is None else column
 
+    def only(self, rows: np.ndarray, models: Mapping[int, int]) -> Candidates:
+        """The candidates in some rows, bool [rows], their models by other indices: `models` maps the old ones to the
+        new."""
+        places, left = np.cumsum(rows) - 1, np.flatnonzero(rows)
+        by_model = np.full(max(models, default=0) + 1, -1, dtype=np.int32)
+        by_model[list(models)] = list(models.values())
+        return replace(
+            self,
+            front_model=by_model[self.front_model[left]], front_cut=self.front_cut[left],
+            back_model=by_model[self.back_model[left]], back_cut=self.back_cut[left], adapter=self.adapter[left],
+            amounts={name: column[left] for name, column in self.amounts.items()}, similarity=self.similarity[left],
+            feasible=self.feasible[left], order=places[self.order[rows[self.order]]],
+            score=None if self.score is None else self.score[left],
+        )  # fmt: skip
+
     def with_amounts(self, **columns: np.ndarray) -> Candidates:
         """The table with these columns of metrics, in place of those of the same name."""
         return replace(self, amounts={**self.amounts, **columns})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -84,6 +84,19 @@ class Model:
         accuracy is of its own size, so it is not taken over."""
         name = f"{self.name}@{size[1]}x{size[2]}" if size != self.input.size else self.name
         return replace(self, name=name, input=replace(self.input, size=size), accuracy=None)
+
+
+def first_of(models: Sequence[Model]) -> list[int]:
+    """Of each model, by its index, that of the first with the same module at another input size; else its own."""
+    found = []
+    for index, model in enumerate(models):
+        same = (
+            k
+            for k, other in enumerate(models[:index])
+            if other.module is not None and other.module is model.module and other.input.size != model.input.size
+        )
+        found.append(next(same, index))
+    return found
 
 
 @runtime_checkable

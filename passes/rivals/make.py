@@ -13,7 +13,7 @@ from ..data.candidates import Candidate
 from ..data.chain import Chain, Fragment
 from ..data.errors import StitchError
 from ..data.hybrid import Hybrid
-from ..data.model import Images, Model
+from ..data.model import Images, Model, first_of
 from ..data.plan import Plan
 from ..data.rivals import Rival
 from ..data.values import Price
@@ -75,7 +75,10 @@ class Maker:
     def _as_they_are(self) -> Iterator[Rival]:
         """Parents first, then what can be made of those that are over budget, then the other networks."""
         over = []
+        first = first_of(self._plan.models)
         for index, model in enumerate(self._plan.models):
+            if first[index] != index:
+                continue  # a given model at another size, as which it is tried anyway
             price = self._plan.prices[index]
             if not self._within(price):
                 over.append(index)

@@ -11,7 +11,7 @@ import stitchc
 from stitchc import recipe
 from stitchc.cli import main
 from stitchc.compile import analysis, emission, synthesis
-from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions
+from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, Sides
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
 from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch, Work
@@ -83,6 +83,8 @@ def another(name: str, of):
         return 0.5
     if isinstance(kind, Bytes):
         return 3 << 20
+    if isinstance(kind, Sides):
+        return (48, 64)
     if isinstance(kind, Work):
         return "90s"
     return "low" if isinstance(kind, Effort) else "some-words"
@@ -93,7 +95,7 @@ def wrong(name: str, of):
     kind = option_of(of).kind
     if name == "budget":
         return ["12 miles"]
-    if isinstance(kind, Choice | Effort | Work):
+    if isinstance(kind, Choice | Effort | Sides | Work):
         return ["nonesuch"]
     if isinstance(kind, Number):
         return ["many", *([kind.least - 1] if kind.least > -float("inf") else []),
@@ -115,7 +117,7 @@ def as_arguments(given) -> list[str]:
         elif isinstance(value, bool):
             words.append(flag_of(name if value else f"no_{name}"))
         else:
-            words += [flag_of(name), ",".join(value) if isinstance(value, tuple) else str(value)]
+            words += [flag_of(name), ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     return words
 
 
@@ -242,6 +244,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
     "seed", "device", "arch", "out", "trust", "force", "dry_run", "rivals", "against", "best",
+    "input_size",
 }  # fmt: skip
 
 

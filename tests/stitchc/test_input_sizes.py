@@ -1,0 +1,89 @@
+"""Fronts at other input sizes: tried beside the models' own, chosen where they are better, gone where they are not."""
+
+import json
+
+import numpy as np
+import pytest
+
+import stitchc
+from stitchc import recipe
+from stitchc.input_sizes import with_sizes, without_unused
+from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Similarity, Trace
+from stitchc.passes.data.errors import InputError
+from stitchc.passes.data.model import first_of
+from stitchc.zoo import images, load
+
+PAIR = "digits/resnet", "digits/plain"
+LOOK = [Trace(), Partition()]
+GIVEN = {"data": "digits", "probe_images": 64, "effort": "low", "heal": "none", "onnx": False, "rivals": "none"}
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    given = Plan(tuple(map(load, PAIR)), images=images("digits?limit=64"))
+    sized = with_sizes(given, [6], LOOK)
+    passes = [*LOOK, Cost(adapters=("linear",)), Similarity(), Select(budget={"macs": "60%"}, min_share=0.0)]
+    return Pipeline(passes)(sized)
+
+
+def test_a_model_at_another_size_gives_fronts_only(plan):
+    assert [model.name for model in plan.models] == [*PAIR, "digits/resnet@6x6", "digits/plain@6x6"]
+    assert first_of(plan.models) == [0, 1, 0, 1]
+    table = plan.candidates
+    pairs = set(zip(table.front_model.tolist(), table.back_model.tolist(), strict=True))
+    assert pairs == {(0, 1), (1, 0), (2, 1), (3, 0)}
+
+
+def test_the_front_costs_what_it_does_at_its_size(plan):
+    alone = Pipeline([*LOOK, Cost(adapters=())])(Plan((plan.models[2],), images=plan.images))
+    assert plan.prices[2] == alone.prices[0] and plan.prices[2]["macs"] < plan.prices[0]["macs"]
+    assert plan.prices[2]["params"] == plan.prices[0]["params"]
+
+
+def test_what_was_not_chosen_is_gone_and_the_rest_is_as_it_was(plan):
+    used = {fragment.model for fragment in plan.choice[0].chain.fragments}
+    left = without_unused(plan, 2)
+    assert len(left.models) == len(left.graphs) == len(left.prices) == 2 + len(used - {0, 1})
+    assert left.choice[0].price == plan.choice[0].price
+    seams = [(left.models[a].name, i) for (a, i) in (left.choice[0].front, left.choice[0].back)]
+    assert seams == [(plan.models[a].name, i) for (a, i) in (plan.choice[0].front, plan.choice[0].back)]
+    assert left.candidates[int(left.candidates.order[0])].price == plan.candidates[int(plan.candidates.order[0])].price
+    names = {model.name for model in left.models}
+    table = plan.candidates
+    joined = zip(table.front_model, table.back_model, strict=True)
+    kept = [{plan.models[a].name, plan.models[b].name} <= names for a, b in joined]
+    rows = np.flatnonzero(kept)
+    assert len(left.candidates) == len(rows)
+    assert np.array_equal(left.candidates.metric("macs"), plan.candidates.metric("macs")[rows])
+
+
+def test_a_stitch_whose_front_sees_smaller_images_is_written_and_runs(tmp_path):
+    out = tmp_path / "out"
+    given = GIVEN | {"front": "stage2.0", "back": "features.6", "adapter": "linear", "budget": "30%", "metric": "macs"}
+    found = stitchc.compile(*PAIR, **given, input_size=[4], out=out)
+    record = json.loads((out / "plan.json").read_text())
+    front = found.models[found.hybrid.chain.front.model]
+    assert front.name.endswith("@4x4") and record["input"]["size"] == [1, 4, 4]
+    assert found.hybrid.price["macs"] <= 0.3 * found.prices[0]["macs"]
+    assert not any("No fragment" in note for note in found.notes)
+    assert stitchc.evaluate(out, "digits?split=test").top1 == record["accuracy"]["top1"]
+    assert recipe.read(out / "recipe.toml").options["input_size"] == (4,)
+    again = stitchc.compile(*PAIR, **given, input_size="4")
+    assert again.hybrid == found.hybrid
+
+
+def test_auto_takes_multiples_of_the_stride_below(plan):
+    sized = with_sizes(Plan(plan.models[:1], images=plan.images), "auto", LOOK)
+    sides = [model.input.size[1] for model in sized.models]
+    assert sides[0] == 8 and 1 <= len(sides) - 1 <= 2 and sides == sorted(sides, reverse=True)
+
+
+def test_what_cannot_be_is_refused_before_the_work():
+    with pytest.raises(InputError, match="one model was given"):
+        stitchc.compile("no/a.pt", input_size=[4])
+    with pytest.raises(InputError, match="the chain is stated"):
+        stitchc.compile("no/a.pt", "no/b.pt", input_size=[4], chain="A:..x / B:y..")
+    with pytest.raises(InputError, match="whole number"):
+        stitchc.compile("no/a.pt", "no/b.pt", input_size="4,x")
+    with pytest.raises(InputError, match="no model runs at other input sizes"):
+        stitchc.compile("digits/vit", "digits/vit", **GIVEN, input_size=[6])
