@@ -222,7 +222,7 @@ class Sides(Kind):
 class InputSizeOptions(Options):
     """At which sizes fronts are tried."""
 
-    input_size: str | int | Sequence[int] | None = option(
+    input_size: str | Sequence[int] | None = option(
         None, Sides(),
         "Try fronts at other input sizes too: at these heights and widths in pixels, or with auto at two smaller ones "
         "of each model.",

@@ -68,7 +68,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         assert own is not None and hybrid.price is not None
         rivals = []
         for made in maker.made():
-            graph = maker.unseen_network(made) if self.unseen else made.hybrid and made.hybrid.network
+            graph = maker.network(made, unseen=self.unseen)
             rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)

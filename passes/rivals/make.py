@@ -46,10 +46,13 @@ class Maker:
             if self._step.train and rival.hybrid is not None and rival.within and rival.kind in _UNTRAINED:
                 yield replace(rival, hybrid=self._trained(rival, self._plan.images), trained=True)
 
-    def unseen_network(self, rival: Rival) -> GraphModule | None:
-        """The network of a rival, as it comes out of the first half of the images where it was fitted or trained."""
+    def network(self, rival: Rival, *, unseen: bool) -> GraphModule | None:
+        """The network of a rival, if there is one. unseen: where it was fitted or trained, as it comes out of the first
+        half of the images."""
         if rival.hybrid is None:
             return None
+        if not unseen:
+            return rival.hybrid.network
         if rival.kind == "parts-left-out":
             return self.from_half(rival.hybrid)
         return self._trained(rival, self._half()).network if rival.trained else rival.hybrid.network
