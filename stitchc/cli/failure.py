@@ -59,6 +59,12 @@ def describe(error: BaseException) -> tuple[dict[str, Any], int]:
         return _worded({"code": "usage", "message": _usage_message(error), "hint": _usage_hint(error)}), 2
     if isinstance(error, click.ClickException):
         return {"code": "usage", "message": error.format_message(), "hint": ""}, 2
+    if isinstance(error, PermissionError) and error.filename:
+        return {
+            "code": "input",
+            "message": f"{error.filename}: {error.strerror}",
+            "hint": "Name something that this user may read.",
+        }, 2
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return {"code": "system", "message": f"{where}{error.strerror}", "hint": ""}, 1

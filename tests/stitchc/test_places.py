@@ -72,11 +72,11 @@ def test_where_something_else_lies(verb, here, capsys):
 
 @pytest.mark.parametrize("verb", WRITING)
 @pytest.mark.skipif(not hasattr(os, "fork") or os.name != "posix", reason="of Unix")
-def test_where_this_user_may_not_write(verb, here, capfd):
+def test_where_this_user_may_not_write(verb, here, whole, capfd):
     """In a copy of the process that is another user than root."""
     (here / "locked").mkdir(mode=0o555)
-    for parent in (here, *here.parents[:2]):
-        parent.chmod(0o755)
+    for folder in (here, *here.parents[:2], whole.parent):
+        folder.chmod(0o755)
     child = os.fork()
     if child == 0:
         status = 99
@@ -94,3 +94,28 @@ def test_where_this_user_may_not_write(verb, here, capfd):
     assert os.waitstatus_to_exitcode(status) == 2, capfd.readouterr().err
     assert "Permission denied" in capfd.readouterr().err
     assert list((here / "locked").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or os.name != "posix", reason="of Unix")
+def test_what_this_user_may_not_read_is_no_fault_of_ours(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    (tmp_path / "private").mkdir(mode=0o700)
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            main(["eval", "private/none", "--data", "digits", "-q"])  # imports what the user might not read
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            else:
+                (tmp_path / "private").chmod(0)
+            status = main(["eval", "private/artifact", "--data", "digits", "-q"])
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    said = capfd.readouterr().err
+    assert os.waitstatus_to_exitcode(status) == 2 and "ermission" in said, said
