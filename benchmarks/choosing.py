@@ -209,8 +209,9 @@ def budgets(macs):
 def as_users_have_them(plan, rows, accuracy, limits, only, timed):
     from stitchc.passes import Rank, Select, Similarity
     from stitchc.passes.data.budget import Limit
+    from stitchc.passes.data.some_images import Part
     from stitchc.passes.fit.closed_form import fit_all
-    from stitchc.passes.rank.stitched import Part, Stitched
+    from stitchc.passes.rank.stitched import Stitched
 
     plan, place = Similarity()(plan), {int(row): i for i, row in enumerate(rows)}
 

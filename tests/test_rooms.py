@@ -30,7 +30,6 @@ SHARED = {
     "latency.backends": {"rivals"},  # what is instead of a hybrid is timed, and scored, like one
     "latency.clock": {"rivals"},
     "rank.scores": {"rivals"},
-    "rank.stitched": {"rivals"},
     "represent": {"compare"},  # `Similarity` is both in sequence
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"fit", "latency", "rank", "rivals"},

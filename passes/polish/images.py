@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.model import Images, InputSpec
+from ..data.some_images import SomeImages
 from ..numerics.held_out import EVERY, held_out
 
 
@@ -18,35 +19,22 @@ def too_few(images: Images) -> bool:
 
 
 @dataclass(frozen=True)
-class Some:
-    """The images of a set that are held out, or those that are not, as a set of its own."""
+class Some(SomeImages):
+    """The images of a set that are held out, or those that are not."""
 
-    whole: Images
     held: bool = False
 
     @property
-    def name(self) -> str:
-        return self.whole.name
-
-    @property
-    def noise(self) -> bool:
-        return self.whole.noise
-
-    @property
-    def positions(self) -> Tensor:
-        """Where its images are in the whole, int64."""
+    def where(self) -> Tensor:
+        """Their positions in the whole, int64."""
         return (held_out(0, len(self.whole)) == self.held).nonzero().flatten()
 
-    @property
-    def labels(self) -> Tensor | None:
-        return None if self.whole.labels is None else self.whole.labels[self.positions]
-
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.where)
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """As `Images.batches`, in batches of `size` again."""
-        wanted = self.positions[start:stop]
+        wanted = self.where[start:stop]
         if not len(wanted):
             return
         first, last = int(wanted[0]), int(wanted[-1]) + 1

@@ -13,6 +13,7 @@ from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
 from ..data.plan import Plan, Stage
+from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
 from ..graphs.live import batch_within
@@ -23,7 +24,7 @@ from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, pairs_of, union
 from .scores import Reference, reference, score_of
-from .stitched import Part, Stitched
+from .stitched import Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
 _KEPT = 3

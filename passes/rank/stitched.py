@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -12,7 +11,7 @@ from torch.fx import GraphModule
 
 from ..data.chain import End
 from ..data.memory import Memory
-from ..data.model import Images, InputSpec
+from ..data.model import Images
 from ..data.plan import Plan
 from ..fit.closed_form import Fitted
 from ..graphs.compose import fragment, values_at
@@ -21,34 +20,6 @@ from ..stitch.join import folded
 
 # A suffix runs on this many images at once, of several fronts together.
 _SUFFIX = 64
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some of a set of images, start to stop, as a set of its own."""
-
-    whole: Images
-    start: int
-    stop: int
-
-    @property
-    def name(self) -> str:
-        return self.whole.name
-
-    @property
-    def noise(self) -> bool:
-        return self.whole.noise
-
-    @property
-    def labels(self) -> Tensor | None:
-        return None if self.whole.labels is None else self.whole.labels[self.start : self.stop]
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
-        last = self.stop if stop is None else min(self.stop, self.start + stop)
-        return self.whole.batches(spec, size, self.start + start, last)
 
 
 class Stitched:

@@ -16,9 +16,9 @@ from ..data.hybrid import Hybrid
 from ..data.model import Images, Model, first_of
 from ..data.plan import Plan
 from ..data.rivals import Rival
+from ..data.some_images import Part
 from ..data.values import Price
 from ..pipeline import Pipeline
-from ..rank.stitched import Part
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
 from .sizes import Size, between, multiples_below, stride_of

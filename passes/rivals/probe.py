@@ -11,9 +11,9 @@ from ..data.errors import ModelError
 from ..data.memory import Memory
 from ..data.model import InputSpec
 from ..data.plan import Plan
+from ..data.some_images import Part
 from ..graphs.live import batch_within
 from ..rank.scores import SCORES, Reference, reference, score_of
-from ..rank.stitched import Part
 
 # Images of a forward pass, at most.
 _BATCH = 64

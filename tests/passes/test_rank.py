@@ -15,12 +15,13 @@ from stitchc.passes.data import plugins
 from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.pass_options import RANK
+from stitchc.passes.data.some_images import Part
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
 from stitchc.passes.rank.preselection import depth_match, pairs_of, union
 from stitchc.passes.rank.scores import SCORES, reference
-from stitchc.passes.rank.stitched import Part, Stitched
+from stitchc.passes.rank.stitched import Stitched
 from stitchc.passes.stitch.join import graph_of
 
 IMAGES = torch.randn(96, 3, 8, 8, generator=torch.Generator().manual_seed(0))
