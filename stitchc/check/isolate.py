@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -71,7 +71,7 @@ class _Running:
         self.receiver: Connection
         self.receiver, sender = context.Pipe(duplex=False)
         self.process = context.Process(target=_run_task, args=(sender, work, task, memory, quiet), daemon=True)
-        with _one_thread():
+        with _one_thread(), _interrupts_for_us_alone():
             self.process.start()
         sender.close()
         self.timeout = timeout
@@ -119,6 +119,20 @@ def _context(ready: str) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([ready])
     return context
+
+
+@contextmanager
+def _interrupts_for_us_alone() -> Iterator[None]:
+    """While entered, Ctrl-C waits; and a process that starts, the server too, never sees one: we end them all. It would
+    end in a traceback in one that has not come to its work yet."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _one_thread:
