@@ -114,6 +114,11 @@ def _root(path: Path) -> Path:
 _imported: dict[str, str] = {}  # modules that users' files imported from beside themselves -> the root they came from
 
 
+# Files that define operators of torch, by the name of the module, with their text: they run once. To define an operator
+# again takes it away from networks that call the first one, which then crash.
+_with_operators: dict[str, bytes] = {}
+
+
 def _run(path: Path, root: Path) -> ModuleType:
     """Runs the file as a module; two files of one name, or with neighbours of one name, do not meet."""
     for name in [name for name, origin in _imported.items() if origin != str(root)]:
@@ -141,16 +146,27 @@ def _import(path: Path, root: Path) -> ModuleType:
                 f"{path} lies in a package '{top}', and another of that name is loaded already", "Rename the folder."
             )
         importlib.import_module(name.rpartition(".")[0])
+    source = path.read_bytes()
+    if name in sys.modules and _with_operators.get(name) == source:
+        return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
+    known = _operators()
     try:
         specification.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    if _operators() - known:
+        _with_operators[name] = source
     return module
+
+
+def _operators() -> set[str]:
+    """The operators that Python code has defined in torch so far."""
+    return set(getattr(torch.library, "_defs", ()))
 
 
 @contextmanager

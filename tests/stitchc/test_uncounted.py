@@ -9,6 +9,7 @@ import stitchc
 from stitchc.cli import main
 from stitchc.passes import Cost, Partition, Plan, Select, Trace
 from stitchc.passes.data.errors import QuantityError
+from stitchc.zoo import load
 
 NETS = """
 import torch
@@ -50,8 +51,16 @@ def words(tmp_path_factory):
 
 
 def document(capfd, *arguments, status=0):
-    assert main([*arguments, "--json"]) == status, capfd.readouterr().err
-    return json.loads(capfd.readouterr().out)
+    found = main([*arguments, "--json"])
+    said = capfd.readouterr()
+    assert found == status, said.out + said.err
+    return json.loads(said.out)
+
+
+def test_networks_of_one_file_keep_the_operators_that_it_defines(words):
+    first, second = (load(words[name]).network for name in ("custom", "custom"))
+    images = torch.randn(2, 1, 8, 8)
+    assert torch.equal(first(images), second(images)) and first.between is second.between
 
 
 SMALL = ["--data", "digits", "--probe-images", "32", "--rank", "cka"]
