@@ -93,6 +93,7 @@ def test_words_of_models(text):
 
 
 @given(of("/.:?=&", "digits/plain", "timm/", "hf-hub:owner/name", "../", "/etc", ".pt", ".py:make", "local-dir:/"))
+@example("a\0b.pt")
 def test_words_that_a_file_says(text):
     """Whatever they are, they stay within the registries and the folder."""
     try:

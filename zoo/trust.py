@@ -88,12 +88,17 @@ def data_in_file(text: str | None, *, trust: bool = False) -> str | None:
 
 def _lies_under(folder: Path, body: str) -> bool:
     place = Path(body)
-    return not place.is_absolute() and (folder / place).resolve().is_relative_to(folder.resolve())
+    return _is_relative(body) and (folder / place).resolve().is_relative_to(folder.resolve())
 
 
 def _lies_in(folder: Path, body: str) -> bool:
     place = Path(body)
-    return not place.is_absolute() and (folder / place).resolve().parent == folder.resolve()
+    return _is_relative(body) and (folder / place).resolve().parent == folder.resolve()
+
+
+def _is_relative(body: str) -> bool:
+    """Whether it can be the path of a file, and no absolute one."""
+    return "\0" not in body and not Path(body).is_absolute()
 
 
 def _refused(text: str, where: str, what: str) -> UnsafeCheckpoint:
