@@ -173,7 +173,7 @@ class Maker:
         if len(self._plan.models) > 1 or hybrid.healing is None or set(hybrid.chain.adapters) != {ADAPTER}:
             return
         graph = graph_of(self._plan, hybrid.chain, [built(self._plan, seam) for seam in hybrid.chain.seams()])
-        made = replace(hybrid, name="rival", graph=graph, healing=None, verified=None)
+        made = replace(hybrid, name="rival", graph=graph, healing=None, polishing=None, verified=None)
         yield Rival("unrepaired", self._plan.models[0], 0, made, uncounted=self._plan.uncounted[0])
 
     def _with_latency(self, price: Price, graph: GraphModule, model: Model) -> Price:
