@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -24,10 +26,15 @@ def chain_of(plan: Plan) -> tuple:
 
 
 def test_choice_prices_and_weights_are_those_of_the_processor(tmp_path):
+    """Of a choice that follows from what is fitted in closed form. Healing stops by what it reached, so that rounding
+    may end it a step earlier, and of two stitches that are worth the same another be chosen."""
     plans = {
-        place: stitchc.compile("digits/resnet", "digits/plain", budget="60%", device=place, out=tmp_path / place, **FEW)
+        place: stitchc.compile(
+            "digits/resnet", "digits/plain", budget="60%", rank="fit", heal="none", device=place, out=tmp_path / place,
+            **FEW,
+        )
         for place in ("cpu", "cuda")
-    }
+    }  # fmt: skip
     assert chain_of(plans["cpu"]) == chain_of(plans["cuda"])
     a, b = (load_file(tmp_path / place / "model.safetensors") for place in plans)
     assert a.keys() == b.keys()
@@ -40,6 +47,15 @@ def test_choice_prices_and_weights_are_those_of_the_processor(tmp_path):
     verified = plans["cuda"].hybrid.verified
     assert verified.device.startswith("cuda") and verified.device_max_rel <= 1e-3
     assert all(not tensor.is_cuda for tensor in plans["cuda"].hybrid.network.state_dict().values())
+
+
+def test_what_is_chosen_is_worth_what_the_processor_chooses():
+    plans = [
+        stitchc.compile("digits/resnet", "digits/plain", budget="60%", device=place, onnx=False, **FEW)
+        for place in ("cpu", "cuda")
+    ]
+    best = [float(np.nanmax(plan.candidates.score)) for plan in plans]
+    assert best[0] == pytest.approx(best[1], abs=5e-3)
 
 
 def test_scores_of_rivals_are_those_of_the_processor():
@@ -59,8 +75,8 @@ def test_scores_of_rivals_are_those_of_the_processor():
         (("digits/resnet",), {"heal": "all", "heal_sweeps": 2}),
         (("digits/resnet", "digits/vit"), {"heal": "adapter", "recalibrate": True}),
         (("digits/resnet", "digits/plain"), {"max_memory": "24MiB"}),
-        (("digits/plain", "digits/vit"), {"adapters": "transformer"}),
-        (("digits/resnet", "digits/plain"), {"adapters": "fused"}),
+        (("digits/plain", "digits/vit"), {"adapter": "transformer"}),
+        (("digits/resnet", "digits/plain"), {"adapter": "fused"}),
         (("digits/resnet", "digits/plain"), {"similarity": "procrustes", "rank": "kl", "best": True}),
         (("digits/resnet", "digits/plain"), {"frontend": "export"}),
         (("digits/resnet", "digits/plain"), {"input_size": "auto"}),
@@ -110,6 +126,7 @@ def test_ten_compiles_leave_nothing_behind():
     taken = []
     for _ in range(10):
         stitchc.compile("digits/resnet", "digits/plain", budget="60%", device="cuda", onnx=False, rivals="none", **FEW)
+        gc.collect()  # graphs refer to themselves
         taken.append(torch.cuda.memory_allocated())
     assert max(taken[1:]) <= taken[0] + (1 << 20), taken
 
