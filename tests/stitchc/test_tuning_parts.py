@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from stitchc import zoo
 from stitchc.passes.data.errors import DataError, InputError, OutputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.numerics.held_out import held_out
@@ -101,28 +102,56 @@ def test_a_teacher_sees_the_image_through_its_own_transform():
     assert torch.allclose(asked(shown(mine)), want, atol=1e-5)
 
 
-def test_views_depend_on_seed_epoch_and_position_alone():
-    images = TensorImages(torch.rand(10, 3, 8, 8), torch.arange(10))
-    spec = InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3)
-    made = views.Views(images, spec, torch.arange(10), ("crop", "flip"), seed=0)
-    both, *_ = made.__getitems__([(0, 3), (0, 4)])
-    alone, *_ = made.__getitems__([(0, 4)])
-    assert torch.equal(both[1], alone[0])
-    assert not torch.equal(made.__getitems__([(1, 4)])[0], alone)
+def shown(made: views.Views, epoch: int, *indices: int) -> torch.Tensor:
+    ((pixels, _, _),) = made.batches(epoch, [torch.tensor(indices)], torch.device("cpu"))
+    return pixels
+
+
+@pytest.mark.parametrize("augment", [("crop", "flip"), ("erase",), ("flip", "trivialaugment")], ids="-".join)
+def test_views_depend_on_seed_epoch_and_position_alone(augment):
+    images = zoo.images("digits?limit=20")
+    spec = InputSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3)
+    made = views.Views(images, spec, torch.arange(20), augment, seed=0)
+    everything = shown(made, 0, *range(20))
+    assert torch.equal(shown(made, 0, 3, 7), everything[[3, 7]])
+    assert not torch.equal(shown(made, 1, *range(20)), everything)
+    assert not torch.equal(shown(views.Views(images, spec, torch.arange(20), augment, 1), 0, *range(20)), everything)
     assert not torch.equal(made.order(0), made.order(1)) and torch.equal(made.order(1), made.order(1))
-    part = views.Views(images, spec, torch.tensor([9, 4]), ("crop", "flip"), seed=0)
-    assert torch.equal(part.__getitems__([(0, 1)])[0], alone)
+    part = views.Views(images, spec, torch.tensor([9, 4]), augment, seed=0)
+    assert torch.equal(shown(part, 0, 1, 0), everything[[4, 9]])
+
+
+def test_crops_are_windows_of_the_padded_image_and_each_offset_occurs():
+    images = TensorImages(torch.arange(1.0, 1 + 64 * 16).view(1, 1, 64, 16).repeat(300, 2, 1, 1), torch.arange(300))
+    spec = InputSpec((2, 64, 16), (0.0,) * 2, (1.0,) * 2)
+    made = shown(views.Views(images, spec, torch.arange(300), ("crop",), 0), 0, *range(300))
+    padded = F.pad(images.tensor[0], (2, 2, 8, 8))
+    windows = padded.unfold(1, 64, 1).unfold(2, 16, 1).permute(1, 2, 0, 3, 4)  # [17, 5, channels, height, width]
+    same = (made[:, None, None] == windows[None]).flatten(3).all(3)
+    assert (same.flatten(1).sum(1) == 1).all()
+    assert same.any(0).any(1).all() and same.any(0).any(0).all()
+
+
+def test_about_half_of_the_images_lose_a_rectangle_to_erasing():
+    images = TensorImages(torch.ones(400, 2, 16, 24), torch.arange(400))
+    spec = InputSpec((2, 16, 24), (0.0,) * 2, (1.0,) * 2)
+    gone = shown(views.Views(images, spec, torch.arange(400), ("erase",), 0), 0, *range(400))[:, 0] == 0
+    area = gone.sum((1, 2))
+    sides = gone.any(2).sum(1), gone.any(1).sum(1)
+    assert torch.equal(area, sides[0] * sides[1])
+    assert 150 < (area > 0).sum() < 250
+    share = area[area > 0] / (16 * 24)
+    assert share.min() < 0.06 and 0.27 < share.max() < 0.40 and (sides[0] < 16).all() and (sides[1] < 24).all()
 
 
 def test_flips_that_are_kept_are_those_that_are_drawn():
     images = TensorImages(torch.rand(40, 1, 4, 4), torch.arange(40))
     spec = InputSpec((1, 4, 4), (0.0,), (1.0,))
     made = views.Views(images, spec, torch.arange(40), ("flip",), seed=0)
-    shown, *_ = made.__getitems__([(2, index) for index in range(40)])
-    flipped = [made.flipped(2, index) for index in range(40)]
-    assert 5 < sum(flipped) < 35
-    for index, mirrored in enumerate(flipped):
-        assert torch.equal(shown[index], images.tensor[index].flip(-1) if mirrored else images.tensor[index])
+    flipped = made.flipped(2, torch.arange(40))
+    assert 5 < flipped.sum() < 35
+    for image, mirrored, seen in zip(images.tensor, flipped, shown(made, 2, *range(40)), strict=True):
+        assert torch.equal(seen, image.flip(-1) if mirrored else image)
 
 
 @pytest.mark.parametrize("classes", [4, 5, 10])
