@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ PAIRS = {
         ("in1k_efficientnet_lite2", "in1k_efficientnet_lite0"),
     ],
 }
-BUDGETS = (35, 50, 65, 80)
+BUDGETS = (50, 65, 35, 80)  # in percent, in the order in which they are tried for all pairs
 ARCHIVES = {"cifar10": "cifar10_jpeg.tar.xz", "imagenet": "imagenet1k_samples_256.tar"}
 PROBED = {"cifar10": (512, 3000), "imagenet": (512,)}  # numbers of probe images
 LEFT_OUT = 512  # of ImageNet's images: the others are to measure on
@@ -58,10 +59,9 @@ def tasks(sets: Iterable[str], counts: dict[str, tuple[int, ...]]) -> Iterator[J
                 yield Job((GIVEN, 0), {"do": "given", "data": data, "model": name, "side": None})
         for probed in counts[data]:
             urgency = IMAGENET if data == "imagenet" else ROWS if probed == counts[data][0] else MORE_IMAGES
-            for number, (a, b) in enumerate(PAIRS[data]):
-                for budget in BUDGETS:
-                    task = {"do": "row", "data": data, "models": [a, b], "budget": budget, "probed": probed}
-                    yield Job((urgency, number), task)
+            for place, (budget, (a, b)) in enumerate(product(BUDGETS, PAIRS[data])):
+                task = {"do": "row", "data": data, "models": [a, b], "budget": budget, "probed": probed}
+                yield Job((urgency, place), task)
 
 
 def following(job: Job, found: dict[str, Any]) -> Iterator[Job]:

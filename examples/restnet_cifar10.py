@@ -34,6 +34,7 @@ from restnet_rows import ORDER, PARENTS, ROWS, Line, Row, page
 import stitchc
 from stitchc import tuning, zoo
 from stitchc.artifact import read
+from stitchc.passes.data.some_images import Part
 from stitchc.report.progress import progress_on
 
 NETS = Path(__file__).with_name("restnet_nets.py")
@@ -235,10 +236,8 @@ class Experiment:
 
     @cached_property
     def probe(self) -> Any:
-        """Images to fit on: as many of the training images, in their seeded order."""
-        joint = "&" if "?" in self.given.data else "?"
-        words = self.given.data if "limit=" in self.given.data else f"{self.given.data}{joint}limit={self.probed}"
-        return zoo.images(words)
+        """Images to fit on: the first of the training images in their seeded order, as `limit` would give them."""
+        return Part(self.train, 0, min(self.probed, len(self.train)))
 
     # -- trainings -----------------------------------------------------------------------------------------------------
 
@@ -252,7 +251,11 @@ class Experiment:
             once, left = sum(speeds.values()), 60 * self.given.minutes
             first = first or min(40, max(3, int(PARENTS_SHARE * left / once)))
             later = later or min(20, max(1, int(TUNING_SHARE * left / (TUNINGS * once / len(speeds)))))
-        return {"parents": first or 150, "tuning": later or 150, "seconds_an_epoch": speeds, "top1": None}
+        return {
+            "parents": first or 150, "tuning": later or 150, "seconds_an_epoch": speeds, "top1": None,
+            "precision": self.precision, "images": len(self.train), "tested": len(self.test),
+            "probed": len(self.probe), **machine(self.given.device),
+        }  # fmt: skip
 
     def seconds_an_epoch(self, name: str) -> float:
         """What an epoch of training takes, from some steps on noise; a fifth more for images and measuring."""
@@ -272,7 +275,7 @@ class Experiment:
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            float(loss)  # waits for the device
+            loss.item()  # waits for the device
             steps += 1
             if steps == 3:  # what came before was also setting up
                 start = time.monotonic()
@@ -388,6 +391,16 @@ class Experiment:
         from stitchc.evaluate import accuracy
 
         return round(100 * accuracy(network, spec, self.test, device=self.given.device, batch=500).top1, 2)
+
+
+def machine(device: str) -> dict[str, str]:
+    import torch
+
+    from stitchc.device import resolve
+
+    place = resolve(device)
+    name = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{os.cpu_count()} cores"
+    return {"machine": name, "torch": torch.__version__}
 
 
 def cuts(row: Row) -> dict[str, str]:

@@ -88,8 +88,31 @@ class Found:
 def page(lines: Iterable[Line]) -> str:
     """What was found beside what the paper prints, as Markdown."""
     found = Found(list(lines))
-    parts = [_parents(found), _rows(found), _choices(found), _rivals(found), _claims(found), _failed(found)]
+    parts = [
+        _head(found),
+        _parents(found),
+        _rows(found),
+        _choices(found),
+        _rivals(found),
+        _claims(found),
+        _failed(found),
+    ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _head(found: Found) -> list[str]:
+    line = found.one("epochs", "all")
+    if line is None:
+        return []
+    return [
+        "# ReStNet on CIFAR-10",
+        "",
+        f"Parents trained for {line['parents']} epochs from scratch, everything else for {line['tuning']}, where the",
+        f"paper trains for 150; SGD with a cosine, crops and flips, {line['precision']}.",
+        f"{line['images']:,} training and {line['tested']:,} test images; {line['probed']} training images to fit, heal",
+        "and choose on.",
+        f"{line['machine']}, torch {line['torch']}.",
+    ]
 
 
 def _parents(found: Found) -> list[str]:
@@ -186,6 +209,19 @@ def _of_cka(found: Found, job: str, way: str) -> list[str]:
 
 def _of_direction(found: Found) -> list[str]:
     text = []
+    for job, way in (("choice", "healed"), ("choice tuned", "adapter tuned")):
+        pairs = []
+        for line in found.lines:
+            if line["job"] == "choice" and (line["rank"], line["direction"]) == ("cascade", "slow-to-fast"):
+                slow_first = found.top1(job, line["name"])
+                fast_first = found.top1(job, line["name"].replace("slow-to-fast", "fast-to-slow"))
+                if slow_first is not None and fast_first is not None:
+                    pairs.append(slow_first - fast_first)
+        if pairs:
+            text.append(
+                f"- Slow to fast is better: of the probe's choices, {way}, the one slow to fast has "
+                f"{_signed(mean(pairs))} points over the one fast to slow, in the mean of {len(pairs)} budgets."
+            )
     for way in WAYS:
         over: dict[bool, list[float]] = {True: [], False: []}
         for row in found.rows():
