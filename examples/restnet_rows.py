@@ -109,8 +109,8 @@ def _head(found: Found) -> list[str]:
         "",
         f"Parents trained for {line['parents']} epochs from scratch, everything else for {line['tuning']}, where the",
         f"paper trains for 150; SGD with a cosine, crops and flips, {line['precision']}.",
-        f"{line['images']:,} training and {line['tested']:,} test images; {line['probed']} training images to fit, heal",
-        "and choose on.",
+        f"{line['images']:,} training and {line['tested']:,} test images; {line['probed']} training images to fit,",
+        "heal and choose on.",
         f"{line['machine']}, torch {line['torch']}.",
     ]
 
