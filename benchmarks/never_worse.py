@@ -91,9 +91,11 @@ def work(given: tuple[Task, str, str, int | None]) -> dict[str, Any]:
     task, shared, device, limit = given
     start, cpu = time.perf_counter(), time.process_time()
     found = {"given": as_given, "row": row, "other": other}[task["do"]](task, Path(shared), device, limit)
+    test = images(task["data"], Path(shared), None)
     spent = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu}
     return {
         **found,
+        "tested": min(limit or len(test), len(test)),
         "seconds": {**found.get("seconds", {}), **{name: round(value, 1) for name, value in spent.items()}},
     }
 
@@ -150,11 +152,13 @@ def compiled(task: Task, shared: Path, **options: Any) -> Any:
 
 
 def stitch(plan: Any, task: Task, shared: Path, device: str, limit: int | None) -> dict[str, Any]:
+    from stitchc.documents import label
+
     hybrid = plan.hybrid
     ends = [plan.cuts[end.model].cuts[end.cut] for seam in hybrid.chain.seams() for end in (seam.leaves, seam.enters)]
     front, back = (named(plan.models[f.model], task) for f in (hybrid.chain.front, hybrid.chain.back))
     return {
-        "front": front, "back": back, "cuts": [cut.path or str(cut.value) for cut in ends],
+        "front": front, "back": back, "cuts": [label(cut) for cut in ends],
         "adapter": hybrid.chain.adapters[0], "macs": hybrid.price["macs"], "params": hybrid.price["params"],
         "top1": top1(hybrid.network, plan.input_of(hybrid.chain), task, shared, device, limit),
     }  # fmt: skip
@@ -175,9 +179,12 @@ def words(name: str, shared: Path) -> str:
 
 def top1(network: Any, spec: Any, task: Task, shared: Path, device: str, limit: int | None) -> float:
     """In percent, on the test images."""
+    import torch
+
     from stitchc.evaluate import accuracy
     from stitchc.passes.data.some_images import Part
 
+    torch.backends.cudnn.allow_tf32 = False  # so that a card gives what the processor would
     test = images(task["data"], shared, None)
     test = Part(test, 0, min(limit, len(test))) if limit else test
     return round(100 * accuracy(network, spec, test, device=device).top1, 2)

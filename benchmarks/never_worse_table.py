@@ -13,8 +13,8 @@ Line = dict[str, Any]
 SHORT = {"cifar10_resnet8_mlperf_tiny": "resnet8", "in1k_squeezenet1_1_torchvision": "squeezenet1_1"}
 NOISE = {"cifar10": 1.0, "imagenet": 2.0}  # points that the choice may cost
 TITLES = {
-    "cifar10": "CIFAR-10, 10,000 test images",
-    "imagenet": "ImageNet, the 488 of 1,000 images that were not probed with",
+    "cifar10": "CIFAR-10",
+    "imagenet": "ImageNet",
 }
 
 
@@ -35,7 +35,15 @@ def page(lines: Sequence[Line]) -> str:
             rows = [
                 _Row(line, good, given) for line in good if _is(line, "row", data) and line["task"]["probed"] == probed
             ]
-            text += [f"## {title}; {probed:,} probe images", "", *_table(rows), "", *_said(rows, data), ""]
+            tested = ", ".join(f"{count:,}" for count in sorted({row.tested for row in rows}))
+            text += [
+                f"## {title}, {probed:,} probe images, {tested} others to measure on",
+                "",
+                *_table(rows),
+                "",
+                *_said(rows, data),
+                "",
+            ]
     failed = [line for line in lines if "failed" in line]
     if failed:
         text += ["## Failed", "", *(f"- {' '.join(map(str, x['task'].values()))}: {x['failed']}" for x in failed), ""]
@@ -50,7 +58,7 @@ class _Row:
     """A pair and a budget: all figures in percent, None where they were not measured."""
 
     def __init__(self, line: Line, good: Sequence[Line], given: dict[tuple[str, int | None], float]):
-        self.task, self.prices = line["task"], line["prices"]
+        self.task, self.prices, self.tested = line["task"], line["prices"], line["tested"]
         self.parents = {name: given.get((name, None)) for name in self.task["models"]}
         self.rivals = []
         for rival in line["rivals"]:
