@@ -6,19 +6,23 @@ import torch
 from torch import Tensor, nn
 
 
-@torch.no_grad()
 def fastest(network: nn.Module, few: Tensor) -> torch.memory_format:
-    """Channels last where a graphics card computes, unless the network cannot: `view` refuses such values.
+    """Channels last where a graphics card computes and the network can do so.
 
     few: images, on the device. The network is in eval mode after.
     """
-    if few.device.type != "cuda" or few.ndim != 4:
-        return torch.contiguous_format
+    last = few.device.type == "cuda" and few.ndim == 4 and takes_channels_last(network.eval(), few)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+@torch.no_grad()
+def takes_channels_last(network: nn.Module, few: Tensor) -> bool:
+    """Whether a network runs on images in that order: `view` refuses values that are."""
     try:
-        network.eval()(few.contiguous(memory_format=torch.channels_last))
+        network(laid_out(few, torch.channels_last))
     except RuntimeError:
-        return torch.contiguous_format
-    return torch.channels_last
+        return False
+    return True
 
 
 def laid_out(values: Tensor, layout: torch.memory_format) -> Tensor:

@@ -12,7 +12,7 @@ from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.numerics.held_out import held_out
 from stitchc.passes.training import distillation, steps
 from stitchc.passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
-from stitchc.tuning import checkpoint, views
+from stitchc.tuning import checkpoint, layout, views
 from stitchc.tuning.settings import Settings
 
 
@@ -207,6 +207,33 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
         kept.read()
     kept.drop()
     assert list(tmp_path.iterdir()) == []
+
+
+class Flattened(torch.nn.Module):
+    """Two convolutions, whose values are then flattened by a function."""
+
+    def __init__(self, flatten):
+        super().__init__()
+        self.convs = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3, groups=2))
+        self.flatten = flatten
+
+    def forward(self, x):
+        return self.flatten(self.convs(x))
+
+
+def test_channels_last_is_for_networks_that_take_it_and_changes_no_value():
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    network = Flattened(lambda x: x.flatten(1)).eval()
+    assert layout.takes_channels_last(network, images)
+    assert not layout.takes_channels_last(Flattened(lambda x: x.view(len(x), -1)), images)
+    before, scores = {k: v.clone() for k, v in network.state_dict().items()}, network(images)
+    layout.lay_out(network, torch.channels_last)
+    assert network.convs[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(network(layout.laid_out(images, torch.channels_last)), scores, atol=1e-6)
+    layout.lay_out(network, torch.contiguous_format)
+    assert network.convs[0].weight.is_contiguous()
+    assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
+    assert layout.fastest(network, images) == torch.contiguous_format  # they lie on no card
 
 
 def test_warmup_is_part_of_the_whole():
