@@ -203,6 +203,9 @@ class Experiment:
             yield Job("back tuned", row.name, number, need, lambda row=row: self.tuned(row, "healed", "back"))
         for number, row in enumerate(rows, start=1):
             yield Job("rivals", row.name, number, (("fitted", row.name),), lambda row=row: self.rivals(row))
+            yield Job(
+                "rival trained", row.name, number, (("rivals", row.name),), lambda row=row: self.rival_trained(row)
+            )
 
     def choices(self) -> Iterator[Job]:
         parents = tuple(("parent", name) for name in CHOSEN_BETWEEN)
@@ -378,8 +381,26 @@ class Experiment:
                     else f"{name}, {rival.kind}"
                 )
                 top1 = self.measured(rival.hybrid.network, rival.model.input)
-                found.append({"said": said.replace("-", " "), "top1": top1, **amounts(rival.price)})
+                found.append({
+                    "said": said.replace("-", " "), "kind": rival.kind, "network": name, "size": list(size),
+                    "top1": top1, **amounts(rival.price),
+                })  # fmt: skip
         return {"top1": max((rival["top1"] for rival in found), default=None), "rivals": found}
+
+    def rival_trained(self, row: Row) -> Line:
+        """The best of a parent on smaller images, trained further for as long as the hybrids are."""
+        rivals = self.record.get("rivals", row.name)["rivals"]
+        smaller = [rival for rival in rivals if rival["kind"] == "smaller-input"]
+        if not smaller:
+            return {"top1": None}
+        best = max(smaller, key=lambda rival: rival["top1"])
+        size = "x".join(map(str, best["size"]))
+        weights = self.out / f"{best['network']}-{size}.pt"
+        if not weights.exists():
+            start = f"{self.model(best['network'])}?input={size}"
+            tuning.train(start, self.train, weights, **self.settings(goes_on=True))
+        words = f"{self.words(best['network'], weights)}?input={size}"
+        return {"top1": self.top1(words), "said": best["said"], "macs": best["macs"]}
 
     # -- accuracy ------------------------------------------------------------------------------------------------------
 

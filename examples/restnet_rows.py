@@ -111,6 +111,9 @@ def _head(found: Found) -> list[str]:
         f"paper trains for 150; SGD with a cosine, crops and flips, {line['precision']}.",
         f"{line['images']:,} training and {line['tested']:,} test images; {line['probed']} training images to fit,",
         "heal and choose on.",
+        "Adapter tuned: from the fitted start, everything else standing still, as in the paper. Back tuned: the",
+        "adapter and all after it, from the healed start. The line is the straight one between the parents by",
+        "multiply-adds; for what was tuned, between the parents trained on for as long, with all of their weights.",
         f"{line['machine']}, torch {line['torch']}.",
     ]
 
@@ -151,8 +154,20 @@ def _best_rival(found: Found, row: Row) -> str:
     line = found.one("rivals", row.name)
     if line is None or not line["rivals"]:
         return ""
-    best = max(line["rivals"], key=lambda rival: rival["top1"])
+    known = list(line["rivals"])
+    trained = found.one("rival trained", row.name)
+    if trained and trained["top1"] is not None:
+        known.append({**trained, "said": f"{trained['said']}, trained on"})
+    for name in (row.front, row.back):
+        if (on := found.top1("parent trained on", name)) is not None and _within(found, name, row):
+            known.append({"said": f"{name}, trained on", "top1": on})
+    best = max(known, key=lambda rival: rival["top1"])
     return f"{best['top1']:.2f}: {best['said']}"
+
+
+def _within(found: Found, name: str, row: Row) -> bool:
+    parent, hybrid = found.one("parent", name), found.one("fitted", row.name)
+    return parent is not None and hybrid is not None and parent["macs"] <= hybrid["macs"]
 
 
 def _choices(found: Found) -> list[str]:
@@ -178,6 +193,12 @@ def _rivals(found: Found) -> list[str]:
             text.append(
                 f"| {row.front}-{row.back}, `{row.leaves}` to `{row.enters}` | {rival['said']} | {rival['macs']:,} | "
                 f"{rival['top1']:.2f} |"
+            )
+        trained = found.one("rival trained", row.name)
+        if trained and trained["top1"] is not None:
+            text.append(
+                f"| {row.front}-{row.back}, `{row.leaves}` to `{row.enters}` | {trained['said']}, trained on | "
+                f"{trained['macs']:,} | {trained['top1']:.2f} |"
             )
     return text if len(text) > 2 else []
 
