@@ -17,18 +17,15 @@ the jobs: one alone leaves a card idle while it stitches.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from restnet_jobs import Job, Record, do, do_together
 from restnet_rows import ORDER, PARENTS, ROWS, Line, Row, page
 
 import stitchc
@@ -48,10 +45,6 @@ TUNINGS = 16
 PROBED = 512  # images to fit, heal and choose on
 BUDGETS = (50, 65)  # in percent of ResNet34's multiply-adds, for the choices
 CHOSEN_BETWEEN = ("ResNet34", "VGG11")
-
-
-class OutOfTime(BaseException):
-    """The minutes are over. No failure of the job that is running."""
 
 
 def main() -> None:
@@ -78,105 +71,25 @@ def main() -> None:
         parser.error("--data and --test name the images; --quick needs none")
     given.out.mkdir(parents=True, exist_ok=True)
     record = Record(given.out / "rows.jsonl")
-    if given.share is None:
-        record.drop_failed()
-        others = [_started(share) for share in range(1, given.processes)]
-    try:
-        if given.minutes:
-            signal.signal(signal.SIGALRM, _over)
-            signal.setitimer(signal.ITIMER_REAL, 60 * given.minutes)
-        Experiment(given, record).run()
-        for other in others if given.share is None else ():
-            other.wait()
-    except OutOfTime:
-        print("the time is up", file=sys.stderr)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for other in others if given.share is None else ():
-            other.kill()
-    if given.share is None:
-        text = page(record.lines())
-        print(text)
-        if given.table:
-            given.table.write_text(text, encoding="utf-8")
-
-
-def _over(*_: Any) -> None:
-    raise OutOfTime
-
-
-def _started(share: int) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, *sys.argv, "--share", str(share)])
-
-
-class Record:
-    """The lines of what was found, which several processes add to."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def lines(self) -> list[Line]:
-        if not self.path.exists():
-            return []
-        texts = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(text) for text in texts if text.endswith("\n")]
-
-    def get(self, job: str, name: str) -> Line | None:
-        return next((line for line in self.lines() if (line["job"], line["name"]) == (job, name)), None)
-
-    def drop_failed(self) -> None:
-        """What failed before is tried again."""
-        kept = [json.dumps(line) + "\n" for line in self.lines() if "failed" not in line]
-        self.path.write_text("".join(kept), encoding="utf-8")
-
-    def write(self, line: Line) -> None:
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(file, (json.dumps(line) + "\n").encode())  # at once, so that lines of several processes do not mix
-        os.close(file)
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something to do. number: its place among those of its kind, by which processes share them. needs: (kind, name) of
-    the jobs whose results it takes."""
-
-    kind: str
-    name: str
-    number: int
-    needs: tuple[tuple[str, str], ...]
-    make: Callable[[], Line]
+    jobs = Experiment(given, record).jobs()
+    if given.share is not None:
+        do(jobs, record, given.share, given.processes, given.minutes)
+        return
+    do_together(jobs, record, given.processes, given.minutes)
+    text = page(record.lines())
+    print(text)
+    if given.table:
+        given.table.write_text(text, encoding="utf-8")
 
 
 class Experiment:
     """What was asked for, and the part of it that this process does."""
 
     def __init__(self, given: argparse.Namespace, record: Record):
-        self.given, self.out, self.record, self.begun = given, given.out, record, time.monotonic()
+        self.given, self.out, self.record = given, given.out, record
         self.thin, self.probed = (16, 64) if given.quick else (1, PROBED)
         self.rows = [ROWS[index] for index in given.rows]
         self.names = [name for name in PARENTS if any(name in (row.front, row.back) for row in self.rows)]
-
-    def run(self) -> None:
-        share = self.given.share or 0
-        mine = [job for job in self.jobs() if job.number % self.given.processes == share]
-        while mine := [job for job in mine if self.record.get(job.kind, job.name) is None]:
-            job = next((job for job in mine if all(self.record.get(*need) for need in job.needs)), None)
-            if job is None:
-                time.sleep(0.5)  # others are at what is needed
-            else:
-                self.do(job)
-
-    def do(self, job: Job) -> None:
-        start = time.monotonic()
-        try:
-            missing = [f"{kind}, {name}" for kind, name in job.needs if "failed" in (self.record.get(kind, name) or {})]
-            found = {"failed": f"without {missing[0]}"} if missing else job.make()
-        except Exception as error:  # whatever it is, the next row is to be made
-            found = {"failed": f"{type(error).__name__}: {error}"}
-        line = {"job": job.kind, "name": job.name, **found, "seconds": round(time.monotonic() - start, 1)}
-        self.record.write(line)
-        said = line.get("failed") or line.get("top1")
-        print(f"{time.monotonic() - self.begun:6.0f} s  {job.kind}, {job.name}: {said}", file=sys.stderr)
 
     def jobs(self) -> Iterator[Job]:
         """In the order in which they are done."""
