@@ -19,6 +19,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -196,7 +197,7 @@ def images(data: str, shared: Path, probed: int | None) -> Any:
     from stitchc.passes.data.some_images import Part
 
     if data == "cifar10":
-        return unpacked("test" if probed is None else f"train-{probed}")
+        return unpacked("test") if probed is None else Part(unpacked("train"), 0, probed)
     whole = photos(shared)
     return Part(whole, LEFT_OUT, len(whole)) if probed is None else Part(whole, 0, min(probed, LEFT_OUT))
 
@@ -211,6 +212,7 @@ def photos(shared: Path) -> Any:
 # -- images of CIFAR-10: unpacking them takes longer than decoding -----------------------------------------------------
 
 
+@cache
 def unpacked(name: str) -> Any:
     from stitchc.zoo.arrays import from_arrays
     from stitchc.zoo.image_sets import ImageSet
@@ -219,26 +221,26 @@ def unpacked(name: str) -> Any:
     return ImageSet(f"{ARCHIVES['cifar10']}, {name}", source, range(source.count))
 
 
-def unpack(shared: Path, counts: Iterable[int]) -> None:
-    """Writes what processes share: the seeded samples of the archive, decoded."""
-    import torch
+def unpack(shared: Path) -> None:
+    """Writes what processes share: the test images, and the largest seeded sample of the training images, whose first
+    are the smaller ones; decoded."""
+    folder().mkdir(parents=True, exist_ok=True)
+    archive = shared / "data" / ARCHIVES["cifar10"]
+    wanted = {"train": f"split=train&limit={max(PROBED['cifar10'])}", "test": "split=test"}
+    missing = [name for name in wanted if not (folder() / f"{name}.npz").exists()]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: unpack_one(f"tar:{archive}?{wanted[name]}", folder() / f"{name}.npz"), missing))
 
+
+def unpack_one(words: str, target: Path) -> None:
     from stitchc import zoo
     from stitchc.passes.data.model import InputSpec
 
-    archive = shared / "data" / ARCHIVES["cifar10"]
-    wanted = {f"train-{count}": f"split=train&limit={count}" for count in counts} | {"test": "split=test"}
-    folder().mkdir(parents=True, exist_ok=True)
-    for name, query in wanted.items():
-        target = folder() / f"{name}.npz"
-        if target.exists():
-            continue
-        found = zoo.images(f"tar:{archive}?{query}")
-        pixels = found.pixels(range(len(found)), InputSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3))
-        assert found.labels is not None and pixels.dtype == torch.uint8
-        part = target.with_suffix(".part.npz")
-        np.savez(part, images=pixels.permute(0, 2, 3, 1).contiguous().numpy(), labels=found.labels.numpy())
-        part.rename(target)
+    found = zoo.images(words)
+    pixels = found.pixels(range(len(found)), InputSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3))
+    part = target.with_suffix(".part.npz")
+    np.savez(part, images=pixels.permute(0, 2, 3, 1).contiguous().numpy(), labels=found.labels.numpy())
+    part.rename(target)
 
 
 def folder() -> Path:
@@ -277,7 +279,7 @@ def measure(given: argparse.Namespace) -> None:
     shared = given.shared.resolve()
     counts = {data: tuple(given.probed or probed) for data, probed in PROBED.items()}
     if "cifar10" in given.sets:
-        unpack(shared, counts["cifar10"])
+        unpack(shared)
     known = {key(line["task"]): line for line in read(given.out) if "failed" not in line}
     asked: set[str] = set()
 
