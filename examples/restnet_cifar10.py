@@ -93,6 +93,7 @@ class Experiment:
 
     def jobs(self) -> Iterator[Job]:
         """In the order in which they are done."""
+        _ = self.train, self.test  # so that all processes open them at the same time
         epochs, parents = ("epochs", "all"), {name: ("parent", name) for name in self.names}
         yield Job(*epochs, 0, (), self.epochs_that_fit)
         for number, name in enumerate(reversed(self.names)):

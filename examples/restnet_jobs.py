@@ -79,12 +79,12 @@ def do_together(jobs: Iterable[Job], record: Record, processes: int, minutes: fl
 
 def do(jobs: Iterable[Job], record: Record, share: int, processes: int, minutes: float | None) -> None:
     """Does those of the jobs that are this process's share, in order; a job whose needs are not met yet waits."""
-    start = time.monotonic()
-    mine = [job for job in jobs if job.number % processes == share]
+    start, mine = time.monotonic(), []
     try:
         if minutes is not None:
             signal.signal(signal.SIGALRM, _over)
             signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+        mine = [job for job in jobs if job.number % processes == share]
         while mine := [job for job in mine if record.get(job.kind, job.name) is None]:
             job = next((job for job in mine if all(record.get(*need) for need in job.needs)), None)
             if job is None:
