@@ -180,12 +180,9 @@ def words(name: str, shared: Path) -> str:
 
 def top1(network: Any, spec: Any, task: Task, shared: Path, device: str, limit: int | None) -> float:
     """In percent, on the test images."""
-    import torch
-
     from stitchc.evaluate import accuracy
     from stitchc.passes.data.some_images import Part
 
-    torch.backends.cudnn.allow_tf32 = False  # so that a card gives what the processor would
     test = images(task["data"], shared, None)
     test = Part(test, 0, min(limit, len(test))) if limit else test
     return round(100 * accuracy(network, spec, test, device=device).top1, 2)
