@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from pretend_card import CARD, PretendCard
 from torch.nn import functional as F
 
 from stitchc import zoo
@@ -12,7 +13,7 @@ from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.numerics.held_out import held_out
 from stitchc.passes.training import distillation, steps
 from stitchc.passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
-from stitchc.tuning import checkpoint, layout, views
+from stitchc.tuning import checkpoint, engine, layout, loop, train, views
 from stitchc.tuning.settings import Settings
 
 
@@ -245,3 +246,19 @@ def test_label_free_learns_no_labels_and_from_the_better_parent_or_from_whom_it_
     assert not preset.learns_labels and preset.distill == "better" and preset.train == "all"
     told = Settings.of({"preset": "label-free", "teacher": ["digits/resnet"]})
     assert told.distill is None and told.teacher == ("digits/resnet",) and not told.learns_labels
+
+
+@pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
+def test_on_a_card_images_are_altered_there_and_what_is_trained_comes_back(tmp_path, monkeypatch):
+    layouts = []
+    monkeypatch.setattr(engine, "resolve", lambda _: CARD)
+    monkeypatch.setattr(loop, "fastest", lambda *given: layouts.append(layout.fastest(*given)) or layouts[-1])
+    images = TensorImages(torch.rand(40, 3, 32, 32), torch.arange(40) % 10)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.Flatten(), torch.nn.Linear(900, 10))
+    model = Model("small", InputSpec((3, 32, 32), (0.5,) * 3, (0.5,) * 3), module=network)
+    with PretendCard() as card:
+        train(model, images, tmp_path / "a.pt", epochs=1, batch=8, augment=("crop", "flip", "erase"), device="cuda")
+    assert {"torch.Tensor.gather", "torch.where", "torch.Tensor.masked_fill"} <= card.computed
+    assert layouts == [torch.channels_last]
+    kept = torch.load(tmp_path / "a.pt", weights_only=True)
+    assert all(kept[name].is_contiguous() and torch.equal(kept[name], network.state_dict()[name]) for name in kept)
