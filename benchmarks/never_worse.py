@@ -87,7 +87,7 @@ def key(task: Task) -> str:
 
 
 def work(given: tuple[Task, str, str, int | None]) -> dict[str, Any]:
-    """given: a task; the folder of the networks and of the images; the device to measure on; and how many test images
+    """given: a task; the folder of the networks and of the images; the device; and how many test images
     at most."""
     task, shared, device, limit = given
     start, cpu = time.perf_counter(), time.process_time()
@@ -112,7 +112,7 @@ def as_given(task: Task, shared: Path, device: str, limit: int | None) -> dict[s
 
 def row(task: Task, shared: Path, device: str, limit: int | None) -> dict[str, Any]:
     """The default compile: its stitch, what it was compared to, and what it recommends."""
-    plan = compiled(task, shared, direction="both")
+    plan = compiled(task, shared, device, direction="both")
     best = plan.recommended
     rivals = []
     for rival in plan.rivals:
@@ -138,17 +138,17 @@ def other(task: Task, shared: Path, device: str, limit: int | None) -> dict[str,
     """The best stitch of the direction that the default compile did not take."""
     first = [name for name in task["models"] if name == task["front"]]
     rest = [name for name in task["models"] if name != task["front"]]
-    plan = compiled({**task, "models": first + rest}, shared, direction="given", rivals="none")
+    plan = compiled({**task, "models": first + rest}, shared, device, direction="given", rivals="none")
     return {"stitch": stitch(plan, task, shared, device, limit), "seconds": passes(plan)}
 
 
-def compiled(task: Task, shared: Path, **options: Any) -> Any:
+def compiled(task: Task, shared: Path, device: str, **options: Any) -> Any:
     import stitchc
 
     probed = images(task["data"], shared, task["probed"])
     models = [words(name, shared) for name in task["models"]]
     return stitchc.compile(
-        *models, budget={"macs": f"{task['budget']}%"}, data=probed, onnx=False, device="cpu", **options
+        *models, budget={"macs": f"{task['budget']}%"}, data=probed, onnx=False, device=device, **options
     )
 
 
@@ -256,9 +256,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="write the table there")
     parser.add_argument("--jobs", type=int, default=2, help="processes [2]")
     parser.add_argument("--minutes", type=float, default=600, help="stop after so long")
-    parser.add_argument(
-        "--device", default="cpu", help="where accuracy is measured; all else is on the processor [cpu]"
-    )
+    parser.add_argument("--device", default="cpu", help="where to compute [cpu]")
     parser.add_argument("--sets", nargs="+", choices=list(PAIRS), default=list(PAIRS))
     parser.add_argument("--pairs", type=int, help="so many pairs of each set, from the first")
     parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="in percent")
