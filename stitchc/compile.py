@@ -208,7 +208,7 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "the rivals are to be trained as the stitched network is, and that is not trained",
             "Say with `polish` for how long, such as `polish='60s'`, or leave `rivals='trained'` out.",
         )
-    resolve(options.device)
+    moving(options.device)
     adapters.expand(options.adapters)
 
 

@@ -56,10 +56,18 @@ def in_full_precision() -> Iterator[None]:
 
 
 def moving(device: str) -> list[Pass]:
-    """The pass that puts graphs and images on a device; none for the processor, where they are."""
+    """The pass that puts graphs and images on a device; none for the processor, where they are.
+
+    Raises:
+        InputError: as `resolve`; or the device has no float64, which sums over images are kept in.
+    """
     from .passes import Move
 
     place = resolve(device)
+    if place.type == "mps":
+        raise InputError(
+            "stitching computes sums in float64, which the device 'mps' does not have", "Take `device='cpu'`."
+        )
     return [] if place.type == "cpu" else [Move(device=str(place))]
 
 

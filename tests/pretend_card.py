@@ -117,11 +117,15 @@ def _is_card(leaf: Any) -> bool:
 
 def pretended(monkeypatch: Any) -> Iterator[PretendCard]:
     """As a fixture: torch has one card, with 8 GiB."""
-    generator = torch.Generator
+
+    class Generator(torch.Generator):
+        def __new__(cls, device: Any = None) -> Generator:
+            return super().__new__(cls)
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (8 << 30, 8 << 30))
-    monkeypatch.setattr(torch, "Generator", lambda device=None: generator())
+    monkeypatch.setattr(torch, "Generator", Generator)
     with PretendCard() as card:
         yield card

@@ -29,8 +29,6 @@ class Moments:
 
     x [..., features], y [..., channels]: the rows themselves. xx [..., features, features], xy [..., features,
     channels]: products. yy [..., channels]: squares; products of one channel with another play no part.
-
-    They are on the device of the rows, or on the processor where that device has no float64.
     """
 
     count: int
@@ -46,8 +44,6 @@ class Moments:
     ) -> Moments:
         """Moments of no rows yet, in float64; with a leading axis of `groups` if given."""
         lead = () if groups is None else (groups,)
-        if device is not None and device.type == "mps":
-            device = torch.device("cpu")
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros((*lead, *shape), dtype=torch.float64, device=device)
@@ -58,7 +54,7 @@ class Moments:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Rows without groups, multiplied in float64."""
-        x, y = x.to(self.x.device).double(), y.to(self.x.device).double()
+        x, y = x.double(), y.double()
         self.count += len(x)
         self.x += x.sum(0)
         self.y += y.sum(0)
@@ -69,7 +65,6 @@ class Moments:
     def add_roughly(self, x: Tensor, y: Tensor) -> None:
         """Rows of which a few thousand at a time are multiplied in float32, which takes a third of the time. The
         sampling noise of rows is far larger than the rounding of such a product; the products are summed in float64."""
-        x, y = x.to(self.x.device), y.to(self.x.device)
         for part, wanted in zip(x.split(_PRODUCT_ROWS, -2), y.split(_PRODUCT_ROWS, -2), strict=True):
             self.xx += part.mT @ part
             self.xy += part.mT @ wanted
