@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import stitchc
 import torch
 from pretend_card import pretended
-from stitchc.passes import InputSpec, Model, TensorImages
 from torch import nn
+
+import stitchc
+from stitchc.passes import InputSpec, Model, TensorImages
 
 
 @pytest.fixture
