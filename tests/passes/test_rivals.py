@@ -1,6 +1,7 @@
 """What could be had instead of a hybrid: made, priced, scored and compared without favour to either."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from stitchc.passes import (
     Heal,
     Model,
     Partition,
+    Pass,
     Pipeline,
     Plan,
     Polish,
@@ -216,3 +218,25 @@ def test_the_lead_has_the_error_of_the_differences_on_the_same_images():
     difference = RIGHT - WORSE
     assert found.lead == 0.25 and found.error == pytest.approx(difference.std(ddof=1) / 2)
     assert found.over == 0 and recommend(Price(macs=10), [], [RIGHT], {}, "score").lead is None
+
+
+def test_sizes_that_cannot_meet_the_budget_are_not_traced(plan):
+    """Weights are as many on small images; multiply-adds go with the pixels, so that the largest size that may do is
+    known before."""
+    seen: list[tuple[int, ...]] = []
+
+    @dataclass(frozen=True)
+    class Watched(Pass):
+        name: ClassVar[str] = "watched"
+
+        def run(self, plan: Plan) -> Plan:
+            seen.append(plan.models[0].input.size)
+            return plan
+
+    looked = [Watched(), *look()]
+    Rivals(look=looked)(replace(plan, budget={"params": plan.prices[0]["params"] - 1}))
+    assert not seen, "no size has fewer weights"
+    Rivals(look=looked)(plan)
+    limit = plan.budget["macs"] / plan.prices[0]["macs"]
+    side = plan.models[0].input.size[1]
+    assert seen and all(size[1] ** 2 <= limit / 0.9 * side**2 for size in seen)
