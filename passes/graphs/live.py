@@ -9,6 +9,7 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 
 from .conventions import VIEWS, dependencies, is_tensor, output, reachable, reads_input, target_name, writes_in_place
+from .placement import device_of
 
 # Bytes of one value that C libraries keep for the next one when it is freed.
 _REUSED = 24 << 20
@@ -59,7 +60,7 @@ def forward_batch(limit: int, graph: GraphModule, most: int) -> int:
     images of 224 pixels that takes as long as computing the values.
     """
     size = batch_within(limit, graph, most)
-    if next((p.device.type for p in graph.parameters()), "cpu") != "cpu":
+    if device_of(graph).type != "cpu":
         return size
     return max(1, min(size, _REUSED // max(map(value_bytes, graph.graph.nodes))))
 

@@ -204,7 +204,7 @@ class Halving:
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._progress)
             said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
-            one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)), True
+            one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
@@ -238,7 +238,7 @@ class Halving:
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
                 self._adapter_store.unload()
-                one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
+                one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images]).cpu()])
 
     def _reference(self, front: int, back: int) -> Reference:
         """The reference for hybrids of two models, on all images that may be shown."""
