@@ -67,8 +67,8 @@ def choose(limits):
     return [Cost(adapters=("linear",)), Compare(), Select(budget=limits, min_share=0.0), Rank(effort="low")]
 
 
-def stitched(*models, budget, noise=False) -> Plan:
-    images = Resized(torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)), noise=noise)
+def stitched(*models, budget, noise=False, images=64) -> Plan:
+    images = Resized(torch.randn(images, 3, 8, 8, generator=torch.Generator().manual_seed(1)), noise=noise)
     given = [Model(str(k), Plan.of(m, images=TensorImages(images.tensor)).models[0].input, module=randomised(m).eval())
              for k, m in enumerate(models)]  # fmt: skip
     passes = [Trace(), Partition(), Cost(adapters=("linear",)), Similarity(), Select(budget=budget), Stitch(), Fit()]
@@ -127,6 +127,20 @@ def test_all_are_scored_on_the_half_that_candidates_are_probed_on(plan):
     best = max([plan.recommended.score, *(rival.score for rival in plan.rivals if rival.within)])
     winner = plan.recommended.rival
     assert best == (plan.recommended.score if winner is None else plan.rivals[winner].score)
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_a_parent_without_layers_that_trails_by_far_is_repaired_on_few_images(monkeypatch, unseen):
+    """Both ways from the same plan: what decides is the lead."""
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"}, images=256)
+    step = Rivals(look=look(), choose=choose, repair=[Fit(), Heal()], unseen=unseen)
+    for lead, images in ((-2.0, 128), (2.0, 256)):
+        monkeypatch.setattr("stitchc.passes.rivals.LEAD", lead)
+        done = step(made)
+        (rival,) = of(done, "parts-left-out")
+        assert rival.hybrid.healing.images == images and rival.preview == (images == 128)
+        assert any("repaired on 128 images" in note for note in done.notes) == rival.preview
+        assert rival.score is not None and len(rival.scores) == 128
 
 
 def test_what_was_given_is_trained_as_the_hybrid_is_and_stands_beside_itself():
