@@ -66,7 +66,7 @@ def _make_there(graph: GraphModule, device: torch.device) -> None:
 
     changed = False
     for node in graph.graph.nodes:
-        args, kwargs = map_aggregate(node.args, there), dict(map_aggregate(node.kwargs, there))  # type: ignore[arg-type]
+        args, kwargs = map_aggregate(node.args, there), dict(map_aggregate(node.kwargs, there))
         if _makes(node) and kwargs.get("device") is None:
             kwargs["device"] = device
         if args != node.args or kwargs != node.kwargs:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
 
+    from ..data.hybrid import Hybrid
     from ..data.model import Images
     from ..graphs.placement import Moved
 
@@ -50,15 +51,14 @@ class Move(Pass):
             if after is not before:
                 _compare(model.name, before, after, model.input.size, plan.seed)
 
-        def there(hybrid):  # type: ignore[no-untyped-def]
-            held = None if hybrid is None else hybrid.graph
-            return hybrid if held is None else replace(hybrid, graph=on_device(held, device, moved))
+        def there(hybrid: Hybrid) -> Hybrid:
+            return replace(hybrid, graph=on_device(hybrid.graph, device, moved)) if hybrid.graph is not None else hybrid
 
         return replace(
             plan,
             graphs=graphs,
             hybrids=tuple(there(hybrid) for hybrid in plan.hybrids),
-            rivals=tuple(replace(rival, hybrid=there(rival.hybrid)) for rival in plan.rivals),
+            rivals=tuple(replace(rival, hybrid=rival.hybrid and there(rival.hybrid)) for rival in plan.rivals),
             images=_shown_on(plan.images, device),
         )
 

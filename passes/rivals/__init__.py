@@ -73,16 +73,18 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
                 plan, notes=(*plan.notes, "On noise, a stitch is compared to nothing that could be instead.")
             )
         rivals: list[Rival] = []
+        best: list[float] = []
         probe, hybrid = Probe(plan, self.rank, self.max_memory), plan.hybrid
 
         def trails(network: GraphModule, spec: InputSpec) -> bool:
             found = [rival.score for rival in rivals if rival.within and rival.score is not None]
             scores = probe.scores(network, spec)
-            return probe.is_share and scores is not None and scores.mean() + LEAD < max([own.mean(), *found])
+            return probe.is_share and scores is not None and scores.mean() + LEAD < max([*best, *found])
 
         maker = Maker(plan, self, trails)
         own = probe.scores(maker.from_half(hybrid) if self.unseen else hybrid.network, plan.input_of(hybrid.chain))
         assert own is not None and hybrid.price is not None
+        best.append(float(own.mean()))
         for made in maker.made():
             graph = maker.network(made, unseen=self.unseen)
             rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
