@@ -1,6 +1,6 @@
 """What is dropped is never missed."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_whatever_a_dropped_chain_could_enter_a_kept_one_that_is_as_good_can_ent
     as_good = at_least_as_good(values[kept], values)
     level = states.dense(MODELS)
     for entered in (set_ for size in range(ahead + 1) for set_ in combinations(range(MODELS), size)):
-        for at in np.stack(np.meshgrid(*[(0, 4, 8)] * len(entered)), -1).reshape(-1, len(entered)):
+        for at in product((0, 4, 8), repeat=len(entered)):
             can = (level[:, list(entered)] <= at).all(axis=1)
             assert (as_good & can[kept][:, None]).any(axis=0)[can].all()
     assert len(kept) < 300
