@@ -32,7 +32,7 @@ def grid_front(amounts: Sequence[np.ndarray]) -> Choices:
     variants. With a cost in whole units the front has one choice for each cost at most.
 
     Raises:
-        InputError: no layers, a layer without variants, different amounts in two layers, or numbers that are not finite.
+        InputError: no layers, one without variants, different amounts in two layers, or numbers that are not finite.
     """
     layers = [np.asarray(layer, dtype=np.float64) for layer in amounts]
     if not layers or any(
