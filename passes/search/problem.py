@@ -86,7 +86,7 @@ class Problem:
         """[fragments, chains in apart]: whether the fragment is one of that chain's."""
         found = np.zeros((len(enters), len(self.apart)))
         for column, other in enumerate(self.apart):
-            for enter, left in other:
+            for enter, left in {*other}:
                 found[:, column] += (enters == enter) & (leave == left)
         return found
 
