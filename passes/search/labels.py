@@ -48,20 +48,24 @@ class Leaving(NamedTuple):
     states: States
 
 
-def best_routes(problem: Problem, tell: Callable[[int, int], None] | None = None) -> list[Route]:
+def best_routes(problem: Problem, tell: Callable[[int, list[Route]], None] | None = None) -> list[Route]:
     """All chains that no other is at least as good as, one for each combination of amounts.
 
-    tell: called with the fragments of the chains that are done with, and the chains that are the best so far.
+    tell: called with each number of fragments and the best chains of at most so many, before longer ones are tried.
     """
     best = Best(len(problem.over))
     rounds = [_whole_models(problem, best)]
     for fragments in range(1, problem.fragments):
+        if tell:
+            tell(fragments, _routes(problem, rounds, best))
         leaving = _leave(problem, rounds[-1], best, fragments)
         _finish(problem, leaving, best, fragments)
-        if tell:
-            tell(fragments + 1, len(best.values))
         if fragments + 1 < problem.fragments:
             rounds.append(_go_on(problem, leaving, best, fragments))
+    return _routes(problem, rounds, best)
+
+
+def _routes(problem: Problem, rounds: list[Labels], best: Best) -> list[Route]:
     return [_route(problem, rounds, *way) for way in best.ways.tolist()]
 
 
