@@ -29,6 +29,7 @@ from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
 from ..graphs.live import batch_within
+from ..graphs.placement import device_of
 from ..numerics.held_out import held_out, measured
 from ..numerics.offload import TensorStore
 from ..numerics.ridge import Moments
@@ -153,9 +154,9 @@ class _Job:
 
     @classmethod
     def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None, store: TensorStore, through: bool) -> _Job:
-        adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed)
-        store.put_weights(adapter)
         back = seam.enters.model
+        adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[back]))
+        store.put_weights(adapter)
         graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
         aim = preactivation(graph, node) if adapter.preactivation else node
         front: Place = seam.leaves.model, plan.cuts[seam.leaves.model][seam.leaves.cut].node
@@ -220,7 +221,7 @@ class _Left:
         self.moments: Moments | None = None
 
     def add(self, made: Tensor, wanted: Tensor) -> None:
-        self.moments = self.moments or Moments.zeros(0, wanted.shape[1])
+        self.moments = self.moments or Moments.zeros(0, wanted.shape[1], device=wanted.device)
         self.moments.add(wanted[:, :0], wanted)
         self.errors += float((made - wanted).double().square().sum())
 
@@ -270,7 +271,7 @@ class _Collect:
 
     def begin(self, plan: Plan, rows: int) -> None:
         for one in self.equations:
-            one.begin()
+            one.begin(device_of(_graph(plan, one.front[0])))
             self.rows.append(rows_per_image(one.reader, len(_images(plan)), rows))
             self.generators.append(torch.Generator().manual_seed(plan.seed))
 
