@@ -7,7 +7,7 @@ model from the start, so that labels which entered one model at different points
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -112,15 +112,11 @@ def _leave(problem: Problem, labels: Labels, best: Best, fragments: int) -> Leav
             useful = (bounds <= problem.limits).all(axis=1)
             useful[useful] = ~best.covers(bounds[useful])
             found[point] = here[useful]
-    label, point = np.concatenate(found), np.repeat(np.arange(points), [len(rows) for rows in found])
-    values = labels.values[label] + problem.along[point]
-    values[:, len(problem.amounts) :] += problem.shared(labels.point[label], point)
-    return Leaving(
-        values,
-        label,
-        np.searchsorted(point, np.arange(points + 1)),
-        problem.left(labels.states.take(label), point),
-    )
+    label, left = np.concatenate(found), np.repeat(np.arange(points), [len(rows) for rows in found])
+    values = labels.values[label] + problem.along[left]
+    values[:, len(problem.amounts) :] += problem.shared(labels.point[label], left)
+    states = problem.left(labels.states.take(label), left)
+    return Leaving(values, label, np.searchsorted(left, np.arange(points + 1)), states)
 
 
 def _within(
@@ -131,7 +127,9 @@ def _within(
     One that is about to share a fragment with a chain that was chosen before gets worse where that fragment ends; until
     then none is dropped for its sake.
     """
-    ends = {enter: max(left for e, left in sum(problem.apart, ()) if e == enter) for enter, _ in sum(problem.apart, ())}
+    ends: dict[int, int] = {}
+    for enter, left in chain.from_iterable(problem.apart):
+        ends[enter] = max(left, ends.get(enter, left))
     here, waiting = np.empty(0, dtype=np.int64), []
     for point in range(first + 1, last + 1):
         came = np.arange(start[point - 1], start[point])

@@ -82,7 +82,7 @@ class Problem:
         """Of each chain in `apart`, how many of its fragments a chain of so many fragments may have."""
         return [max(fragments, len(other)) - self.differ for other in self.apart]
 
-    def shared(self, enters: np.ndarray, leave: np.ndarray | int) -> np.ndarray:
+    def shared(self, enters: np.ndarray, leave: np.ndarray) -> np.ndarray:
         """[fragments, chains in apart]: whether the fragment is one of that chain's."""
         found = np.zeros((len(enters), len(self.apart)))
         for column, other in enumerate(self.apart):
