@@ -121,8 +121,8 @@ class Front:
         if self.entries == 3:
             i = np.searchsorted(self._x, values[:, 0], side="right")
             j = np.searchsorted(self._y, values[:, 1], side="right")
-            return np.asarray(values[:, 2] >= self._table[i * self._width + j])
-        return at_least_as_good(self._sample, values).any(axis=0)
+            return values[:, 2] >= self._table[i * self._width + j]
+        return np.logical_or.reduce(at_least_as_good(self._sample, values))
 
 
 def _lines(entries: np.ndarray) -> np.ndarray:
