@@ -28,7 +28,8 @@ _FIRST_SEAMS = 1000
 _MORE = 4
 #: What the solver may miss of the best amount, of the largest that a seam or a model adds.
 TOLERANCE = 1e-6
-_DONE, _LIMIT, _INFEASIBLE = 0, 1, 2  # the solver's words for how it ended
+_SLACK = 1e-5  # by how much a solution may break a constraint, for the solver's own tolerance is a tenth of it
+_DONE, _INFEASIBLE = 0, 2  # the solver's words for how it ended
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,19 @@ def solve(
     without_some = _relaxed(problem, rules)
     if without_some is None:
         raise _infeasible(problem, "as exact search confirms")
-    if not rules.broken(space, without_some.route):
-        least = without_some.amount(over)
+    least, broken = without_some.amount(over), rules.broken(space, without_some.route)
+    if not broken:
         if solved is None or solved.found.amount(over) > least + TOLERANCE * abs(least):
             log.warning("HiGHS missed the best chain, which exact search finds: %s", space.tell(without_some.route))
-            solved = Solved(without_some, True, least)
+            return Solved(without_some, True, least)
+        return Solved(solved.found, True, least)
     if solved is None:
-        broken = ", ".join(rules.broken(space, without_some.route))
         time_up = f"in {seconds:g} s for each run" if seconds is not None else "with and without its presolve"
-        raise _infeasible(problem, f"as the solver says, {time_up}; exact search, which leaves {broken} out, finds one")
-    return solved
+        left_out = ", ".join(broken)
+        raise _infeasible(
+            problem, f"as the solver says, {time_up}; exact search, which leaves {left_out} out, finds one"
+        )
+    return replace(solved, at_least=max(solved.at_least, least))
 
 
 def _infeasible(problem: Problem, said: str) -> Infeasible:
@@ -141,9 +145,15 @@ def _run(program: Program, seconds: float | None) -> tuple[OptimizeResult, float
             amount / scale, integrality=whole, bounds=Bounds(0, program.upper),
             constraints=LinearConstraint(matrix, low, high), options={**options, "presolve": presolve},
         )  # fmt: skip
-        if done.status != _INFEASIBLE:
+        if done.x is not None and not _keeps(matrix @ done.x, low, high):
+            done.x = None  # HiGHS of scipy below 1.15 calls such a solution optimal, now and then
+        elif done.status != _INFEASIBLE:
             break
     return done, scale
+
+
+def _keeps(rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    return bool((rows >= low - _SLACK).all() and (rows <= high + _SLACK).all())
 
 
 def _relaxed(problem: Problem, rules: Rules) -> Found | None:

@@ -148,7 +148,8 @@ class Program:
         from scipy.sparse import coo_array
 
         row, variable, coefficient = (np.concatenate(part) for part in zip(*self._rows, strict=True))
-        matrix = coo_array((coefficient, (row, variable)), shape=(self._height, self._size)).tocsr()
+        places = row.astype(np.int32), variable.astype(np.int32)  # the solver in scipy 1.11 takes no others
+        matrix = coo_array((coefficient, places), shape=(self._height, self._size)).tocsr()
         return matrix, np.concatenate(self._low), np.concatenate(self._high)
 
     def route(self, solution: np.ndarray) -> Route:
