@@ -16,13 +16,13 @@ from ..data.plan import Plan, Stage
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
-from ..graphs.live import batch_within
+from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
 from ..numerics.offload import TensorStore
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
-from .preselection import depth_match, pairs_of, union
+from .preselection import depth_match, distinct, pairs_of, union
 from .scores import Reference, reference, score_of
 from .stitched import Stitched
 
@@ -32,6 +32,7 @@ _KEPT = 3
 _CHUNK = 12
 # Images that R2 is taken from, for the shortlist, and positions of all together.
 _PREDICTOR_IMAGES, _PREDICTOR_ROWS = 64, 4096
+_PREDICTOR_RIDGES = (1e-4, 1e-2, 1.0)
 # Pairs that R2 is taken of, for each that the shortlist has room for.
 _PREDICTOR_PAIRS = 6
 
@@ -83,7 +84,7 @@ class Halving:
         max_memory: bytes that all of it may take at one moment."""
         assert plan.images is not None and plan.candidates is not None
         self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
-        self._table, self._rows = plan.candidates, rows
+        self._table, self._rows = plan.candidates, distinct(plan, plan.candidates, rows)
         count = len(plan.images)
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
@@ -91,7 +92,6 @@ class Halving:
         self._adapter_store = TensorStore(Memory.of(max_memory).weights)
         self._stitched = Stitched(plan, max_memory)
         self._too_large: dict[str, None] = {}
-        self._parents: dict[int, Tensor] = {}
         self._references: dict[tuple[int, int], Reference] = {}
         self._stages: list[Stage] = []
         self._notes: tuple[str, ...] = ()
@@ -145,7 +145,10 @@ class Halving:
             replace(self._plan, images=images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=_PREDICTOR_ROWS,
+            ridges=_PREDICTOR_RIDGES,
             max_memory=self._max_memory,
+            roughly=True,
+            final=False,
         )
         return np.array([one.r2 for one in fitted])
 
@@ -198,9 +201,7 @@ class Halving:
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._progress)
-            with torch.inference_mode():
-                size = batch_within(Memory.of(self._max_memory).running, stitched, options.batch)
-                said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], size)])
+            said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
@@ -218,6 +219,7 @@ class Halving:
             replace(self._plan, images=self._fit_images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
+            roughly=True,
             max_memory=self._max_memory,
             store=self._adapter_store,
             progress=self._progress,
@@ -246,9 +248,7 @@ class Halving:
         return self._references[front, back]
 
     def _parent(self, model: int) -> Tensor:
-        if model not in self._parents:
-            self._parents[model] = self._stitched.parent(model, self._shown)
-        return self._parents[model]
+        return self._stitched.parent(model, self._shown)
 
     def _cannot_use_labels(self) -> None:
         name = self._shown.name

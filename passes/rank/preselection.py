@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 
@@ -18,6 +19,34 @@ def pairs_of(table: Candidates, rows: np.ndarray) -> list[np.ndarray]:
     for row in rows.tolist():
         found.setdefault(tuple(int(column[row]) for column in columns), []).append(row)
     return [np.array(pair) for pair in found.values()]
+
+
+def distinct(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
+    """The rows without those that give the same network as another: one with a cut whose value is that of an earlier
+    cut, since what lies between them does nothing to it in eval mode. Known where the plan has representations."""
+    if not plan.representations:
+        return rows
+    repeated = [_repeated(plan, model) for model in range(len(plan.models))]
+    kept = [
+        not repeated[a][i] and not repeated[b][j]
+        for a, i, b, j in zip(
+            *(c[rows].tolist() for c in (table.front_model, table.front_cut, table.back_model, table.back_cut)),
+            strict=True,
+        )
+    ]
+    return rows[np.array(kept, dtype=bool)]
+
+
+def _repeated(plan: Plan, model: int) -> list[bool]:
+    """Of each cut of a model, whether an earlier one has the same value for all images."""
+    vectors, cuts = plan.representations[model].vectors, plan.cuts[model].cuts
+    seen: set[tuple[bytes, object]] = set()
+    found = []
+    for vector, cut in zip(vectors, cuts, strict=True):
+        key = sha256(vector.cpu().numpy().tobytes()).digest(), (cut.value, tuple((cut.before or {}).items()))
+        found.append(bool(vector.any()) and key in seen)
+        seen.add(key)
+    return found
 
 
 def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:

@@ -1,1 +1,10 @@
-"""The best chains of a pool, found exactly: what can be chosen from as a graph (`space`)."""
+"""The best chains of a pool, found exactly. Numbers only: how networks become a space is not its matter.
+
+    space           all chains as a graph of points and seams; a chain (`Route`) and its price
+    exact           all of a front, the best within a budget, several that differ
+    milp, rules     the best chain under rules that do not add up along it
+    grid            one choice for each layer
+
+Behind them stand `problem` (what is asked, as arrays), `labels`, `states` and `dominance` (exact search), and `program`
+and `reduced` (the integer program, and the seams that it needs).
+"""
