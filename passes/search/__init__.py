@@ -1,4 +1,4 @@
-"""The best chains of a pool, found exactly. Numbers only: how networks become a space is not its matter.
+"""The best chains of a pool, found exactly. These modules know numbers only:
 
     space           all chains as a graph of points and seams; a chain (`Route`) and its price
     exact           all of a front, the best within a budget, several that differ
