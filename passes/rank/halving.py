@@ -32,7 +32,8 @@ _KEPT = 3
 _CHUNK = 12
 # Images that R2 is taken from, for the shortlist, and positions of all together.
 _PREDICTOR_IMAGES, _PREDICTOR_ROWS = 64, 4096
-_PREDICTOR_RIDGES = (1e-4, 1e-2, 1.0)
+# Penalties that ranking chooses among; the pass `fit` looks more closely.
+_RIDGES = (1e-5, 1e-3, 1e-1, 10.0)
 # Pairs that R2 is taken of, for each that the shortlist has room for.
 _PREDICTOR_PAIRS = 6
 
@@ -84,7 +85,7 @@ class Halving:
         max_memory: bytes that all of it may take at one moment."""
         assert plan.images is not None and plan.candidates is not None
         self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
-        self._table, self._rows = plan.candidates, distinct(plan, plan.candidates, rows)
+        self._table, self._rows = plan.candidates, rows
         count = len(plan.images)
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
@@ -134,6 +135,7 @@ class Halving:
             kept = [small[int(pool[index])] for index in union(pool_predictors, size)]
         else:
             kept = [pair for pair in self._without_large(pairs) if len(pair)]
+        kept = distinct(self._plan, self._table, kept)
         self._stages.append(Stage("shortlist", 0, len(pairs), len(kept)))
         return kept
 
@@ -145,7 +147,7 @@ class Halving:
             replace(self._plan, images=images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=_PREDICTOR_ROWS,
-            ridges=_PREDICTOR_RIDGES,
+            ridges=_RIDGES,
             max_memory=self._max_memory,
             roughly=True,
             final=False,
@@ -190,7 +192,7 @@ class Halving:
 
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change."""
-        chosen = finalists[: self._effort.healed]
+        chosen = _unlike(finalists)[: self._effort.healed]
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
@@ -219,6 +221,7 @@ class Halving:
             replace(self._plan, images=self._fit_images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
+            ridges=_RIDGES,
             roughly=True,
             max_memory=self._max_memory,
             store=self._adapter_store,
@@ -259,6 +262,15 @@ class Halving:
             )
         note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
         self._notes = (note,)
+
+
+def _unlike(ranked: Sequence[Probed]) -> list[Probed]:
+    """Without those that score as one before them on every image: adapters of several names may be the same network."""
+    found: list[Probed] = []
+    for one in ranked:
+        if not any(torch.equal(one.values, other.values) for other in found):
+            found.append(one)
+    return found
 
 
 def _leads(ranked: Sequence[Probed]) -> bool:

@@ -21,31 +21,28 @@ def pairs_of(table: Candidates, rows: np.ndarray) -> list[np.ndarray]:
     return [np.array(pair) for pair in found.values()]
 
 
-def distinct(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
-    """The rows without those that give the same network as another: one with a cut whose value is that of an earlier
-    cut, since what lies between them does nothing to it in eval mode. Known where the plan has representations."""
+def distinct(plan: Plan, table: Candidates, pairs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pairs without those that give the same network as one before them: their cuts have the same values, since
+    what lies between does nothing in eval mode. That is known where the plan has representations."""
     if not plan.representations:
-        return rows
-    repeated = [_repeated(plan, model) for model in range(len(plan.models))]
-    kept = [
-        not repeated[a][i] and not repeated[b][j]
-        for a, i, b, j in zip(
-            *(c[rows].tolist() for c in (table.front_model, table.front_cut, table.back_model, table.back_cut)),
-            strict=True,
-        )
-    ]
-    return rows[np.array(kept, dtype=bool)]
+        return list(pairs)
+    first = [_first_alike(plan, model) for model in range(len(plan.models))]
+    found: dict[tuple[int, ...], np.ndarray] = {}
+    for pair in pairs:
+        front, back = int(table.front_model[pair[0]]), int(table.back_model[pair[0]])
+        leaves, enters = first[front][table.front_cut[pair[0]]], first[back][table.back_cut[pair[0]]]
+        found.setdefault((front, leaves, back, enters), pair)
+    return list(found.values())
 
 
-def _repeated(plan: Plan, model: int) -> list[bool]:
-    """Of each cut of a model, whether an earlier one has the same value for all images."""
-    vectors, cuts = plan.representations[model].vectors, plan.cuts[model].cuts
-    seen: set[tuple[bytes, object]] = set()
+def _first_alike(plan: Plan, model: int) -> list[int]:
+    """For each cut of a model the first that has the same value for all images, at the same price."""
+    first: dict[tuple[bytes, object], int] = {}
     found = []
-    for vector, cut in zip(vectors, cuts, strict=True):
-        key = sha256(vector.cpu().numpy().tobytes()).digest(), (cut.value, tuple((cut.before or {}).items()))
-        found.append(bool(vector.any()) and key in seen)
-        seen.add(key)
+    for index, (vector, cut) in enumerate(zip(plan.representations[model].vectors, plan.cuts[model].cuts, strict=True)):
+        price = tuple((cut.before or {}).items())
+        key = sha256(vector.cpu().numpy().tobytes()).digest(), (cut.value, price)
+        found.append(first.setdefault(key, index) if vector.any() else index)
     return found
 
 

@@ -60,7 +60,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     train: Sequence[Pass] = ()
     against: tuple[Model, ...] = ()
     unseen: bool = False
-    sizes: int = 3
+    sizes: int = 2
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def run(self, plan: Plan) -> Plan:

@@ -21,7 +21,7 @@ from ..data.values import Price
 from ..pipeline import Pipeline
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
-from .sizes import Size, between, multiples_below, stride_of
+from .sizes import Size, at_least, between, multiples_below, stride_of
 
 if TYPE_CHECKING:
     from . import Rivals
@@ -112,6 +112,16 @@ class Maker:
     def _within(self, price: Mapping[str, float]) -> bool:
         return all(metric in price and price[metric] <= limit for metric, limit in self._plan.budget.items())
 
+    def _may_be_within(self, index: int, size: Size) -> bool:
+        """Whether a model may meet the budget on images of a smaller size, as far as that can be told without tracing
+        it there, which takes seconds."""
+        own, price = self._plan.models[index].input.size, self._plan.prices[index]
+        share = size[1] * size[2] / (own[1] * own[2])
+        return all(
+            metric not in price or at_least(metric, price[metric], share) <= limit
+            for metric, limit in self._plan.budget.items()
+        )
+
     def _looked_at(self, kind: str, model: Model) -> Rival:
         """A network that the plan does not hold, whole; with the reason where it does not run."""
         try:
@@ -130,6 +140,9 @@ class Maker:
         held = refused = 0
         larger: Size = size
         for smaller in multiples_below(size, stride):
+            if not self._may_be_within(index, smaller):
+                larger = smaller
+                continue
             rival = self._looked_at("smaller-input", model.at(smaller))
             if rival.hybrid is None:
                 refused += 1
@@ -140,17 +153,19 @@ class Maker:
             refused = 0
             if rival.within:
                 if not held:
-                    yield from self._finer(model, larger, smaller, stride)
+                    yield from self._finer(index, larger, smaller, stride)
                 held += 1
                 yield rival
             larger = smaller
             if held == self._step.sizes:
                 return
 
-    def _finer(self, model: Model, larger: Size, smaller: Size, stride: int) -> Iterator[Rival]:
+    def _finer(self, index: int, larger: Size, smaller: Size, stride: int) -> Iterator[Rival]:
         """The largest size within the budget between one that is and one that is not."""
         for size in between(larger, smaller, stride):
-            rival = self._looked_at("smaller-input", model.at(size))
+            if not self._may_be_within(index, size):
+                continue
+            rival = self._looked_at("smaller-input", self._plan.models[index].at(size))
             if rival.within:
                 yield rival
                 return
