@@ -40,8 +40,8 @@ def front(
 ) -> list[Found]:  # fmt: skip
     """All chains within the budget that no other is at least as good as in all of `over`, rising in the first of them.
 
-    Of chains that are equal in all of `over`, one with the fewest fragments stands for all. Whole numbers are compared
-    exactly, others as float64 adds them up.
+    Of chains that are equal in all of `over`, one stands for all. Whole numbers are compared exactly, others as float64
+    adds them up.
 
     over: the amounts that are minimised: `loss`, and metrics of the space. budget: the most of each amount.
     tell: called with each number of fragments below the most and the front of the chains of at most so many, before
