@@ -5,6 +5,6 @@
     milp, rules     the best chain under rules that do not add up along it
     grid            one choice for each layer
 
-Behind them stand `problem` (what is asked, as arrays), `labels`, `states` and `dominance` (exact search), and `program`
-and `reduced` (the integer program, and the seams that it needs).
+Behind them stand `problem` (what is asked, as arrays), `labels`, `unfinished`, `states`, `dominance`
+and `incumbents` (exact search), and `program` and `reduced` (the integer program, and the seams that it needs).
 """

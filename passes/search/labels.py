@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,36 +15,7 @@ from .incumbents import Best
 from .problem import Problem
 from .space import Route
 from .states import States, undominated
-
-#: Unfinished chains that are made at once, times seams.
-_AT_ONCE = 1 << 19
-
-
-class Labels(NamedTuple):
-    """Unfinished chains of one number of fragments, in the order of the points that they have entered.
-
-    values: [labels, columns], less the amount of all of the model before the point. point, seam, parent: [labels]: the
-    point entered, the seam taken to it (-1: none), and the label of one fragment fewer. states: of the models before.
-    """
-
-    values: np.ndarray
-    point: np.ndarray
-    seam: np.ndarray
-    parent: np.ndarray
-    states: States
-
-
-class Leaving(NamedTuple):
-    """Unfinished chains at the points where they leave their models, in the order of these points.
-
-    values: [chains, columns], the whole amounts. label: [chains]. start: [points + 1]: where those of each point stand.
-    states: what they have used, of the model that they leave too.
-    """
-
-    values: np.ndarray
-    label: np.ndarray
-    start: np.ndarray
-    states: States
+from .unfinished import Labels, Leaving
 
 
 def best_routes(problem: Problem, tell: Callable[[int, list[Route]], None] | None = None) -> list[Route]:
@@ -153,12 +123,12 @@ def _finish(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> N
     seams = problem.seams
     amounts = problem.across[seams] + problem.along[problem.ends[target[seams]]] - problem.along[target[seams]]
     amounts[:, len(problem.amounts) :] += problem.shared(target[seams], problem.ends[target[seams]])
-    least = _least(leaving)[source[seams]]
+    least = leaving.least()[source[seams]]
     rows = np.flatnonzero(_promising(problem, best, least + amounts))
     rows = rows[np.argsort(source[seams[rows]], kind="stable")]
     if fragments > 1:
         rows = rows[_last_seams(problem, amounts[rows], seams[rows])]
-    for chains, used in _pairs(leaving, source[seams[rows]]):
+    for chains, used in leaving.pairs(source[seams[rows]]):
         used = rows[used]
         values = leaving.values[chains] + amounts[used]
         good = np.flatnonzero(_promising(problem, best, values))
@@ -186,7 +156,7 @@ def _go_on(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> La
     seams = problem.seams[np.argsort(target[problem.seams], kind="stable")]
     amounts = problem.across[seams] - problem.along[target[seams]]
     bounds = amounts + problem.along[target[seams]] + rest[target[seams]]
-    useful = _promising(problem, best, _least(leaving)[source[seams]] + bounds)
+    useful = _promising(problem, best, leaving.least()[source[seams]] + bounds)
     seams, amounts, bounds = seams[useful], amounts[useful], bounds[useful]
     groups = np.flatnonzero(np.diff(target[seams], prepend=-1, append=-1))
     found = [
@@ -202,7 +172,7 @@ def _at_point(
 ) -> Labels:  # fmt: skip
     """The labels that enter one point, over seams to it."""
     parts = []
-    for chains, used in _pairs(leaving, problem.space.source[seams]):
+    for chains, used in leaving.pairs(problem.space.source[seams]):
         good = np.flatnonzero(_promising(problem, best, leaving.values[chains] + bounds[used]))
         parts.append((chains[good], used[good]))
     chains, used = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -237,27 +207,3 @@ def _joined(problem: Problem, found: list[Labels], used: int) -> Labels:
 def _promising(problem: Problem, best: Best, values: np.ndarray) -> np.ndarray:
     """Whether chains of at least these amounts may meet the limits and be better than those found."""
     return (values <= problem.limits).all(axis=1) & ~best.covers(values)
-
-
-def _least(leaving: Leaving) -> np.ndarray:
-    """[points, columns]: the least of each amount of the chains that leave each point, infinite where none do."""
-    least = np.full((len(leaving.start) - 1, leaving.values.shape[1]), np.inf)
-    some = np.diff(leaving.start) > 0
-    if some.any():
-        least[some] = np.minimum.reduceat(leaving.values, leaving.start[:-1][some], axis=0)
-    return least
-
-
-def _pairs(leaving: Leaving, source: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Every chain with every seam that it can take, not too many at once: indices of both.
-
-    source: [seams]: the point of each.
-    """
-    start, count = leaving.start[source], leaving.start[source + 1] - leaving.start[source]
-    before = np.concatenate([[0], np.cumsum(count)])
-    low = 0
-    while low < len(source):
-        high = max(low + 1, int(np.searchsorted(before, before[low] + _AT_ONCE, side="right")) - 1)
-        seams = np.repeat(np.arange(low, high), count[low:high])
-        yield start[seams] + np.arange(before[low], before[high]) - before[seams], seams
-        low = high
