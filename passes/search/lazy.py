@@ -1,0 +1,154 @@
+"""The exact search over losses that are mostly guesses: what its best chains stand on is measured, until it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..cost.chains import price_of
+from ..data.errors import PipelineError
+from ..data.healing import Options
+from ..heal.blockwise import heal
+from ..heal.probe import Probe as HealProbe
+from ..rank.effort import Clock
+from ..rank.preselection import union
+from ..stitch.join import graph_of
+from .chains import Grown, Tree, Tried
+from .losses import Predictor, Trust
+from .probe import Probe, Progress
+from .space import Route, Space
+
+#: The best routes through a space, the best first.
+Search = Callable[[Space], Sequence[Route]]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Chains from a pool. tried: those that were stitched, the best first. seams: how well losses of probed seams are
+    predicted from others. chains: how well the sum of its seams' losses predicts what a chain scores that has two seams
+    or more. probed, unsettled: seams that were probed, and those of the best chains that were not, when that ended.
+    stopped: whether it was interrupted.
+    """
+
+    tried: tuple[Tried, ...]
+    seams: Trust
+    chains: Trust
+    probed: int
+    unsettled: int
+    stopped: bool = False
+
+
+@dataclass(eq=False)
+class Lazy:
+    """One search by probing.
+
+    A seam that was not probed has the loss that is predicted for it. The search finds the best chains; their seams are
+    probed; predictions are made anew; and so on until all seams of the best chains are probed, or as many as the effort
+    allows. Seams that nothing promising runs through are never probed (lazy evaluation of edges: Dellin and Srinivasa,
+    2016). Then the chains are stitched whole, and the best of them healed.
+
+    search: the best routes through a space. heal: what of the best chains is healed, and how; None to leave them.
+    """
+
+    probe: Probe
+    predictor: Predictor
+    search: Search
+    heal: tuple[str, Options] | None = None
+    progress: Progress | None = None
+    tried: list[Tried] = field(default_factory=list)
+
+    def run(self) -> Found:
+        """Raises:
+            KeyboardInterrupt: before any chain was stitched. Afterwards the best so far is returned.
+        """
+        routes: Sequence[Route] = ()
+        stopped = False
+        try:
+            self._first()
+            routes = self._settled()
+            self._stitched(routes)
+            self._healed()
+        except KeyboardInterrupt:
+            if not self.tried:
+                raise
+            stopped = True
+        self.tried.sort(key=lambda one: one.standing, reverse=True)
+        long = [one for one in self.tried if len(one.route.seams) > 1]
+        chains = Trust.of(np.array([one.expected for one in long]), np.array([one.score for one in long]))
+        probe = self.probe
+        left = {row for route in routes for row in route.seams if not probe.probed(row)}
+        seams = self.predictor.trust(probe.loss, probe.r2)
+        return Found(tuple(self.tried), seams, chains, int((~np.isnan(probe.loss)).sum()), len(left), stopped)
+
+    def space(self) -> Space:
+        """The space, with what is known of losses so far."""
+        return self.probe.pool.space(self.predictor.predict(self.probe.loss, self.probe.r2), self.probe.deficit)
+
+    def _first(self) -> None:
+        """Probes a shortlist: the best seams by similarity, by equal depth and by R2, in turn."""
+        probe, signs = self.probe, self.predictor
+        compared = union([signs.similarity, -signs.apart], min(probe.effort.compared, len(probe.pool)))
+        self._tell(0, 1, "comparing cuts")
+        probe.compare(compared.tolist())
+        predictors = [signs.similarity[compared], -signs.apart[compared], probe.r2[compared]]
+        chosen = compared[union(predictors, min(probe.effort.first, len(compared)))]
+        probe.measure(chosen.tolist(), self.progress, "probing seams")
+
+    def _settled(self) -> Sequence[Route]:
+        """The best routes, their seams probed as far as the effort goes."""
+        probe, clock = self.probe, Clock(self.probe.effort.seconds)
+        while True:
+            routes = self.search(self.space())
+            open_to = dict.fromkeys(row for route in routes for row in route.seams if not probe.probed(row))
+            left = probe.effort.seams - int((~np.isnan(probe.loss)).sum())
+            if not open_to or left <= 0 or clock.over():
+                return routes
+            rows = list(open_to)[:left]
+            probe.compare(rows)
+            probe.measure(rows, self.progress, self._best(routes))
+
+    def _best(self, routes: Sequence[Route]) -> str:
+        """How the best route does that is measured throughout."""
+        space, probe = self.space(), self.probe
+        sure = [space.price(route)[1] for route in routes if all(map(probe.probed, route.seams))]
+        return f"probing seams, best chain {probe.own.max() - min(sure):.3f}" if sure else "probing seams"
+
+    def _stitched(self, routes: Sequence[Route]) -> None:
+        chosen, space = routes[: self.probe.effort.chains], self.space()
+        for grown in Tree(self.probe).grown(chosen):
+            self.tried.append(self._told(space, grown))
+            best = max(one.score for one in self.tried)
+            self._tell(len(self.tried), len(chosen), f"stitching chains, best {best:.3f}")
+
+    def _told(self, space: Space, grown: Grown) -> Tried:
+        route, adapters, scores = grown
+        chain, (cost, loss) = self.probe.pool.chain(route), space.price(route)
+        price = price_of(self.probe.pool.plan, chain)
+        wrong = [name for name, amount in zip(space.metrics, cost, strict=True) if abs(price[name] - amount) > 0.5]
+        if wrong:
+            raise PipelineError(f"the {', '.join(wrong)} of a chain are not those of its parts: {space.tell(route)}")
+        return Tried(route, chain, price, float(self.probe.own.max() - loss), scores, adapters)
+
+    def _healed(self) -> None:
+        """Heals the best chains and scores them again: healing improves weak stitches most, so the order may change."""
+        self.tried.sort(key=lambda one: one.standing, reverse=True)
+        if self.heal is None:
+            return
+        (what, options), plan = self.heal, self.probe.pool.plan
+        specs = [model.input for model in plan.models]
+        probe = HealProbe(plan.graphs, specs, self.probe.fit_images, options, keep=True)
+        chosen = [k for k, one in enumerate(self.tried) if one.route.seams][: self.probe.effort.healed]
+        for done, k in enumerate(chosen):
+            self._tell(done, len(chosen), "healing the best chains")
+            one = self.tried[k]
+            graph = graph_of(plan, one.chain, one.adapters)
+            heal(graph, probe, one.chain, what)
+            said = self.probe.logits(graph, plan.input_of(one.chain))
+            healed = float(self.probe.score(said, one.chain.back.model).mean())
+            self.tried[k] = replace(one, healed=healed)
+
+    def _tell(self, done: int, total: int, said: str) -> None:
+        if self.progress:
+            self.progress(done, total, said)
