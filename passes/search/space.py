@@ -39,6 +39,8 @@ class Space:
     loss: [seams], at least 0: what the seam loses; the loss of a chain is their sum.
     metrics: the names of the columns of costs.
     names: [points], for messages; may be left empty.
+    own_loss: [points]: the loss of all of the model before the point: what a model loses against the best one, shared
+        out over its layers. None by default.
 
     Costs are kept as float64. Whole numbers are exact as long as those of all models and seams stay below 2**53.
 
@@ -54,12 +56,15 @@ class Space:
     loss: np.ndarray
     metrics: tuple[str, ...]
     names: tuple[str, ...] = ()
+    own_loss: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in ("model", "source", "target"):
             _set(self, name, _whole(getattr(self, name), name))
         for name in ("work", "seam_cost", "loss"):
             _set(self, name, _finite(getattr(self, name), name))
+        if self.own_loss is not None:
+            _set(self, "own_loss", _finite(self.own_loss, "own_loss"))
         _set(self, "metrics", tuple(self.metrics))
         _set(self, "names", tuple(self.names))
         self._check()
@@ -68,7 +73,7 @@ class Space:
         points, seams, metrics = len(self.model), len(self.source), len(self.metrics)
         shapes = {
             "model": (points,), "work": (points, metrics), "source": (seams,), "target": (seams,),
-            "seam_cost": (seams, metrics), "loss": (seams,),
+            "seam_cost": (seams, metrics), "loss": (seams,), "lost": (points,),
         }  # fmt: skip
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -97,6 +102,11 @@ class Space:
         """[models]: the point that is each model's output."""
         return np.flatnonzero(np.diff(self.model, append=self.model[-1] + 1))
 
+    @cached_property
+    def lost(self) -> np.ndarray:
+        """[points]: `own_loss`, zeros by default."""
+        return np.zeros(len(self.model)) if self.own_loss is None else self.own_loss
+
     def fragments(self, route: Route) -> tuple[tuple[int, int], ...]:
         """The fragments of a chain, each as the point that it is entered at and the point that it is left at."""
         enters = [int(self.first[route.model]), *(int(self.target[seam]) for seam in route.seams)]
@@ -112,7 +122,7 @@ class Space:
         enters, leaves = (np.array(points) for points in zip(*self.fragments(route), strict=True))
         seams = list(route.seams)
         cost = (self.work[leaves] - self.work[enters]).sum(axis=0) + self.seam_cost[seams].sum(axis=0)
-        return cost, float(self.loss[seams].sum())
+        return cost, float((self.lost[leaves] - self.lost[enters]).sum() + self.loss[seams].sum())
 
     def is_chain(self, route: Route, repeats: Repeats = "loops") -> bool:
         """Whether every fragment lies in one model, holds something, and no model comes again against `repeats`."""

@@ -1,0 +1,291 @@
+"""Exact search by labels: all chains, a fragment longer in each round, without those that cannot be of any use.
+
+A label is an unfinished chain that has just entered a model. It keeps what it has cost as if it had come through that
+model from the start, so that labels which entered one model at different points can be compared wherever they leave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .dominance import Front, nondominated
+from .problem import Problem
+from .space import Route
+from .states import States, undominated
+
+#: Unfinished chains that are made at once, times seams.
+_AT_ONCE = 1 << 19
+_PENDING = 1 << 14
+
+
+class Labels(NamedTuple):
+    """Unfinished chains of one number of fragments, in the order of the points that they have entered.
+
+    values: [labels, columns], less the amount of all of the model before the point. point, seam, parent: [labels]: the
+    point entered, the seam taken to it (-1: none), and the label of one fragment fewer. states: of the models before.
+    """
+
+    values: np.ndarray
+    point: np.ndarray
+    seam: np.ndarray
+    parent: np.ndarray
+    states: States
+
+
+class Leaving(NamedTuple):
+    """Unfinished chains at the points where they leave their models, in the order of these points.
+
+    values: [chains, columns], the whole amounts. label: [chains]. start: [points + 1]: where those of each point stand.
+    states: what they have used, of the model that they leave too.
+    """
+
+    values: np.ndarray
+    label: np.ndarray
+    start: np.ndarray
+    states: States
+
+
+class Best:
+    """The best whole chains so far, and the way back to their seams."""
+
+    def __init__(self, problem: Problem):
+        self.objectives = len(problem.over)
+        self.values = np.empty((0, self.objectives))
+        self.ways = np.empty((0, 3), dtype=np.int64)  # fragments before the last seam, the label there, the last seam
+        self.front = Front(self.values)
+        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def covers(self, values: np.ndarray) -> np.ndarray:
+        """[chains]: whether a chain that was found is at least as good in all that is minimised."""
+        return self.front.covers(values[:, : self.objectives])
+
+    def offer(self, values: np.ndarray, before: int, labels: np.ndarray, seams: np.ndarray) -> None:
+        """Takes in whole chains that meet every limit; those that are no better than others are left out."""
+        ways = np.column_stack([np.full(len(labels), before), labels, seams])
+        self._pending.append((values[:, : self.objectives], ways))
+        if sum(len(ways) for _, ways in self._pending) > _PENDING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Compares all that was offered."""
+        values = np.concatenate([self.values, *(values for values, _ in self._pending)])
+        ways = np.concatenate([self.ways, *(ways for _, ways in self._pending)])
+        rows = nondominated(values)
+        self.values, self.ways, self._pending = values[rows], ways[rows], []
+        self.front = Front(self.values)
+
+
+def best_routes(problem: Problem, tell: Callable[[int, int], None] | None = None) -> list[Route]:
+    """All chains that no other is at least as good as, one for each combination of amounts.
+
+    tell: called with the fragments of the chains that are done with, and the chains that are the best so far.
+    """
+    best = Best(problem)
+    rounds = [_whole_models(problem, best)]
+    for fragments in range(1, problem.fragments):
+        leaving = _leave(problem, rounds[-1], best, fragments)
+        _finish(problem, leaving, best, fragments)
+        if tell:
+            tell(fragments + 1, len(best.values))
+        if fragments + 1 < problem.fragments:
+            rounds.append(_go_on(problem, leaving, best, fragments))
+    return [_route(problem, rounds, *way) for way in best.ways.tolist()]
+
+
+def _route(problem: Problem, rounds: list[Labels], fragments: int, label: int, seam: int) -> Route:
+    seams = [seam]
+    for labels in reversed(rounds[:fragments]):
+        seams.append(int(labels.seam[label]))
+        point, label = int(labels.point[label]), int(labels.parent[label])
+    return Route(int(problem.space.model[point]), tuple(seam for seam in reversed(seams) if seam >= 0))
+
+
+def _whole_models(problem: Problem, best: Best) -> Labels:
+    """The labels that have entered a model at its input. The models as they are become the first best chains."""
+    first, none = problem.space.first, np.full(len(problem.space.first), -1)
+    nothing = np.empty((len(first), 0), dtype=np.int64)
+    labels = Labels(-problem.along[first], first, none, none, States(nothing, nothing))
+    values = problem.along[problem.ends[first]] - problem.along[first]
+    values[:, len(problem.amounts) :] += problem.shared(first, problem.ends[first])
+    _offer(problem, best, values, 1, np.arange(len(first)), none)
+    best.settle()
+    return labels
+
+
+def _offer(
+    problem: Problem, best: Best, values: np.ndarray, before: int, labels: np.ndarray, seams: np.ndarray
+) -> None:
+    """Offers whole chains by the fragments before their last seam, the labels there and the seams; -1 is no seam."""
+    limits = problem.limits.copy()
+    limits[len(problem.amounts) :] = problem.shared_at_most(before + int((seams >= 0).any()))
+    good = np.flatnonzero((values <= limits).all(axis=1))
+    good = good[~best.covers(values[good])]
+    best.offer(values[good], before, labels[good], seams[good])
+
+
+def _leave(problem: Problem, labels: Labels, best: Best, fragments: int) -> Leaving:
+    """The labels that may be needed at each point where they can leave, and then take a seam at least."""
+    points = len(problem.space.model)
+    after = problem.after(problem.rest[problem.fragments - fragments - 1])
+    start = np.searchsorted(labels.point, np.arange(points + 1))
+    found = [np.empty(0, dtype=np.int64)] * points
+    for first, last in zip(problem.space.first, problem.space.last, strict=True):
+        for point, here in _within(problem, labels, start, first, last, fragments):
+            bounds = labels.values[here] + problem.along[point] + after[point]
+            useful = (bounds <= problem.limits).all(axis=1)
+            useful[useful] = ~best.covers(bounds[useful])
+            found[point] = here[useful]
+    label, point = np.concatenate(found), np.repeat(np.arange(points), [len(rows) for rows in found])
+    values = labels.values[label] + problem.along[point]
+    values[:, len(problem.amounts) :] += problem.shared(labels.point[label], point)
+    return Leaving(
+        values,
+        label,
+        np.searchsorted(point, np.arange(points + 1)),
+        problem.left(labels.states.take(label), point),
+    )
+
+
+def _within(
+    problem: Problem, labels: Labels, start: np.ndarray, first: int, last: int, fragments: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The labels at each point behind the first of a model: of all that entered before it, those that may be needed.
+
+    One that is about to share a fragment with a chain that was chosen before gets worse where that fragment ends; until
+    then none is dropped for its sake.
+    """
+    ends = {enter: max(left for e, left in sum(problem.apart, ()) if e == enter) for enter, _ in sum(problem.apart, ())}
+    here, waiting = np.empty(0, dtype=np.int64), []
+    for point in range(first + 1, last + 1):
+        came = np.arange(start[point - 1], start[point])
+        if ends.get(point - 1, 0) >= point:
+            waiting.append((ends[point - 1], came))
+        else:
+            here = np.concatenate([here, came])
+        here = np.concatenate([here, *(rows for end, rows in waiting if end < point)])
+        waiting = [(end, rows) for end, rows in waiting if end >= point]
+        here = here[_needed(problem, labels.values[here], labels.states.take(here), problem.fragments - fragments)]
+        yield point, np.concatenate([here, *(rows for _, rows in waiting)])
+
+
+def _needed(problem: Problem, values: np.ndarray, states: States, ahead: int) -> np.ndarray:
+    return undominated(values, states, len(problem.space.first), ahead)
+
+
+def _finish(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> None:
+    """Offers all chains of one fragment more that are whole."""
+    source, target = problem.space.source, problem.space.target
+    seams = problem.seams
+    amounts = problem.across[seams] + problem.along[problem.ends[target[seams]]] - problem.along[target[seams]]
+    amounts[:, len(problem.amounts) :] += problem.shared(target[seams], problem.ends[target[seams]])
+    least = _least(leaving)[source[seams]]
+    rows = np.flatnonzero(_promising(problem, best, least + amounts))
+    rows = rows[np.argsort(source[seams[rows]], kind="stable")]
+    if fragments > 1:
+        rows = rows[_last_seams(problem, amounts[rows], seams[rows])]
+    for chains, used in _pairs(leaving, source[seams[rows]]):
+        used = rows[used]
+        values = leaving.values[chains] + amounts[used]
+        good = np.flatnonzero(_promising(problem, best, values))
+        chains, used, values = chains[good], used[good], values[good]
+        allowed, _ = problem.entered(leaving.states.take(chains), target[seams[used]])
+        _offer(problem, best, values[allowed], fragments, leaving.label[chains[allowed]], seams[used[allowed]])
+    best.settle()
+
+
+def _last_seams(problem: Problem, amounts: np.ndarray, seams: np.ndarray) -> np.ndarray:
+    """Of seams in the order of their sources, those that may be needed as the last one of a chain."""
+    bounds = np.flatnonzero(np.diff(problem.space.source[seams], prepend=-1, append=-1))
+    states, ahead = problem.asks(problem.space.target[seams]), problem.fragments - 2
+    kept = [np.empty(0, dtype=np.int64)]
+    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        rows = np.arange(start, stop)
+        kept.append(rows[np.sort(_needed(problem, amounts[rows], states.take(rows), ahead))])
+    return np.concatenate(kept)
+
+
+def _go_on(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> Labels:
+    """The labels of one fragment more that may be needed."""
+    source, target = problem.space.source, problem.space.target
+    rest = problem.rest[problem.fragments - fragments - 1]
+    seams = problem.seams[np.argsort(target[problem.seams], kind="stable")]
+    amounts = problem.across[seams] - problem.along[target[seams]]
+    bounds = amounts + problem.along[target[seams]] + rest[target[seams]]
+    useful = _promising(problem, best, _least(leaving)[source[seams]] + bounds)
+    seams, amounts, bounds = seams[useful], amounts[useful], bounds[useful]
+    groups = np.flatnonzero(np.diff(target[seams], prepend=-1, append=-1))
+    found = [
+        _at_point(problem, leaving, best, seams[a:b], amounts[a:b], bounds[a:b], fragments)
+        for a, b in zip(groups[:-1], groups[1:], strict=True)
+    ]
+    return _joined(problem, found, leaving.states.models.shape[1])
+
+
+def _at_point(
+    problem: Problem, leaving: Leaving, best: Best, seams: np.ndarray, amounts: np.ndarray, bounds: np.ndarray,
+    fragments: int,
+) -> Labels:  # fmt: skip
+    """The labels that enter one point, over seams to it."""
+    parts = []
+    for chains, used in _pairs(leaving, problem.space.source[seams]):
+        good = np.flatnonzero(_promising(problem, best, leaving.values[chains] + bounds[used]))
+        parts.append((chains[good], used[good]))
+    chains, used = (np.concatenate(column) for column in zip(*parts, strict=True))
+    target = problem.space.target[seams[used]]
+    allowed, states = problem.entered(leaving.states.take(chains), target)
+    values = leaving.values[chains] + amounts[used]
+    rows = np.flatnonzero(allowed)
+    rows = rows[_needed(problem, values[rows], states.take(rows), problem.fragments - fragments - 1)]
+    return Labels(values[rows], target[rows], seams[used[rows]], leaving.label[chains[rows]], states.take(rows))
+
+
+def _joined(problem: Problem, found: list[Labels], used: int) -> Labels:
+    nothing = np.empty(0, dtype=np.int64)
+    none = Labels(
+        np.empty((0, problem.along.shape[1])),
+        nothing,
+        nothing,
+        nothing,
+        States(*np.empty((2, 0, used), dtype=np.int64)),
+    )
+    values, point, seam, parent, states = zip(none, *found, strict=True)
+    models, levels = zip(*states, strict=True)
+    return Labels(
+        np.concatenate(values),
+        np.concatenate(point),
+        np.concatenate(seam),
+        np.concatenate(parent),
+        States(np.concatenate(models), np.concatenate(levels)),
+    )
+
+
+def _promising(problem: Problem, best: Best, values: np.ndarray) -> np.ndarray:
+    """Whether chains of at least these amounts may meet the limits and be better than those found."""
+    return (values <= problem.limits).all(axis=1) & ~best.covers(values)
+
+
+def _least(leaving: Leaving) -> np.ndarray:
+    """[points, columns]: the least of each amount of the chains that leave each point; infinite where there are none."""
+    least = np.full((len(leaving.start) - 1, leaving.values.shape[1]), np.inf)
+    some = np.diff(leaving.start) > 0
+    if some.any():
+        least[some] = np.minimum.reduceat(leaving.values, leaving.start[:-1][some], axis=0)
+    return least
+
+
+def _pairs(leaving: Leaving, source: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every chain with every seam that it can take, not too many at once: indices of both.
+
+    source: [seams]: the point of each.
+    """
+    start, count = leaving.start[source], leaving.start[source + 1] - leaving.start[source]
+    before = np.concatenate([[0], np.cumsum(count)])
+    low = 0
+    while low < len(source):
+        high = max(low + 1, int(np.searchsorted(before, before[low] + _AT_ONCE, side="right")) - 1)
+        seams = np.repeat(np.arange(low, high), count[low:high])
+        yield start[seams] + np.arange(before[low], before[high]) - before[seams], seams
+        low = high
