@@ -22,6 +22,8 @@ from .passes.data.pass_options import (
     MODELS,
     OUTPUT,
     RIVALS,
+    RULES,
+    SEARCH,
     BackendOptions,
     ChainOptions,
     ConfidenceOptions,
@@ -358,6 +360,46 @@ class CompileOptions(
 
     dry_run: bool = option(
         False, Switch(), "Stop when it is known what would be stitched, and write nothing.", group=OUTPUT, recipe=NEVER
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(
+    BudgetOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions, SimilarityOptions,
+    MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
+    TraceOptions, OutOptions, TrustOptions, ForceOptions,
+):  # fmt: skip
+    """Of `stitchc.search`."""
+
+    method: str = option(
+        "exact", Choice("exact", "stitchnet"),
+        "How chains are found: exact takes what a chain loses for the sum of what its seams lose, probes the seams that "
+        "matter, and finds the best sum, proved best; stitchnet is Algorithm 1 of StitchNet (arXiv 2301.01947).",
+        group=SEARCH,
+    )  # fmt: skip
+    fragments: int | None = option(
+        None, Count(least=2), "Most fragments of a chain.", group=SEARCH, unset="3; 16 of StitchNet"
+    )
+    keep: int = option(10, Count(least=1), "Number of chains to show.", group=SEARCH)
+    differ: int = option(
+        1, Count(least=1), "By how many fragments two of the best chains differ at least.", group=SEARCH
+    )
+    repeats: str = option(
+        "forward", Choice("none", "forward", "loops"),
+        "Whether a model may come again in a chain: never, only further on than where it was left, or anywhere, so that "
+        "layers may run twice.",
+        group=SEARCH,
+    )  # fmt: skip
+    adapters: Sequence[str] | None = option(
+        None, Texts(), "Adapters that chains may be joined by, such as linear or conv5x5-relu.",
+        group=SEARCH, metavar="NAME", unset="identity, linear and conv3x3; fused of StitchNet",
+    )  # fmt: skip
+    rule: str | None = option(
+        None, Choice(*RULES), "Which values are cuts, as `inspect` lists them under that rule.",
+        group=SEARCH, unset="single-tensor; stitchnet of StitchNet",
+    )  # fmt: skip
+    dry_run: bool = option(
+        False, Switch(), "Stop when the pool of fragments is known, and write nothing.", group=OUTPUT, recipe=NEVER
     )
 
 

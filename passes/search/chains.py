@@ -28,7 +28,8 @@ _BATCH = 64
 class Tried:
     """A chain that was stitched. price: as the emitted artifact will have it. expected: the score that the losses of its
     seams add up to. score: the mean of `scores`, float64 [images]. healed: its score after healing, None where it was
-    not healed. adapters: fitted on the chain so far, one for each seam. accuracy: where somebody measured it.
+    not healed. adapters: fitted on the chain so far, one for each seam. network: healed. accuracy: of that, where
+    somebody measured it.
     """
 
     route: Route
@@ -38,6 +39,7 @@ class Tried:
     scores: np.ndarray
     adapters: tuple[Adapter, ...] = field(repr=False, default=())
     healed: float | None = None
+    network: GraphModule | None = field(repr=False, default=None)
     accuracy: float | None = None
 
     @property

@@ -147,7 +147,7 @@ class Lazy:
             heal(graph, probe, one.chain, what)
             said = self.probe.logits(graph, plan.input_of(one.chain))
             healed = float(self.probe.score(said, one.chain.back.model).mean())
-            self.tried[k] = replace(one, healed=healed)
+            self.tried[k] = replace(one, healed=healed, network=graph)
 
     def _tell(self, done: int, total: int, said: str) -> None:
         if self.progress:

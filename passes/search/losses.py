@@ -43,12 +43,14 @@ class Trust:
     @classmethod
     def of(cls, predicted: np.ndarray, measured: np.ndarray) -> Trust:
         """predicted, measured: float64 [cases]."""
-        if len(predicted) < _LEAST or np.ptp(predicted) == 0 or np.ptp(measured) == 0:
+        if len(predicted) < _LEAST:
             return cls(len(predicted))
+        error = float(np.abs(predicted - measured).mean())
+        if np.ptp(predicted) == 0 or np.ptp(measured) == 0:  # correlation with what is always the same is undefined
+            return cls(len(predicted), None, error)
         from scipy.stats import spearmanr
 
-        rank = float(spearmanr(predicted, measured).statistic)
-        return cls(len(predicted), rank, float(np.abs(predicted - measured).mean()))
+        return cls(len(predicted), float(spearmanr(predicted, measured).statistic), error)
 
 
 class Predictor:

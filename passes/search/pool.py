@@ -70,18 +70,18 @@ class Pool:
         A chain loses half of what the models lose in which it begins and ends, so a model alone loses what it does, and
         the fragments between two seams nothing: see `losses`.
         """
-        lost = np.concatenate([
-            np.array([0.0, *[own / 2] * len(cuts), own]) for own, cuts in zip(deficit, self.plan.cuts, strict=True)
+        own = np.concatenate([
+            np.array([0.0, *[lost / 2] * len(cuts), lost]) for lost, cuts in zip(deficit, self.plan.cuts, strict=True)
         ])  # fmt: skip
         return Space(
             model=np.array([model for model, _ in self.points], dtype=np.int64),
-            work=work(self.plan),
-            metrics=tuple(metric.name for metric in metrics.sums()),
+            work=_columns(work(self.plan)),
+            metrics=columns(),
             source=self.source,
             target=self.target,
-            seam_cost=self.seam_cost,
+            seam_cost=_columns(self.seam_cost),
             loss=loss,
-            lost=lost,
+            own_loss=own,
             names=tuple(self._names()),
         )
 
@@ -108,6 +108,20 @@ class Pool:
         starts = [None, *(seam.enters.cut for seam in seams)]
         ends = [*(seam.leaves.cut for seam in seams), None]
         return Chain(tuple(map(Fragment, models, starts, ends)), tuple(seam.adapter for seam in seams))
+
+
+def columns() -> tuple[str, ...]:
+    """The metrics that a space has: those that are sums, and those that are derived from sums alone, which are taken to
+    be linear in them, as the FLOPs are in the MACs. (Every chain that is found is priced again.)"""
+    one = {metric.name: np.ones(1) for metric in metrics.sums()}
+    derived = [m.name for m in metrics.every() if m.combine == "derived" and metrics.amount(m.name, one) is not None]
+    return (*one, *derived)
+
+
+def _columns(sums: np.ndarray) -> np.ndarray:
+    """Columns of sums, and those derived from them."""
+    known = {metric.name: column for metric, column in zip(metrics.sums(), sums.T, strict=True)}
+    return np.stack([metrics.amount(name, known) for name in columns()], axis=1)
 
 
 def work(plan: Plan) -> np.ndarray:

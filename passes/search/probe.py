@@ -26,6 +26,7 @@ from .pool import Pool
 _CHUNK = 24
 # Images that R2 is taken from, and positions of all together.
 _R2_IMAGES, _R2_ROWS = 64, 4096
+_R2_RIDGES = (1e-3, 1e-1, 10.0)
 # Images of a forward pass, at most.
 _BATCH = 64
 
@@ -59,6 +60,11 @@ class Probe:
         self.deficit = self.own.max() - self.own
         self.loss, self.r2 = np.full(len(pool), np.nan), np.full(len(pool), np.nan)
         self.fitted: dict[int, Fitted] = {}
+        ends = pool.source * (pool.target.max(initial=0) + 1) + pool.target
+        cheap = np.lexsort([*pool.seam_cost.T, ends])  # of each two cuts, the cheapest adapter first
+        _, first, self._pair = np.unique(ends[cheap], return_index=True, return_inverse=True)
+        self._cheapest = cheap[first]
+        self._pair = self._pair[np.argsort(cheap)]
 
     def reference(self, last: int) -> Reference:
         """What networks are held against whose last fragment is of a model."""
@@ -92,15 +98,19 @@ class Probe:
         return not np.isnan(self.loss[row])
 
     def compare(self, rows: Sequence[int]) -> None:
-        """Fills the held-out R2 of seams: of a fit to few positions of few images."""
-        rows = [row for row in dict.fromkeys(rows) if np.isnan(self.r2[row])]
-        if not rows:
+        """Fills the held-out R2 of seams, from a fit to few positions of few images: that of the cheapest adapter, for
+        all adapters that join the same two cuts."""
+        asked = np.unique(self._pair[list(rows)])
+        cheapest = [self._cheapest[pair] for pair in asked if np.isnan(self.r2[self._cheapest[pair]])]
+        if not cheapest:
             return
         images = Part(self.fit_images, 0, min(_R2_IMAGES, len(self.fit_images)))
         plan = replace(self.pool.plan, images=images)
-        seams = [self.pool.seam(row) for row in rows]
-        for row, found in zip(rows, fit_all(plan, seams, rows=_R2_ROWS, max_memory=self._max_memory), strict=True):
-            self.r2[row] = found.r2
+        seams = [self.pool.seam(row) for row in cheapest]
+        made = fit_all(plan, seams, rows=_R2_ROWS, ridges=_R2_RIDGES, max_memory=self._max_memory)
+        known = {self._pair[row]: one.r2 for row, one in zip(cheapest, made, strict=True)}
+        of_pairs = np.array([known.get(pair, np.nan) for pair in range(len(self._cheapest))])
+        self.r2 = np.where(np.isnan(self.r2), of_pairs[self._pair], self.r2)
 
     def measure(self, rows: Sequence[int], progress: Progress | None = None, said: str = "") -> None:
         """Fills the loss of seams: by how much the two models, stitched there, score less than the best model, less

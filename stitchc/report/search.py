@@ -1,0 +1,127 @@
+"""The report of a search: the pool, how far estimates are to be trusted, the chains that were tried, the one written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from ..passes.data import metrics
+from .notes import Inputs, Notes
+from .numbers import Column, percent, score
+from .stitch import CompileReport
+from .table import short, table
+
+if TYPE_CHECKING:
+    from ..search import Searched
+
+
+@dataclass(frozen=True)
+class PoolTable:
+    """record: the key `pool` of a search document."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        pool = self.record
+        rows = table(ascii_only=options.ascii_only, title="The pool")
+        shown = [metrics.get(name) for name in ("macs", "params")]
+        columns = [Column(m.unit, [model[m.key] for model in pool["models"]]) for m in shown]
+        rows.add_column("\nmodel", overflow="fold")
+        rows.add_column("\nfragments", justify="right", no_wrap=True)
+        for metric, column in zip(shown, columns, strict=True):
+            rows.add_column(column.head(metric.column), justify="right", no_wrap=True)
+        for model in pool["models"]:
+            amounts = (column(model[m.key]) for m, column in zip(shown, columns, strict=True))
+            rows.add_row(model["name"], str(model["fragments"]), *amounts)
+        yield rows
+        yield Text(
+            f"{pool['fragments']} fragments: {pool['starting']} starting, {pool['middle']} middle, "
+            f"{pool['terminating']} terminating."
+        )
+
+
+@dataclass(frozen=True)
+class ChainTable:
+    """The chains that were stitched, the best first. record: a search document."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        chains = self.record["chains"]
+        names = [link["model"] for one in chains for link in one["chain"] if "model" in link]
+        names = dict(zip(names, short(names), strict=True))
+        rows = table(ascii_only=options.ascii_only, title="The best chains")
+        shown = [metrics.get(name) for name in ("macs", "params")]
+        columns = [Column(m.unit, [one["cost"][m.key] for one in chains]) for m in shown]
+        rows.add_column("\nchain", overflow="fold", ratio=1)
+        for metric, column in zip(shown, columns, strict=True):
+            rows.add_column(column.head(metric.column), justify="right", no_wrap=True)
+        for name in ("\nexpected", "\nstitched", "\nhealed", "\ntop-1"):
+            rows.add_column(name, justify="right", no_wrap=True)
+        for index, one in enumerate(chains):
+            healed = one["score"] if one["healed"] else None
+            rows.add_row(
+                chain_text(one["chain"], names),
+                *(column(one["cost"][m.key]) for m, column in zip(shown, columns, strict=True)),
+                score(one["expected"]), score(one["unhealed"]), score(healed), percent(one["accuracy"]),
+                style="bold" if index == self.record["chosen"] else "",
+            )  # fmt: skip
+        yield rows
+        yield from map(Text, self._legend())
+
+    def _legend(self) -> Iterator[str]:
+        said = self.record["search"]
+        yield (
+            "expected: the score that the losses of the seams add up to; stitched, healed: measured on probe images. "
+            "top-1: of healed chains; of the first as it was written, fitted on all images."
+        )
+        yield f"{said['probed']} seams probed, {said['stitched']} chains stitched."
+        if said["unsettled"]:
+            yield f"{said['unsettled']} seams of the best chains were not probed; a higher effort probes them."
+        if said["stopped"]:
+            yield "The search was interrupted: these are the best of what was stitched by then."
+        yield from _trusted("The loss of a seam is predicted from the other seams", said["seam_losses"])
+        yield from _trusted("The score of chains of three fragments or more is the sum", said["chain_scores"])
+
+
+def _trusted(what: str, trust: Mapping[str, Any]) -> Iterator[str]:
+    if trust["error"] is None:
+        return
+    rank = "" if trust["rank_correlation"] is None else f", rank correlation {trust['rank_correlation']:.2f}"
+    yield f"{what} with a mean error of {score(trust['error'])}{rank} ({trust['cases']} cases)."
+
+
+def chain_text(chain: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """`resnet ..layer2.1 / conv3x3 / plain features.4..`: a chain in a line."""
+    said = []
+    for link in chain:
+        if "adapter" in link:
+            said.append(link["adapter"]["name"])
+        else:
+            said.append(f"{names[link['model']]} {link['from_label'] or ''}..{link['to_label'] or ''}")
+    return " / ".join(said)
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """The parts of the report, in order. document: of the search."""
+
+    searched: Searched
+    document: Mapping[str, Any]
+    folder: Path | None = None
+
+    def parts(self) -> list[RenderableType]:
+        """What a terminal prints, one after the other."""
+        parts: list[RenderableType] = [Notes(self.document["notes"])] if self.document["notes"] else []
+        if self.searched.plan is None:
+            return [*parts, PoolTable(self.document["pool"])]
+        plan = self.document["plan"]
+        inputs = Inputs({model["name"]: model["input"] for model in plan["models"]})
+        report = CompileReport(self.searched.plan, plan, folder=self.folder).parts()
+        own = [part for part in report if not isinstance(part, Notes | Inputs)]
+        return [*parts, inputs, PoolTable(self.document["pool"]), ChainTable(self.document), *own]

@@ -1,0 +1,227 @@
+"""A pool of models in, the best chain of their fragments out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .compile import begin, complete, folder_of, measured_on
+from .keywords import with_options
+from .options import CompileOptions, SearchOptions
+from .passes.data.errors import Infeasible, InputError, QuantityError
+from .progress import Progress, Silent, stage
+
+if TYPE_CHECKING:
+    from .passes.data.model import Images, Model
+    from .passes.data.plan import Plan
+    from .passes.search.chains import Tried
+    from .passes.search.lazy import Found, Search
+
+#: Adapters that chains are joined by, unless others are named, by the method.
+ADAPTERS = {"exact": ("identity", "linear", "conv3x3"), "stitchnet": ("fused",)}
+#: Most fragments of a chain, likewise.
+FRAGMENTS = {"exact": 3, "stitchnet": 16}
+#: Rules for cuts, likewise.
+CUTS = {"exact": "single-tensor", "stitchnet": "stitchnet"}
+# Ranks that score pairs of cuts, and no network.
+_OF_PAIRS = ("cka", "fit")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The result of a search.
+
+    pool: the plan of the models, with their cuts. found: what the search says, None after a dry run. plan: of the chain
+    that was chosen, stitched, verified and compared, and record what the plan.json of its artifact holds; None where
+    nothing was.
+    """
+
+    pool: Plan
+    found: Found | None = None
+    plan: Plan | None = None
+    record: Mapping[str, Any] | None = None
+
+    @property
+    def chains(self) -> tuple[Tried, ...]:
+        """Those that were stitched, the best first: the first is the one that was chosen."""
+        return self.found.tried if self.found else ()
+
+
+@with_options(SearchOptions)
+def search(*models: str | Path | Model, options: SearchOptions, progress: Progress | None = None) -> Searched:
+    """Finds the best chain of fragments of some models within a budget, and writes it to `out` as an artifact.
+
+    models: one or more, by their words or loaded. data, evaluate, budget, out: as `stitchc.compile` takes them. Ctrl-C
+    (KeyboardInterrupt) ends the search; the best chain that was stitched by then is written.
+
+    Raises:
+        InputError: something given cannot be used. Infeasible: no chain meets the budget. VerificationError: what was
+        emitted does not agree with the stitched graph; nothing is left in `out`.
+    """
+    from .passes.stitch.stated import words_of
+
+    watcher = progress or Silent()
+    _check(models, options)
+    with folder_of(options) as folder:
+        plan = begin(models, options, watcher)
+        if options.dry_run:
+            return Searched(_looked_at(plan, options, watcher))
+        _check_images(plan, options)
+        measured = measured_on(plan, options)
+        plan = _looked_at(plan, options, watcher)
+        limits = _limits(plan, options)
+        with stage(watcher, "searching"):
+            found = _found(plan, options, limits, watcher)
+        found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
+        best = found.tried[0]
+        from .passes import Candidate
+
+        choice = (Candidate(best.chain, nan, best.price, True, best.standing[1]),)
+        chosen = replace(plan, choice=choice, budget=limits)
+        stated = options.make(CompileOptions, chain=words_of(plan, best.chain))
+        return Searched(plan, found, *complete(chosen, models, stated, measured, folder, watcher))
+
+
+def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None:
+    """What can be refused before anything slow begins, is.
+
+    Raises:
+        InputError, CutError: it is refused.
+    """
+    from .device import resolve
+    from .passes import adapters
+
+    if not models:
+        raise InputError("search was given no models", "Name one or more: stitchc search digits/resnet digits/vit.")
+    if options.rank in _OF_PAIRS:
+        raise InputError(
+            f"`rank={options.rank!r}` scores pairs of cuts, and a search scores whole networks",
+            "Take `rank='cascade'`, or another score.",
+        )
+    if options.asks_latency:
+        raise QuantityError("latency does not add up along a chain, so search holds no budget of it", _ADDITIVE)
+    if options.device != "auto" and resolve(options.device).type != "cpu":
+        raise InputError(f"search computes on the processor only, not on '{options.device}'", "Leave `device` out.")
+    for name in options.adapters or ():
+        adapters.get(name)
+
+
+_ADDITIVE = "Give a budget of params, macs or flops."
+
+
+def _check_images(plan: Plan, options: SearchOptions) -> None:
+    """Refuses images that chains cannot be scored with."""
+    from .passes.rank import cannot_probe
+
+    assert plan.images is not None
+    if reason := cannot_probe(plan.images):
+        raise InputError(
+            f"a search stitches chains and scores them, and cannot with '{plan.images.name}': {reason}",
+            "Name images with `data`; some hundreds, without labels, are enough.",
+        )
+    if options.rank == "accuracy" and plan.images.labels is None:
+        raise InputError(
+            f"rank 'accuracy' needs labels, and '{plan.images.name}' has none",
+            "Take `rank='cascade'`, which does without, or give labelled images.",
+        )
+
+
+def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
+    """The plan with graphs, cuts and prices; and with what the cuts represent, unless that is all that is wanted."""
+    from .cache import Store
+    from .passes import Cost, Partition, Pipeline, Represent, Trace
+    from .passes.pipeline import Pass
+
+    passes: list[Pass] = [
+        options.make(Trace),
+        Partition(rule=options.rule or CUTS[options.method]),
+        Cost(adapters=()),
+    ]
+    if not options.dry_run:
+        store = Store("similarity")
+        passes.append(options.make(Represent, metric=options.similarity, store=store, progress=progress.update))
+    return Pipeline(passes, callback=progress)(plan)
+
+
+def _limits(plan: Plan, options: SearchOptions) -> dict[str, float]:
+    """The budget in the metrics' own units.
+
+    Raises:
+        QuantityError: a metric that does not add up along a chain, or operators that it has no formula for.
+    """
+    from .passes.search.pool import columns
+    from .passes.select import refuse_uncounted
+
+    limits = {limit.metric: limit.resolve(plan.prices) for limit in options.budget}
+    for metric in limits:
+        if metric not in columns():
+            raise QuantityError(f"{metric} does not add up along a chain, so search holds no budget of it", _ADDITIVE)
+    if not options.allow_uncounted:
+        refuse_uncounted(plan, limits)
+    return limits
+
+
+def _found(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progress: Progress) -> Found:
+    from .passes.data.healing import healing_options
+    from .passes.search.effort import effort_of
+    from .passes.search.lazy import Lazy
+    from .passes.search.losses import Predictor, similarities
+    from .passes.search.pool import Pool
+    from .passes.search.probe import Probe
+
+    effort = effort_of(options.effort)
+    names = options.adapters or ADAPTERS[options.method]
+    pool = Pool.of(plan, names, repeats=options.repeats == "loops", max_memory=options.max_memory)
+    if not len(pool):
+        raise InputError(
+            f"no two cuts of the models can be joined by {', '.join(names)}",
+            "`inspect` lists the cuts of a model. Or name other `adapters`.",
+        )
+    probe = Probe(pool, effort, options.rank, options.max_memory)
+    healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
+    routes = _exact(options, limits, max(effort.chains, options.keep), len(plan.models))
+    return Lazy(probe, Predictor(pool, similarities(plan)), routes, healing, progress.update).run()
+
+
+def _exact(options: SearchOptions, limits: Mapping[str, float], count: int, models: int) -> Search:
+    """The best chains of two fragments or more."""
+    from .passes.search.exact import diverse
+    from .passes.search.space import Route, Space
+
+    def routes(space: Space) -> list[Route]:
+        found = diverse(
+            space, count + models, options.differ,
+            fragments=options.fragments or FRAGMENTS[options.method], budget=limits, repeats=options.repeats,  # type: ignore[arg-type]
+        )  # fmt: skip
+        stitched = [one.route for one in found if one.route.seams]
+        if not stitched:
+            raise Infeasible(
+                "within the budget there is no chain but a whole model", "Raise the budget, or allow more fragments.", {}
+            )
+        return stitched[:count]
+
+    return routes
+
+
+def _measured(
+    plan: Plan, tried: Sequence[Tried], images: Images | None, options: SearchOptions, progress: Progress
+) -> tuple[Tried, ...]:
+    """The chains that were healed, with their accuracy."""
+    if images is None:
+        return tuple(tried)
+    from .evaluate import accuracy_if_matched
+
+    found = []
+    for one in tried:
+        if one.network is not None:
+            owner = replace(plan.models[one.chain.back.model], name="the chain")
+            with stage(progress, "measuring chains"):
+                accuracy, _ = accuracy_if_matched(
+                    one.network, plan.input_of(one.chain), images, owner, device=options.device, progress=progress
+                )
+            one = replace(one, accuracy=accuracy.top1 if accuracy else None)
+        found.append(one)
+    return tuple(found)
