@@ -373,8 +373,8 @@ class SearchOptions(
 
     method: str = option(
         "exact", Choice("exact", "stitchnet"),
-        "How chains are found: exact takes what a chain loses for the sum of what its seams lose, probes the seams that "
-        "matter, and finds the best sum, proved best; stitchnet is Algorithm 1 of StitchNet (arXiv 2301.01947).",
+        "How chains are found: exact takes what a chain loses for the sum of what its seams lose, probes the seams "
+        "that matter, and finds the best sum, proved best; stitchnet is Algorithm 1 of StitchNet (arXiv 2301.01947).",
         group=SEARCH,
     )  # fmt: skip
     fragments: int | None = option(
@@ -382,12 +382,12 @@ class SearchOptions(
     )
     keep: int = option(10, Count(least=1), "Number of chains to show.", group=SEARCH)
     differ: int = option(
-        1, Count(least=1), "By how many fragments two of the best chains differ at least.", group=SEARCH
+        2, Count(least=1), "By how many fragments two of the best chains differ at least.", group=SEARCH
     )
     repeats: str = option(
         "forward", Choice("none", "forward", "loops"),
-        "Whether a model may come again in a chain: never, only further on than where it was left, or anywhere, so that "
-        "layers may run twice.",
+        "Whether a model may come again in a chain: never, only further on than where it was left, or anywhere, so "
+        "that layers may run twice.",
         group=SEARCH,
     )  # fmt: skip
     adapters: Sequence[str] | None = option(

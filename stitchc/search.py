@@ -199,7 +199,9 @@ def _exact(options: SearchOptions, limits: Mapping[str, float], count: int, mode
         stitched = [one.route for one in found if one.route.seams]
         if not stitched:
             raise Infeasible(
-                "within the budget there is no chain but a whole model", "Raise the budget, or allow more fragments.", {}
+                "within the budget there is no chain but a whole model",
+                "Raise the budget, or allow more fragments.",
+                {},
             )
         return stitched[:count]
 

@@ -26,10 +26,11 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A chain that was stitched. price: as the emitted artifact will have it. expected: the score that the losses of its
-    seams add up to. score: the mean of `scores`, float64 [images]. healed: its score after healing, None where it was
-    not healed. adapters: fitted on the chain so far, one for each seam. network: healed. accuracy: of that, where
-    somebody measured it.
+    """A chain that was stitched.
+
+    price: as the emitted artifact will have it. expected: the score that the losses of its seams add up to. score: the
+    mean of `scores`, float64 [images]. healed: its score after healing, None where it was not healed. adapters: fitted
+    on the chain so far, one for each seam. network: healed. accuracy: of that, where somebody measured it.
     """
 
     route: Route

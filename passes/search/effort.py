@@ -34,6 +34,8 @@ EFFORTS = {
     "medium": Effort(compared=300, first=48, seams=144, fit_images=128, rows=8_192, shown=128, chains=30, healed=3),
     "high": Effort(compared=2400, first=200, seams=1200, fit_images=256, rows=16_384, shown=512, chains=100, healed=8),
 }
+
+
 def effort_of(words: str | float) -> Effort:
     """The effort that a name or a number of seconds stands for.
 

@@ -61,7 +61,7 @@ class Lazy:
 
     def run(self) -> Found:
         """Raises:
-            KeyboardInterrupt: before any chain was stitched. Afterwards the best so far is returned.
+        KeyboardInterrupt: before any chain was stitched. Afterwards the best so far is returned.
         """
         routes: Sequence[Route] = ()
         stopped = False

@@ -148,9 +148,7 @@ def similarities(plan: Plan) -> np.ndarray:
         [np.arange(len(cuts)) + 1 + sum(len(c) + 2 for c in plan.cuts[:m]) for m, cuts in enumerate(plan.cuts)]
     )
     rows = [
-        np.concatenate(
-            [measures.similarity(a.vectors, b.vectors, metric, sizes) for b in plan.representations], axis=1
-        )
+        np.concatenate([measures.similarity(a.vectors, b.vectors, metric, sizes) for b in plan.representations], axis=1)
         for a in plan.representations
     ]
     points = sum(len(cuts) + 2 for cuts in plan.cuts)

@@ -37,9 +37,7 @@ class Pool:
     seam_cost: np.ndarray
 
     @classmethod
-    def of(
-        cls, plan: Plan, adapters: Sequence[str], *, repeats: bool = False, max_memory: int | None = None
-    ) -> Pool:
+    def of(cls, plan: Plan, adapters: Sequence[str], *, repeats: bool = False, max_memory: int | None = None) -> Pool:
         """Every seam from a cut of any model to a cut of any model that an adapter of these can join. The plan needs
         cuts and parts.
 

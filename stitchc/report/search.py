@@ -1,4 +1,4 @@
-"""The report of a search: the pool, how far estimates are to be trusted, the chains that were tried, the one written."""
+"""The report of a search: the pool, the chains that were tried, how far estimates hold, and the one written."""
 
 from __future__ import annotations
 

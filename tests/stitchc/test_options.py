@@ -11,7 +11,7 @@ import stitchc
 from stitchc import recipe
 from stitchc.cli import main
 from stitchc.compile import analysis, emission, synthesis
-from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, Sides
+from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, SearchOptions, Sides
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
 from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch, Work
@@ -22,9 +22,12 @@ from stitchc.wording import flag_of
 
 RECORDS = {
     "compile": CompileOptions, "compare": CompareOptions, "tune": TuneOptions, "inspect": InspectOptions,
-    "cost": CostOptions,
+    "cost": CostOptions, "search": SearchOptions,
 }  # fmt: skip
-MODELS = {"compile": ("a", "b"), "compare": ("a", "b"), "tune": ("x",), "inspect": ("x",), "cost": ("x",)}
+MODELS = {
+    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "tune": ("x",), "inspect": ("x",),
+    "cost": ("x",),
+}  # fmt: skip
 #: What cannot be changed alone.
 BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
 
@@ -46,7 +49,7 @@ def stopped(monkeypatch):
 
     places = [
         ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
-        ("stitchc.tuning.run", "plain"),
+        ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"),
     ]  # fmt: skip
     for module, name in places:
         __import__(module)
@@ -182,7 +185,7 @@ def test_a_recipe_states_a_training_and_gives_it_back(name):
     assert TrainingOptions.of(found) == options and found[name] == getattr(options, name)
 
 
-@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "tune"))
+@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "search", "tune"))
 def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, capfd):
     of = options_of(RECORDS[verb])[name]
     for value in wrong(name, of):
