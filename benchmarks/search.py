@@ -6,8 +6,6 @@ distance in depth and differ from pair to pair.
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from stitchc.passes.search.space import Space

@@ -33,7 +33,7 @@ def nondominated(values: np.ndarray) -> np.ndarray:
 def _staircase(values: np.ndarray) -> np.ndarray:
     # A stable sort makes use of runs that are sorted already, as those of a union of fronts are.
     order = np.argsort(values[:, 0], kind="stable")
-    first, second = values[order].T
+    second = values[order, 1]
     least = np.minimum.accumulate(second)
     order = order[np.concatenate([[True], second[1:] < least[:-1]])]
     # Of those that share the first entry the last is best.

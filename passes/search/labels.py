@@ -7,18 +7,18 @@ model from the start, so that labels which entered one model at different points
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from .dominance import Front, nondominated
+from .incumbents import Best
 from .problem import Problem
 from .space import Route
 from .states import States, undominated
 
 #: Unfinished chains that are made at once, times seams.
 _AT_ONCE = 1 << 19
-_PENDING = 1 << 14
 
 
 class Labels(NamedTuple):
@@ -48,42 +48,12 @@ class Leaving(NamedTuple):
     states: States
 
 
-class Best:
-    """The best whole chains so far, and the way back to their seams."""
-
-    def __init__(self, problem: Problem):
-        self.objectives = len(problem.over)
-        self.values = np.empty((0, self.objectives))
-        self.ways = np.empty((0, 3), dtype=np.int64)  # fragments before the last seam, the label there, the last seam
-        self.front = Front(self.values)
-        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def covers(self, values: np.ndarray) -> np.ndarray:
-        """[chains]: whether a chain that was found is at least as good in all that is minimised."""
-        return self.front.covers(values[:, : self.objectives])
-
-    def offer(self, values: np.ndarray, before: int, labels: np.ndarray, seams: np.ndarray) -> None:
-        """Takes in whole chains that meet every limit; those that are no better than others are left out."""
-        ways = np.column_stack([np.full(len(labels), before), labels, seams])
-        self._pending.append((values[:, : self.objectives], ways))
-        if sum(len(ways) for _, ways in self._pending) > _PENDING:
-            self.settle()
-
-    def settle(self) -> None:
-        """Compares all that was offered."""
-        values = np.concatenate([self.values, *(values for values, _ in self._pending)])
-        ways = np.concatenate([self.ways, *(ways for _, ways in self._pending)])
-        rows = nondominated(values)
-        self.values, self.ways, self._pending = values[rows], ways[rows], []
-        self.front = Front(self.values)
-
-
 def best_routes(problem: Problem, tell: Callable[[int, int], None] | None = None) -> list[Route]:
     """All chains that no other is at least as good as, one for each combination of amounts.
 
     tell: called with the fragments of the chains that are done with, and the chains that are the best so far.
     """
-    best = Best(problem)
+    best = Best(len(problem.over))
     rounds = [_whole_models(problem, best)]
     for fragments in range(1, problem.fragments):
         leaving = _leave(problem, rounds[-1], best, fragments)
@@ -201,7 +171,7 @@ def _last_seams(problem: Problem, amounts: np.ndarray, seams: np.ndarray) -> np.
     bounds = np.flatnonzero(np.diff(problem.space.source[seams], prepend=-1, append=-1))
     states, ahead = problem.asks(problem.space.target[seams]), problem.fragments - 2
     kept = [np.empty(0, dtype=np.int64)]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds.tolist()):
         rows = np.arange(start, stop)
         kept.append(rows[np.sort(_needed(problem, amounts[rows], states.take(rows), ahead))])
     return np.concatenate(kept)
@@ -219,7 +189,7 @@ def _go_on(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> La
     groups = np.flatnonzero(np.diff(target[seams], prepend=-1, append=-1))
     found = [
         _at_point(problem, leaving, best, seams[a:b], amounts[a:b], bounds[a:b], fragments)
-        for a, b in zip(groups[:-1], groups[1:], strict=True)
+        for a, b in pairwise(groups.tolist())
     ]
     return _joined(problem, found, leaving.states.models.shape[1])
 
@@ -268,7 +238,7 @@ def _promising(problem: Problem, best: Best, values: np.ndarray) -> np.ndarray:
 
 
 def _least(leaving: Leaving) -> np.ndarray:
-    """[points, columns]: the least of each amount of the chains that leave each point; infinite where there are none."""
+    """[points, columns]: the least of each amount of the chains that leave each point, infinite where none do."""
     least = np.full((len(leaving.start) - 1, leaving.values.shape[1]), np.inf)
     some = np.diff(leaving.start) > 0
     if some.any():

@@ -1,4 +1,4 @@
-"""What is asked of a space, as arrays: amounts along models and over seams, limits, and bounds of what is still to come."""
+"""What is asked of a space, as arrays: amounts along models and over seams, limits, bounds of what is still to come."""
 
 from __future__ import annotations
 

@@ -6,38 +6,52 @@ import numpy as np
 
 from stitchc.passes.search.space import Route, Space
 
+METRICS = ("macs", "params", "reads")
 
-def random_space(seed: int, models: int = 4, cuts: int = 3, metrics: int = 2) -> Space:
-    """A space with seams between any points, of one model too. Costs are whole numbers and losses eighths, so that sums
-    are exact and many are equal."""
+
+def random_space(seed: int, models: int = 4, stages: int = 4, density: float = 0.3) -> Space:
+    """Models of the same stages, none of which can be left out cheaply: the best chain would take each stage from the
+    model that is best there, and come back to models that it has used. Costs are whole numbers and losses eighths, so
+    that sums are exact and many are equal."""
     rng = np.random.default_rng(seed)
-    sizes = rng.integers(2, cuts + 3, models)
-    model = np.repeat(np.arange(models), sizes)
-    work = np.concatenate([np.cumsum(rng.integers(0, 9, (size, metrics)), axis=0) for size in sizes])
-    source, target = np.nonzero(rng.random((len(model), len(model))) < rng.choice([0.1, 0.3]))
-    loss = rng.integers(0, 9, len(source)) / 8
-    own_loss = np.concatenate([np.cumsum(rng.integers(0, 3, size)) / 8 for size in sizes])
-    cost = rng.integers(0, 4, (len(source), metrics))
-    names = ("macs", "params", "reads")[:metrics]
-    return Space(model, work, source, target, cost, loss, names, own_loss=own_loss if seed % 2 else None)
+    points = models * (stages + 1)
+    model, stage = np.repeat(np.arange(models), stages + 1), np.tile(np.arange(stages + 1), models)
+    work = rng.integers(0, 9, (models, stages + 1, 3)).cumsum(axis=1).reshape(-1, 3)
+    own_loss = (rng.integers(0, 9, (models, stages + 1)) / 8).cumsum(axis=1).ravel()
+    jumps = rng.random((points, points)) < 0.1
+    forward = stage[:, None] + jumps >= stage[None]
+    source, target = np.nonzero(forward & (rng.random((points, points)) < density))
+    loss, cost = rng.integers(0, 4, len(source)) / 8, rng.integers(0, 2, (len(source), 3))
+    return Space(model, work, source, target, cost, loss, METRICS, own_loss=own_loss if seed % 4 else None)
 
 
 def all_routes(space: Space, fragments: int, repeats: str) -> Iterator[Route]:
-    """Every chain of at most so many fragments."""
-    begun = [Route(model) for model in range(len(space.first))]
-    for _ in range(fragments):
-        yield from (route for route in begun if space.is_chain(route, repeats))
-        begun = [
-            Route(route.model, (*route.seams, seam))
-            for route in begun
-            for seam in range(len(space.source))
-            if space.model[space.source[seam]] == space.models(route)[-1]
-            and _goes_on(space, route, int(space.source[seam]))
-        ]
+    """Every chain of at most so many fragments, by trying every seam."""
+    over = list(zip(space.source.tolist(), space.target.tolist(), strict=True))
+    model = space.model.tolist()
+    ends = set(space.last.tolist())
+
+    def onward(start: int, seams: tuple[int, ...], enter: int, left: dict[int, int]) -> Iterator[Route]:
+        if enter not in ends:
+            yield Route(start, seams)
+        if len(seams) + 1 == fragments:
+            return
+        for seam, (leave, target) in enumerate(over):
+            if model[leave] != model[enter] or leave <= enter:
+                continue
+            now = left | {model[enter]: leave}
+            again = target < now.get(model[target], 0) if repeats == "forward" else model[target] in now
+            if repeats == "loops" or not again:
+                yield from onward(start, (*seams, seam), target, now)
+
+    for start, enter in enumerate(space.first.tolist()):
+        yield from onward(start, (), enter, {})
 
 
-def _goes_on(space: Space, route: Route, leave: int) -> bool:
-    return leave > space.fragments(route)[-1][0]
+def all_prices(space: Space, routes: list[Route]) -> dict[str, np.ndarray]:
+    """Of each chain the loss and the costs."""
+    rows = np.array([[loss, *cost] for cost, loss in map(space.price, routes)])
+    return dict(zip(("loss", *space.metrics), rows.T, strict=True))
 
 
 def front_values(values: np.ndarray) -> set[tuple[float, ...]]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from search_spaces import all_routes, front_values, random_space
+from search_spaces import all_prices, all_routes, front_values, random_space
 
-from stitchc.passes.data.errors import Infeasible
-from stitchc.passes.search.exact import front
+from stitchc.passes.data.errors import Infeasible, InputError
+from stitchc.passes.search.exact import best, diverse, front
+from stitchc.passes.search.incumbents import Best
 
 REPEATS = ("none", "forward", "loops")
 OVER = (
@@ -15,29 +16,28 @@ OVER = (
     ("macs", "params"),
     ("loss", "macs", "params", "reads"),
 )
+POOLS = [(seed, repeats) for seed in range(50) for repeats in REPEATS]
 
 
-def amounts(space, route, names):
-    cost, loss = space.price(route)
-    return [loss if name == "loss" else cost[space.column(name)] for name in names]
-
-
-@pytest.mark.parametrize("repeats", REPEATS)
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize(("seed", "repeats"), POOLS)
 def test_front_is_that_of_all_chains(seed, repeats):
-    over = OVER[seed % len(OVER)]
-    space = random_space(seed, models=2 + seed % 4, metrics=3)
-    fragments = 2 + seed % 3
-    routes = list(all_routes(space, fragments, repeats))
-    prices = np.array([amounts(space, route, ("loss", "macs", "params", "reads")) for route in routes])
-    columns = [("loss", "macs", "params", "reads").index(name) for name in over]
-    for share in (None, 0.02, 0.3):
-        budget = (
-            {}
-            if share is None
-            else {"macs": np.quantile(prices[:, 1], share), "params": np.quantile(prices[:, 2], 0.5)}
-        )
-        within = (prices[:, 1] <= budget.get("macs", np.inf)) & (prices[:, 2] <= budget.get("params", np.inf))
+    check_front(seed, repeats)
+
+
+@pytest.mark.parametrize(("seed", "repeats"), POOLS[::4])
+def test_front_does_not_stand_on_bounds(seed, repeats, monkeypatch):
+    """Bounds drop most unfinished chains before these are compared with one another; here none is dropped by them."""
+    monkeypatch.setattr(Best, "covers", lambda _, values: np.zeros(len(values), dtype=bool))
+    check_front(seed, repeats)
+
+
+def check_front(seed, repeats):
+    over, fragments = OVER[seed % len(OVER)], 3 + seed % 2
+    space = random_space(seed, models=3 + seed % 3, stages=6 - seed % 3 - fragments // 4, density=0.2)
+    prices = all_prices(space, list(all_routes(space, fragments, repeats)))
+    for share in (1, 0.3, 0):
+        budget = {name: float(np.quantile(prices[name], share)) for name in ("macs", "reads")}
+        within = np.all([prices[name] <= limit for name, limit in budget.items()], axis=0)
         if not within.any():
             with pytest.raises(Infeasible):
                 front(space, over, fragments=fragments, budget=budget, repeats=repeats)
@@ -45,5 +45,54 @@ def test_front_is_that_of_all_chains(seed, repeats):
         found = front(space, over, fragments=fragments, budget=budget, repeats=repeats)
         assert all(space.is_chain(chain.route, repeats) and len(chain.route.seams) < fragments for chain in found)
         values = [tuple(chain.amount(name) for name in over) for chain in found]
-        assert len(set(values)) == len(values)
-        assert set(values) == front_values(prices[within][:, columns])
+        assert values == sorted(front_values(np.stack([prices[name][within] for name in over], axis=1)))
+
+
+@pytest.mark.parametrize("repeats", REPEATS)
+@pytest.mark.parametrize("seed", range(8))
+def test_each_of_the_diverse_is_the_best_that_differs_from_those_before(seed, repeats):
+    space = random_space(seed, density=0.2)
+    routes = list(all_routes(space, 3, repeats))
+    prices = all_prices(space, routes)
+    limit, least = float(np.quantile(prices["macs"], 0.4)), 1 + seed % 3
+    found = diverse(space, 4, least, fragments=3, budget={"macs": limit}, repeats=repeats)
+    fragments = [{*space.fragments(route)} for route in routes]
+    chosen = [{*space.fragments(chain.route)} for chain in found]
+    for k, chain in enumerate([*found, None][:4]):
+        losses = [
+            loss
+            for mine, loss, macs in zip(fragments, prices["loss"], prices["macs"], strict=True)
+            if macs <= limit and all(max(len(mine), len(other)) - len(mine & other) >= least for other in chosen[:k])
+        ]
+        assert (chain is None) == (not losses)
+        if chain:
+            assert chain.loss == min(losses) and chain.cost["macs"] <= limit
+
+
+def test_the_best_is_the_first_of_the_front_and_of_the_diverse():
+    space = random_space(3)
+    assert best(space).loss == front(space, ("loss", "macs"))[0].loss
+    assert [best(space)] == diverse(space, 1, 2)
+
+
+def test_the_same_space_gives_the_same_chains():
+    once, again = (front(random_space(5), ("loss", "macs", "params"), fragments=4) for _ in range(2))
+    assert once == again and len(once) > 3
+
+
+def test_infeasible_tells_the_nearest():
+    space = random_space(1)
+    with pytest.raises(Infeasible, match="macs of 1, where") as error:
+        best(space, budget={"macs": 1, "loss": 9})
+    prices = all_prices(space, list(all_routes(space, 3, "none")))
+    assert error.value.nearest == {name: prices[name].min() for name in ("macs", "loss")}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"over": ("speed",)}, {"over": ()}, {"over": ("loss", "loss")}, {"fragments": 0}, {"budget": {"mac": 1}},
+     {"repeats": "once"}],
+)  # fmt: skip
+def test_bad_questions_are_refused(asked):
+    with pytest.raises(InputError):
+        front(random_space(0), **{"over": ("loss",), **asked})
