@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
 from .passes.data.errors import InputError
-from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text, Texts
+from .passes.data.option_kinds import Choice, Count, Kind, Share, Switch, Text, Texts
 from .passes.data.options import NEVER, WHEN_CHANGED, Options, option, with_default
 from .passes.data.pass_options import (
     BUDGET,
@@ -24,6 +24,7 @@ from .passes.data.pass_options import (
     RIVALS,
     RULES,
     SEARCH,
+    STITCHNET,
     BackendOptions,
     ChainOptions,
     ConfidenceOptions,
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from .passes.data.model import Images, Model
 
 Budget = str | Iterable[str] | Mapping[str, float | str] | Iterable[Limit]
+
+#: Measures of similarity (see `passes.numerics.similarity`).
+MEASURES = ("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes")
 
 #: Images to compare cuts and to fit adapters on, unless said otherwise.
 PROBE_IMAGES = 512
@@ -177,7 +181,7 @@ class SimilarityOptions(Options):
     """The similarity measure."""
 
     similarity: str = option(
-        "cka-unbiased", Choice("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes"),
+        "cka-unbiased", Choice(*MEASURES),
         "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
     )  # fmt: skip
 
@@ -365,7 +369,7 @@ class CompileOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(
-    BudgetOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions, SimilarityOptions,
+    BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions,
     MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
     TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
@@ -384,11 +388,11 @@ class SearchOptions(
     differ: int = option(
         2, Count(least=1), "By how many fragments two of the best chains differ at least.", group=SEARCH
     )
-    repeats: str = option(
-        "forward", Choice("none", "forward", "loops"),
+    repeats: str | None = option(
+        None, Choice("none", "forward", "loops"),
         "Whether a model may come again in a chain: never, only further on than where it was left, or anywhere, so "
         "that layers may run twice.",
-        group=SEARCH,
+        group=SEARCH, unset="forward; loops of StitchNet",
     )  # fmt: skip
     adapters: Sequence[str] | None = option(
         None, Texts(), "Adapters that chains may be joined by, such as linear or conv5x5-relu.",
@@ -397,6 +401,27 @@ class SearchOptions(
     rule: str | None = option(
         None, Choice(*RULES), "Which values are cuts, as `inspect` lists them under that rule.",
         group=SEARCH, unset="single-tensor; stitchnet of StitchNet",
+    )  # fmt: skip
+    similarity: str | None = option(
+        None, Choice(*MEASURES), "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
+        unset="cka-unbiased; cka of StitchNet",
+    )  # fmt: skip
+    width: int = option(2, Count(least=1), "Of StitchNet: how many fragments are tried next, its K.", group=STITCHNET)
+    threshold: float = option(
+        0.5, Share(), "Of StitchNet: what the product of the similarities stays above, its T.",
+        group=STITCHNET,
+    )  # fmt: skip
+    start: str = option(
+        "all", Choice("all", "smallest", "largest", "closest"),
+        "Of StitchNet: the fragments that chains begin with: all, or the one of the fewest or most parameters, or of "
+        "the least latency.",
+        group=STITCHNET,
+    )  # fmt: skip
+    candidates: str = option(
+        "cka", Choice("cka", "params", "latency"),
+        "Of StitchNet: which fragments are tried next: the most similar, those of the fewest parameters, or of the "
+        "least latency.",
+        group=STITCHNET,
     )  # fmt: skip
     dry_run: bool = option(
         False, Switch(), "Stop when the pool of fragments is known, and write nothing.", group=OUTPUT, recipe=NEVER

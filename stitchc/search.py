@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Any
 from .compile import begin, complete, folder_of, measured_on
 from .keywords import with_options
 from .options import CompileOptions, SearchOptions
-from .passes.data.errors import Infeasible, InputError, QuantityError
+from .passes.data.errors import InputError, QuantityError
 from .progress import Progress, Silent, stage
+from .search_methods import METHODS, settled
 
 if TYPE_CHECKING:
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
+    from .passes.pipeline import Pass
     from .passes.search.chains import Tried
-    from .passes.search.lazy import Found, Search
+    from .passes.search.lazy import Found
 
-#: Adapters that chains are joined by, unless others are named, by the method.
-ADAPTERS = {"exact": ("identity", "linear", "conv3x3"), "stitchnet": ("fused",)}
-#: Most fragments of a chain, likewise.
-FRAGMENTS = {"exact": 3, "stitchnet": 16}
-#: Rules for cuts, likewise.
-CUTS = {"exact": "single-tensor", "stitchnet": "stitchnet"}
 # Ranks that score pairs of cuts, and no network.
 _OF_PAIRS = ("cka", "fit")
+_ADDITIVE = "Give a budget of params, macs or flops."
 
 
 @dataclass(frozen=True)
@@ -74,14 +71,15 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         plan = _looked_at(plan, options, watcher)
         limits = _limits(plan, options)
         with stage(watcher, "searching"):
-            found = _found(plan, options, limits, watcher)
+            found = METHODS[options.method].run(plan, options, limits, watcher)
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
         best = found.tried[0]
         from .passes import Candidate
 
-        choice = (Candidate(best.chain, nan, best.price, True, best.standing[1]),)
+        choice = (Candidate(best.chain, nan, best.price, True, best.score),)
         chosen = replace(plan, choice=choice, budget=limits)
-        stated = options.make(CompileOptions, chain=words_of(plan, best.chain))
+        similarity = settled(options).similarity
+        stated = options.make(CompileOptions, chain=words_of(plan, best.chain), similarity=similarity)
         return Searched(plan, found, *complete(chosen, models, stated, measured, folder, watcher))
 
 
@@ -109,9 +107,6 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
         adapters.get(name)
 
 
-_ADDITIVE = "Give a budget of params, macs or flops."
-
-
 def _check_images(plan: Plan, options: SearchOptions) -> None:
     """Refuses images that chains cannot be scored with."""
     from .passes.rank import cannot_probe
@@ -130,19 +125,17 @@ def _check_images(plan: Plan, options: SearchOptions) -> None:
 
 
 def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
-    """The plan with graphs, cuts and prices; and with what the cuts represent, unless that is all that is wanted."""
+    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted."""
     from .cache import Store
-    from .passes import Cost, Partition, Pipeline, Represent, Trace
-    from .passes.pipeline import Pass
+    from .passes import Cost, Latency, Partition, Pipeline, Represent, Trace
 
-    passes: list[Pass] = [
-        options.make(Trace),
-        Partition(rule=options.rule or CUTS[options.method]),
-        Cost(adapters=()),
-    ]
+    words, told = settled(options), progress.update
+    passes: list[Pass] = [options.make(Trace), Partition(rule=words.rule), Cost(adapters=())]
     if not options.dry_run:
         store = Store("similarity")
-        passes.append(options.make(Represent, metric=options.similarity, store=store, progress=progress.update))
+        passes.append(options.make(Represent, metric=words.similarity, batch=words.block, store=store, progress=told))
+        if "latency" in (options.candidates, {"closest": "latency"}.get(options.start)):
+            passes.append(options.make(Latency, store=Store("latency"), progress=told))
     return Pipeline(passes, callback=progress)(plan)
 
 
@@ -162,50 +155,6 @@ def _limits(plan: Plan, options: SearchOptions) -> dict[str, float]:
     if not options.allow_uncounted:
         refuse_uncounted(plan, limits)
     return limits
-
-
-def _found(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progress: Progress) -> Found:
-    from .passes.data.healing import healing_options
-    from .passes.search.effort import effort_of
-    from .passes.search.lazy import Lazy
-    from .passes.search.losses import Predictor, similarities
-    from .passes.search.pool import Pool
-    from .passes.search.probe import Probe
-
-    effort = effort_of(options.effort)
-    names = options.adapters or ADAPTERS[options.method]
-    pool = Pool.of(plan, names, repeats=options.repeats == "loops", max_memory=options.max_memory)
-    if not len(pool):
-        raise InputError(
-            f"no two cuts of the models can be joined by {', '.join(names)}",
-            "`inspect` lists the cuts of a model. Or name other `adapters`.",
-        )
-    probe = Probe(pool, effort, options.rank, options.max_memory)
-    healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
-    routes = _exact(options, limits, max(effort.chains, options.keep), len(plan.models))
-    return Lazy(probe, Predictor(pool, similarities(plan)), routes, healing, progress.update).run()
-
-
-def _exact(options: SearchOptions, limits: Mapping[str, float], count: int, models: int) -> Search:
-    """The best chains of two fragments or more."""
-    from .passes.search.exact import diverse
-    from .passes.search.space import Route, Space
-
-    def routes(space: Space) -> list[Route]:
-        found = diverse(
-            space, count + models, options.differ,
-            fragments=options.fragments or FRAGMENTS[options.method], budget=limits, repeats=options.repeats,  # type: ignore[arg-type]
-        )  # fmt: skip
-        stitched = [one.route for one in found if one.route.seams]
-        if not stitched:
-            raise Infeasible(
-                "within the budget there is no chain but a whole model",
-                "Raise the budget, or allow more fragments.",
-                {},
-            )
-        return stitched[:count]
-
-    return routes
 
 
 def _measured(

@@ -17,7 +17,8 @@ def search_document(searched: Searched, keep: int | None = None) -> dict[str, An
     """`stitchc search --json`: the pool, and the chains that were stitched, the best first, at most `keep`.
 
     score: of a chain as it comes out of the search, after healing where it was healed; unhealed: before; expected: what
-    the losses of its seams add up to. accuracy: where it was measured; of the chosen one as it was written, fitted on
+    the losses of its seams add up to; similarity: the product of those at its seams, which is the score of StitchNet's
+    algorithm. accuracy: where it was measured; of the chosen one as it was written, fitted on
     all images. chosen: its index, None after a dry run. plan: what the plan.json of its artifact holds.
     """
     plan, found = searched.pool, searched.found
@@ -29,8 +30,8 @@ def search_document(searched: Searched, keep: int | None = None) -> dict[str, An
     }
     if found is not None:
         document["search"] = {
-            "stitched": len(found.tried), "probed": found.probed, "unsettled": found.unsettled,
-            "stopped": found.stopped, "seam_losses": _trust(found.seams), "chain_scores": _trust(found.chains),
+            "stitched": found.stitched, "stopped": found.stopped, "probed": found.probed,
+            "unsettled": found.unsettled, "seam_losses": _trust(found.seams), "chain_scores": _trust(found.chains),
         }  # fmt: skip
     if searched.record is None:
         return document | {"notes": notes(plan)}
@@ -59,11 +60,11 @@ def _chain(plan: Plan, one: Tried) -> dict[str, Any]:
 
     return {
         "chain": chain_record(plan, one.chain, [adapter_use(plan, seam) for seam in one.chain.seams()]),
-        "score": number(one.standing[1]), "healed": one.healed is not None, "unhealed": number(one.score),
-        "expected": number(one.expected),
+        "score": number(one.score), "healed": one.healed is not None, "unhealed": number(one.unhealed),
+        "expected": number(one.expected), "similarity": number(one.similarity),
         "cost": one.price.as_dict(), "accuracy": one.accuracy,
     }  # fmt: skip
 
 
-def _trust(trust: Trust) -> dict[str, Any]:
-    return {"cases": trust.cases, "rank_correlation": trust.rank_correlation, "error": trust.error}
+def _trust(trust: Trust | None) -> dict[str, Any] | None:
+    return trust and {"cases": trust.cases, "rank_correlation": trust.rank_correlation, "error": trust.error}

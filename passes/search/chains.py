@@ -28,30 +28,36 @@ _BATCH = 64
 class Tried:
     """A chain that was stitched.
 
-    price: as the emitted artifact will have it. expected: the score that the losses of its seams add up to. score: the
-    mean of `scores`, float64 [images]. healed: its score after healing, None where it was not healed. adapters: fitted
+    price: as the emitted artifact will have it. expected: the score that the losses of its seams add up to. scores: on
+    each image, float64 [images]. similarity: the product of those at its seams, where StitchNet's algorithm took them.
+    healed: its score after healing, None where it was not healed. adapters: fitted
     on the chain so far, one for each seam. network: healed. accuracy: of that, where somebody measured it.
     """
 
-    route: Route
     chain: Chain
     price: Price
-    expected: float
-    scores: np.ndarray
     adapters: tuple[Adapter, ...] = field(repr=False, default=())
+    expected: float | None = None
+    scores: np.ndarray | None = field(repr=False, default=None)
+    similarity: float | None = None
     healed: float | None = None
     network: GraphModule | None = field(repr=False, default=None)
     accuracy: float | None = None
 
     @property
+    def unhealed(self) -> float | None:
+        """Mean of the scores over the images."""
+        return None if self.scores is None else float(self.scores.mean())
+
+    @property
     def score(self) -> float:
-        """Mean over the images, unhealed."""
-        return float(self.scores.mean())
+        """What speaks for the chain: the score after healing, else before, else the similarity."""
+        return next(score for score in (self.healed, self.unhealed, self.similarity) if score is not None)
 
     @property
     def standing(self) -> tuple[bool, float]:
         """What chains are ordered by: those that were healed first, by that score; the others by theirs."""
-        return (self.healed is not None, self.score if self.healed is None else self.healed)
+        return (self.healed is not None, self.score)
 
 
 #: A chain with its adapters, and its score on each image, float64 [images].

@@ -26,18 +26,22 @@ Search = Callable[[Space], Sequence[Route]]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Chains from a pool. tried: those that were stitched, the best first. seams: how well losses of probed seams are
-    predicted from others. chains: how well the sum of its seams' losses predicts what a chain scores that has two seams
-    or more. probed, unsettled: seams that were probed, and those of the best chains that were not, when that ended.
-    stopped: whether it was interrupted.
+    """Chains from a pool.
+
+    tried: those that were stitched, the best first. stitched: how many were, whether they are listed or not. stopped:
+    whether the search was interrupted. seams: how well losses of probed seams are predicted from others. chains: how
+    well the sum of its seams' losses predicts what a chain scores that has two seams or more. probed, unsettled: seams
+    that were probed, and those of the best chains that were not, when that ended. The last four are of the exact search
+    alone.
     """
 
     tried: tuple[Tried, ...]
-    seams: Trust
-    chains: Trust
-    probed: int
-    unsettled: int
+    stitched: int
     stopped: bool = False
+    seams: Trust | None = None
+    chains: Trust | None = None
+    probed: int | None = None
+    unsettled: int | None = None
 
 
 @dataclass(eq=False)
@@ -75,12 +79,13 @@ class Lazy:
                 raise
             stopped = True
         self.tried.sort(key=lambda one: one.standing, reverse=True)
-        long = [one for one in self.tried if len(one.route.seams) > 1]
-        chains = Trust.of(np.array([one.expected for one in long]), np.array([one.score for one in long]))
+        long = [one for one in self.tried if len(one.adapters) > 1]
+        chains = Trust.of(np.array([one.expected for one in long]), np.array([one.unhealed for one in long]))
         probe = self.probe
         left = {row for route in routes for row in route.seams if not probe.probed(row)}
         seams = self.predictor.trust(probe.loss, probe.r2)
-        return Found(tuple(self.tried), seams, chains, int((~np.isnan(probe.loss)).sum()), len(left), stopped)
+        probed = int((~np.isnan(probe.loss)).sum())
+        return Found(tuple(self.tried), len(self.tried), stopped, seams, chains, probed, len(left))
 
     def space(self) -> Space:
         """The space, with what is known of losses so far."""
@@ -129,7 +134,7 @@ class Lazy:
         wrong = [name for name, amount in zip(space.metrics, cost, strict=True) if abs(price[name] - amount) > 0.5]
         if wrong:
             raise PipelineError(f"the {', '.join(wrong)} of a chain are not those of its parts: {space.tell(route)}")
-        return Tried(route, chain, price, float(self.probe.own.max() - loss), scores, adapters)
+        return Tried(chain, price, adapters, float(self.probe.own.max() - loss), scores)
 
     def _healed(self) -> None:
         """Heals the best chains and scores them again: healing improves weak stitches most, so the order may change."""
@@ -139,7 +144,7 @@ class Lazy:
         (what, options), plan = self.heal, self.probe.pool.plan
         specs = [model.input for model in plan.models]
         probe = HealProbe(plan.graphs, specs, self.probe.fit_images, options, keep=True)
-        chosen = [k for k, one in enumerate(self.tried) if one.route.seams][: self.probe.effort.healed]
+        chosen = [k for k, one in enumerate(self.tried) if one.adapters][: self.probe.effort.healed]
         for done, k in enumerate(chosen):
             self._tell(done, len(chosen), "healing the best chains")
             one = self.tried[k]

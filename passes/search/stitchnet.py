@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import NamedTuple
 
 import torch
@@ -156,7 +157,7 @@ class Algorithm1:
             row = measures.similarity(own, vectors, self._metric, self._sizes)[0]
             likeness |= {piece: float(row[piece.number - 1]) for piece in able if piece.model == model}
         if self.candidates == "cka":
-            able.sort(key=lambda piece: (not likeness[piece] == likeness[piece], -likeness[piece]))
+            able.sort(key=lambda piece: (isnan(likeness[piece]), -likeness[piece]))
         else:
             able.sort(key=lambda piece: self._amount(piece, _ORDER[self.candidates]))
         yield from ((piece, likeness[piece]) for piece in able[: self.width])

@@ -19,6 +19,9 @@ from .table import short, table
 if TYPE_CHECKING:
     from ..search import Searched
 
+#: Columns of scores, in their order; those without a figure are left out.
+_SCORES = ("similarity", "expected", "stitched", "healed")
+
 
 @dataclass(frozen=True)
 class PoolTable:
@@ -58,29 +61,33 @@ class ChainTable:
         rows = table(ascii_only=options.ascii_only, title="The best chains")
         shown = [metrics.get(name) for name in ("macs", "params")]
         columns = [Column(m.unit, [one["cost"][m.key] for one in chains]) for m in shown]
+        scores = [name for name in _SCORES if any(_figure(one, name) is not None for one in chains)]
         rows.add_column("\nchain", overflow="fold", ratio=1)
         for metric, column in zip(shown, columns, strict=True):
             rows.add_column(column.head(metric.column), justify="right", no_wrap=True)
-        for name in ("\nexpected", "\nstitched", "\nhealed", "\ntop-1"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        for name in (*scores, "top-1"):
+            rows.add_column(f"\n{name}", justify="right", no_wrap=True)
         for index, one in enumerate(chains):
-            healed = one["score"] if one["healed"] else None
             rows.add_row(
                 chain_text(one["chain"], names),
                 *(column(one["cost"][m.key]) for m, column in zip(shown, columns, strict=True)),
-                score(one["expected"]), score(one["unhealed"]), score(healed), percent(one["accuracy"]),
+                *(score(_figure(one, name)) for name in scores), percent(one["accuracy"]),
                 style="bold" if index == self.record["chosen"] else "",
             )  # fmt: skip
         yield rows
-        yield from map(Text, self._legend())
+        yield from map(Text, self._legend(scores))
 
-    def _legend(self) -> Iterator[str]:
+    def _legend(self, scores: Sequence[str]) -> Iterator[str]:
         said = self.record["search"]
-        yield (
-            "expected: the score that the losses of the seams add up to; stitched, healed: measured on probe images. "
-            "top-1: of healed chains; of the first as it was written, fitted on all images."
-        )
-        yield f"{said['probed']} seams probed, {said['stitched']} chains stitched."
+        if "similarity" in scores:
+            yield "similarity: the product of those at the seams, on the chain as it was then."
+        if "expected" in scores:
+            yield "expected: the score that the losses of the seams add up to."
+        if "stitched" in scores:
+            yield "stitched, healed: the score on probe images that nothing was fitted on."
+        yield "top-1: of the first as it was written, fitted on all images; of others as the search made them."
+        probed = "" if said["probed"] is None else f"{said['probed']} seams probed, "
+        yield f"{probed}{said['stitched']} chains stitched."
         if said["unsettled"]:
             yield f"{said['unsettled']} seams of the best chains were not probed; a higher effort probes them."
         if said["stopped"]:
@@ -89,8 +96,15 @@ class ChainTable:
         yield from _trusted("The score of chains of three fragments or more is the sum", said["chain_scores"])
 
 
-def _trusted(what: str, trust: Mapping[str, Any]) -> Iterator[str]:
-    if trust["error"] is None:
+def _figure(one: Mapping[str, Any], name: str) -> float | None:
+    """The figure of a chain in the column of that name."""
+    if name == "healed":
+        return one["score"] if one["healed"] else None
+    return one["unhealed" if name == "stitched" else name]
+
+
+def _trusted(what: str, trust: Mapping[str, Any] | None) -> Iterator[str]:
+    if trust is None or trust["error"] is None:
         return
     rank = "" if trust["rank_correlation"] is None else f", rank correlation {trust['rank_correlation']:.2f}"
     yield f"{what} with a mean error of {score(trust['error'])}{rank} ({trust['cases']} cases)."

@@ -1,0 +1,136 @@
+"""The methods of a search, each with what its options are where nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .passes.data.errors import Infeasible, InputError
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .options import SearchOptions
+    from .passes.data.plan import Plan
+    from .passes.search.lazy import Found, Search
+    from .passes.search.space import Repeats, Route, Space
+
+
+@dataclass(frozen=True)
+class Words:
+    """Options that each method has its own defaults of. block: of images that are compared at once, None for what the
+    measure of similarity is used with."""
+
+    adapters: tuple[str, ...]
+    fragments: int
+    rule: str
+    similarity: str
+    repeats: Repeats
+    block: int | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """run: from a plan with what its cuts represent, the options, and the limits by metric, to the chains, the best
+    first. words: its defaults."""
+
+    run: Callable[[Plan, SearchOptions, Mapping[str, float], Progress], Found]
+    words: Words
+
+
+def settled(options: SearchOptions) -> Words:
+    """The options, with the method's defaults for those that nobody set."""
+    words = METHODS[options.method].words
+    names = ("adapters", "fragments", "rule", "similarity", "repeats")
+    said = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return replace(words, **said)
+
+
+def exact(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progress: Progress) -> Found:
+    """The best chains by losses that are probed where they matter, stitched and healed."""
+    from .passes.data.healing import healing_options
+    from .passes.search.effort import effort_of
+    from .passes.search.lazy import Lazy
+    from .passes.search.losses import Predictor, similarities
+    from .passes.search.pool import Pool
+    from .passes.search.probe import Probe
+
+    words, effort = settled(options), effort_of(options.effort)
+    pool = Pool.of(plan, words.adapters, repeats=words.repeats == "loops", max_memory=options.max_memory)
+    if not len(pool):
+        raise _nothing_to_join(words)
+    probe = Probe(pool, effort, options.rank, options.max_memory)
+    healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
+    routes = _best_routes(words, options, limits, max(effort.chains, options.keep), len(plan.models))
+    return Lazy(probe, Predictor(pool, similarities(plan)), routes, healing, progress.update).run()
+
+
+def _best_routes(words: Words, options: SearchOptions, limits: Mapping[str, float], count: int, models: int) -> Search:
+    """The best chains of two fragments or more."""
+    from .passes.search.exact import diverse
+
+    def routes(space: Space) -> list[Route]:
+        found = diverse(
+            space, count + models, options.differ, fragments=words.fragments, budget=limits, repeats=words.repeats
+        )
+        stitched = [one.route for one in found if one.route.seams]
+        if not stitched:
+            raise Infeasible(
+                "within the budget there is no chain but a whole model",
+                "Raise the budget, or allow more fragments.",
+                {},
+            )
+        return stitched[:count]
+
+    return routes
+
+
+def stitchnet(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progress: Progress) -> Found:
+    """Algorithm 1 of StitchNet, on all images; its networks within the budget, by the product of similarities."""
+    from .passes.search.chains import Tried
+    from .passes.search.lazy import Found
+    from .passes.search.stitchnet import Algorithm1, ranked
+    from .passes.stitch.join import graph_of
+
+    words = settled(options)
+    if len(words.adapters) != 1:
+        raise InputError(
+            f"StitchNet's algorithm stitches with one adapter, and {len(words.adapters)} were named",
+            "Name one, or none for the paper's, which is fused into the next layer.",
+        )
+    run = Algorithm1(
+        plan, options.width, options.threshold, words.fragments, options.start, options.candidates, words.repeats,
+        words.adapters[0], options.max_memory, progress.update,
+    )  # fmt: skip
+    stopped = run.run()
+    stitched = [one for one in ranked(run.found) if one.adapters]
+    within = [one for one in stitched if all(one.price[metric] <= limit for metric, limit in limits.items())]
+    if not within:
+        nearest = {metric: min((one.price[metric] for one in stitched), default=float("inf")) for metric in limits}
+        raise Infeasible(
+            f"of the {len(run.found)} networks that the algorithm found, "
+            + ("none is within the budget" if stitched else "each is a whole model"),
+            "Raise the budget, lower the threshold, or try more fragments at each step.",
+            {metric: amount for metric, amount in nearest.items() if amount != float("inf")},
+        )
+    tried = [
+        Tried(
+            one.chain, one.price, one.adapters, similarity=one.score,
+            network=graph_of(plan, one.chain, one.adapters) if place < options.keep else None,
+        )
+        for place, one in enumerate(within)
+    ]  # fmt: skip
+    return Found(tuple(tried), len(run.found), stopped)
+
+
+def _nothing_to_join(words: Words) -> InputError:
+    return InputError(
+        f"no two cuts of the models can be joined by {', '.join(words.adapters)}",
+        "`inspect` lists the cuts of a model. Or name other `adapters`.",
+    )
+
+
+METHODS: Mapping[str, Method] = {
+    "exact": Method(exact, Words(("identity", "linear", "conv3x3"), 3, "single-tensor", "cka-unbiased", "forward")),
+    "stitchnet": Method(stitchnet, Words(("fused",), 16, "stitchnet", "cka", "loops")),
+}
