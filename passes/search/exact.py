@@ -66,7 +66,7 @@ def diverse(
     """The best chain, then the best of those that differ from it, then the best of those that differ from both, and so
     on: `count` chains, or fewer where there are no more.
 
-    differ: of each two chains, at least so many fragments of the longer are not in the other.
+    differ: the longer of each two chains has at least so many fragments more than they share.
 
     Raises:
         Infeasible, InputError: as `front`; or a count or difference below one.

@@ -22,8 +22,8 @@ class Problem:
     is at least as good as in all of `over`.
 
     over: amounts that are minimised: `loss`, or metrics of the space. budget: the most of each amount.
-    apart: fragments of chains that were chosen before, as points entered and left; of each of these, a chain differs in
-    `differ` fragments: so many are in the longer of the two, and not in both.
+    apart: fragments of chains that were chosen before, as points entered and left. The longer of a chain and each of
+    these has at least `differ` fragments more than they share.
 
     Arrays have a column for each amount that is minimised, then one for each other that is limited, then one for each
     chain in `apart`, which counts the fragments shared with it.
@@ -86,7 +86,7 @@ class Problem:
         """[fragments, chains in apart]: whether the fragment is one of that chain's."""
         found = np.zeros((len(enters), len(self.apart)))
         for column, other in enumerate(self.apart):
-            for enter, left in other:
+            for enter, left in {*other}:
                 found[:, column] += (enters == enter) & (leave == left)
         return found
 

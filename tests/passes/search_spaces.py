@@ -11,12 +11,13 @@ METRICS = ("macs", "params", "reads")
 
 def random_space(seed: int, models: int = 4, stages: int = 4, density: float = 0.3) -> Space:
     """Models of the same stages, none of which can be left out cheaply: the best chain would take each stage from the
-    model that is best there, and come back to models that it has used. Costs are whole numbers and losses eighths, so
-    that sums are exact and many are equal."""
+    model that is best there, and come back to models that it has used. In every third space some layers have costs
+    below 0, so that it pays to run layers twice. Costs are whole numbers and losses eighths, so that sums are exact and
+    many are equal."""
     rng = np.random.default_rng(seed)
     points = models * (stages + 1)
     model, stage = np.repeat(np.arange(models), stages + 1), np.tile(np.arange(stages + 1), models)
-    work = rng.integers(0, 9, (models, stages + 1, 3)).cumsum(axis=1).reshape(-1, 3)
+    work = rng.integers(0 if seed % 3 else -9, 9, (models, stages + 1, 3)).cumsum(axis=1).reshape(-1, 3)
     own_loss = (rng.integers(0, 9, (models, stages + 1)) / 8).cumsum(axis=1).ravel()
     jumps = rng.random((points, points)) < 0.1
     forward = stage[:, None] + jumps >= stage[None]

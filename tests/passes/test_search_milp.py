@@ -1,5 +1,7 @@
 """The integer program finds what exact search finds, and under rules what trying every chain finds."""
 
+import logging
+
 import numpy as np
 import pytest
 from search_spaces import all_prices, all_routes, random_space
@@ -21,10 +23,11 @@ def few_seams(monkeypatch):
 
 
 @pytest.fixture
-def solver_alone(monkeypatch, caplog):
-    """Exact search never puts right what the solver says."""
+def solver_alone(caplog):
+    """No answer of the solver has to be put right: none breaks a rule, and none is worse than that of exact search."""
+    caplog.set_level(logging.DEBUG, "stitchc")
     yield
-    assert not caplog.records
+    assert not caplog.get_records("call")
 
 
 @pytest.mark.parametrize("repeats", REPEATS)
@@ -111,7 +114,7 @@ def test_what_only_the_solver_can_say_is_said_to_be_its_word():
         solve(space, Rules(models_at_least=3), fragments=2)
 
 
-def test_chains_that_the_tolerance_lets_through_are_not_returned(monkeypatch):
+def test_chains_that_the_tolerance_lets_through_are_not_returned():
     """A limit just below the cost of the best chain, by less than the solver can tell."""
     space = random_space(2)
     cost = best(space).cost["macs"]
