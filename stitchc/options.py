@@ -40,6 +40,7 @@ from .passes.data.pass_options import (
     TraceOptions,
     UncountedOptions,
 )
+from .sweep import Sweep
 
 if TYPE_CHECKING:
     from .passes.data.model import Images, Model
@@ -405,6 +406,12 @@ class SearchOptions(
     similarity: str | None = option(
         None, Choice(*MEASURES), "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
         unset="cka-unbiased; cka of StitchNet",
+    )  # fmt: skip
+    sweep: str | None = option(
+        None, Sweep(),
+        "Write no artifact, but find the best chain under each of several budgets: macs=20%..90%, or "
+        "macs=20%..90%/15 for fifteen.",
+        group=SEARCH, unset="none",
     )  # fmt: skip
     width: int = option(2, Count(least=1), "Of StitchNet: how many fragments are tried next, its K.", group=STITCHNET)
     threshold: float = option(

@@ -16,6 +16,7 @@ from .progress import Progress, Silent, stage
 from .search_methods import METHODS, settled
 
 if TYPE_CHECKING:
+    from .passes.data.budget import Limit
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
@@ -33,13 +34,15 @@ class Searched:
 
     pool: the plan of the models, with their cuts. found: what the search says, None after a dry run. plan: of the chain
     that was chosen, stitched, verified and compared, and record what the plan.json of its artifact holds; None where
-    nothing was.
+    nothing was. budgets: of a sweep. models: top-1 of each, where it was measured.
     """
 
     pool: Plan
     found: Found | None = None
     plan: Plan | None = None
     record: Mapping[str, Any] | None = None
+    budgets: tuple[Mapping[str, float], ...] = ()
+    models: tuple[float | None, ...] = ()
 
     @property
     def chains(self) -> tuple[Tried, ...]:
@@ -58,8 +61,6 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         InputError: something given cannot be used. Infeasible: no chain meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
-    from .passes.stitch.stated import words_of
-
     watcher = progress or Silent()
     _check(models, options)
     with folder_of(options) as folder:
@@ -69,18 +70,27 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         _check_images(plan, options)
         measured = measured_on(plan, options)
         plan = _looked_at(plan, options, watcher)
-        limits = _limits(plan, options)
+        budgets = _budgets(plan, options)
         with stage(watcher, "searching"):
-            found = METHODS[options.method].run(plan, options, limits, watcher)
+            found = METHODS[options.method].run(plan, options, budgets, watcher)
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
-        best = found.tried[0]
-        from .passes import Candidate
-
-        choice = (Candidate(best.chain, nan, best.price, True, best.score),)
-        chosen = replace(plan, choice=choice, budget=limits)
-        similarity = settled(options).similarity
-        stated = options.make(CompileOptions, chain=words_of(plan, best.chain), similarity=similarity)
+        if options.sweep:
+            return Searched(plan, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
+        chosen, stated = _stated(plan, options, budgets[0], found.tried[0])
         return Searched(plan, found, *complete(chosen, models, stated, measured, folder, watcher))
+
+
+def _stated(
+    plan: Plan, options: SearchOptions, limits: Mapping[str, float], best: Tried
+) -> tuple[Plan, CompileOptions]:
+    """The plan with a chain as its choice, and the options of the compile that makes it."""
+    from .passes import Candidate
+    from .passes.stitch.stated import words_of
+
+    choice = (Candidate(best.chain, nan, best.price, True, best.score),)
+    words = words_of(plan, best.chain)
+    stated = options.make(CompileOptions, chain=words, similarity=settled(options).similarity)
+    return replace(plan, choice=choice, budget=dict(limits)), stated
 
 
 def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None:
@@ -98,6 +108,11 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
         raise InputError(
             f"`rank={options.rank!r}` scores pairs of cuts, and a search scores whole networks",
             "Take `rank='cascade'`, or another score.",
+        )
+    if options.sweep and (options.method != "exact" or options.out is not None):
+        raise InputError(
+            "a sweep is the front of an exact search over several budgets, and writes no artifact",
+            "Leave the method and `out` out. `compile` makes a chain of the front, given as its `chain`.",
         )
     if options.asks_latency:
         raise QuantityError("latency does not add up along a chain, so search holds no budget of it", _ADDITIVE)
@@ -139,8 +154,8 @@ def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
     return Pipeline(passes, callback=progress)(plan)
 
 
-def _limits(plan: Plan, options: SearchOptions) -> dict[str, float]:
-    """The budget in the metrics' own units.
+def _budgets(plan: Plan, options: SearchOptions) -> tuple[dict[str, float], ...]:
+    """The budget in the metrics' own units; of a sweep, each.
 
     Raises:
         QuantityError: a metric that does not add up along a chain, or operators that it has no formula for.
@@ -148,13 +163,38 @@ def _limits(plan: Plan, options: SearchOptions) -> dict[str, float]:
     from .passes.search.pool import columns
     from .passes.select import refuse_uncounted
 
-    limits = {limit.metric: limit.resolve(plan.prices) for limit in options.budget}
-    for metric in limits:
+    fixed = {limit.metric: limit.resolve(plan.prices) for limit in options.budget}
+    swept = [{limit.metric: limit.resolve(plan.prices)} for limit in _swept(options)]
+    budgets = tuple(fixed | one for one in swept or [{}])
+    for metric in budgets[0]:
         if metric not in columns():
             raise QuantityError(f"{metric} does not add up along a chain, so search holds no budget of it", _ADDITIVE)
     if not options.allow_uncounted:
-        refuse_uncounted(plan, limits)
-    return limits
+        refuse_uncounted(plan, budgets[0])
+    return budgets
+
+
+def _swept(options: SearchOptions) -> tuple[Limit, ...]:
+    from .sweep import limits
+
+    return limits(options.sweep) if options.sweep else ()
+
+
+def _models_measured(
+    plan: Plan, images: Images | None, options: SearchOptions, progress: Progress
+) -> tuple[float | None, ...]:
+    """Top-1 of each model, None where it cannot be measured."""
+    from .evaluate import accuracy_if_matched
+
+    found: list[float | None] = []
+    for model in plan.models if images is not None else ():
+        assert images is not None
+        with stage(progress, f"measuring {model.name}"):
+            accuracy, _ = accuracy_if_matched(
+                model.network, model.input, images, model, device=options.device, progress=progress
+            )
+        found.append(accuracy and accuracy.top1)
+    return tuple(found) or (None,) * len(plan.models)
 
 
 def _measured(

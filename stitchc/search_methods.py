@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,10 +31,10 @@ class Words:
 
 @dataclass(frozen=True)
 class Method:
-    """run: from a plan with what its cuts represent, the options, and the limits by metric, to the chains, the best
-    first. words: its defaults."""
+    """run: from a plan with what its cuts represent, the options, and the budgets (limits by metric), to the chains,
+    the best first. words: its defaults."""
 
-    run: Callable[[Plan, SearchOptions, Mapping[str, float], Progress], Found]
+    run: Callable[[Plan, SearchOptions, Sequence[Mapping[str, float]], Progress], Found]
     words: Words
 
 
@@ -46,8 +46,8 @@ def settled(options: SearchOptions) -> Words:
     return replace(words, **said)
 
 
-def exact(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progress: Progress) -> Found:
-    """The best chains by losses that are probed where they matter, stitched and healed."""
+def exact(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
+    """The best chains under each budget, by losses that are probed where they matter, stitched and healed."""
     from .passes.data.healing import healing_options
     from .passes.search.effort import effort_of
     from .passes.search.lazy import Lazy
@@ -61,15 +61,19 @@ def exact(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progr
         raise _nothing_to_join(words)
     probe = Probe(pool, effort, options.rank, options.max_memory)
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
-    routes = _best_routes(words, options, limits, max(effort.chains, options.keep), len(plan.models))
-    return Lazy(probe, Predictor(pool, similarities(plan)), routes, healing, progress.update).run()
+    count = -(-max(effort.chains, options.keep) // len(budgets))
+    routes = _best_routes(words, options, budgets, count, len(plan.models))
+    return Lazy(probe, Predictor(pool, similarities(plan)), routes, healing, budgets, progress.update).run()
 
 
-def _best_routes(words: Words, options: SearchOptions, limits: Mapping[str, float], count: int, models: int) -> Search:
-    """The best chains of two fragments or more."""
+def _best_routes(
+    words: Words, options: SearchOptions, budgets: Sequence[Mapping[str, float]], count: int, models: int
+) -> Search:
+    """The best chains of two fragments or more under each budget; of several, those that no chain meets are left
+    out."""
     from .passes.search.exact import diverse
 
-    def routes(space: Space) -> list[Route]:
+    def within(space: Space, limits: Mapping[str, float]) -> list[Route]:
         found = diverse(
             space, count + models, options.differ, fragments=words.fragments, budget=limits, repeats=words.repeats
         )
@@ -82,10 +86,20 @@ def _best_routes(words: Words, options: SearchOptions, limits: Mapping[str, floa
             )
         return stitched[:count]
 
+    def routes(space: Space) -> list[Route]:
+        found: dict[Route, None] = {}
+        for limits in budgets:
+            try:
+                found |= dict.fromkeys(within(space, limits))
+            except Infeasible:
+                if not found and limits is budgets[-1]:
+                    raise
+        return list(found)
+
     return routes
 
 
-def stitchnet(plan: Plan, options: SearchOptions, limits: Mapping[str, float], progress: Progress) -> Found:
+def stitchnet(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
     """Algorithm 1 of StitchNet, on all images; its networks within the budget, by the product of similarities."""
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
@@ -102,7 +116,7 @@ def stitchnet(plan: Plan, options: SearchOptions, limits: Mapping[str, float], p
         plan, options.width, options.threshold, words.fragments, options.start, options.candidates, words.repeats,
         words.adapters[0], options.max_memory, progress.update,
     )  # fmt: skip
-    stopped = run.run()
+    stopped, (limits,) = run.run(), budgets
     stitched = [one for one in ranked(run.found) if one.adapters]
     within = [one for one in stitched if all(one.price[metric] <= limit for metric, limit in limits.items())]
     if not within:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -54,12 +54,14 @@ class Lazy:
     2016). Then the chains are stitched whole, and the best of them healed.
 
     search: the best routes through a space. heal: what of the best chains is healed, and how; None to leave them.
+    budgets: under each of which the best are healed.
     """
 
     probe: Probe
     predictor: Predictor
     search: Search
     heal: tuple[str, Options] | None = None
+    budgets: Sequence[Mapping[str, float]] = ({},)
     progress: Progress | None = None
     tried: list[Tried] = field(default_factory=list)
 
@@ -144,7 +146,8 @@ class Lazy:
         (what, options), plan = self.heal, self.probe.pool.plan
         specs = [model.input for model in plan.models]
         probe = HealProbe(plan.graphs, specs, self.probe.fit_images, options, keep=True)
-        chosen = [k for k, one in enumerate(self.tried) if one.adapters][: self.probe.effort.healed]
+        each = -(-self.probe.effort.healed // min(2, len(self.budgets)))
+        chosen = list(dict.fromkeys(k for budget in self.budgets for k in self._within(budget)[:each]))
         for done, k in enumerate(chosen):
             self._tell(done, len(chosen), "healing the best chains")
             one = self.tried[k]
@@ -153,6 +156,14 @@ class Lazy:
             said = self.probe.logits(graph, plan.input_of(one.chain))
             healed = float(self.probe.score(said, one.chain.back.model).mean())
             self.tried[k] = replace(one, healed=healed, network=graph)
+
+    def _within(self, budget: Mapping[str, float]) -> list[int]:
+        """The stitched chains within a budget, in their order."""
+        return [
+            k
+            for k, one in enumerate(self.tried)
+            if one.adapters and all(one.price[metric] <= limit for metric, limit in budget.items())
+        ]
 
     def _tell(self, done: int, total: int, said: str) -> None:
         if self.progress:

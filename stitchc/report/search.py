@@ -103,6 +103,36 @@ def _figure(one: Mapping[str, Any], name: str) -> float | None:
     return one["unhealed" if name == "stitched" else name]
 
 
+@dataclass(frozen=True)
+class FrontTable:
+    """The best chain under each budget, and the models, by what they take. record: a document of a sweep."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        asked = metrics.get(list(self.record["front"][0]["budget"])[-1])
+        found = [*self._chains(asked.name, asked.key), *self._models(asked.key)]
+        column = Column(asked.unit, [amount for _, limit, amount, _ in found for amount in (limit, amount)])
+        rows = table(ascii_only=options.ascii_only, title="The front")
+        rows.add_column("\nnetwork", overflow="fold", ratio=1)
+        for name in ("budget", asked.column):
+            rows.add_column(column.head(name), justify="right", no_wrap=True)
+        rows.add_column("\ntop-1", justify="right", no_wrap=True)
+        for name, limit, amount, accuracy in sorted(found, key=lambda row: (row[1] or row[2], row[2])):
+            rows.add_row(name, column(limit), column(amount), percent(accuracy), style="" if limit else "dim")
+        yield rows
+
+    def _chains(self, metric: str, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
+        for point in self.record["front"]:
+            if point["chain"] is not None:
+                one = self.record["chains"][point["chain"]]
+                yield one["words"], point["budget"][metric], one["cost"][key], one["accuracy"]
+
+    def _models(self, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
+        for model in self.record["models"]:
+            yield model["name"], None, model["cost"][key], model["accuracy"]
+
+
 def _trusted(what: str, trust: Mapping[str, Any] | None) -> Iterator[str]:
     if trust is None or trust["error"] is None:
         return
@@ -132,6 +162,8 @@ class SearchReport:
     def parts(self) -> list[RenderableType]:
         """What a terminal prints, one after the other."""
         parts: list[RenderableType] = [Notes(self.document["notes"])] if self.document["notes"] else []
+        if "front" in self.document:
+            return [*parts, PoolTable(self.document["pool"]), ChainTable(self.document), FrontTable(self.document)]
         if self.searched.plan is None:
             return [*parts, PoolTable(self.document["pool"])]
         plan = self.document["plan"]

@@ -184,7 +184,7 @@ def test_all_seams_of_the_best_chains_are_probed_and_the_best_healed(plan):
 
     steps = []
     lazy = Lazy(probe, Predictor(probe.pool, similarities(plan)), search, ("back", Options()),
-                lambda done, total, said: steps.append(said))  # fmt: skip
+                progress=lambda done, total, said: steps.append(said))  # fmt: skip
     found = lazy.run()
     assert found.unsettled == 0 or found.probed >= probe.effort.seams
     assert found.probed < len(probe.pool) and not found.stopped
@@ -204,14 +204,14 @@ def test_an_interrupted_search_returns_the_best_so_far(plan):
             raise KeyboardInterrupt
 
     predictor = Predictor(probe.pool, similarities(plan))
-    found = Lazy(probe, predictor, search, None, interrupt).run()
+    found = Lazy(probe, predictor, search, progress=interrupt).run()
     assert found.stopped and len(found.tried) == 2
 
     def at_once(done, total, said):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Lazy(probe, predictor, search, None, at_once).run()
+        Lazy(probe, predictor, search, progress=at_once).run()
 
 
 def test_losses_that_follow_from_the_traits_of_seams_are_predicted(plan):

@@ -70,6 +70,8 @@ def another(name: str, of):
         return "latency"  # any other is in the budget once that is read
     if name == "adapter":
         return "linear"
+    if name == "sweep":
+        return "macs=10%..50%"
     if name == "arch":
         return ("A=x", "y")
     if isinstance(kind, Choices):
@@ -98,6 +100,8 @@ def wrong(name: str, of):
     kind = option_of(of).kind
     if name == "budget":
         return ["12 miles"]
+    if name == "sweep":
+        return ["20%", "12 miles..13"]
     if isinstance(kind, Choice | Effort | Sides | Work):
         return ["nonesuch"]
     if isinstance(kind, Number):

@@ -1,5 +1,8 @@
 """`search`: from a pool of models to the artifact of the best chain."""
 
+import contextlib
+import csv
+import io
 import json
 from itertools import pairwise
 
@@ -7,6 +10,7 @@ import pytest
 import torch
 
 import stitchc
+from stitchc import sweep
 from stitchc.cli import main
 from stitchc.passes.data.errors import Infeasible, InputError, QuantityError, StitchError
 
@@ -19,9 +23,6 @@ def found(tmp_path_factory):
     """What the command line prints of a search, and its folder."""
     out = tmp_path_factory.mktemp("search") / "chain"
     words = ["--effort", "low", "--probe-images", "128", "--heal-sweeps", "1", "--no-onnx"]
-    import contextlib
-    import io
-
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         assert main(["search", *POOL, "--budget", "macs=1.2M", *words, "--json", "-o", str(out)]) == 0
@@ -85,6 +86,58 @@ def test_a_dry_run_tells_of_the_pool_alone(capsys, tmp_path, monkeypatch):
     assert "38 fragments" in capsys.readouterr().out
 
 
+def test_a_sweep_gives_the_best_chain_under_each_budget_and_a_table(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [f"--{name.replace('_', '-')}={FAST[name]}" for name in ("effort", "probe_images", "heal_sweeps")]
+    assert main(["search", *POOL, "--sweep", "macs=20%..90%/3", "--csv", "front.csv", *words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    limits = [point["budget"]["macs"] for point in document["front"]]
+    whole = max(model["cost"]["macs"] for model in document["models"])
+    assert limits == pytest.approx([0.2 * whole, 0.55 * whole, 0.9 * whole])
+    chosen = [document["chains"][p["chain"]] for p in document["front"] if p["chain"] is not None]
+    assert all(one["cost"]["macs"] <= limit for one, limit in zip(chosen, limits[-len(chosen) :], strict=True))
+    assert all(one["accuracy"] > 0.5 for one in chosen) and document["chosen"] is None
+    with open("front.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["kind"] for row in table] == ["chain"] * len(chosen) + ["model"] * 2
+    assert [row["network"] for row in table] == [one["words"] for one in chosen] + list(POOL)
+    assert [int(row["macs"]) for row in table[: len(chosen)]] == [one["cost"]["macs"] for one in chosen]
+    assert [path.name for path in tmp_path.iterdir()] == ["front.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("20%..80%/4", [0.2, 0.4, 0.6, 0.8]),
+        ("macs=1M..2M/3", [1e6, 1.5e6, 2e6]),
+        ("params=0.5M..1.5M/2", [5e5, 15e5]),
+        ("10%..80%", [k / 10 for k in range(1, 9)]),
+    ],
+)
+def test_budgets_of_a_sweep(words, values):
+    found = sweep.limits(words)
+    assert [limit.value for limit in found] == pytest.approx(values)
+    assert {limit.metric for limit in found} == {words.partition("=")[0] if "=" in words else "flops"}
+
+
+@pytest.mark.parametrize("words", ["20%", "90%..20%", "20%..90%/1", "20%..2M", "miles=1..2", "..", "20%..", "5..x"])
+def test_what_is_no_sweep_is_refused(words):
+    with pytest.raises(QuantityError):
+        sweep.limits(words)
+
+
+def test_stitchnet_from_the_command_line(capsys, tmp_path):
+    words = ["--method", "stitchnet", "--probe-images", "32", "--heal=none", "--rivals=none", "--no-onnx", "--json"]
+    assert main(["search", *POOL, "--budget", "macs=1.6M", *words, "-o", str(tmp_path / "x")]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["pool"]["rule"] == "stitchnet" and document["pool"]["fragments"] == 12
+    scores = [one["similarity"] for one in document["chains"]]
+    assert scores == sorted(scores, reverse=True) and all(0.5 < score <= 1 for score in scores)
+    assert all(link["adapter"]["name"] == "fused" for link in document["chains"][0]["chain"] if "adapter" in link)
+    plan = document["plan"]
+    assert plan["cost"] == document["chains"][0]["cost"] and plan["verified"]["argmax_agreement"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("models", "given", "error", "said"),
     [
@@ -97,6 +150,10 @@ def test_a_dry_run_tells_of_the_pool_alone(capsys, tmp_path, monkeypatch):
         (POOL, {"adapters": "nonesuch"}, StitchError, "no adapter"),
         (("digits/vit",), {"rule": "stitchnet"}, InputError, "can be joined by"),
         (POOL, {"effort": "much"}, StitchError, "much"),
+        (POOL, {"sweep": "20%..90%"}, InputError, "no artifact"),
+        (POOL, {"method": "stitchnet", "budget": "macs=1000"}, Infeasible, "none is within"),
+        (POOL, {"method": "stitchnet", "threshold": 1.0}, Infeasible, "whole model"),
+        (POOL, {"method": "stitchnet", "adapters": ("linear", "fused")}, InputError, "one adapter"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(models, given, error, said, tmp_path):
