@@ -377,9 +377,10 @@ class SearchOptions(
     """Of `stitchc.search`."""
 
     method: str = option(
-        "exact", Choice("exact", "stitchnet"),
+        "exact", Choice("exact", "milp", "stitchnet"),
         "How chains are found: exact takes what a chain loses for the sum of what its seams lose, probes the seams "
-        "that matter, and finds the best sum, proved best; stitchnet is Algorithm 1 of StitchNet (arXiv 2301.01947).",
+        "that matter, and finds the best sum, proved best; milp is the same as an integer program, for rules that do "
+        "not add up along a chain; stitchnet is Algorithm 1 of StitchNet (arXiv 2301.01947).",
         group=SEARCH,
     )  # fmt: skip
     fragments: int | None = option(
@@ -412,6 +413,17 @@ class SearchOptions(
         "Write no artifact, but find the best chain under each of several budgets: macs=20%..90%, or "
         "macs=20%..90%/15 for fifteen.",
         group=SEARCH, unset="none",
+    )  # fmt: skip
+    models_at_least: int | None = option(
+        None, Count(least=1), "Of milp: how many different models a chain has at least.", group=SEARCH,
+        unset="2, where there are as many",
+    )  # fmt: skip
+    switches: int | None = option(
+        None, Count(least=0), "Of milp: how many seams join different models at most.", group=SEARCH, unset="any number"
+    )
+    hold: Sequence[str] | None = option(
+        None, Texts(), "Of milp: a part of a model that the chain has whole, such as A:layer2.0..layer2.3.",
+        group=SEARCH, metavar="PART", unset="none",
     )  # fmt: skip
     width: int = option(2, Count(least=1), "Of StitchNet: how many fragments are tried next, its K.", group=STITCHNET)
     threshold: float = option(

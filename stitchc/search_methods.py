@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .passes.data.errors import Infeasible, InputError
+from .passes.search.effort import effort_of
 from .progress import Progress
 
 if TYPE_CHECKING:
     from .options import SearchOptions
     from .passes.data.plan import Plan
     from .passes.search.lazy import Found, Search
+    from .passes.search.pool import Pool
+    from .passes.search.rules import Rules
     from .passes.search.space import Repeats, Route, Space
 
 
@@ -48,8 +51,44 @@ def settled(options: SearchOptions) -> Words:
 
 def exact(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
     """The best chains under each budget, by losses that are probed where they matter, stitched and healed."""
+    words = settled(options)
+    count = -(-max(effort_of(options.effort).chains, options.keep) // len(budgets))
+    return _probed(plan, options, budgets, lambda pool: _best_routes(words, options, budgets, count, plan), progress)
+
+
+def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
+    """The best chain under rules that do not add up along it, by an integer program over the same losses."""
+
+    def search(pool: Pool) -> Search:
+        rules = _rules(pool, options)
+
+        def routes(space: Space) -> list[Route]:
+            from .passes.search.milp import solve
+
+            words = settled(options)
+            found = solve(space, rules, fragments=words.fragments, budget=budgets[0], repeats=words.repeats)
+            return _stitches([found.found.route])
+
+        return routes
+
+    return _probed(plan, options, budgets, search, progress)
+
+
+def _rules(pool: Pool, options: SearchOptions) -> Rules:
+    from .passes.search.rules import Rules
+    from .passes.stitch.stated import fragment_of
+
+    fragments = [fragment_of(pool.plan, words) for words in options.hold or ()]
+    parts = tuple((pool.point(f.model, f.start), pool.point(f.model, f.end, last=True)) for f in fragments)
+    least = options.models_at_least or min(2, len(pool.plan.models))
+    return Rules(models_at_least=least, switches_at_most=options.switches, keep=parts)
+
+
+def _probed(
+    plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], search: Callable[[Pool], Search],
+    progress: Progress,
+) -> Found:  # fmt: skip
     from .passes.data.healing import healing_options
-    from .passes.search.effort import effort_of
     from .passes.search.lazy import Lazy
     from .passes.search.losses import Predictor, similarities
     from .passes.search.pool import Pool
@@ -61,13 +100,12 @@ def exact(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, flo
         raise _nothing_to_join(words)
     probe = Probe(pool, effort, options.rank, options.max_memory)
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
-    count = -(-max(effort.chains, options.keep) // len(budgets))
-    routes = _best_routes(words, options, budgets, count, len(plan.models))
-    return Lazy(probe, Predictor(pool, similarities(plan)), routes, healing, budgets, progress.update).run()
+    predictor = Predictor(pool, similarities(plan))
+    return Lazy(probe, predictor, search(pool), healing, budgets, progress.update).run()
 
 
 def _best_routes(
-    words: Words, options: SearchOptions, budgets: Sequence[Mapping[str, float]], count: int, models: int
+    words: Words, options: SearchOptions, budgets: Sequence[Mapping[str, float]], count: int, plan: Plan
 ) -> Search:
     """The best chains of two fragments or more under each budget; of several, those that no chain meets are left
     out."""
@@ -75,16 +113,10 @@ def _best_routes(
 
     def within(space: Space, limits: Mapping[str, float]) -> list[Route]:
         found = diverse(
-            space, count + models, options.differ, fragments=words.fragments, budget=limits, repeats=words.repeats
-        )
-        stitched = [one.route for one in found if one.route.seams]
-        if not stitched:
-            raise Infeasible(
-                "within the budget there is no chain but a whole model",
-                "Raise the budget, or allow more fragments.",
-                {},
-            )
-        return stitched[:count]
+            space, count + len(plan.models), options.differ,
+            fragments=words.fragments, budget=limits, repeats=words.repeats,
+        )  # fmt: skip
+        return _stitches([one.route for one in found])[:count]
 
     def routes(space: Space) -> list[Route]:
         found: dict[Route, None] = {}
@@ -97,6 +129,20 @@ def _best_routes(
         return list(found)
 
     return routes
+
+
+def _stitches(routes: Sequence[Route]) -> list[Route]:
+    """Those of two fragments or more.
+
+    Raises:
+        Infeasible: there are none.
+    """
+    found = [route for route in routes if route.seams]
+    if not found:
+        raise Infeasible(
+            "within the budget there is no chain but a whole model", "Raise the budget, or allow more fragments.", {}
+        )
+    return found
 
 
 def stitchnet(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
@@ -144,7 +190,9 @@ def _nothing_to_join(words: Words) -> InputError:
     )
 
 
+_EXACT = Words(("identity", "linear", "conv3x3"), 3, "single-tensor", "cka-unbiased", "forward")
 METHODS: Mapping[str, Method] = {
-    "exact": Method(exact, Words(("identity", "linear", "conv3x3"), 3, "single-tensor", "cka-unbiased", "forward")),
+    "exact": Method(exact, _EXACT),
+    "milp": Method(milp, _EXACT),
     "stitchnet": Method(stitchnet, Words(("fused",), 16, "stitchnet", "cka", "loops")),
 }

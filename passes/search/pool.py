@@ -93,6 +93,11 @@ class Pool:
         """The seam in a row."""
         return Seam(self.end(self.source[row]), self.adapters[self.adapter[row]], self.end(self.target[row]))
 
+    def point(self, model: int, cut: int | None, *, last: bool = False) -> int:
+        """The point of a cut; None for the model's input, or its output where `last`."""
+        mine = [point for point, (own, _) in enumerate(self.points) if own == model]
+        return mine[-1 if last else 0] if cut is None else mine[cut + 1]
+
     def end(self, point: int) -> End:
         """The cut that a point is."""
         model, cut = self.points[point]

@@ -96,7 +96,7 @@ def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
         if ".." in word and ":" in word:
             if len(fragments) > len(adapters):
                 adapters.append("")
-            fragments.append(_fragment(plan, word))
+            fragments.append(fragment_of(plan, word))
         elif len(fragments) != len(adapters) + 1:
             raise CutError(f"the adapter '{word}' stands between no two fragments of the chain '{text}'", _EXAMPLE)
         else:
@@ -106,8 +106,12 @@ def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
     return fragments, adapters
 
 
-def _fragment(plan: Plan, word: str) -> Fragment:
-    """`MODEL:START..END`. A model's name may hold colons itself: the longest that is known counts."""
+def fragment_of(plan: Plan, word: str) -> Fragment:
+    """`MODEL:START..END`. A model's name may hold colons itself: the longest that is known counts.
+
+    Raises:
+        CutError: there is no such model, or no such cut.
+    """
     known = dict(_names(plan))
     ways = [(word[:at].strip(), word[at + 1 :]) for at, character in enumerate(word) if character == ":"]
     for name, span in reversed(ways):

@@ -12,6 +12,7 @@ import torch
 import stitchc
 from stitchc import sweep
 from stitchc.cli import main
+from stitchc.passes.data.cut_names import find_cut
 from stitchc.passes.data.errors import Infeasible, InputError, QuantityError, StitchError
 
 POOL = ("digits/convnext", "digits/plain")
@@ -124,6 +125,17 @@ def test_budgets_of_a_sweep(words, values):
 def test_what_is_no_sweep_is_refused(words):
     with pytest.raises(QuantityError):
         sweep.limits(words)
+
+
+def test_an_integer_program_holds_rules_that_do_not_add_up():
+    given = {**FAST, "method": "milp", "budget": "macs=1.9M"}
+    best = stitchc.search(*POOL, **given).chains[0]
+    assert len({f.model for f in best.chain.fragments}) == 2
+    found = stitchc.search(*POOL, **given, models_at_least=1, switches=0, hold="B:features.1.0..features.4.0")
+    (chain,) = [one.chain for one in found.chains]
+    assert {f.model for f in chain.fragments} == {1} and len(chain.fragments) > 1
+    first, last = (find_cut(found.pool.cuts[1].cuts, name) for name in ("features.1.0", "features.4.0"))
+    assert any((f.start is None or f.start <= first) and (f.end is None or f.end >= last) for f in chain.fragments)
 
 
 def test_stitchnet_from_the_command_line(capsys, tmp_path):
