@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .inputs import load_all, probe
 from .keywords import with_options
-from .options import CompareOptions, CompileOptions, SearchOptions
+from .options import CompareOptions, CompileOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
 from .progress import Progress, Silent, stage
@@ -21,6 +21,7 @@ from .rivals import load_against, measure, rivals, with_winner
 if TYPE_CHECKING:
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
+    from .search_options import SearchOptions
 
 
 @with_options(CompileOptions)

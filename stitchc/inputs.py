@@ -14,7 +14,8 @@ from .progress import Progress, stage
 from .zoo.naming import REGISTRIES, parse
 
 if TYPE_CHECKING:
-    from .options import CompareOptions, CompileOptions, SearchOptions
+    from .options import CompareOptions, CompileOptions
+    from .search_options import SearchOptions
 
 NOISE = "random"  # the DATA that needs nothing
 _LETTER = re.compile(r"[A-Z]=.")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from .compile import begin, complete, folder_of, measured_on
 from .keywords import with_options
-from .options import CompileOptions, SearchOptions
+from .options import CompileOptions
 from .passes.data.errors import InputError, QuantityError
 from .progress import Progress, Silent, stage
 from .search_methods import METHODS, settled
+from .search_options import SearchOptions
 
 if TYPE_CHECKING:
     from .passes.data.budget import Limit
@@ -193,7 +194,7 @@ def _models_measured(
             accuracy, _ = accuracy_if_matched(
                 model.network, model.input, images, model, device=options.device, progress=progress
             )
-        found.append(accuracy and accuracy.top1)
+        found.append(accuracy.top1 if accuracy else None)
     return tuple(found) or (None,) * len(plan.models)
 
 

@@ -90,4 +90,6 @@ def _chain(plan: Plan, one: Tried) -> dict[str, Any]:
 
 
 def _trust(trust: Trust | None) -> dict[str, Any] | None:
-    return trust and {"cases": trust.cases, "rank_correlation": trust.rank_correlation, "error": trust.error}
+    if trust is None:
+        return None
+    return {"cases": trust.cases, "rank_correlation": trust.rank_correlation, "error": trust.error}

@@ -64,6 +64,7 @@ class Lazy:
     budgets: Sequence[Mapping[str, float]] = ({},)
     progress: Progress | None = None
     tried: list[Tried] = field(default_factory=list)
+    _loss: np.ndarray = field(init=False, repr=False)
 
     def run(self) -> Found:
         """Raises:
@@ -91,7 +92,8 @@ class Lazy:
 
     def space(self) -> Space:
         """The space, with what is known of losses so far."""
-        return self.probe.pool.space(self.predictor.predict(self.probe.loss, self.probe.r2), self.probe.deficit)
+        self._loss = self.predictor.predict(self.probe.loss, self.probe.r2)
+        return self.probe.pool.space(self._loss, self.probe.deficit)
 
     def _first(self) -> None:
         """Probes a shortlist: the best seams by similarity, by equal depth and by R2, in turn."""
@@ -118,9 +120,15 @@ class Lazy:
 
     def _best(self, routes: Sequence[Route]) -> str:
         """How the best route does that is measured throughout."""
-        space, probe = self.space(), self.probe
-        sure = [space.price(route)[1] for route in routes if all(map(probe.probed, route.seams))]
-        return f"probing seams, best chain {probe.own.max() - min(sure):.3f}" if sure else "probing seams"
+        sure = [self._expected(route) for route in routes if all(map(self.probe.probed, route.seams))]
+        return f"probing seams, best chain {max(sure):.3f}" if sure else "probing seams"
+
+    def _expected(self, route: Route) -> float:
+        """The score that the losses of a route's seams add up to, as the last space has them."""
+        probe, seams = self.probe, list(route.seams)
+        last = probe.pool.points[probe.pool.target[seams[-1]]][0] if seams else route.model
+        lost = self._loss[seams].sum()
+        return float(probe.own.max() - lost - (probe.deficit[route.model] + probe.deficit[last]) / 2)
 
     def _stitched(self, routes: Sequence[Route]) -> None:
         chosen, space = routes[: self.probe.effort.chains], self.space()
@@ -131,12 +139,12 @@ class Lazy:
 
     def _told(self, space: Space, grown: Grown) -> Tried:
         route, adapters, scores = grown
-        chain, (cost, loss) = self.probe.pool.chain(route), space.price(route)
+        chain, (cost, _) = self.probe.pool.chain(route), space.price(route)
         price = price_of(self.probe.pool.plan, chain)
         wrong = [name for name, amount in zip(space.metrics, cost, strict=True) if abs(price[name] - amount) > 0.5]
         if wrong:
             raise PipelineError(f"the {', '.join(wrong)} of a chain are not those of its parts: {space.tell(route)}")
-        return Tried(chain, price, adapters, float(self.probe.own.max() - loss), scores)
+        return Tried(chain, price, adapters, self._expected(route), scores)
 
     def _healed(self) -> None:
         """Heals the best chains and scores them again: healing improves weak stitches most, so the order may change."""

@@ -3,7 +3,8 @@
 The loss of a seam from model a to model b is counted so that losses add up along a chain: with S the score of the best
 model alone, q its distance to that of another, and d(a, b) by how much less than S the two stitched at the seam score,
 the seam loses d(a, b) - q(a)/2 - q(b)/2. A chain of several seams loses their sum, and half of q of the models in which
-it begins and ends: for a pair that is d(a, b) again, for a model alone q. What a seam does to the outputs is taken not
+it begins and ends: for a pair that is d(a, b) again, for a model alone q. (S cancels: a seam loses what the pair scores
+less than the mean of its two models, and gains where it scores more.) What a seam does to the outputs is taken not
 to depend on the other seams, which is not so, and how far it is from it is measured (see `chains`).
 """
 
@@ -73,7 +74,7 @@ class Predictor:
 
     def predict(self, loss: np.ndarray, r2: np.ndarray) -> np.ndarray:
         """Losses of all seams: those in `loss`, float64 [seams], and where that is NaN as predicted from the others;
-        with r2 where it is known. Never below 0."""
+        with r2 where it is known. None is predicted to be below all that was seen."""
         probed = np.flatnonzero(~np.isnan(loss))
         found = np.where(np.isnan(loss), self._prior(), loss)
         for rows, known in ((np.flatnonzero(np.isnan(loss) & np.isnan(r2)), np.full_like(r2, np.nan)),
@@ -117,7 +118,7 @@ class Predictor:
         for part in np.array_split(np.arange(len(rows)), -(-len(rows) // _ROWS)):
             across = self._kernel(asked[part], known, self._pair[rows[part]], self._pair[probed])
             found[part] = base + asked[part] @ slope + across @ weights
-        return found.clip(0)
+        return found.clip(min(0.0, y.min()))
 
     def _kernel(self, a: np.ndarray, b: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> np.ndarray:
         squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T

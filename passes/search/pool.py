@@ -42,9 +42,9 @@ class Pool:
         cuts and parts.
 
         A fragment with no parameters at either end of the network would make it a model behind an adapter, so no seam
-        leaves the one or enters the other. Of one model, a seam leads forward: the layers between are left out.
-        repeats: also back, so that layers run twice. max_memory: bytes that fitting an adapter may take; those that
-        take more are left out.
+        leaves the one or enters the other. Of one model, a seam leads forward: the layers between are left out, and
+        hold parameters. repeats: also back, so that layers run twice. max_memory: bytes that fitting an adapter may
+        take; those that take more are left out.
         """
         ways = _Ways(plan, adapters, max_memory)
         found = [rows for a in range(len(plan.models)) for b in range(len(plan.models))
@@ -66,7 +66,8 @@ class Pool:
         """The space with a loss for each seam, float64 [seams], and what each model itself loses, float64 [models].
 
         A chain loses half of what the models lose in which it begins and ends, so a model alone loses what it does, and
-        the fragments between two seams nothing: see `losses`.
+        the fragments between two seams nothing: see `losses`. A seam may gain something, which is a loss below zero. As
+        losses of a space are not, every seam is charged as much more as brings the least of them to zero.
         """
         own = np.concatenate([
             np.array([0.0, *[lost / 2] * len(cuts), lost]) for lost, cuts in zip(deficit, self.plan.cuts, strict=True)
@@ -78,7 +79,7 @@ class Pool:
             source=self.source,
             target=self.target,
             seam_cost=_columns(self.seam_cost),
-            loss=loss,
+            loss=loss + surcharge(loss),
             own_loss=own,
             names=tuple(self._names()),
         )
@@ -113,6 +114,11 @@ class Pool:
         return Chain(tuple(map(Fragment, models, starts, ends)), tuple(seam.adapter for seam in seams))
 
 
+def surcharge(loss: np.ndarray) -> float:
+    """What each seam of a space is charged beside its loss, so that none is below zero."""
+    return max(0.0, -float(loss.min(initial=0)))
+
+
 def columns() -> tuple[str, ...]:
     """The metrics that a space has: those that are sums, and those that are derived from sums alone, which are taken to
     be linear in them, as the FLOPs are in the MACs. (Every chain that is found is priced again.)"""
@@ -124,7 +130,8 @@ def columns() -> tuple[str, ...]:
 def _columns(sums: np.ndarray) -> np.ndarray:
     """Columns of sums, and those derived from them."""
     known = {metric.name: column for metric, column in zip(metrics.sums(), sums.T, strict=True)}
-    return np.stack([metrics.amount(name, known) for name in columns()], axis=1)
+    found = [metrics.amount(name, known) for name in columns()]
+    return np.stack([column for column in found if column is not None], axis=1)
 
 
 def work(plan: Plan) -> np.ndarray:
@@ -180,7 +187,8 @@ def _seams(plan: Plan, a: int, b: int, ways: _Ways, *, repeats: bool) -> tuple[n
     offset = [sum(len(cuts) + 2 for cuts in plan.cuts[:model]) + 1 for model in (a, b)]
     keep = np.outer(_holds(plan, a, "before"), _holds(plan, b, "after"))
     if a == b:
-        keep &= ~np.eye(len(keep), dtype=bool) if repeats else np.triu(np.ones_like(keep), 1)
+        held = np.array([(cut.before or Price()).get("params", 0) for cut in plan.cuts[a].cuts])
+        keep &= (held[:, None] != held) if repeats else (held[:, None] < held)
     found, costs, more = [], [], twice(plan, b)
     names = [metric.name for metric in metrics.sums()]
     for i, j in np.argwhere(keep).tolist():

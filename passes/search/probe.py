@@ -114,7 +114,7 @@ class Probe:
 
     def measure(self, rows: Sequence[int], progress: Progress | None = None, said: str = "") -> None:
         """Fills the loss of seams: by how much the two models, stitched there, score less than the best model, less
-        half of what each of them loses alone; 0 at least."""
+        half of what each of them loses alone; below 0 where they score more than the mean of both."""
         rows = [row for row in dict.fromkeys(rows) if not self.probed(row)]
         for start in range(0, len(rows), _CHUNK):
             group = rows[start : start + _CHUNK]
@@ -122,7 +122,7 @@ class Probe:
             for row, one, logits in zip(group, made, self._stitched.logits(made, self.shown), strict=True):
                 front, back = one.seam.leaves.model, one.seam.enters.model
                 lost = self.own.max() - self.score(logits, back).mean()
-                self.loss[row] = max(0.0, lost - (self.deficit[front] + self.deficit[back]) / 2)
+                self.loss[row] = lost - (self.deficit[front] + self.deficit[back]) / 2
                 self.fitted[row] = one
             self.store.unload()
             if progress:

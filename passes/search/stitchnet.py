@@ -151,7 +151,7 @@ class Algorithm1:
         of equals, the earlier in the pool."""
         able = [piece for piece in self.pieces() if piece.number and self._able(so_far, piece)]
         own = self._vector(so_far.values)
-        likeness = {}
+        likeness: dict[Piece, float] = {}
         for model in {piece.model for piece in able}:
             vectors = self.plan.representations[model].vectors
             row = measures.similarity(own, vectors, self._metric, self._sizes)[0]
@@ -221,8 +221,8 @@ class Algorithm1:
         if metric != "latency":
             return self.plan.parts[piece.model].spans.piece(start, end).sums[metric]
         cuts = self.plan.cuts[piece.model]
-        before = 0.0 if start is None else (cuts[start].before or {})[metric]
-        return (self.plan.prices[piece.model] if end is None else cuts[end].before or {})[metric] - before
+        before = 0.0 if start is None else (cuts[start].before or Price())[metric]
+        return (self.plan.prices[piece.model] if end is None else cuts[end].before or Price())[metric] - before
 
     def _vector(self, values: Tensor) -> Tensor:
         """The representation of values as the pass `represent` makes them of cuts: [1, length]."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..options import SearchOptions
 from ..passes.data.pass_options import SEARCH
+from ..search_options import SearchOptions
 from ..sweep import check_csv, rows, write_csv
 from .compile import DEFAULT_OUT, next_free
 from .parts import MODEL, argument, option

@@ -56,8 +56,8 @@ class ChainTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         chains = self.record["chains"]
-        names = [link["model"] for one in chains for link in one["chain"] if "model" in link]
-        names = dict(zip(names, short(names), strict=True))
+        used = [link["model"] for one in chains for link in one["chain"] if "model" in link]
+        names = dict(zip(used, short(used), strict=True))
         rows = table(ascii_only=options.ascii_only, title="The best chains")
         shown = [metrics.get(name) for name in ("macs", "params")]
         columns = [Column(m.unit, [one["cost"][m.key] for one in chains]) for m in shown]
@@ -112,7 +112,7 @@ class FrontTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         asked = metrics.get(list(self.record["front"][0]["budget"])[-1])
         found = [*self._chains(asked.name, asked.key), *self._models(asked.key)]
-        column = Column(asked.unit, [amount for _, limit, amount, _ in found for amount in (limit, amount)])
+        column = Column(asked.unit, [value for _, limit, amount, _ in found for value in (limit, amount)])
         rows = table(ascii_only=options.ascii_only, title="The front")
         rows.add_column("\nnetwork", overflow="fold", ratio=1)
         for name in ("budget", asked.column):
