@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .heal import Heal
     from .latency import Latency
     from .latency.candidate_times import TimeCandidates
+    from .move import Move
     from .partition import Partition
     from .pipeline import Pass, Pipeline
     from .polish import Polish
@@ -62,6 +63,7 @@ _HOME = {
     "InputSpec": "data.model",
     "Latency": "latency",
     "Model": "data.model",
+    "Move": "move",
     "PairSimilarity": "data.plan",
     "Partition": "partition",
     "Pass": "pipeline",

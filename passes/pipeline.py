@@ -8,7 +8,12 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from .data.errors import PipelineError
+from .data.memory import Memory
+from .data.out_of_memory import free, ran_out
 from .data.plan import Plan
+
+#: Bytes below which a pass that ran out of memory is not tried again.
+LEAST_MEMORY = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,14 @@ class Pass:
         """The plan with what this pass adds to it."""
         raise NotImplementedError
 
+    def with_half_the_memory(self) -> Pass | None:
+        """The same pass, told to take half as much memory as it may; None of one that takes no such word, or where
+        little is left."""
+        if "max_memory" not in {f.name for f in fields(self)}:
+            return None
+        half = Memory.of(self.max_memory).limit // 2  # type: ignore[attr-defined]
+        return replace(self, max_memory=half) if half >= LEAST_MEMORY else None  # type: ignore[call-arg]
+
     def _check(self, before: Plan, after: Plan) -> None:
         broken = [name for name in self.ensures if not after.has(name)]
         if broken:
@@ -86,7 +99,7 @@ class Pipeline(Pass):
             if self.callback:
                 self.callback(step, plan, None)
             start = time.perf_counter()
-            plan = step(plan)
+            plan = _run_within_memory(step, plan)
             seconds = time.perf_counter() - start
             if not isinstance(step, Pipeline):
                 plan = replace(plan, seconds={**plan.seconds, step.name: seconds})
@@ -108,6 +121,24 @@ class Pipeline(Pass):
         """All passes in order, those of nested pipelines too."""
         for step in self.passes:
             yield from step.flat() if isinstance(step, Pipeline) else (step,)
+
+
+def _run_within_memory(step: Pass, plan: Plan) -> Plan:
+    """Runs a pass; where the memory of a graphics card runs out, again with half of what it was allowed, and a note."""
+    smaller: Pass | None = step
+    while smaller is not None:
+        try:
+            done = smaller(plan)
+        except Exception as error:
+            step, smaller = smaller, smaller.with_half_the_memory() if ran_out(error) else None
+            if smaller is None:
+                raise
+        else:
+            return done
+        free()  # out of the handler, whose error holds on to all that was being computed
+        note = f"Memory ran out in the pass '{step.name}', which was run again with half as much."
+        plan = replace(plan, notes=(*plan.notes, note))
+    raise AssertionError("unreachable")
 
 
 def _missing(step: Pass, names: Sequence[str], done: Iterable[str]) -> PipelineError:

@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from .device import in_full_precision, moving, resolve, timed_on, with_memory
 from .inputs import load_all, probe
 from .keywords import with_options
 from .options import CompareOptions, CompileOptions
@@ -37,26 +38,28 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
-    watcher = progress or Silent()
+    watcher, given = progress or Silent(), options
     _check(models, options)
-    with folder_of(options) as folder:
+    options = with_memory(options)
+    with folder_of(options) as folder, in_full_precision():
         plan = begin(models, options, watcher)
         measured = None if options.dry_run else measured_on(plan, options)
         plan = _idle_told(_analysed(plan, options, watcher))
         if options.dry_run:
             return _settled(plan, options, watcher)
-        plan, _ = complete(plan, models, options, measured, folder, watcher)
+        plan, _ = complete(plan, models, options, given, measured, folder, watcher)
         return plan
 
 
 def complete(
-    plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, measured: Images | None, folder: Path,
-    progress: Progress,
+    plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
+    measured: Images | None, folder: Path, progress: Progress,
 ) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
     """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
     holds.
 
-    models: as the recipe names them. measured: labelled images to measure accuracy on, None where there are none.
+    models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
+    none.
     """
     from . import artifact, recipe
     from .documents import plan_document
@@ -72,7 +75,7 @@ def complete(
     plan = Pipeline(emission(options, folder), callback=progress)(written.plan)
     record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
     report = CompileReport.of(plan, record).parts()
-    said = recipe.dumps(models, _repeatable(options, plan, found.plan))
+    said = recipe.dumps(models, _repeatable(given, plan, found.plan))
     return plan, artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
 
 
@@ -110,24 +113,27 @@ def analysis(
             options.make(Partition),
             options.make(Cost, adapters=()),
             options.make(Select, budget=options.budget, adapter=options.adapters),
+            *moving(options.device),
         ]
     passes: list[Pass] = [
         options.make(Trace),
         options.make(Partition),
         options.make(Cost, adapters=(options.adapters,), direction="given" if cuts else options.direction),
+        *moving(options.device),
     ]
+    timed_there = timed_on(options.device, options.backend)
     if len(cuts) < 2:
         store = Store("similarity")
         passes.append(options.make(Similarity, metric=options.similarity, store=store, progress=told))
     if options.asks_latency:
-        passes.append(options.make(Latency, store=Store("latency"), progress=told))
+        passes.append(options.make(Latency, device=timed_there, store=Store("latency"), progress=told))
     share = least_share(options, images)
     passes.append(options.make(Select, budget=options.budget, min_share=share))
     best: list[Pass] = []
     if options.rank != "cka" and len(cuts) < 2:
         best.append(options.make(Rank, min_share=share, progress=told))
     if options.asks_latency:
-        best.append(options.make(TimeCandidates, progress=told))
+        best.append(options.make(TimeCandidates, device=timed_there, progress=told))
     if alone and not cuts and options.adapters in ("auto", "identity"):
         return [*passes, Shorten(otherwise=best)]
     return [*passes, *best]
@@ -175,12 +181,14 @@ def synthesis(options: CompileOptions, progress: Progress) -> list[Pass]:
 
 def emission(options: CompileOptions, folder: Path) -> list[Pass]:
     """The passes from a network to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Verify
+    from .passes import Codegen, ExportOnnx, Move, Verify
 
+    away = moving(options.device)
     return [
+        *([Move()] if away else []),
         options.make(Codegen, folder=folder),
         *([options.make(ExportOnnx)] if options.onnx else []),
-        options.make(Verify),
+        options.make(Verify, device=str(resolve(options.device))),
     ]
 
 
@@ -190,7 +198,6 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     Raises:
         InputError, CutError: it is refused.
     """
-    from .device import resolve
     from .passes import adapters
 
     if len(models) not in (1, 2) and options.chain is None:
@@ -216,8 +223,7 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "the rivals are to be trained as the stitched network is, and that is not trained",
             "Say with `polish` for how long, such as `polish='60s'`, or leave `rivals='trained'` out.",
         )
-    if options.device != "auto" and resolve(options.device).type != "cpu":
-        raise InputError(f"compile computes on the processor only, not on '{options.device}'", "Leave `device` out.")
+    moving(options.device)
     adapters.expand(options.adapters)
 
 

@@ -177,9 +177,10 @@ def plan_document(
 
 def verified_record(verified: Verified) -> dict[str, Any]:
     """The key `verified` of a plan document."""
-    return {key: number(value) if isinstance(value, float) else value for key, value in asdict(verified).items()} | {
-        "batches": list(verified.batches)
-    }
+    told = {key: number(value) if isinstance(value, float) else value for key, value in asdict(verified).items()}
+    if verified.device is None:  # the module ran on the processor alone
+        del told["device"], told["device_max_rel"]
+    return told | {"batches": list(verified.batches)}
 
 
 def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:

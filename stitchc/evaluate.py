@@ -14,6 +14,7 @@ from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor, nn
 
     from .passes.data.model import Images, InputSpec, Model
@@ -103,28 +104,53 @@ def accuracy(
     Raises:
         DataError: as `classes.match`. ModelError: as `scores`, or they are not those of a classifier.
     """
+    from .device import in_full_precision, resolve
+    from .passes.data.out_of_memory import halved_until_it_fits
+    from .passes.data.scores import ready
+    from .passes.graphs.placement import exactly, on_device
+
+    place = exactly(resolve(device))
+    there = on_device(ready(network), place)
+    with in_full_precision():
+        found, used = halved_until_it_fits(
+            lambda at_once: _accuracy(there, spec, images, names, at_once, place, progress or Silent()), batch
+        )
+    if used < batch:
+        found = replace(found, notes=(*found.notes, f"{used} images were shown at once: memory has no room for more."))
+    return found
+
+
+def _accuracy(
+    network: nn.Module,
+    spec: InputSpec,
+    images: Images,
+    names: Sequence[str] | None,
+    batch: int,
+    place: torch.device,
+    watcher: Progress,
+) -> Accuracy:
+    """As `accuracy`, of a network on a device."""
     import torch
 
     from .classes import checked, match
-    from .device import resolve
-    from .passes.data.scores import ready, scores
+    from .passes.data.scores import scores
+    from .passes.data.shown_on import ShownOn
 
     checked(images)
+    shown = images if place.type == "cpu" else ShownOn(images, place)
     matched = None
-    place, watcher = resolve(device), progress or Silent()
-    network = ready(network).to(place)
     right: list[Tensor] = []
     done = 0
     with torch.no_grad():  # not inference_mode: a model may keep what it computes here
-        for x in images.batches(spec, batch):
-            found = scores(network, x.to(place))
+        for x in shown.batches(spec, batch):
+            found = scores(network, x)
             if found.ndim != 2:
                 raise ModelError(
                     f"the network returns {tuple(found.shape)}, not scores [images, classes]",
                     "A classifier returns a row of scores for each image: flatten what its last layer gives.",
                 )
             matched = matched or match(images, found.shape[1], names)
-            labels = matched.labels[done : done + len(x)].to(place)
+            labels = matched.labels[done : done + len(x)].to(x.device)
             ranks = found.topk(min(5, found.shape[1]), dim=1).indices == labels[:, None]
             right.append(torch.stack([ranks[:, 0], ranks.any(dim=1)]).cpu())
             done += len(x)

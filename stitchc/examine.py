@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .device import in_full_precision, resolve, with_memory
 from .inputs import model_of, name_of
 from .keywords import with_options
 from .options import CompareOptions, CostOptions, InspectOptions
@@ -83,13 +84,14 @@ def timing(plan: Plan, backend: str = "eager", device: str = "cpu") -> Timing:
     import torch
 
     from .passes.data.scores import Scoring
+    from .passes.graphs.placement import exactly, on_device
     from .passes.latency.backends import on_backend
     from .passes.latency.clock import measure
 
-    model = plan.models[0]
-    image = torch.zeros(1, *model.input.size, device=device)
-    run = on_backend(backend, Scoring(model.network).to(device), image)
-    return measure(run, image, device=device, backend=backend)
+    model, place = plan.models[0], resolve(device)
+    image = torch.zeros(1, *model.input.size, device=place)
+    run = on_backend(backend, on_device(Scoring(model.network), exactly(place)), image)
+    return measure(run, image, device=str(place), backend=backend)
 
 
 @with_options(CompareOptions, "data")
@@ -106,6 +108,8 @@ def compare(
 
     watcher = progress or Silent()
     adapters.expand(options.adapters)  # words that mean nothing are refused before anything slow begins
+    options = with_memory(options)
     plan = begin((a, b), options, watcher)
     assert plan.images is not None
-    return Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan)
+    with in_full_precision():
+        return Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan)

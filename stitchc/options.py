@@ -345,7 +345,7 @@ class EvaluateOptions(DataOptions, DeviceOptions, ArchOptions, TrustOptions):
 class CompareOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, DirectionOptions, AdapterOptions, RankOptions,
     ShareOptions, SimilarityOptions, ConfidenceOptions, MemoryOptions, PartitionOptions, ProbeOptions, SeedOptions,
-    ArchOptions, TraceOptions, TrustOptions,
+    DeviceOptions, ArchOptions, TraceOptions, TrustOptions,
 ):  # fmt: skip
     """Of `stitchc.compare`."""
 

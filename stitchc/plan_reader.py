@@ -99,6 +99,7 @@ _ACCURACY = table({
 _VERIFIED = table({
     "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),
     "onnx_max_rel": optional(_REAL), "argmax_agreement": _SHARE, "batches": listed(_count(1, 100_000), 1, 100),
+    "device": optional(_text()), "device_max_rel": optional(_REAL),
 }, required=("module_max_abs", "onnx_max_abs", "argmax_agreement", "batches"), others=True)  # fmt: skip
 
 _EPOCH = table({

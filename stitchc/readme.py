@@ -156,9 +156,10 @@ def _checks(record: Mapping[str, Any]) -> Iterator[str]:
     if found:
         batches = " and ".join(map(str, found["batches"]))
         onnx = f", ONNX Runtime {found['onnx_max_abs']:.1e}" if found["onnx_max_abs"] is not None else ""
+        there = f"; on {code(found['device'])} by {found['device_max_rel']:.1e} relative" if found.get("device") else ""
         yield (
             f"- Verified at batch {batches} against the stitched graph: this module differs by at most "
-            f"{found['module_max_abs']:.1e}{onnx}; the classes agree on {percent(found['argmax_agreement'])}."
+            f"{found['module_max_abs']:.1e}{there}{onnx}; the classes agree on {percent(found['argmax_agreement'])}."
         )
 
 

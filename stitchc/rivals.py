@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .comparison import comparison_record
+from .device import moving
 from .inputs import model_of, name_of
 from .passes.data.rivals import recommend
 from .progress import Progress, stage
@@ -60,7 +61,7 @@ def rivals(
 
     if options.rivals == "none":
         return []
-    look = [options.make(Trace), options.make(Partition), Cost(adapters=())]
+    look = [options.make(Trace), options.make(Partition), Cost(adapters=()), *moving(options.device)]
     rank = "cascade" if options.rank in ("cka", "fit") else options.rank
 
     def choose(limits: Mapping[str, float]) -> Sequence[Pass]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .compile import begin, complete, folder_of, measured_on
+from .device import in_full_precision, moving, timed_on, with_memory
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data.errors import InputError, QuantityError
@@ -62,9 +63,10 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         InputError: something given cannot be used. Infeasible: no chain meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
-    watcher = progress or Silent()
+    watcher, given = progress or Silent(), options
     _check(models, options)
-    with folder_of(options) as folder:
+    options = with_memory(options)
+    with folder_of(options) as folder, in_full_precision():
         plan = begin(models, options, watcher)
         if options.dry_run:
             return Searched(_looked_at(plan, options, watcher))
@@ -77,21 +79,21 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
         if options.sweep:
             return Searched(plan, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
-        chosen, stated = _stated(plan, options, budgets[0], found.tried[0])
-        return Searched(plan, found, *complete(chosen, models, stated, measured, folder, watcher))
+        chosen, used, stated = _stated(plan, (options, given), budgets[0], found.tried[0])
+        return Searched(plan, found, *complete(chosen, models, used, stated, measured, folder, watcher))
 
 
 def _stated(
-    plan: Plan, options: SearchOptions, limits: Mapping[str, float], best: Tried
-) -> tuple[Plan, CompileOptions]:
-    """The plan with a chain as its choice, and the options of the compile that makes it."""
+    plan: Plan, options: Sequence[SearchOptions], limits: Mapping[str, float], best: Tried
+) -> tuple[Plan, CompileOptions, CompileOptions]:
+    """The plan with a chain as its choice, and the options of the compile that makes it, for each of those given."""
     from .passes import Candidate
     from .passes.stitch.stated import words_of
 
     choice = (Candidate(best.chain, nan, best.price, True, best.score),)
     words = words_of(plan, best.chain)
-    stated = options.make(CompileOptions, chain=words, similarity=settled(options).similarity)
-    return replace(plan, choice=choice, budget=dict(limits)), stated
+    used, given = (one.make(CompileOptions, chain=words, similarity=settled(one).similarity) for one in options)
+    return replace(plan, choice=choice, budget=dict(limits)), used, given
 
 
 def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None:
@@ -100,7 +102,6 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
     Raises:
         InputError, CutError: it is refused.
     """
-    from .device import resolve
     from .passes import adapters
 
     if not models:
@@ -117,8 +118,7 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
         )
     if options.asks_latency:
         raise QuantityError("latency does not add up along a chain, so search holds no budget of it", _ADDITIVE)
-    if options.device != "auto" and resolve(options.device).type != "cpu":
-        raise InputError(f"search computes on the processor only, not on '{options.device}'", "Leave `device` out.")
+    moving(options.device)
     for name in options.adapters or ():
         adapters.get(name)
 
@@ -148,10 +148,15 @@ def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
     words, told = settled(options), progress.update
     passes: list[Pass] = [options.make(Trace), Partition(rule=words.rule), Cost(adapters=())]
     if not options.dry_run:
+        passes += moving(options.device)
         store = Store("similarity")
         passes.append(options.make(Represent, metric=words.similarity, batch=words.block, store=store, progress=told))
         if "latency" in (options.candidates, {"closest": "latency"}.get(options.start)):
-            passes.append(options.make(Latency, store=Store("latency"), progress=told))
+            passes.append(
+                options.make(
+                    Latency, device=timed_on(options.device, options.backend), store=Store("latency"), progress=told
+                )
+            )
     return Pipeline(passes, callback=progress)(plan)
 
 

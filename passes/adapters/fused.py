@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -73,8 +74,13 @@ class Folded(AroundLinearMap):
     def forward(self, x: Tensor) -> Tensor:
         return self.conversion(x)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Folded:
+        super()._apply(fn, recurse)
+        self.matrix = fn(self.matrix)
+        return self
+
     def load(self, solution: Solution, moments: Moments) -> None:
-        self.matrix = solution.weight.float()
+        self.matrix = solution.weight.to(self.matrix)
 
 
 def _widened(front: Value, back: Value) -> Value:

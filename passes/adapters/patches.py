@@ -46,12 +46,13 @@ class Patches:
         kernel = (self.kernel, self.kernel)
         padded = F.pad(maps, (self.kernel // 2,) * 4)
         if self.place == "after" and self.source != self.target:
-            return rows_at(padded, kernel, *self._blended(padded.shape[3]), keep)
+            corners, weights = (tensor.to(maps.device) for tensor in self._blended(padded.shape[3]))
+            return rows_at(padded, kernel, corners, weights, keep)
         steps = resample.stride(self.source, self.target) if self.place == "strided" else (1, 1)
         if keep is None:
             return im2col(padded, kernel, steps).contiguous()
-        corners = self._corners(padded.shape[3], steps)
-        return rows_at(padded, kernel, corners, torch.ones(corners.shape), keep)
+        corners = self._corners(padded.shape[3], steps).to(maps.device)
+        return rows_at(padded, kernel, corners, torch.ones(corners.shape, device=maps.device), keep)
 
     def _corners(self, width: int, steps: Grid) -> Tensor:
         """The padded pixel at which the patch of each target pixel begins, [positions, 1]."""

@@ -31,6 +31,7 @@ class Verified:
 
     max_abs: largest absolute difference of an output; max_rel: that over the largest absolute output.
     argmax_agreement: share of the images on which all agree on the class. onnx_*: None when no ONNX file was asked for.
+    device, device_max_rel: another device on which the module was run too, and how far it was from the processor there.
     """
 
     module_max_abs: float
@@ -39,6 +40,8 @@ class Verified:
     onnx_max_rel: float | None
     argmax_agreement: float
     batches: tuple[int, ...]
+    device: str | None = None
+    device_max_rel: float | None = None
 
 
 @dataclass(frozen=True)

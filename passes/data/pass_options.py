@@ -23,6 +23,9 @@ EFFORT = Effort(words=("low", "medium", "high"))
 RANKS = "stitchc.ranks"
 RANK = Choice(known=lambda: ("cascade", "cka", "fit", "agreement", "kl", "accuracy", *installed(RANKS)))
 
+#: Runtimes that latency is measured with.
+BACKENDS = ("eager", "compile", "cudagraphs", "onnxruntime")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TraceOptions(Options):
@@ -64,7 +67,7 @@ class BackendOptions(Options):
     """The runtime for latency: an option of the passes that measure it."""
 
     backend: str = option(
-        "eager", Choice("eager", "compile", "onnxruntime"), "Runtime that latency is measured with.",
+        "eager", Choice(*BACKENDS), "Runtime that latency is measured with.",
         group=BUDGET, recipe=WHEN_CHANGED,
     )  # fmt: skip
 

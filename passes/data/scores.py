@@ -52,6 +52,8 @@ def scores_and_note(module: nn.Module, images: Tensor, name: str = "the network"
             found = scoring(images)
     except TraceError as error:  # nothing in what it returns stands for scores
         raise type(error)(f"{name}: {error.message}", error.hint) from error
+    except torch.OutOfMemoryError:  # which whoever shows so many images at once can do something about
+        raise
     except Exception as error:
         guarded = "Guard failed" in str(error)
         raise ModelError(f"{name} fails on {shape}: {first_line(error)}", _GUARDED if guarded else _FAILED) from error

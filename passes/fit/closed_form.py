@@ -29,6 +29,7 @@ from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
 from ..graphs.live import batch_within
+from ..graphs.placement import device_of
 from ..numerics.held_out import held_out, measured
 from ..numerics.offload import TensorStore
 from ..numerics.ridge import Moments
@@ -163,9 +164,9 @@ class _Job:
 
     @classmethod
     def of(cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool) -> _Job:
-        adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed)
-        store.put_weights(adapter)
         back = seam.enters.model
+        adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[back]))
+        store.put_weights(adapter)
         graph, node = plan.graphs[back], plan.cuts[back][seam.enters.cut].node
         aim = preactivation(graph, node) if adapter.preactivation else node
         front: Place = seam.leaves.model, plan.cuts[seam.leaves.model][seam.leaves.cut].node
@@ -230,7 +231,7 @@ class _Left:
         self.moments: Moments | None = None
 
     def add(self, made: Tensor, wanted: Tensor) -> None:
-        self.moments = self.moments or Moments.zeros(0, wanted.shape[1])
+        self.moments = self.moments or Moments.zeros(0, wanted.shape[1], device=wanted.device)
         self.moments.add(wanted[:, :0], wanted)
         self.errors += float((made - wanted).double().square().sum())
 
@@ -280,7 +281,7 @@ class _Collect:
 
     def begin(self, plan: Plan, rows: int) -> None:
         for one in self.equations:
-            one.begin()
+            one.begin(_device(plan, one.front[0]))
             self.rows.append(rows_per_image(one.reader, len(_images(plan)), rows))
             self.generators.append(torch.Generator().manual_seed(plan.seed))
 
@@ -395,6 +396,10 @@ def _shape(plan: Plan, source: Source, node: str) -> Sequence[int]:
     if isinstance(source, Known):
         return source.values.shape
     return by_name(_graph(plan, source).graph)[node].meta["shape"]
+
+
+def _device(plan: Plan, source: Source) -> torch.device:
+    return source.values.device if isinstance(source, Known) else device_of(_graph(plan, source))
 
 
 def _graph(plan: Plan, source: int | Prefix) -> GraphModule:

@@ -97,9 +97,11 @@ class NormalEquations:
         """Channels of all targets together."""
         return max((place.stop for place in self.columns.values()), default=0)
 
-    def begin(self) -> None:
-        """Allocates the moments."""
-        self.fitting, self.held_out = (Moments.zeros(self.reader.features, self.channels) for _ in range(2))
+    def begin(self, device: torch.device) -> None:
+        """Allocates the moments where the values are."""
+        self.fitting, self.held_out = (
+            Moments.zeros(self.reader.features, self.channels, device=device) for _ in range(2)
+        )
 
     def add(
         self, values: Mapping[Place, Tensor], held: Tensor, rows: int, generator: torch.Generator, limit: int
@@ -115,6 +117,7 @@ class NormalEquations:
             if rows < positions:
                 # Drawn image by image, so that the draw does not depend on how the images are batched.
                 keep = torch.stack([torch.randperm(positions, generator=generator)[:rows] for _ in part])
+                keep = keep.to(values[place].device)
             for moments, mask in ((self.fitting, ~held[part]), (self.held_out, held[part])):
                 shown, kept = part[mask], None if keep is None else keep[mask]
                 if len(shown):

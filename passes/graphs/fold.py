@@ -58,7 +58,7 @@ def _folded(layer: nn.Conv2d | nn.Linear, matrix: Tensor) -> nn.Conv2d | nn.Line
         new.weight.copy_(weight)
         if layer.bias is not None and new.bias is not None:
             new.bias.copy_(layer.bias)
-    return new.eval()
+    return new.to(layer.weight.device).eval()
 
 
 def _readers(node: Node) -> list[Node]:

@@ -64,4 +64,11 @@ def is_free(operator: Any) -> bool:
     namespace, _, name = operator._schema.name.partition("::")
     if namespace == "prim" or operator.is_view or _FREE_TAGS & set(operator.tags):
         return True
-    return namespace == "aten" and name.removesuffix("_") in _FREE
+    return namespace == "aten" and (name.removesuffix("_") in _FREE or bool(_FREE_TAGS & _tags_of_original(name)))
+
+
+def _tags_of_original(name: str) -> set[torch.Tag]:
+    """What torch says of the operator that `name`, such as `hardtanh_`, does in place: of that itself some releases do
+    not say it."""
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    return set() if packet is None else {tag for kind in packet.overloads() for tag in getattr(packet, kind).tags}

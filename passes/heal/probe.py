@@ -17,6 +17,7 @@ from ..data.model import Images, InputSpec
 from ..graphs.attention import written_out
 from ..graphs.conventions import by_name, result
 from ..graphs.live import batch_within
+from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..numerics.ridge import moments_bytes, solving_bytes
 from .operators import Operator
@@ -38,12 +39,11 @@ class Probe:
         options: Options | None = None,
         *,
         keep: bool = False,
-        device: torch.device | str = "cpu",
     ):
         options = options or Options()
         self.images, self.specs, self.options, self.keep = images, specs, options, keep
         self.shares = Memory.of(options.max_memory)
-        self.memory = TensorStore(self.shares.parent_values, torch.device(device))
+        self.memory = TensorStore(self.shares.parent_values, device_of(graphs[0]))
         half = self.shares.running // 2  # the error of an operator's output takes the other
         self.chunks = chunks(len(images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)

@@ -69,7 +69,7 @@ class Values:
         self.memory.unload()
         if keep is not None:
             self._keep(chunk, {n: v for n, v in known.items() if is_scalar(n) or (n.op != "get_attr" and keep(n))})
-        return [known[node] for node in wanted]
+        return [self.memory.here(known[node]) for node in wanted]
 
     def through(self, chain: Sequence[Node], start: Node, value: Tensor, known: Mapping[Node, Any]) -> Tensor:
         """The value at the end of a chain of nodes when the node before them, `start`, has this value."""
@@ -125,8 +125,8 @@ class Values:
         if node.op == "get_attr":
             holder, _, name = str(node.target).rpartition(".")
             return getattr(self.graph.get_submodule(holder), name).detach()
-        args: Any = map_arg(node.args, known.__getitem__)
-        kwargs: Any = map_arg(node.kwargs, known.__getitem__)
+        args: Any = map_arg(node.args, lambda given: self.memory.here(known[given]))
+        kwargs: Any = map_arg(node.kwargs, lambda given: self.memory.here(known[given]))
         if writes_in_place(node) and args and isinstance(args[0], Tensor):
             args = (args[0].clone(), *args[1:])
         if node.op == "call_module":

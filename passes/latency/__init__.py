@@ -23,7 +23,7 @@ class Latency(Pass, BackendOptions):
     """Fills the latency of models, fragments and candidates, in milliseconds for one image.
 
     Each model is run once, timed at every cut; a candidate takes what its segments take and its adapter. Adapters are
-    measured too, or told from some that were (see `adapter_times`). backend: "eager", "compile" or "onnxruntime";
+    measured too, or told from some that were (see `adapter_times`). backend: one of `BACKENDS`;
     device: that of torch, with its number of threads. store: where measurements are kept, None to take them all anew.
     progress: called with (done, total) models.
 

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data.errors import InputError, first_line, unknown
+from ..data.pass_options import BACKENDS
 from ..emit.load import load_onnx
-
-BACKENDS = ("eager", "compile", "onnxruntime")
 
 
 def check_backend(backend: str) -> str:
@@ -29,7 +28,8 @@ def check_backend(backend: str) -> str:
 
 
 def on_backend(backend: str, module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
-    """The module, ready to run. `onnxruntime` computes on the processor with as many threads as torch.
+    """The module, ready to run on the device of the image. `onnxruntime` computes on the processor with as many threads
+    as torch; `cudagraphs` replays what one run launched on a graphics card, for images of this shape.
 
     Raises:
         InputError: an unknown backend, or one that cannot take the module.
@@ -37,12 +37,38 @@ def on_backend(backend: str, module: nn.Module, image: Tensor) -> Callable[[Tens
     if check_backend(backend) == "eager":
         return module
     try:
-        return torch.compile(module) if backend == "compile" else _exported(module, image)
+        return {"compile": _compiled, "cudagraphs": _captured, "onnxruntime": _exported}[backend](module, image)
     except Exception as error:
         raise InputError(
             f"the backend '{backend}' cannot run this network: {first_line(error)}",
             "Measure it with `backend='eager'`.",
         ) from error
+
+
+def _compiled(module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
+    return torch.compile(module)
+
+
+def _captured(module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
+    """Launches are recorded once and replayed together, so that none waits for the processor."""
+    if image.device.type != "cuda":
+        raise RuntimeError(f"it is for graphics cards, and this is {image.device.type}")
+    given, graph = image.clone(), torch.cuda.CUDAGraph()
+    aside = torch.cuda.Stream(image.device)
+    aside.wait_stream(torch.cuda.current_stream(image.device))
+    with torch.no_grad(), torch.cuda.stream(aside):  # libraries prepare themselves, which cannot be recorded
+        for _ in range(3):
+            module(given.clone())
+    torch.cuda.current_stream(image.device).wait_stream(aside)
+    with torch.no_grad(), torch.cuda.graph(graph):
+        made = module(given)
+
+    def run(shown: Tensor) -> Tensor:
+        given.copy_(shown)
+        graph.replay()
+        return made
+
+    return run
 
 
 def _exported(module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:

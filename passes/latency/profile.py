@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from ..graphs.placement import exactly, on_device
 from .backends import on_backend
 from .clock import Clock, device_name, measure, samples
 
@@ -72,7 +73,8 @@ def _times(content: bytes | None, count: int) -> list[float] | None:
 
 def _profile(graph: GraphModule, size: Sequence[int], cuts: Sequence[str], backend: str, device: str) -> np.ndarray:
     clock, marks = Clock(device), []
-    stamped = _stamped(graph, cuts, lambda: marks.append(clock.mark())).to(device)
+    graph = on_device(graph, exactly(device))
+    stamped = _stamped(graph, cuts, lambda: marks.append(clock.mark()))
     image = torch.zeros(1, *size, device=device)
 
     def run() -> list[Any]:

@@ -42,7 +42,7 @@ def _blend(pixels: Tensor, places: Tensor, weights: Tensor, keep: Tensor | None)
         if keep is None:
             found, factor = pixels[:, place], weight[:, None]
         else:
-            image = torch.arange(len(pixels))[:, None]
+            image = torch.arange(len(pixels), device=pixels.device)[:, None]
             found, factor = pixels[image, place[keep]], weight[keep][:, :, None]
         part = found if places.shape[1] == 1 else found * factor
         total = part if total is None else total + part

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -35,7 +34,7 @@ class Means:
         """Each [images, ...]."""
         for name, x in batch.items():
             self.counts[name] = self.counts.get(name, 0) + len(x)
-            self.sums[name] = self.sums.get(name, torch.zeros(x.shape[1:], dtype=torch.float64)) + x.double().sum(0)
+            self.sums[name] = self.sums.get(name, 0.0) + x.double().sum(0)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.sums[name] / self.counts[name]

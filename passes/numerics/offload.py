@@ -19,7 +19,8 @@ class TensorStore:
     their tensors.
 
     An offloaded tensor is an ordinary tensor on a memory map: it is read from the file when it is used, and `unload`
-    frees the memory that reading took. device: of the tensors.
+    frees the memory that reading took. device: of the tensors. Of one with memory of its own, `here` brings back what
+    was offloaded; the weights of modules are not offloaded there, since a module must lie in one place.
     """
 
     def __init__(self, limit: int, device: torch.device | None = None):
@@ -40,6 +41,10 @@ class TensorStore:
             return value
         return self._filed(value)
 
+    def here(self, value: Any) -> Any:
+        """A value that `put` returned, on the device of the store."""
+        return value.to(self.device) if isinstance(value, Tensor) and value.device != self.device else value
+
     def free(self, value: Any) -> None:
         """Stops counting a value that `put` returned."""
         self.used -= self._counted.pop(id(value), 0)
@@ -47,6 +52,8 @@ class TensorStore:
     def put_weights(self, module: nn.Module) -> None:
         """Puts a module's parameters and buffers here, for the lifetime of the module."""
         for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.device.type != "cpu":
+                continue
             tensor.data = held = self.put(tensor.data)
             if id(held) in self._counted:
                 size = self._counted.pop(id(held))

@@ -15,6 +15,7 @@ from ..data.model import Images, InputSpec
 from ..data.plan import Plan
 from ..data.polishing import Polishing
 from ..graphs.live import batch_within, made_bytes
+from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..training.distillation import Teachers, loss
 from ..training.norms import NORMS, measure_norms, settle_norms
@@ -46,9 +47,13 @@ def polish(
     began = time.monotonic()
     spec, memory = plan.input_of(plan.hybrid.chain), Memory.of(max_memory)
     models = [replace(plan.models[k], module=plan.graphs[k]) for k in teachers]
-    teacher = Teachers(models, spec, TEMPERATURE, torch.device("cpu"))
+    place = device_of(graph)
+    teacher = Teachers(models, spec, TEMPERATURE, place)
     size = batch_within(memory.running, graph, batch)
-    shown, held = (_Shown(Some(plan.images, aside), spec, size, memory) for aside in (False, True))
+    shown, held = (
+        _Shown(Some(plan.images, aside), spec, size, TensorStore(memory.parent_values, place))
+        for aside in (False, True)
+    )
     at_once = max(1, min(batch, memory.equations // max(1, made_bytes(graph))))
     training = _Training(graph, teacher, shown, held, min(batch, len(shown)), at_once, lr, plan.seed)
     with torch.random.fork_rng(devices=[]):
@@ -68,8 +73,8 @@ def polish(
 class _Shown:
     """Images as the network is fed them, in memory up to its share, beyond that in files."""
 
-    def __init__(self, images: Images, spec: InputSpec, size: int, memory: Memory):
-        store = TensorStore(memory.parent_values)
+    def __init__(self, images: Images, spec: InputSpec, size: int, store: TensorStore):
+        self._store = store
         self._size, self._batches = size, [store.put(x) for x in images.batches(spec, size)]
         self._count = sum(map(len, self._batches))
 
@@ -77,10 +82,12 @@ class _Shown:
         return self._count
 
     def __iter__(self) -> Iterator[Tensor]:
-        yield from (batch.clone() for batch in self._batches)  # a network may write to the images that it is given
+        yield from (
+            self._store.here(batch).clone() for batch in self._batches
+        )  # a network may write to the images that it is given
 
     def of(self, indices: Tensor) -> Tensor:
-        return torch.stack([self._batches[i // self._size][i % self._size] for i in indices.tolist()])
+        return torch.stack([self._store.here(self._batches[i // self._size][i % self._size]) for i in indices.tolist()])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ class Unseen(Pass):
             return getattr(self.inner, name)
         return super().__getattribute__(name)
 
+    def with_half_the_memory(self) -> Pass | None:
+        inner = self.inner.with_half_the_memory()
+        return None if inner is None else Unseen(inner)
+
     def run(self, plan: Plan) -> Plan:
         images = plan.images
         if images is None or images.noise or too_few(images):

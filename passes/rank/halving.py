@@ -201,7 +201,7 @@ class Halving:
             with torch.inference_mode():
                 size = batch_within(Memory.of(self._max_memory).running, stitched, options.batch)
                 said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], size)])
-            one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)), True
+            one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
@@ -233,7 +233,7 @@ class Halving:
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
                 self._adapter_store.unload()
-                one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images])])
+                one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images]).cpu()])
 
     def _reference(self, front: int, back: int) -> Reference:
         """The reference for hybrids of two models, on all images that may be shown."""

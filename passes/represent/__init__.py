@@ -104,6 +104,7 @@ class Represent(Pass, MemoryOptions):
         """The vectors of all cuts of one model, float32 [cuts, length]; those that are kept are not computed again."""
         import torch
 
+        from ..graphs.placement import device_of
         from ..numerics.similarity import length
         from . import vector_cache
 
@@ -112,7 +113,9 @@ class Represent(Pass, MemoryOptions):
         key = ""
         if self.store is not None and cuts:
             shown = _images(plan, index, sizes)
-            key = vector_cache.vectors_key(plan.graphs[index], shown, metric.name, sizes, _device(plan, index))
+            key = vector_cache.vectors_key(
+                plan.graphs[index], shown, metric.name, sizes, device_of(plan.graphs[index]).type
+            )
             found = vector_cache.read_vectors(self.store, key, [cut.node for cut in cuts], columns)
         missing = [cut for cut in cuts if cut.node not in found]
         if missing:
@@ -151,10 +154,9 @@ def _grams(plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: l
 
     nodes = [cut.node for cut in cuts]
     pools = {cut.node: (lambda value, cut=cut: pool(value, cut.value)) for cut in cuts} if metric.pooled else {}
-    runner, device = GramRunner(for_comparison(plan.graphs[index], nodes), nodes, pools), _device(plan, index)
+    runner = GramRunner(for_comparison(plan.graphs[index], nodes), nodes, pools)
     for block in regroup(_images(plan, index, sizes), sizes):
-        moved = block.to(device, non_blocking=True)
-        yield runner.grams(moved.contiguous(memory_format=torch.channels_last))
+        yield runner.grams(block.contiguous(memory_format=torch.channels_last))
 
 
 def _one_behind(grams: Iterator[Gram]) -> Iterator[Gram]:
@@ -172,10 +174,6 @@ def _one_behind(grams: Iterator[Gram]) -> Iterator[Gram]:
 def _images(plan: Plan, index: int, sizes: Sequence[int]) -> Iterator[Tensor]:
     assert plan.images is not None
     return plan.images.batches(plan.models[index].input, max(sizes), 0, sum(sizes))
-
-
-def _device(plan: Plan, index: int) -> str:
-    return next((str(p.device) for p in plan.graphs[index].parameters()), "cpu")
 
 
 def _nodes(plan: Plan) -> list[list[str]]:

@@ -181,11 +181,14 @@ class Maker:
             return price
         import torch
 
+        from ..graphs.placement import device_of, on_device
         from ..latency.backends import on_backend
         from ..latency.clock import measure
 
-        image = torch.zeros(1, *model.input.size)
-        return price | {"latency": measure(on_backend(self._step.backend, graph, image), image).median_ms}
+        place = torch.device("cpu") if self._step.backend == "onnxruntime" else device_of(graph)
+        image = torch.zeros(1, *model.input.size, device=place)
+        run = on_backend(self._step.backend, on_device(graph, place), image)
+        return price | {"latency": measure(run, image, device=str(place)).median_ms}
 
 
 def _alone(plan: Plan, index: int) -> Plan:

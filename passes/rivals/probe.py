@@ -45,7 +45,7 @@ class Probe:
             return None
         if not torch.isfinite(said).all():
             raise ModelError("its scores are infinite or undefined (NaN) on probe images")
-        return self._score(said, self._against).double().numpy()
+        return self._score(said, self._against).double().cpu().numpy()
 
     @torch.inference_mode()
     def _logits(self, graph: GraphModule, spec: InputSpec) -> Tensor:

@@ -16,6 +16,7 @@ from ..data.model import InputSpec
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..graphs.live import batch_within
+from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..rank.scores import Reference, reference, score_of
 from ..rank.stitched import Stitched
@@ -52,7 +53,7 @@ class Probe:
         self.shown = Part(plan.images, half, min(half + effort.shown, len(plan.images)))
         self._score = score_of(rule)
         self.memory = Memory.of(max_memory)
-        self.store = TensorStore(self.memory.weights)
+        self.store = TensorStore(self.memory.weights, device_of(plan.graphs[0]))
         self._stitched = Stitched(plan, max_memory)
         self._parents = [self._stitched.parent(model, self.shown) for model in range(len(plan.models))]
         self._references: dict[int, Reference] = {}
@@ -76,7 +77,7 @@ class Probe:
     def score(self, logits: Tensor, last: int) -> np.ndarray:
         """The score of a network on each image that is shown: float64 [images]. Where its outputs are not finite, 0."""
         found = self._score(logits, self.reference(last)).double()
-        return torch.where(found.isfinite(), found, 0.0).numpy()
+        return torch.where(found.isfinite(), found, 0.0).cpu().numpy()
 
     def model_scores(self, model: int) -> np.ndarray:
         """What a model alone scores on each image that is shown: float64 [images]."""

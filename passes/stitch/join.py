@@ -16,6 +16,7 @@ from ..data.plan import Plan
 from ..data.values import Value
 from ..graphs.compose import Part, compose
 from ..graphs.fold import fold
+from ..graphs.placement import device_of
 from ..trace.record import record
 
 
@@ -25,8 +26,9 @@ def ends(plan: Plan, seam: Seam) -> tuple[Value, Value]:
 
 
 def built(plan: Plan, seam: Seam) -> Adapter:
-    """The adapter of a seam before it is fitted: its weights are random, from the plan's seed."""
-    return registry.built(seam.adapter, *ends(plan, seam), plan.seed)
+    """The adapter of a seam before it is fitted, on the device of the fragment behind it: its weights are random, from
+    the plan's seed."""
+    return registry.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[seam.enters.model]))
 
 
 def folded(back: GraphModule, enters: str, adapter: Adapter) -> GraphModule:

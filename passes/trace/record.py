@@ -153,8 +153,8 @@ def _lengths() -> Iterator[None]:
 
 
 def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
-    """Of a network that was built on `meta`, a tensor of the processor, like the image that it is shown."""
-    if tensor.device.type != "meta":
+    """Of a network that lies elsewhere, or on `meta`, a tensor of the processor, like the image that it is shown."""
+    if tensor.device.type == "cpu":
         return mode.from_tensor(tensor, static_shapes=True)
     with mode:
         made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)

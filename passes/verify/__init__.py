@@ -16,6 +16,7 @@ from ..data.model import Images, InputSpec
 from ..data.plan import Plan
 from ..data.scores import scores
 from ..emit.load import load_module, load_onnx
+from ..graphs.placement import exactly, on_device
 from ..pipeline import Pass
 
 Network = Callable[[Tensor], Tensor]
@@ -28,8 +29,9 @@ ROUNDING = 1e-5
 class Verify(Pass):
     """Compares what was emitted with what was meant, on probe images (where the plan has any) and on random ones.
 
-    `model.py` is run from its folder, as a user would. batches: the batch sizes tried. tolerance: the largest
-    difference allowed, relative to the largest absolute output of the graph.
+    `model.py` is run from its folder, as a user would, on the processor and on `device` too. batches: the batch sizes
+    tried. tolerance: the largest difference allowed, relative to the largest absolute output of the graph; on another
+    device, whose kernels sum in another order, ten times that.
 
     Raises:
         VerificationError: a file differs by more, or gives another class. Says which, at what batch, by how much.
@@ -41,6 +43,7 @@ class Verify(Pass):
 
     batches: tuple[int, ...] = (1, 3)
     tolerance: float = 1e-4
+    device: str = "cpu"
 
     def run(self, plan: Plan) -> Plan:
         assert plan.folder is not None
@@ -49,7 +52,33 @@ class Verify(Pass):
         inputs = list(_inputs(spec, self.batches, plan.seed, plan.images))
         emitted = _emitted(plan.folder)
         verified = compare(hybrid.network, emitted, inputs, self.batches, self.tolerance)
+        if torch.device(self.device).type != "cpu":
+            found = difference_on(self.device, emitted["model.py"], inputs, 10 * self.tolerance)
+            verified = replace(verified, device=self.device, device_max_rel=found)
         return plan.with_hybrid(replace(hybrid, verified=verified))
+
+
+@torch.no_grad()
+def difference_on(device: str, network: Network, inputs: list[Tensor], tolerance: float) -> float:
+    """The largest difference of a module's outputs on a device from those on the processor, relative to the largest of
+    an input's outputs.
+
+    Raises:
+        VerificationError: it fails there, or the difference is larger than `tolerance`.
+    """
+    assert isinstance(network, nn.Module)
+    place, largest = exactly(device), 0.0
+    there = on_device(network, place)
+    for images in inputs:
+        want = _run("model.py", network, images)
+        got = _run(f"model.py on {device}", there, images.to(place)).cpu()
+        largest = max(largest, float((got - want).abs().max() / want.abs().max().clamp_min(1e-12)))
+    if not largest <= tolerance:
+        raise VerificationError(
+            f"model.py on {device} differs from model.py on the processor by {largest:.3g} (relative, allowed "
+            f"{tolerance:g})"
+        )
+    return largest
 
 
 def verify_folder(

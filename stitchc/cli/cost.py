@@ -6,11 +6,12 @@ import click
 
 from ..options import CostOptions
 from ..passes.data import metrics
+from ..passes.data.pass_options import BACKENDS
 from .parts import MODEL_OR_ARTIFACT, Name, argument, option
 from .run import Outcome, Run, verb
 
 
-@verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions)
+@verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions, anywhere=True)
 @argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
 @option(
     "--metric",
@@ -21,7 +22,7 @@ from .run import Outcome, Run, verb
 @option("--depth", type=click.IntRange(min=0), default=1, metavar="N",
         help="Depth of the table of modules, 0 for no table. [1]")  # fmt: skip
 @option("--latency", is_flag=True, help="Also measure the latency for one image.")
-@option("--backend", type=Name("eager", "compile", "onnxruntime"), default="eager",
+@option("--backend", type=Name(*BACKENDS), default="eager",
         help="Runtime that latency is measured with. [eager]")  # fmt: skip
 @option("--conventions", is_flag=True, help="Also show what thop and fvcore would count, and why they differ.")
 @option("--check", is_flag=True, help="Also run thop and torch's own counter, and say why they differ.")
@@ -40,6 +41,9 @@ def command(
     An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
     import stitchc
 
+    from ..device import timed_on
+
+    device = str(run.common.get("device", "cpu"))
     plan = stitchc.cost(model, **run.given, progress=run.progress)
     from ..documents import cost_document
     from ..examine import counted_by_conventions, stages, timing
@@ -48,7 +52,7 @@ def command(
     from ..report.notes import notes_of
 
     found, price, uncounted = plan.models[0], plan.prices[0], plan.uncounted[0]
-    timed = timing(plan, backend) if latency or "latency" in metric else None
+    timed = timing(plan, backend, timed_on(device, backend)) if latency or "latency" in metric else None
     if timed:
         price |= {"latency": timed.median_ms}
     by_convention = counted_by_conventions(plan) if conventions else None

@@ -70,10 +70,13 @@ _COMMON = [
 _SHOWN = ("json", "quiet", "verbose", "no_progress")
 
 
-def verb(name: str, example: str, record: type[Options] = Options) -> Callable[[Callable[..., Outcome]], click.Command]:
+def verb(
+    name: str, example: str, record: type[Options] = Options, *, anywhere: bool = False
+) -> Callable[[Callable[..., Outcome]], click.Command]:
     """Makes a function `(run, **others) -> Outcome` a verb with the options of a record, and those common to all.
 
-    others: what click arguments and options of the verb alone say.
+    others: what click arguments and options of the verb alone say. anywhere: whether it looks for the device among the
+    common options, where its record has none.
     """
 
     def make(function: Callable[..., Outcome]) -> click.Command:
@@ -85,7 +88,7 @@ def verb(name: str, example: str, record: type[Options] = Options) -> Callable[[
             said = given({key: values.pop(key) for key in own if key in values})
             run = Run(**shown, given=said | {k: v for k, v in common.items() if k in own}, common=common)
             _quieten(run.verbose)
-            if "device" not in own and common.get("device", "cpu") not in ("auto", "cpu"):
+            if "device" not in own and not anywhere and common.get("device", "cpu") not in ("auto", "cpu"):
                 raise InputError(
                     f"this verb computes on the processor only, not on {common['device']}", "Leave `device` out."
                 )

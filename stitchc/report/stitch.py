@@ -83,6 +83,8 @@ class Checks:
         rows.add_row("generated module", _tiny(found["module_max_abs"]), _tiny(found["module_max_rel"]))
         if found["onnx_max_abs"] is not None:
             rows.add_row("ONNX Runtime", _tiny(found["onnx_max_abs"]), _tiny(found["onnx_max_rel"]))
+        if found.get("device"):
+            rows.add_row(f"the module on {found['device']}", "-", _tiny(found["device_max_rel"]))
         yield rows
         yield Text(f"They agree on the class of {percent(found['argmax_agreement'])} of the images.")
 

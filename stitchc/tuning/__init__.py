@@ -2,11 +2,11 @@
 
 `tune` is the whole of it. settings.py: the options and the presets. run.py: from an artifact to the tuned one; job.py:
 what is trained on what; outcome.py: what came of it. plain.py: a model that is no artifact yet. parts.py: what trains
-and what stands still. views.py: augmented images, the same for the same seed. features.py: what frozen parts compute,
-kept. taught.py: whom it learns from; origins.py: the models that an artifact was made from. engine.py: one device, or
-many processes. loop.py: the steps; state.py: how far they got and what is best. checkpoint.py: where to go on. emit.py:
-the artifact anew. whole.py: the same training to a file of weights. Names are loaded on first use: the settings do
-without torch.
+and what stands still. views.py: augmented images, the same for the same seed; augment.py: how they are altered.
+features.py: what frozen parts compute, kept. taught.py: whom it learns from; origins.py: the models that an artifact
+was made from. engine.py: one device, or many processes. loop.py: the steps; state.py: how far they got and what is
+best. layout.py: the order in memory. checkpoint.py: where to go on. emit.py: the artifact anew. whole.py: the same
+training to a file of weights. Names are loaded on first use: the settings do without torch.
 """
 
 from importlib import import_module

@@ -25,9 +25,10 @@ from ..report.numbers import count, duration, percent
 from ..zoo.sampling import draw
 from .engine import Engine
 from .features import Features
+from .layout import fastest, laid_out, lay_out
 from .parts import Trainee
 from .settings import Settings
-from .state import Kept, State
+from .state import Kept, State, Sums
 from .views import Views, batches_of, normalised
 
 _EVALUATED = 256  # images a forward pass when nothing is learned
@@ -38,7 +39,7 @@ _SHOWN = 0.2  # seconds between two words on how it goes
 class Loop:
     """Trains `trainee` on `views`. taught: what the teachers say of every version of every image, where that is kept.
 
-    save: writes what `snapshot` returns; called at the end of every epoch, and in between every `every` seconds.
+    save: writes what `snapshot` returns; called every `every` seconds, of several processes at the end of an epoch.
     """
 
     def __init__(
@@ -62,6 +63,9 @@ class Loop:
         self.workers, self.every, self.save, self.progress = workers, every, save, progress
         self.state = State()
         trainee.to(engine.device)
+        self._layout = torch.contiguous_format
+        self._layout = fastest(trainee, self._shown(views, torch.arange(min(2, len(views)))))
+        lay_out(trainee.train(), self._layout)
         self.optimizer: Any = optimizer_of(
             trainee.parameters(), settings.optimizer,
             lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum,
@@ -99,6 +103,7 @@ class Loop:
         if state.best is not None:
             self.trainee.network.load_state_dict(state.best.weights, strict=False)
             self.progress.tell(self._verdict(state.best))
+        lay_out(self.trainee, torch.contiguous_format)
         self.trainee.eval()
 
     def _begin(self) -> None:
@@ -122,6 +127,7 @@ class Loop:
         module.train()
         batches = batches_of(self.views.order(state.epoch), settings.batch)[state.step :]
         self.started, self.shown, self.seen = time.monotonic(), 0.0, 0
+        self._sums = Sums(state.sums, engine.device)
         for parts in self._drawn(batches):
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate_at(state.epoch * self.steps + state.step)
@@ -133,15 +139,21 @@ class Loop:
                         scores = module(x, self.features is not None)
                     loss = self._loss(scores.float(), labels, taught)
                     engine.backward(loss * (len(labels) / total))
-                state.sums[0] += self._finite(float(loss.detach())) * len(labels)
-                state.sums[1] += int((scores.argmax(1) == labels).sum())
-                state.sums[2] += len(labels)
+                self._sums.add(loss.detach(), scores, labels)
             engine.step(module, self.optimizer, settings.clip)
             self.optimizer.zero_grad(set_to_none=True)
             state.step += 1
             self._tell(total)
-            if engine.world == 1 and time.monotonic() - self.saved >= self.every:
+            if engine.world == 1 and self._is_time():
+                self._read_sums()
                 self._save()
+
+    def _read_sums(self) -> None:
+        """Raises:
+        Diverged: the loss became infinite, or no number, since they were read last.
+        """
+        self.state.sums = self._sums.read()
+        self._finite(self.state.sums[0])
 
     def _rate_at(self, step: int) -> float:
         settings, total = self.settings, self.settings.epochs * self.steps
@@ -167,9 +179,9 @@ class Loop:
 
     def _from_images(self, cut: list[Tensor], epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         device = self.engine.device
-        for pixels, labels, _ in self.views.batches(epoch, cut, self.workers, pin=device.type == "cuda"):
-            x = normalised(pixels.to(device, non_blocking=True), self.views.spec)
-            yield x, labels.to(device, non_blocking=True), self.teachers(x) if self.teachers else None
+        for pixels, labels, _ in self.views.batches(epoch, cut, device, self.workers):
+            x = laid_out(normalised(pixels, self.views.spec), self._layout)
+            yield x, labels, self.teachers(x) if self.teachers else None
 
     def _from_features(self, cut: list[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         assert self.features is not None
@@ -177,8 +189,8 @@ class Loop:
         for indices in cut:
             versions: Tensor | int = 0
             if self.features.versions > 1:
-                versions = torch.tensor([self.views.flipped(epoch, index) for index in indices.tolist()]).long()
-            x = self.features.of(indices, versions).to(device)
+                versions = self.views.flipped(epoch, indices).long()
+            x = laid_out(self.features.of(indices, versions).to(device), self._layout)
             taught = self.taught.of(indices, versions).to(device) if self.taught is not None else None
             yield x, self.views.labels(indices).to(device), taught
 
@@ -190,6 +202,7 @@ class Loop:
         )  # fmt: skip
 
     def _finish_epoch(self) -> None:
+        self._read_sums()
         state = self.state
         loss, hits, images = self.engine.sum(torch.tensor(state.sums, dtype=torch.float64)).tolist()
         state.epoch, state.step, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
@@ -203,8 +216,11 @@ class Loop:
             "lr": self.optimizer.param_groups[0]["lr"],
         })  # fmt: skip
         self.progress.tell(self._summary())
-        if self.engine.rank == 0:
+        if self.engine.rank == 0 and self._is_time():
             self._save()
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self.saved >= self.every
 
     def _save(self) -> None:
         self.save(self.snapshot())
@@ -240,7 +256,7 @@ class Loop:
 
     def _shown(self, views: Views, indices: Tensor) -> Tensor:
         """Images without augmentation, as the network is fed them."""
-        return normalised(views.plain(indices).to(self.engine.device), views.spec)
+        return laid_out(normalised(views.plain(indices).to(self.engine.device), views.spec), self._layout)
 
     def _taught(self) -> list[Tensor]:
         """The teachers' probabilities of the held-out images."""
@@ -257,6 +273,7 @@ class Loop:
         if now - self.shown < _SHOWN:
             return
         self.shown = now
+        self._read_sums()
         state = self.state
         loss, hits, seen = state.sums
         done = state.epoch * self.steps + state.step

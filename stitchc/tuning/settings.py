@@ -197,7 +197,7 @@ class RunOptions(Options):
 
     workers: int = option(0, Count(least=0), "Number of processes that prepare images.", group=SPEED, recipe=NEVER)
     checkpoint_seconds: float = option(
-        60.0, Number(least=0), "Seconds between checkpoints; there is one an epoch in any case.", group=OUTPUT,
+        60.0, Number(least=0), "Seconds between checkpoints; several processes write at an epoch's end.", group=OUTPUT,
         recipe=NEVER,
     )  # fmt: skip
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..passes.training.worth import Worth
@@ -53,3 +55,20 @@ class State:
         if best is not None:
             best = Kept(best["epoch"], Worth(**best["worth"]), best["weights"])
         return cls(**{**said, "start": start and Worth(**start), "best": best})
+
+
+class Sums:
+    """Loss, hits and images of an epoch so far. They are summed on the device: to read them is to wait until all that
+    was begun there is done."""
+
+    def __init__(self, so_far: Sequence[float], device: torch.device):
+        self._dtype = torch.float32 if device.type == "mps" else torch.float64  # there is no float64 there
+        self._sums = torch.tensor(so_far, dtype=self._dtype).to(device)
+
+    def add(self, loss: Tensor, scores: Tensor, labels: Tensor) -> None:
+        """loss: the mean over the images. scores: [n, classes]; labels: [n]."""
+        hits, images = (scores.argmax(1) == labels).sum(), loss.new_tensor(len(labels))
+        self._sums += torch.stack([value.to(self._dtype) for value in (loss * images, hits, images)])
+
+    def read(self) -> list[float]:
+        return self._sums.tolist()

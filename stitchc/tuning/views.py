@@ -6,7 +6,7 @@ workers, or on the number of processes. So a training that goes on from a checkp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,9 +17,8 @@ from ..passes.data.errors import DataError, InputError
 from ..passes.data.model import Images, InputSpec
 from ..passes.numerics.held_out import held_out_of
 from ..zoo.sampling import draw
+from .augment import PICTURES_ONLY, Augmentation
 from .settings import Settings
-
-_PICTURES_ONLY = ("autoaugment", "randaugment", "trivialaugment")
 
 
 class Views(Dataset):
@@ -32,8 +31,8 @@ class Views(Dataset):
         self.images, self.spec, self.positions, self.seed = images, spec, positions, seed
         self.augment = tuple(augment)
         self._whole: Tensor | None = None
-        self._alter = augmentation(self.augment, spec)
-        if not self.of_pictures and set(augment) & set(_PICTURES_ONLY):
+        self._alter = Augmentation(augment, seed, len(images))
+        if not self.of_pictures and set(augment) & set(PICTURES_ONLY):
             raise InputError(
                 f"'{images.name}' are numbers, and {augment[0]} changes colours of pictures",
                 "Leave it out of `augment`.",
@@ -47,23 +46,16 @@ class Views(Dataset):
         return len(self.positions)
 
     def __getitems__(self, items: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """(pixels [n, ...], labels [n], indices [n]); labels are -1 where there are none."""
+        """(pixels [n, ...], labels [n], indices [n]) of one epoch; labels are -1 where there are none. Pixels are as
+        they are where the augmentation is done to a batch at once: `batches` does it, on the device."""
         indices = torch.tensor([index for _, index in items])
         pixels = self.plain(indices)
-        if self.augment:
-            with torch.random.fork_rng(devices=[]):
-                altered = []
-                for (epoch, index), image in zip(items, pixels, strict=True):
-                    torch.manual_seed(self.seed_of(epoch, index))
-                    altered.append(self._alter(image))
-            pixels = torch.stack(altered)
+        if not self._alter.by_batch:
+            pixels = self._alter(pixels, items[0][0], self.positions[indices])
         return pixels, self.labels(indices), indices
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         return self.__getitems__([item])
-
-    def seed_of(self, epoch: int, index: int) -> int:
-        return draw(draw(self.seed, epoch), int(self.positions[index])) >> 1
 
     def labels(self, indices: Tensor) -> Tensor:
         if self.images.labels is None:
@@ -82,17 +74,23 @@ class Views(Dataset):
     def order(self, epoch: int) -> Tensor:
         return torch.randperm(len(self), generator=torch.Generator().manual_seed(draw(self.seed, epoch) >> 1))
 
-    def flipped(self, epoch: int, index: int) -> bool:
-        """Whether the augmentation `flip`, where it is the only one, mirrors the image."""
-        generator = torch.Generator().manual_seed(self.seed_of(epoch, index))
-        return bool(torch.rand(1, generator=generator) < 0.5)
+    def flipped(self, epoch: int, indices: Tensor) -> Tensor:
+        """bool [n]: whether the augmentation `flip`, where it is the only one, mirrors the images."""
+        return self._alter.flips(epoch, self.positions[indices])
 
     def batches(
-        self, epoch: int, batches: Sequence[Tensor], workers: int, pin: bool
+        self, epoch: int, batches: Sequence[Tensor], device: torch.device, workers: int = 0
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """What `__getitems__` gives for every batch of indices in turn."""
+        """For every batch of indices in turn (pixels [n, ...], labels [n], indices [n]): altered, and but for the
+        indices on the device."""
         items = [[(epoch, index) for index in batch.tolist()] for batch in batches]
-        yield from DataLoader(self, batch_sampler=items, num_workers=workers, pin_memory=pin, collate_fn=_as_made)
+        pin = device.type == "cuda"
+        loader = DataLoader(self, batch_sampler=items, num_workers=workers, pin_memory=pin, collate_fn=_as_made)
+        for pixels, labels, indices in loader:
+            pixels, labels = (values.to(device, non_blocking=pin) for values in (pixels, labels))
+            if self._alter.by_batch:
+                pixels = self._alter(pixels, epoch, self.positions[indices])
+            yield pixels, labels, indices
 
 
 def _as_made(batch: Any) -> Any:
@@ -111,22 +109,6 @@ def normalised(pixels: Tensor, spec: InputSpec) -> Tensor:
         return pixels
     mean, std = (torch.tensor(x, device=pixels.device).view(-1, 1, 1) for x in (spec.mean, spec.std))
     return (pixels.float() / 255).sub_(mean).div_(std)
-
-
-def augmentation(words: Sequence[str], spec: InputSpec) -> Callable[[Tensor], Tensor]:
-    """torchvision's transforms for the words, for one image."""
-    from torchvision.transforms import v2
-
-    height, width = spec.size[1:]
-    made = {
-        "flip": lambda: v2.RandomHorizontalFlip(),
-        "crop": lambda: v2.RandomCrop((height, width), padding=(width // 8, height // 8)),
-        "erase": lambda: v2.RandomErasing(),
-        "autoaugment": lambda: v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET),
-        "randaugment": lambda: v2.RandAugment(),
-        "trivialaugment": lambda: v2.TrivialAugmentWide(),
-    }
-    return v2.Compose([made[word]() for word in words]) if words else lambda image: image
 
 
 def split(images: Images, holdout: float | None, by_class: bool = True) -> tuple[Tensor, Tensor]:

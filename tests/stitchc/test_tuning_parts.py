@@ -4,14 +4,16 @@ import math
 
 import pytest
 import torch
+from pretend_card import CARD, PretendCard
 from torch.nn import functional as F
 
+from stitchc import zoo
 from stitchc.passes.data.errors import DataError, InputError, OutputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.numerics.held_out import held_out
 from stitchc.passes.training import distillation, steps
 from stitchc.passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
-from stitchc.tuning import checkpoint, views
+from stitchc.tuning import checkpoint, engine, layout, loop, train, views
 from stitchc.tuning.settings import Settings
 
 
@@ -101,28 +103,56 @@ def test_a_teacher_sees_the_image_through_its_own_transform():
     assert torch.allclose(asked(shown(mine)), want, atol=1e-5)
 
 
-def test_views_depend_on_seed_epoch_and_position_alone():
-    images = TensorImages(torch.rand(10, 3, 8, 8), torch.arange(10))
-    spec = InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3)
-    made = views.Views(images, spec, torch.arange(10), ("crop", "flip"), seed=0)
-    both, *_ = made.__getitems__([(0, 3), (0, 4)])
-    alone, *_ = made.__getitems__([(0, 4)])
-    assert torch.equal(both[1], alone[0])
-    assert not torch.equal(made.__getitems__([(1, 4)])[0], alone)
+def shown(made: views.Views, epoch: int, *indices: int) -> torch.Tensor:
+    ((pixels, _, _),) = made.batches(epoch, [torch.tensor(indices)], torch.device("cpu"))
+    return pixels
+
+
+@pytest.mark.parametrize("augment", [("crop", "flip"), ("erase",), ("flip", "trivialaugment")], ids="-".join)
+def test_views_depend_on_seed_epoch_and_position_alone(augment):
+    images = zoo.images("digits?limit=20")
+    spec = InputSpec((3, 32, 32), (0.0,) * 3, (1.0,) * 3)
+    made = views.Views(images, spec, torch.arange(20), augment, seed=0)
+    everything = shown(made, 0, *range(20))
+    assert torch.equal(shown(made, 0, 3, 7), everything[[3, 7]])
+    assert not torch.equal(shown(made, 1, *range(20)), everything)
+    assert not torch.equal(shown(views.Views(images, spec, torch.arange(20), augment, 1), 0, *range(20)), everything)
     assert not torch.equal(made.order(0), made.order(1)) and torch.equal(made.order(1), made.order(1))
-    part = views.Views(images, spec, torch.tensor([9, 4]), ("crop", "flip"), seed=0)
-    assert torch.equal(part.__getitems__([(0, 1)])[0], alone)
+    part = views.Views(images, spec, torch.tensor([9, 4]), augment, seed=0)
+    assert torch.equal(shown(part, 0, 1, 0), everything[[4, 9]])
+
+
+def test_crops_are_windows_of_the_padded_image_and_each_offset_occurs():
+    images = TensorImages(torch.arange(1.0, 1 + 64 * 16).view(1, 1, 64, 16).repeat(300, 2, 1, 1), torch.arange(300))
+    spec = InputSpec((2, 64, 16), (0.0,) * 2, (1.0,) * 2)
+    made = shown(views.Views(images, spec, torch.arange(300), ("crop",), 0), 0, *range(300))
+    padded = F.pad(images.tensor[0], (2, 2, 8, 8))
+    windows = padded.unfold(1, 64, 1).unfold(2, 16, 1).permute(1, 2, 0, 3, 4)  # [17, 5, channels, height, width]
+    same = (made[:, None, None] == windows[None]).flatten(3).all(3)
+    assert (same.flatten(1).sum(1) == 1).all()
+    assert same.any(0).any(1).all() and same.any(0).any(0).all()
+
+
+def test_about_half_of_the_images_lose_a_rectangle_to_erasing():
+    images = TensorImages(torch.ones(400, 2, 16, 24), torch.arange(400))
+    spec = InputSpec((2, 16, 24), (0.0,) * 2, (1.0,) * 2)
+    gone = shown(views.Views(images, spec, torch.arange(400), ("erase",), 0), 0, *range(400))[:, 0] == 0
+    area = gone.sum((1, 2))
+    sides = gone.any(2).sum(1), gone.any(1).sum(1)
+    assert torch.equal(area, sides[0] * sides[1])
+    assert 150 < (area > 0).sum() < 250
+    share = area[area > 0] / (16 * 24)
+    assert share.min() < 0.06 and 0.27 < share.max() < 0.40 and (sides[0] < 16).all() and (sides[1] < 24).all()
 
 
 def test_flips_that_are_kept_are_those_that_are_drawn():
     images = TensorImages(torch.rand(40, 1, 4, 4), torch.arange(40))
     spec = InputSpec((1, 4, 4), (0.0,), (1.0,))
     made = views.Views(images, spec, torch.arange(40), ("flip",), seed=0)
-    shown, *_ = made.__getitems__([(2, index) for index in range(40)])
-    flipped = [made.flipped(2, index) for index in range(40)]
-    assert 5 < sum(flipped) < 35
-    for index, mirrored in enumerate(flipped):
-        assert torch.equal(shown[index], images.tensor[index].flip(-1) if mirrored else images.tensor[index])
+    flipped = made.flipped(2, torch.arange(40))
+    assert 5 < flipped.sum() < 35
+    for image, mirrored, seen in zip(images.tensor, flipped, shown(made, 2, *range(40)), strict=True):
+        assert torch.equal(seen, image.flip(-1) if mirrored else image)
 
 
 @pytest.mark.parametrize("classes", [4, 5, 10])
@@ -180,6 +210,33 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+class Flattened(torch.nn.Module):
+    """Two convolutions, whose values are then flattened by a function."""
+
+    def __init__(self, flatten):
+        super().__init__()
+        self.convs = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3, groups=2))
+        self.flatten = flatten
+
+    def forward(self, x):
+        return self.flatten(self.convs(x))
+
+
+def test_channels_last_is_for_networks_that_take_it_and_changes_no_value():
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    network = Flattened(lambda x: x.flatten(1)).eval()
+    assert layout.takes_channels_last(network, images)
+    assert not layout.takes_channels_last(Flattened(lambda x: x.view(len(x), -1)), images)
+    before, scores = {k: v.clone() for k, v in network.state_dict().items()}, network(images)
+    layout.lay_out(network, torch.channels_last)
+    assert network.convs[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(network(layout.laid_out(images, torch.channels_last)), scores, atol=1e-6)
+    layout.lay_out(network, torch.contiguous_format)
+    assert network.convs[0].weight.is_contiguous()
+    assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
+    assert layout.fastest(network, images) == torch.contiguous_format  # they lie on no card
+
+
 def test_warmup_is_part_of_the_whole():
     assert math.isclose(steps.learning_rate(1.0, 0, 20, warmup=5), 1 / 6)
 
@@ -189,3 +246,19 @@ def test_label_free_learns_no_labels_and_from_the_better_parent_or_from_whom_it_
     assert not preset.learns_labels and preset.distill == "better" and preset.train == "all"
     told = Settings.of({"preset": "label-free", "teacher": ["digits/resnet"]})
     assert told.distill is None and told.teacher == ("digits/resnet",) and not told.learns_labels
+
+
+@pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
+def test_on_a_card_images_are_altered_there_and_what_is_trained_comes_back(tmp_path, monkeypatch):
+    layouts = []
+    monkeypatch.setattr(engine, "resolve", lambda _: CARD)
+    monkeypatch.setattr(loop, "fastest", lambda *given: layouts.append(layout.fastest(*given)) or layouts[-1])
+    images = TensorImages(torch.rand(40, 3, 32, 32), torch.arange(40) % 10)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.Flatten(), torch.nn.Linear(900, 10))
+    model = Model("small", InputSpec((3, 32, 32), (0.5,) * 3, (0.5,) * 3), module=network)
+    with PretendCard() as card:
+        train(model, images, tmp_path / "a.pt", epochs=1, batch=8, augment=("crop", "flip", "erase"), device="cuda")
+    assert {"torch.Tensor.gather", "torch.where", "torch.Tensor.masked_fill"} <= card.computed
+    assert layouts == [torch.channels_last]
+    kept = torch.load(tmp_path / "a.pt", weights_only=True)
+    assert all(kept[name].is_contiguous() and torch.equal(kept[name], network.state_dict()[name]) for name in kept)
