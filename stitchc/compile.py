@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from .device import in_full_precision, moving, resolve, timed_on, with_memory
+from .heads import PARENT, with_head
 from .inputs import load_all, probe
 from .keywords import with_options
 from .options import CompareOptions, CompileOptions
@@ -92,7 +93,8 @@ def begin(
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    loaded = load_all(models, options, progress)
+    head = getattr(options, "head", PARENT)  # a comparison looks at models as they are
+    loaded = [with_head(model, head) for model in load_all(models, options, progress)]
     images, notes = probe(loaded, options.data, options.probe_images)
     return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=notes)
 

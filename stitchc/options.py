@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .heads import PARENT, Head
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
 from .passes.data.errors import InputError
@@ -255,6 +256,18 @@ class RivalOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadOptions(Options):
+    """The head that each model gets."""
+
+    head: str = option(
+        PARENT, Head(),
+        "What the network tells apart: the classes of its models (parent), or new ones that stand for some of these: "
+        "classes=281-285=cat,151-268=dog.",
+        group=MODELS, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnnxOptions(Options):
     """Whether the pass `onnx` runs."""
 
@@ -355,7 +368,7 @@ class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, InputSizeOptions,
     AdapterOptions, ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions,
     SimilarityOptions, MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions,
-    DeviceOptions, ArchOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

@@ -12,6 +12,7 @@ from .options import (
     DataOptions,
     DeviceOptions,
     ForceOptions,
+    HeadOptions,
     MeasuringOptions,
     OnnxOptions,
     OutOptions,
@@ -43,7 +44,7 @@ from .sweep import Sweep
 class SearchOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions,
     MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
-    TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.search`."""
 

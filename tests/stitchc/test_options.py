@@ -73,6 +73,8 @@ def another(name: str, of):
         return "linear"
     if name == "sweep":
         return "macs=10%..50%"
+    if name == "head":
+        return "classes=0-4=low,5=high"
     if name == "arch":
         return ("A=x", "y")
     if isinstance(kind, Choices):
@@ -103,6 +105,8 @@ def wrong(name: str, of):
         return ["12 miles"]
     if name == "sweep":
         return ["20%", "12 miles..13"]
+    if name == "head":
+        return ["knee", "classes=1-3", "classes=1=a", "classes=1-3=a,2=b"]
     if isinstance(kind, Choice | Effort | Sides | Work):
         return ["nonesuch"]
     if isinstance(kind, Number):
@@ -252,7 +256,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
     "seed", "device", "arch", "out", "trust", "force", "dry_run", "rivals", "against", "best",
-    "input_size",
+    "input_size", "head",
 }  # fmt: skip
 
 
