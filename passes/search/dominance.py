@@ -89,7 +89,7 @@ class Front:
         if self.empty:
             return
         if self.entries == 1:
-            self._least = values.min()
+            self._least = values.min(axis=0)
         elif self.entries == 2:
             order = np.argsort(values[:, 0], kind="stable")
             self._x = values[order, 0]
@@ -104,9 +104,8 @@ class Front:
         # A vector counts from the first line on that lies at or above it.
         i, j = np.searchsorted(self._x, values[:, 0]), np.searchsorted(self._y, values[:, 1])
         width = len(self._y) + 1
-        table = np.full((len(self._x) + 1) * width, np.inf)
-        np.minimum.at(table, (i + 1) * width + j + 1, values[:, 2])
-        table = table.reshape(-1, width)
+        table = np.full((len(self._x) + 1, width), np.inf)
+        np.minimum.at(table, (i + 1, j + 1), values[:, 2])
         np.minimum.accumulate(table, axis=0, out=table)
         np.minimum.accumulate(table, axis=1, out=table)
         self._table, self._width = table.ravel(), width
@@ -123,7 +122,7 @@ class Front:
             i = np.searchsorted(self._x, values[:, 0], side="right")
             j = np.searchsorted(self._y, values[:, 1], side="right")
             return values[:, 2] >= self._table[i * self._width + j]
-        return at_least_as_good(self._sample, values).any(axis=0)
+        return np.logical_or.reduce(at_least_as_good(self._sample, values))
 
 
 def _lines(entries: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ def price(space: Space, route: Route) -> Found:
 
 def front(
     space: Space, over: Sequence[str], *, fragments: int = 3, budget: Mapping[str, float] | None = None,
-    repeats: Repeats = "none",
+    repeats: Repeats = "none", tell: Callable[[int, list[Found]], None] | None = None,
 ) -> list[Found]:  # fmt: skip
     """All chains within the budget that no other is at least as good as in all of `over`, rising in the first of them.
 
@@ -44,12 +44,14 @@ def front(
     exactly, others as float64 adds them up.
 
     over: the amounts that are minimised: `loss`, and metrics of the space. budget: the most of each amount.
+    tell: called with each number of fragments below the most and the front of the chains of at most so many, before
+        longer ones are tried: whoever stops the search there has a result that is proved for shorter chains.
 
     Raises:
         Infeasible: no chain meets the budget; carries the least of each amount of it.
         InputError: as `Problem`.
     """
-    return _solve(Problem(space, tuple(over), fragments, budget, repeats))
+    return _solve(Problem(space, tuple(over), fragments, budget, repeats), tell)
 
 
 def best(
@@ -83,11 +85,21 @@ def diverse(
     return chosen
 
 
-def _solve(problem: Problem) -> list[Found]:
-    found = [price(problem.space, route) for route in best_routes(problem)]
+def _solve(problem: Problem, tell: Callable[[int, list[Found]], None] | None) -> list[Found]:
+    def tell_priced(fragments: int, routes: list[Route]) -> None:
+        if tell:
+            tell(fragments, _priced(problem, routes))
+
+    found = _priced(problem, best_routes(problem, tell_priced))
     if not found:
         raise _infeasible(problem)
-    values = np.array([[chain.amount(name) for name in problem.over] for chain in found])
+    return found
+
+
+def _priced(problem: Problem, routes: list[Route]) -> list[Found]:
+    """The front of some chains as the space prices them, rising in what is minimised first."""
+    found = [price(problem.space, route) for route in routes]
+    values = np.array([[chain.amount(name) for name in problem.over] for chain in found]).reshape(-1, len(problem.over))
     rows = nondominated(values)
     return [found[row] for row in rows[np.lexsort(values[rows].T[::-1])]]
 

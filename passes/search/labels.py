@@ -7,7 +7,7 @@ model from the start, so that labels which entered one model at different points
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -48,20 +48,24 @@ class Leaving(NamedTuple):
     states: States
 
 
-def best_routes(problem: Problem, tell: Callable[[int, int], None] | None = None) -> list[Route]:
+def best_routes(problem: Problem, tell: Callable[[int, list[Route]], None] | None = None) -> list[Route]:
     """All chains that no other is at least as good as, one for each combination of amounts.
 
-    tell: called with the fragments of the chains that are done with, and the chains that are the best so far.
+    tell: called with each number of fragments and the best chains of at most so many, before longer ones are tried.
     """
     best = Best(len(problem.over))
     rounds = [_whole_models(problem, best)]
     for fragments in range(1, problem.fragments):
+        if tell:
+            tell(fragments, _routes(problem, rounds, best))
         leaving = _leave(problem, rounds[-1], best, fragments)
         _finish(problem, leaving, best, fragments)
-        if tell:
-            tell(fragments + 1, len(best.values))
         if fragments + 1 < problem.fragments:
             rounds.append(_go_on(problem, leaving, best, fragments))
+    return _routes(problem, rounds, best)
+
+
+def _routes(problem: Problem, rounds: list[Labels], best: Best) -> list[Route]:
     return [_route(problem, rounds, *way) for way in best.ways.tolist()]
 
 
@@ -108,15 +112,11 @@ def _leave(problem: Problem, labels: Labels, best: Best, fragments: int) -> Leav
             useful = (bounds <= problem.limits).all(axis=1)
             useful[useful] = ~best.covers(bounds[useful])
             found[point] = here[useful]
-    label, point = np.concatenate(found), np.repeat(np.arange(points), [len(rows) for rows in found])
-    values = labels.values[label] + problem.along[point]
-    values[:, len(problem.amounts) :] += problem.shared(labels.point[label], point)
-    return Leaving(
-        values,
-        label,
-        np.searchsorted(point, np.arange(points + 1)),
-        problem.left(labels.states.take(label), point),
-    )
+    label, left = np.concatenate(found), np.repeat(np.arange(points), [len(rows) for rows in found])
+    values = labels.values[label] + problem.along[left]
+    values[:, len(problem.amounts) :] += problem.shared(labels.point[label], left)
+    states = problem.left(labels.states.take(label), left)
+    return Leaving(values, label, np.searchsorted(left, np.arange(points + 1)), states)
 
 
 def _within(
@@ -127,7 +127,9 @@ def _within(
     One that is about to share a fragment with a chain that was chosen before gets worse where that fragment ends; until
     then none is dropped for its sake.
     """
-    ends = {enter: max(left for e, left in sum(problem.apart, ()) if e == enter) for enter, _ in sum(problem.apart, ())}
+    ends: dict[int, int] = {}
+    for enter, left in chain.from_iterable(problem.apart):
+        ends[enter] = max(left, ends.get(enter, left))
     here, waiting = np.empty(0, dtype=np.int64), []
     for point in range(first + 1, last + 1):
         came = np.arange(start[point - 1], start[point])

@@ -14,6 +14,7 @@ from .exact import Found, price
 from .labels import best_routes
 from .problem import LOSS, Problem
 from .program import Program
+from .reduced import seams_by_bound
 from .rules import Rules
 from .space import Repeats, Space
 
@@ -24,7 +25,7 @@ log = logging.getLogger("stitchc")
 
 #: Seams of the first program; more come in where the best chain might need them.
 _FIRST_SEAMS = 1000
-_MORE = 8
+_MORE = 4
 #: What the solver may miss of the best amount, of the largest that a seam or a model adds.
 TOLERANCE = 1e-6
 _DONE, _LIMIT, _INFEASIBLE = 0, 1, 2  # the solver's words for how it ended
@@ -74,7 +75,7 @@ def solve(
     if solved is None:
         broken = ", ".join(rules.broken(space, without_some.route))
         time_up = f"in {seconds:g} s for each run" if seconds is not None else "with and without its presolve"
-        raise _infeasible(problem, f"as the solver says, {time_up}; exact search knows no '{broken}' and finds one")
+        raise _infeasible(problem, f"as the solver says, {time_up}; exact search, which leaves {broken} out, finds one")
     return solved
 
 
@@ -87,43 +88,18 @@ def _infeasible(problem: Problem, said: str) -> Infeasible:
 
 def _sift(problem: Problem, rules: Rules, over: str, seconds: float | None) -> Solved | None:
     """The best chain, from programs over more and more of the seams."""
-    bounds, order = _by_bound(problem)
-    count = min(_FIRST_SEAMS, len(order))
+    seams, bounds = seams_by_bound(problem)
+    count, solved = min(_FIRST_SEAMS, len(seams)), None
     while True:
-        solved = _solve(Program(problem, rules, order[:count]), over, seconds)
+        now = _solve(Program(problem, rules, seams[:count]), over, seconds)
+        if solved is None or (now and now.found.amount(over) <= solved.found.amount(over)):
+            solved = now
+        else:  # the chain of the smaller program is one of the larger too: the time was up
+            return replace(solved, proved=False, at_least=-np.inf)
         best = np.inf if solved is None else solved.found.amount(over)
-        if count == len(order) or bounds[count] >= best:
+        if count == len(seams) or bounds[count] >= best:
             return solved
         count = min(_MORE * count, int(np.searchsorted(bounds, best)))
-
-
-def _by_bound(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """The least amount that a chain with each seam has, rising, and the seams, of those that meet the budget."""
-    seams = problem.seams
-    source, target = problem.space.source[seams], problem.space.target[seams]
-    if problem.fragments == 1 or not len(seams):
-        return np.empty(0), np.empty(0, dtype=np.int64)
-    to_source = np.full_like(problem.along, np.inf)
-    entered = np.full_like(problem.along, np.inf)
-    entered[problem.space.first] = 0
-    for _ in range(problem.fragments - 1):
-        to_source = _behind(problem, entered)
-        for column in range(entered.shape[1]):
-            amounts = to_source[source, column] + problem.across[seams, column]
-            np.minimum.at(entered[:, column], target, amounts)
-    bounds = to_source[source] + problem.across[seams] + problem.rest[problem.fragments - 2][target]
-    rows = np.flatnonzero((bounds <= problem.limits).all(axis=1) & np.isfinite(bounds[:, 0]))
-    rows = rows[np.argsort(bounds[rows, 0], kind="stable")]
-    return bounds[rows, 0], seams[rows]
-
-
-def _behind(problem: Problem, entered: np.ndarray) -> np.ndarray:
-    """[points, columns]: the least amount with which a chain leaves each point, from that with which it enters."""
-    left = np.full_like(entered, np.inf)
-    for first, last in zip(problem.space.first, problem.space.last, strict=True):
-        part = entered[first:last] - problem.along[first:last]
-        left[first + 1 : last + 1] = np.minimum.accumulate(part, axis=0) + problem.along[first + 1 : last + 1]
-    return left
 
 
 def _solve(program: Program, over: str, seconds: float | None) -> Solved | None:

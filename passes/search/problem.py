@@ -82,7 +82,7 @@ class Problem:
         """Of each chain in `apart`, how many of its fragments a chain of so many fragments may have."""
         return [max(fragments, len(other)) - self.differ for other in self.apart]
 
-    def shared(self, enters: np.ndarray, leave: np.ndarray | int) -> np.ndarray:
+    def shared(self, enters: np.ndarray, leave: np.ndarray) -> np.ndarray:
         """[fragments, chains in apart]: whether the fragment is one of that chain's."""
         found = np.zeros((len(enters), len(self.apart)))
         for column, other in enumerate(self.apart):
@@ -143,8 +143,9 @@ class Problem:
     def after(self, rest: np.ndarray) -> np.ndarray:
         """[points, columns]: as `rest`, for points that are left over a seam next, with one further seam."""
         least = np.full_like(self.along, np.inf)
+        least[:, len(self.amounts) :] = 0  # of fragments that are shared
         source, target = self.space.source[self.seams], self.space.target[self.seams]
-        for column in range(least.shape[1]):
+        for column in range(len(self.amounts)):
             np.minimum.at(least[:, column], source, self.across[self.seams, column] + rest[target, column])
         return least
 

@@ -106,7 +106,7 @@ class Program:
         return total * (self.upper > 0)
 
     def _budget(self) -> None:
-        for column in np.flatnonzero(np.isfinite(self.problem.limits)):
+        for column in np.flatnonzero(np.isfinite(self.problem.limits)).tolist():
             amount = self.amount(column)
             scale = max(abs(self.problem.limits[column]), np.abs(amount).max(), 1e-300)
             some = np.flatnonzero(amount)

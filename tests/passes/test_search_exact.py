@@ -85,6 +85,12 @@ def test_the_same_space_gives_the_same_chains():
     assert once == again and len(once) > 3
 
 
+def test_what_is_told_on_the_way_is_the_front_of_shorter_chains():
+    space, told = random_space(5), {}
+    front(space, ("loss", "macs"), fragments=4, tell=told.__setitem__)
+    assert told == {most: front(space, ("loss", "macs"), fragments=most) for most in (1, 2, 3)}
+
+
 def test_infeasible_tells_the_nearest():
     space = random_space(1)
     with pytest.raises(Infeasible, match="macs of 1, where") as error:

@@ -10,6 +10,8 @@ from stitchc.passes.data.errors import Infeasible, InputError
 from stitchc.passes.search import milp
 from stitchc.passes.search.exact import best, front
 from stitchc.passes.search.milp import solve
+from stitchc.passes.search.problem import Problem
+from stitchc.passes.search.reduced import seams_by_bound
 from stitchc.passes.search.rules import Rules
 from stitchc.passes.search.space import Route
 
@@ -77,6 +79,21 @@ def test_under_rules_it_is_the_best_of_all_chains(seed, repeats, solver_alone):
         solved = solve(space, rules, budget={"macs": limit}, repeats=repeats)
         assert solved.proved and solved.found.loss == min(losses) and solved.found.cost["macs"] <= limit
         assert not rules.broken(space, solved.found.route) and space.is_chain(solved.found.route, repeats)
+
+
+@pytest.mark.parametrize("repeats", REPEATS)
+@pytest.mark.parametrize("seed", range(6))
+def test_no_chain_within_the_budget_is_better_than_the_bounds_of_its_seams(seed, repeats):
+    space, fragments = random_space(seed, density=0.25), 2 + seed % 3
+    routes = list(all_routes(space, fragments, repeats))
+    prices = all_prices(space, routes)
+    budget = {"macs": float(np.quantile(prices["macs"], 0.3)), "reads": float(np.quantile(prices["reads"], 0.5))}
+    seams, bounds = seams_by_bound(Problem(space, ("loss",), fragments, budget, repeats))
+    bound = dict(zip(seams.tolist(), bounds.tolist(), strict=True))
+    within = (prices["macs"] <= budget["macs"]) & (prices["reads"] <= budget["reads"])
+    for row in np.flatnonzero(within):
+        assert all(bound[seam] <= prices["loss"][row] + 1e-9 for seam in routes[row].seams)
+    assert (np.diff(bounds) >= 0).all() and bounds[-1] > prices["loss"][within].min()
 
 
 def test_rules_say_what_they_are_broken_by():
