@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .search_options import SearchOptions
 
 
+#: Of its MACs, what a model gives at least before another follows it, and after it follows another.
+SHARE = 0.1
+
+
 @dataclass(frozen=True)
 class Words:
     """Options that each method has its own defaults of. block: of images that are compared at once, None for what the
@@ -95,7 +99,10 @@ def _probed(
     from .passes.search.probe import Probe
 
     words, effort = settled(options), effort_of(options.effort)
-    pool = Pool.of(plan, words.adapters, repeats=words.repeats == "loops", max_memory=options.max_memory)
+    share = SHARE if options.min_share is None else options.min_share
+    pool = Pool.of(
+        plan, words.adapters, repeats=words.repeats == "loops", min_share=share, max_memory=options.max_memory
+    )
     if not len(pool):
         raise _nothing_to_join(words)
     probe = Probe(pool, effort, options.rank, options.max_memory)

@@ -62,6 +62,12 @@ class SearchOptions(
     differ: int = option(
         2, Count(least=1), "By how many fragments two of the best chains differ at least.", group=SEARCH
     )
+    min_share: float | None = option(
+        None, Share(),
+        "Smallest share of its multiply-adds that a model gives before another follows it, and after it follows "
+        "another. With 0, the best chains may be one model with the first layers of another.",
+        group=SEARCH, unset="10%; 0% of StitchNet",
+    )  # fmt: skip
     repeats: str | None = option(
         None, Choice("none", "forward", "loops"),
         "Whether a model may come again in a chain: never, only further on than where it was left, or anywhere, so "

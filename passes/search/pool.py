@@ -37,18 +37,23 @@ class Pool:
     seam_cost: np.ndarray
 
     @classmethod
-    def of(cls, plan: Plan, adapters: Sequence[str], *, repeats: bool = False, max_memory: int | None = None) -> Pool:
+    def of(
+        cls, plan: Plan, adapters: Sequence[str], *, repeats: bool = False, min_share: float = 0.0,
+        max_memory: int | None = None,
+    ) -> Pool:  # fmt: skip
         """Every seam from a cut of any model to a cut of any model that an adapter of these can join. The plan needs
         cuts and parts.
 
         A fragment with no parameters at either end of the network would make it a model behind an adapter, so no seam
         leaves the one or enters the other. Of one model, a seam leads forward: the layers between are left out, and
-        hold parameters. repeats: also back, so that layers run twice. max_memory: bytes that fitting an adapter may
-        take; those that take more are left out.
+        hold parameters. repeats: also back, so that layers run twice. min_share: of two models, a seam leaves the one
+        with at least so much of its own MACs behind it, and enters the other with as much before it; without, the best
+        chains may be one model with the stem of another. max_memory: bytes that fitting an adapter may take; those that
+        take more are left out.
         """
         ways = _Ways(plan, adapters, max_memory)
         found = [rows for a in range(len(plan.models)) for b in range(len(plan.models))
-                 for rows in [_seams(plan, a, b, ways, repeats=repeats)]]  # fmt: skip
+                 for rows in [_seams(plan, a, b, ways, repeats=repeats, min_share=min_share)]]  # fmt: skip
         source, target, adapter = np.concatenate([rows for rows, _ in found], axis=1)
         return cls(plan, tuple(adapters), source, target, adapter, np.concatenate([costs for _, costs in found]))
 
@@ -182,13 +187,17 @@ class _Ways:
         return [(names.index(seam.adapter), self._ask.found[prices[seam.adapter]]) for seam in kept]
 
 
-def _seams(plan: Plan, a: int, b: int, ways: _Ways, *, repeats: bool) -> tuple[np.ndarray, np.ndarray]:
+def _seams(
+    plan: Plan, a: int, b: int, ways: _Ways, *, repeats: bool, min_share: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Seams from model a to model b: int64 [3, seams], source, target and adapter; and their costs."""
     offset = [sum(len(cuts) + 2 for cuts in plan.cuts[:model]) + 1 for model in (a, b)]
     keep = np.outer(_holds(plan, a, "before"), _holds(plan, b, "after"))
     if a == b:
         held = np.array([(cut.before or Price()).get("params", 0) for cut in plan.cuts[a].cuts])
         keep &= (held[:, None] != held) if repeats else (held[:, None] < held)
+    else:
+        keep &= np.outer(_share(plan, a, "before") >= min_share, _share(plan, b, "after") >= min_share)
     found, costs, more = [], [], twice(plan, b)
     names = [metric.name for metric in metrics.sums()]
     for i, j in np.argwhere(keep).tolist():
@@ -197,6 +206,12 @@ def _seams(plan: Plan, a: int, b: int, ways: _Ways, *, repeats: bool) -> tuple[n
             found.append((offset[0] + i, offset[1] + j, kind))
             costs.append([price[metric] for metric in names] + more[j])
     return np.array(found, dtype=np.int64).reshape(-1, 3).T, np.array(costs, dtype=np.float64).reshape(-1, len(names))
+
+
+def _share(plan: Plan, model: int, side: str) -> np.ndarray:
+    """The share of a model's MACs on that side of each cut: float64 [cuts]."""
+    macs = [(getattr(cut, side) or Price()).get("macs", 0) for cut in plan.cuts[model].cuts]
+    return np.array(macs, dtype=np.float64) / max(plan.prices[model]["macs"], 1)
 
 
 def _holds(plan: Plan, model: int, side: str) -> np.ndarray:

@@ -105,6 +105,18 @@ def test_seams_of_a_pool(plan):
         assert cut.before["params"] > 0 and enters.after["params"] > 0
 
 
+def test_between_models_each_gives_a_share(plan):
+    share = {}
+    for pool in (Pool.of(plan, ("linear",)), Pool.of(plan, ("linear",), min_share=0.3)):
+        between = [s for s in map(pool.seam, range(len(pool))) if s.leaves.model != s.enters.model]
+        share[len(pool)] = min(
+            getattr(plan.cuts[end.model][end.cut], side)["macs"] / plan.prices[end.model]["macs"]
+            for seam in between for end, side in ((seam.leaves, "before"), (seam.enters, "after"))
+        )  # fmt: skip
+    (fewer, held), (more, least) = sorted(share.items())
+    assert fewer < more and held >= 0.3 > least
+
+
 def test_adapters_too_large_to_be_fitted_make_no_seams(plan):
     assert len(Pool.of(plan, ("linear", "conv3x3"), max_memory=60_000)) < len(Pool.of(plan, ("linear", "conv3x3")))
 
