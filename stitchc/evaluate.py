@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from .passes.data.model import Images, InputSpec, Model
 
-BATCH = 64  # images; the peak of memory, not the result, depends on it
+# Images and pixels of one forward pass: memory and time, not the result, depend on them. A processor is slower on more
+# pixels, since what is larger than its C library reuses is fetched from the system for each value.
+BATCH, BATCH_PIXELS = 64, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,11 @@ class Accuracy:
 
 @with_options(EvaluateOptions, "data")
 def evaluate(
-    subject: str | Path | Model, *, options: EvaluateOptions, batch: int = BATCH, progress: Progress | None = None
+    subject: str | Path | Model, *, options: EvaluateOptions, batch: int | None = None, progress: Progress | None = None
 ) -> Accuracy:
     """Top-1 and top-5 of a model (by its words, or loaded) or of an artifact folder, on labelled images.
 
-    batch: images of one forward pass.
+    batch: images of one forward pass; None for what suits the device.
 
     Raises:
         DataError: no data is known, the images have no labels, or labels that the network has no output for.
@@ -94,12 +96,12 @@ def accuracy(
     *,
     names: Sequence[str] | None = None,
     device: str = "auto",
-    batch: int = BATCH,
+    batch: int | None = None,
     progress: Progress | None = None,
 ) -> Accuracy:
     """Top-1 and top-5 of a network that takes what `spec` says and returns scores [n, classes].
 
-    names: what it calls its outputs, where that is known.
+    names: what it calls its outputs, where that is known. batch: as `evaluate`.
 
     Raises:
         DataError: as `classes.match`. ModelError: as `scores`, or they are not those of a classifier.
@@ -110,6 +112,7 @@ def accuracy(
     from .passes.graphs.placement import exactly, on_device
 
     place = exactly(resolve(device))
+    batch = batch or _batch(spec, place)
     there = on_device(ready(network), place)
     with in_full_precision():
         found, used = halved_until_it_fits(
@@ -161,6 +164,11 @@ def _accuracy(
     first, within5 = torch.cat(right, dim=1)
     top1, top5 = int(first.sum()) / done, int(within5.sum()) / done
     return Accuracy(images.name, done, top1, top5, matched.as_dict(), notes, first.numpy())
+
+
+def _batch(spec: InputSpec, place: torch.device) -> int:
+    _, height, width = spec.size
+    return BATCH if place.type != "cpu" else max(1, min(BATCH, BATCH_PIXELS // (height * width)))
 
 
 def accuracy_if_matched(

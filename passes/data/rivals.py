@@ -28,6 +28,7 @@ class Rival:
     not those of the parents. accuracy: the share of the images for evaluation that it names the class of.
     uncounted: the calls of operators without a formula, which the price leaves out.
     trained: whether it was trained as the hybrid was, on the same images.
+    preview: whether it was repaired on few images only, after which it could not win.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Rival:
     accuracy: float | None = None
     reason: str = ""
     trained: bool = False
+    preview: bool = False
     uncounted: Mapping[str, int] = field(default_factory=dict)
     scores: np.ndarray | None = field(default=None, compare=False, repr=False)
 

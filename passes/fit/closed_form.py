@@ -28,7 +28,7 @@ from ..data.model import Images
 from ..data.plan import Plan
 from ..graphs.compose import fragment, values_at
 from ..graphs.conventions import by_name, preactivation, result
-from ..graphs.live import batch_within
+from ..graphs.live import forward_batch
 from ..graphs.placement import device_of
 from ..numerics.held_out import held_out, measured
 from ..numerics.offload import TensorStore
@@ -86,6 +86,8 @@ def fit_all(
     max_memory: int | None = None,
     store: TensorStore | None = None,
     through: bool = False,
+    roughly: bool = False,
+    final: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
     """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
@@ -102,7 +104,9 @@ def fit_all(
     half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
     moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
     of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
-    `output_residual`. progress: called with (images done, images in all sweeps).
+    `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final: solve
+    the weights from all images; without, only the residuals are of use. progress: called with (images done, images in
+    all sweeps).
 
     Raises:
         InputError: the normal equations of a single adapter take more than their share of the memory.
@@ -110,8 +114,8 @@ def fit_all(
     memory = Memory.of(max_memory)
     store = store or TensorStore(memory.weights)
     refuse_too_large(plan, seams, memory)
-    jobs = [_Job.of(plan, seam, prefix, store, through) for seam in seams]
-    sweeps = list(_sweeps(jobs, memory, through))
+    jobs = [_Job.of(plan, seam, prefix, store, through, final) for seam in seams]
+    sweeps = list(_sweeps(jobs, memory, through, roughly, final))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
         sweep.begin(plan, rows)
@@ -143,9 +147,10 @@ class _Job:
     """A seam while its adapter is fitted.
 
     store: where weights are held. measured: whether the adapter is held against the held-out images, fitted on the
-    others; `whole` is then the same fitted on all. front, back: where the values at its cuts are taken. target: where
-    the value is that the linear map is fitted to. output: the output of the back's own parent. left, left_at_output:
-    the measured residuals at the cut and at the output. tail: the back behind the seam, where the output is measured.
+    others; `whole` is then the same fitted on all, where that is asked for (`final`). front, back: where the values at
+    its cuts are taken. target: where the value is that the linear map is fitted to. output: the output of the back's
+    own parent. left, left_at_output: the measured residuals at the cut and at the output. tail: the back behind the
+    seam, where the output is measured.
     """
 
     seam: Seam
@@ -156,6 +161,7 @@ class _Job:
     output: Place
     store: TensorStore
     measured: bool
+    final: bool
     whole: Adapter | None = None
     solved: tuple[float, float] | None = None
     left: _Left | None = None
@@ -163,7 +169,9 @@ class _Job:
     tail: GraphModule | None = None
 
     @classmethod
-    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool) -> _Job:
+    def of(
+        cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool, final: bool
+    ) -> _Job:
         back = seam.enters.model
         adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[back]))
         store.put_weights(adapter)
@@ -181,6 +189,7 @@ class _Job:
             (back, result(graph.graph).name),
             store,
             through or not adapter.exact,
+            final,
         )
 
     def observe(self, shown: _Batch) -> None:
@@ -188,10 +197,7 @@ class _Job:
         self.adapter.observe(shown.values[self.front][kept], shown.values[self.target][kept])
 
     def take(self, solved: Solved) -> None:
-        self.solved = solved.ridge, solved.left
-        if not solved.whole and not self.measured:
-            return
-        if not solved.whole:
+        if not solved.whole and self.final:
             self.whole = copy.deepcopy(self.adapter)
             self.store.put_weights(self.whole)
         adapter = self.whole if self.whole is not None and solved.whole else self.adapter
@@ -262,10 +268,13 @@ class _Observe:
 
 @dataclass(eq=False)
 class _Collect:
-    """The sweep that collects the moments of several sets of normal equations; at its end they are solved."""
+    """The sweep that collects the moments of several sets of normal equations; at its end they are solved. roughly,
+    final: as `fit_all`."""
 
     jobs: list[_Job]
     memory: Memory
+    roughly: bool
+    final: bool
     equations: list[NormalEquations] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     generators: list[torch.Generator] = field(default_factory=list)
@@ -287,12 +296,17 @@ class _Collect:
 
     def add(self, shown: _Batch) -> None:
         for one, rows, generator in zip(self.equations, self.rows, self.generators, strict=True):
-            one.add(shown.values, shown.held, rows, generator, self.memory.rows)
+            one.add(shown.values, shown.held, rows, generator, self.memory.rows, roughly=self.roughly)
 
     def end(self, ridges: Sequence[float]) -> None:
         for one in self.equations:
-            for solved in one.solve(ridges):
-                self.jobs[solved.user].take(solved)
+            chosen = one.choose(ridges)
+            for user, solved in chosen.items():
+                self.jobs[user].solved = solved
+            partly = [user for user in one.users if self.jobs[user].measured]
+            only_ridges = {user: ridge for user, (ridge, _) in chosen.items()}
+            for solution in one.solve(only_ridges, partly, whole=self.final):
+                self.jobs[solution.user].take(solution)
 
 
 @dataclass(eq=False)
@@ -318,16 +332,16 @@ class _Measure(_Observe):
 _Sweep = _Observe | _Collect
 
 
-def _sweeps(jobs: list[_Job], memory: Memory, through: bool) -> Iterator[_Sweep]:
+def _sweeps(jobs: list[_Job], memory: Memory, through: bool, roughly: bool, final: bool) -> Iterator[_Sweep]:
     """As few sweeps as possible: each collects the moments of as many sets of equations as the memory holds."""
     observers = [job for job in jobs if job.adapter.observes]
     if observers:
         yield _Observe(observers)
-    collect = _Collect(jobs, memory)
+    collect = _Collect(jobs, memory, roughly, final)
     for one in _equations(jobs, memory):
         if collect.equations and not collect.has_room(one):
             yield collect
-            collect = _Collect(jobs, memory)
+            collect = _Collect(jobs, memory, roughly, final)
         collect.equations.append(one)
     if collect.equations:
         yield collect
@@ -360,7 +374,7 @@ def _values(
     images = _images(plan)
     size = _batch_size(plan, wanted, batch, memory)
     for head in heads.values():
-        size = batch_within(memory.running, head, size)
+        size = forward_batch(memory.running, head, size)
     views = [_view(plan, source, size) for source in by_source]
     done = 0
     for shown in zip(*views, strict=True):

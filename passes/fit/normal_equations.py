@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -44,13 +44,11 @@ Place = tuple[Source, str]
 class Solved:
     """The solution for one adapter of a set of normal equations.
 
-    left: the share of the variance unexplained on held-out images. whole: whether the solution is from all images, or
-    from those that are not held out. moments: what it was solved from; they change when the next solution is taken.
+    whole: whether it is from all images, or from those that are not held out. moments: what it was solved from; they
+    change when the next solution is taken.
     """
 
     user: int
-    ridge: float
-    left: float
     whole: bool
     solution: Solution
     moments: Moments
@@ -104,10 +102,18 @@ class NormalEquations:
         )
 
     def add(
-        self, values: Mapping[Place, Tensor], held: Tensor, rows: int, generator: torch.Generator, limit: int
+        self,
+        values: Mapping[Place, Tensor],
+        held: Tensor,
+        rows: int,
+        generator: torch.Generator,
+        limit: int,
+        *,
+        roughly: bool = False,
     ) -> None:
         """The values of one batch. held: which of its images are held out, bool [images]. rows: how many positions of
-        each image to take at most. limit: bytes of the rows of one slice of images, in float32."""
+        each image to take at most. limit: bytes of the rows of one slice of images, in float32. roughly: take products
+        in float32 and sum them in float64."""
         assert self.fitting and self.held_out
         place, adapter = self.targets[0]
         positions = adapter.target(values[place][:1]).shape[1]
@@ -121,7 +127,8 @@ class NormalEquations:
             for moments, mask in ((self.fitting, ~held[part]), (self.held_out, held[part])):
                 shown, kept = part[mask], None if keep is None else keep[mask]
                 if len(shown):
-                    moments.add(self._design(values, shown, kept), self._targets(values, shown, kept))
+                    add = moments.add_roughly if roughly else moments.add
+                    add(self._design(values, shown, kept), self._targets(values, shown, kept))
 
     def _design(self, values: Mapping[Place, Tensor], shown: Tensor, keep: Tensor | None) -> Tensor:
         return self.reader.design(values[self.front][shown], keep).flatten(0, 1)
@@ -130,31 +137,34 @@ class NormalEquations:
         found = [picked(adapter.target(values[place][shown]), keep) for place, adapter in self.targets]
         return torch.cat(found, dim=2).flatten(0, 1)
 
-    def solve(self, ridges: Sequence[float]) -> Iterator[Solved]:
-        """The solution for each adapter: first from the images that are not held out, then from all. Frees the
-        moments."""
+    def choose(self, ridges: Sequence[float]) -> dict[int, tuple[float, float]]:
+        """For each adapter the ridge of the least error on held-out images, and the share of the variance that is
+        unexplained there."""
         assert self.fitting and self.held_out
-        intercept = self.reader.intercept
         ridges = ridges if self.reader.ridge is None else [self.reader.ridge]
         places = list(self.columns.values())
-        chosen = dict(
-            zip(
-                [place.start for place in places],
-                choose_ridges(self.fitting, self.held_out, ridges, places, intercept=intercept),
-                strict=True,
-            )
-        )
+        found = choose_ridges(self.fitting, self.held_out, ridges, places, intercept=self.reader.intercept)
+        by_start = {place.start: one for place, one in zip(places, found, strict=True)}
+        return {user: by_start[place.start] for user, place in self.users.items()}
+
+    def solve(self, ridges: Mapping[int, float], partly: Collection[int], *, whole: bool) -> Iterator[Solved]:
+        """The solutions for adapters, each with its ridge: of those in `partly` first from the images that are not held
+        out; then, unless `whole` is false, of every adapter from all images. Frees the moments."""
+        assert self.fitting and self.held_out
         moments, rest = self.fitting, self.held_out
         self.fitting = self.held_out = None
-        for whole in (False, True):
-            if whole:
-                moments += rest
-            for ridge in {ridge for ridge, _ in chosen.values()}:
-                found = solve(moments, ridge, intercept=intercept)
-                for user, place in self.users.items():
-                    if chosen[place.start][0] == ridge:
-                        own = Solution(found.weight[place], found.bias[place], ridge)
-                        yield Solved(user, ridge, chosen[place.start][1], whole, own, moments.target(place))
+        yield from self._solved(moments, {user: ridges[user] for user in partly}, whole=False)
+        if whole:
+            moments += rest
+            yield from self._solved(moments, ridges, whole=True)
+
+    def _solved(self, moments: Moments, ridges: Mapping[int, float], *, whole: bool) -> Iterator[Solved]:
+        for ridge in dict.fromkeys(ridges.values()):
+            found = solve(moments, ridge, intercept=self.reader.intercept)
+            for user in (user for user, own in ridges.items() if own == ridge):
+                place = self.users[user]
+                own = Solution(found.weight[place], found.bias[place], ridge)
+                yield Solved(user, whole, own, moments.target(place))
 
 
 def equations_bytes(reader: Adapter, channels: int) -> tuple[int, int]:

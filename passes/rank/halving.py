@@ -16,13 +16,13 @@ from ..data.plan import Plan, Stage
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
-from ..graphs.live import batch_within
+from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
 from ..numerics.offload import TensorStore
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
-from .preselection import depth_match, pairs_of, union
+from .preselection import depth_match, distinct, pairs_of, union
 from .scores import Reference, reference, score_of
 from .stitched import Stitched
 
@@ -32,6 +32,8 @@ _KEPT = 3
 _CHUNK = 12
 # Images that R2 is taken from, for the shortlist, and positions of all together.
 _PREDICTOR_IMAGES, _PREDICTOR_ROWS = 64, 4096
+# Penalties that ranking chooses among; the pass `fit` looks more closely.
+_RIDGES = (1e-5, 1e-3, 1e-1, 10.0)
 # Pairs that R2 is taken of, for each that the shortlist has room for.
 _PREDICTOR_PAIRS = 6
 
@@ -91,7 +93,6 @@ class Halving:
         self._adapter_store = TensorStore(Memory.of(max_memory).weights)
         self._stitched = Stitched(plan, max_memory)
         self._too_large: dict[str, None] = {}
-        self._parents: dict[int, Tensor] = {}
         self._references: dict[tuple[int, int], Reference] = {}
         self._stages: list[Stage] = []
         self._notes: tuple[str, ...] = ()
@@ -134,6 +135,7 @@ class Halving:
             kept = [small[int(pool[index])] for index in union(pool_predictors, size)]
         else:
             kept = [pair for pair in self._without_large(pairs) if len(pair)]
+        kept = distinct(self._plan, self._table, kept)
         self._stages.append(Stage("shortlist", 0, len(pairs), len(kept)))
         return kept
 
@@ -145,7 +147,10 @@ class Halving:
             replace(self._plan, images=images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=_PREDICTOR_ROWS,
+            ridges=_RIDGES,
             max_memory=self._max_memory,
+            roughly=True,
+            final=False,
         )
         return np.array([one.r2 for one in fitted])
 
@@ -187,7 +192,7 @@ class Halving:
 
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change."""
-        chosen = finalists[: self._effort.healed]
+        chosen = _unlike(finalists)[: self._effort.healed]
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
@@ -198,9 +203,7 @@ class Halving:
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._progress)
-            with torch.inference_mode():
-                size = batch_within(Memory.of(self._max_memory).running, stitched, options.batch)
-                said = torch.cat([stitched(batch) for batch in self._shown.batches(specs[front], size)])
+            said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
@@ -218,6 +221,8 @@ class Halving:
             replace(self._plan, images=self._fit_images),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
+            ridges=_RIDGES,
+            roughly=True,
             max_memory=self._max_memory,
             store=self._adapter_store,
             progress=self._progress,
@@ -246,9 +251,7 @@ class Halving:
         return self._references[front, back]
 
     def _parent(self, model: int) -> Tensor:
-        if model not in self._parents:
-            self._parents[model] = self._stitched.parent(model, self._shown)
-        return self._parents[model]
+        return self._stitched.parent(model, self._shown)
 
     def _cannot_use_labels(self) -> None:
         name = self._shown.name
@@ -259,6 +262,15 @@ class Halving:
             )
         note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
         self._notes = (note,)
+
+
+def _unlike(ranked: Sequence[Probed]) -> list[Probed]:
+    """Without those that score as one before them on every image: adapters of several names may be the same network."""
+    found: list[Probed] = []
+    for one in ranked:
+        if not any(torch.equal(one.values, other.values) for other in found):
+            found.append(one)
+    return found
 
 
 def _leads(ranked: Sequence[Probed]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 
@@ -18,6 +19,31 @@ def pairs_of(table: Candidates, rows: np.ndarray) -> list[np.ndarray]:
     for row in rows.tolist():
         found.setdefault(tuple(int(column[row]) for column in columns), []).append(row)
     return [np.array(pair) for pair in found.values()]
+
+
+def distinct(plan: Plan, table: Candidates, pairs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pairs without those that give the same network as one before them: their cuts have the same values, since
+    what lies between does nothing in eval mode. That is known where the plan has representations."""
+    if not plan.representations:
+        return list(pairs)
+    first = [_first_alike(plan, model) for model in range(len(plan.models))]
+    found: dict[tuple[int, ...], np.ndarray] = {}
+    for pair in pairs:
+        front, back = int(table.front_model[pair[0]]), int(table.back_model[pair[0]])
+        leaves, enters = first[front][table.front_cut[pair[0]]], first[back][table.back_cut[pair[0]]]
+        found.setdefault((front, leaves, back, enters), pair)
+    return list(found.values())
+
+
+def _first_alike(plan: Plan, model: int) -> list[int]:
+    """For each cut of a model the first that has the same value for all images, at the same price."""
+    first: dict[tuple[bytes, object], int] = {}
+    found = []
+    for index, (vector, cut) in enumerate(zip(plan.representations[model].vectors, plan.cuts[model].cuts, strict=True)):
+        price = tuple((cut.before or {}).items())
+        key = sha256(vector.cpu().numpy().tobytes()).digest(), (cut.value, price)
+        found.append(first.setdefault(key, index) if vector.any() else index)
+    return found
 
 
 def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ from ..data.model import Images
 from ..data.plan import Plan
 from ..fit.closed_form import Fitted
 from ..graphs.compose import fragment, values_at
-from ..graphs.live import batch_within
+from ..graphs.live import forward_batch
+from ..graphs.outputs import outputs
 from ..stitch.join import folded
 
 # A suffix runs on this many images at once, of several fronts together.
@@ -43,17 +44,14 @@ class Stitched:
                     found[index].append(said)
         return [torch.cat(batches) for batches in found]
 
-    @torch.inference_mode()
     def parent(self, model: int, images: Images) -> Tensor:
         """The logits of a parent: float32 [images, classes]."""
-        graph = self._plan.graphs[model]
-        size = batch_within(self._memory.running, graph, _SUFFIX)
-        return torch.cat([graph(batch) for batch in images.batches(self._plan.models[model].input, size)])
+        return outputs(self._plan.graphs[model], images, self._plan.models[model].input, self._memory)
 
     def _front_values(self, model: int, ends: Sequence[End], images: Images) -> Iterator[dict[End, Tensor]]:
         cuts = [self._plan.cuts[model][cut] for _, cut in ends]
         head = values_at(self._plan.graphs[model], [cut.node for cut in cuts])
-        size = batch_within(self._memory.running, head, _SUFFIX)
+        size = forward_batch(self._memory.running, head, _SUFFIX)
         size = max(1, min(size, self._memory.values // (4 * sum(prod(cut.value.shape) for cut in cuts))))
         for batch in images.batches(self._plan.models[model].input, size):
             yield dict(zip(ends, head(batch), strict=True))
@@ -65,7 +63,7 @@ class Stitched:
         for end in sorted({f.seam.enters for _, f in fitted}):
             mine = [(index, f) for index, f in fitted if f.seam.enters == end]
             batch = len(next(iter(values.values())))
-            at_once = batch_within(self._memory.running, self._suffix(end), _SUFFIX)
+            at_once = forward_batch(self._memory.running, self._suffix(end), _SUFFIX)
             for suffix, group in self._groups(end, mine, max(1, at_once // batch)):
                 entering = torch.cat([f.adapter(values[f.seam.leaves]) for _, f in group])
                 said = torch.cat([suffix(part) for part in entering.split(at_once)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from ..data.candidates import Candidate
 from ..data.chain import Chain, Fragment
 from ..data.errors import StitchError
 from ..data.hybrid import Hybrid
-from ..data.model import Images, Model, first_of
+from ..data.model import Images, InputSpec, Model, first_of
 from ..data.plan import Plan
 from ..data.rivals import Rival
 from ..data.some_images import Part
@@ -21,13 +21,15 @@ from ..data.values import Price
 from ..pipeline import Pipeline
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
-from .sizes import Size, between, multiples_below, stride_of
+from .sizes import Size, at_least, between, multiples_below, stride_of
 
 if TYPE_CHECKING:
     from . import Rivals
 
 # A model that does not run at so many smaller sizes in succession runs at none.
 _REFUSALS = 2
+# Images that a model without some of its layers is repaired on first.
+_PREVIEW_IMAGES = 128
 # Kinds that are networks as somebody gave them, at whatever size.
 _UNTRAINED = ("parent", "smaller-input", "against")
 
@@ -35,8 +37,11 @@ _UNTRAINED = ("parent", "smaller-input", "against")
 class Maker:
     """Makes the rivals of a plan's hybrid, as the pass says."""
 
-    def __init__(self, plan: Plan, step: Rivals):
-        self._plan, self._step = plan, step
+    def __init__(self, plan: Plan, step: Rivals, trails: Callable[[GraphModule, InputSpec], bool]):
+        """trails: whether a network that was repaired on few images is so far behind what was made before that more
+        would not make it win."""
+        self._plan, self._step, self._trails = plan, step, trails
+        self.notes: tuple[str, ...] = ()
         self._timed = any("latency" in price for price in plan.prices)
 
     def made(self) -> Iterator[Rival]:
@@ -53,7 +58,7 @@ class Maker:
             return None
         if not unseen:
             return rival.hybrid.network
-        if rival.kind == "parts-left-out":
+        if rival.kind == "parts-left-out" and not rival.preview:
             return self.from_half(rival.hybrid)
         return self._trained(rival, self._half()).network if rival.trained else rival.hybrid.network
 
@@ -107,6 +112,16 @@ class Maker:
     def _within(self, price: Mapping[str, float]) -> bool:
         return all(metric in price and price[metric] <= limit for metric, limit in self._plan.budget.items())
 
+    def _may_be_within(self, index: int, size: Size) -> bool:
+        """Whether a model may meet the budget on images of a smaller size, as far as that can be told without tracing
+        it there, which takes seconds."""
+        own, price = self._plan.models[index].input.size, self._plan.prices[index]
+        share = size[1] * size[2] / (own[1] * own[2])
+        return all(
+            metric not in price or at_least(metric, price[metric], share) <= limit
+            for metric, limit in self._plan.budget.items()
+        )
+
     def _looked_at(self, kind: str, model: Model) -> Rival:
         """A network that the plan does not hold, whole; with the reason where it does not run."""
         try:
@@ -125,6 +140,9 @@ class Maker:
         held = refused = 0
         larger: Size = size
         for smaller in multiples_below(size, stride):
+            if not self._may_be_within(index, smaller):
+                larger = smaller
+                continue
             rival = self._looked_at("smaller-input", model.at(smaller))
             if rival.hybrid is None:
                 refused += 1
@@ -135,17 +153,19 @@ class Maker:
             refused = 0
             if rival.within:
                 if not held:
-                    yield from self._finer(model, larger, smaller, stride)
+                    yield from self._finer(index, larger, smaller, stride)
                 held += 1
                 yield rival
             larger = smaller
             if held == self._step.sizes:
                 return
 
-    def _finer(self, model: Model, larger: Size, smaller: Size, stride: int) -> Iterator[Rival]:
+    def _finer(self, index: int, larger: Size, smaller: Size, stride: int) -> Iterator[Rival]:
         """The largest size within the budget between one that is and one that is not."""
         for size in between(larger, smaller, stride):
-            rival = self._looked_at("smaller-input", model.at(size))
+            if not self._may_be_within(index, size):
+                continue
+            rival = self._looked_at("smaller-input", self._plan.models[index].at(size))
             if rival.within:
                 yield rival
                 return
@@ -157,7 +177,7 @@ class Maker:
         model, limits = self._plan.models[index], dict(self._plan.budget)
         limits.pop("latency", None)  # of what is chosen, it is measured
         try:
-            done = Pipeline([*self._step.choose(limits), *self._step.repair])(_alone(self._plan, index))
+            done, preview = self._repaired(Pipeline(self._step.choose(limits))(_alone(self._plan, index)))
         except StitchError as error:
             yield Rival("parts-left-out", model, index, within=False, reason=error.message)
             return
@@ -165,7 +185,23 @@ class Maker:
         price = self._with_latency(hybrid.price or Price(), hybrid.network, model)
         chain = replace(hybrid.chain, fragments=tuple(replace(f, model=index) for f in hybrid.chain.fragments))
         made = replace(hybrid, name="rival", chain=chain, price=price)
-        yield Rival("parts-left-out", model, index, made, self._within(price))
+        yield Rival("parts-left-out", model, index, made, self._within(price), preview=preview)
+
+    def _repaired(self, plan: Plan) -> tuple[Plan, bool]:
+        """A plan with its choice made a network and repaired; and whether on few images only, where it trails by far.
+        With polishing, which takes the time that was asked for, there is no trial before."""
+        repair, images = Pipeline(self._step.repair), plan.images
+        assert images is not None
+        if len(images) < 2 * _PREVIEW_IMAGES or self._plan.hybrid.polishing is not None:
+            return repair(plan), False
+        few = repair(replace(plan, images=Part(images, 0, _PREVIEW_IMAGES)))
+        if not self._trails(few.hybrid.network, plan.models[0].input):
+            return repair(plan), False
+        self.notes += (
+            f"{plan.models[0].name} without some of its layers was repaired on {_PREVIEW_IMAGES} images only: after "
+            "that it was too far behind for more to make it the best.",
+        )
+        return few, True
 
     def _unrepaired(self) -> Iterator[Rival]:
         """A hybrid that is one model without some of its layers, as it is before it is healed."""

@@ -12,13 +12,13 @@ from ..data.memory import Memory
 from ..data.model import InputSpec
 from ..data.plan import Plan
 from ..data.some_images import Part
-from ..graphs.live import batch_within
-from ..rank.scores import SCORES, Reference, reference, score_of
+from ..graphs.outputs import outputs
+from ..rank.scores import Reference, reference, score_of
 
-# Images of a forward pass, at most.
-_BATCH = 64
 # Rules that rank pairs of cuts, and say nothing of a network alone.
 _OF_PAIRS = ("cka", "fit")
+# Rules whose scores are between 0 and 1, as accuracy is.
+_SHARES = ("cascade", "agreement", "accuracy")
 
 
 class Probe:
@@ -32,7 +32,10 @@ class Probe:
         said = {model: self._logits(plan.graphs[model], plan.models[model].input) for model in ends}
         self._against: Reference = reference(said[ends[1]], [said[ends[0]]], self._shown.labels)
         without_labels = rule == "accuracy" and self._against.labels is None
-        self._score = SCORES["cascade"] if rule in _OF_PAIRS or without_labels else score_of(rule)
+        rule = "cascade" if rule in _OF_PAIRS or without_labels else rule
+        self._score = score_of(rule)
+        #: Whether a score is a share: what is gained by it can be told without knowing the rule.
+        self.is_share = rule in _SHARES
 
     def scores(self, graph: GraphModule, spec: InputSpec) -> np.ndarray | None:
         """float64 [images]; None of a network with other outputs than the parents'.
@@ -47,7 +50,5 @@ class Probe:
             raise ModelError("its scores are infinite or undefined (NaN) on probe images")
         return self._score(said, self._against).double().cpu().numpy()
 
-    @torch.inference_mode()
     def _logits(self, graph: GraphModule, spec: InputSpec) -> Tensor:
-        size = batch_within(self._memory.running, graph, _BATCH)
-        return torch.cat([graph(batch) for batch in self._shown.batches(spec, size)])
+        return outputs(graph, self._shown, spec, self._memory)

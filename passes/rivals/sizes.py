@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log2
 
+from ..data import metrics
 from ..data.values import Cuts
 
 Size = tuple[int, int, int]
 
 #: Between two multiples of the stride, the finer steps that are tried too.
 STEPS = 4
+#: Share of the multiply-adds at fewer pixels, of those in proportion to the pixels, that attention leaves at the least.
+ATTENTION = 0.9
 
 
 def stride_of(cuts: Cuts, size: Size) -> int:
@@ -31,6 +34,18 @@ def multiples_below(size: Size, stride: int) -> Iterator[Size]:
     channels, height, width = size
     for tall in range((height - 1) // stride * stride, 0, -stride):
         yield channels, tall, max(stride, round(width * tall / height / stride) * stride)
+
+
+def at_least(metric: str, own: float, share: float) -> float:
+    """What a network takes of a metric, at the least, on images of a share of its own pixels; `own`: on its own.
+
+    Weights are the same on all images. Multiply-adds of convolutions go with the pixels, those of attention with their
+    square, which is a small part (`ATTENTION`). Nothing is said of other metrics.
+    """
+    known = metrics.get(metric)
+    if known.of_tensor is not None or known.combine == "file":
+        return own
+    return ATTENTION * share * own if known.by_formula else 0.0
 
 
 def between(larger: Size, smaller: Size, stride: int) -> Iterator[Size]:

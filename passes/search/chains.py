@@ -16,7 +16,7 @@ from ..data.chain import Chain
 from ..data.values import Price
 from ..fit.normal_equations import Known
 from ..graphs.compose import fragment
-from ..graphs.live import batch_within
+from ..graphs.live import forward_batch
 from ..stitch.join import folded
 from .probe import Probe
 from .space import Route
@@ -129,7 +129,7 @@ class Tree:
 
     def _from_images(self, graph: GraphModule, model: int) -> _Reached:
         spec = self._plan.models[model].input
-        size = batch_within(self._probe.memory.running, graph, _BATCH)
+        size = forward_batch(self._probe.memory.running, graph, _BATCH)
         with torch.no_grad():
             fit, shown = (
                 torch.cat([graph(batch) for batch in images.batches(spec, size)])

@@ -15,7 +15,7 @@ from ..data.memory import Memory
 from ..data.model import InputSpec
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
-from ..graphs.live import batch_within
+from ..graphs.outputs import outputs
 from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..rank.scores import Reference, reference, score_of
@@ -28,8 +28,6 @@ _CHUNK = 24
 # Images that R2 is taken from, and positions of all together.
 _R2_IMAGES, _R2_ROWS = 64, 4096
 _R2_RIDGES = (1e-3, 1e-1, 10.0)
-# Images of a forward pass, at most.
-_BATCH = 64
 
 #: Called with the steps done, the steps in all, and how it is going in a few words.
 Progress = Callable[[int, int, str], None]
@@ -83,16 +81,14 @@ class Probe:
         """What a model alone scores on each image that is shown: float64 [images]."""
         return self.score(self._parents[model], model)
 
-    @torch.inference_mode()
     def logits(self, graph: GraphModule, spec: InputSpec) -> Tensor:
         """What a network says of the images that are shown: float32 [images, classes]."""
-        size = batch_within(self.memory.running, graph, _BATCH)
-        return torch.cat([graph(batch) for batch in self.shown.batches(spec, size)])
+        return outputs(graph, self.shown, spec, self.memory)
 
     def fit(self, seams: Sequence[Seam], **more: object) -> list[Fitted]:
         """Adapters fitted on the images that are kept for that; more: of `fit_all`."""
         plan = replace(self.pool.plan, images=self.fit_images)
-        return fit_all(plan, seams, max_memory=self._max_memory, store=self.store, **more)  # type: ignore[arg-type]
+        return fit_all(plan, seams, max_memory=self._max_memory, store=self.store, roughly=True, **more)  # type: ignore[arg-type]
 
     def probed(self, row: int) -> bool:
         """Whether a seam was stitched and scored."""
@@ -108,7 +104,9 @@ class Probe:
         images = Part(self.fit_images, 0, min(_R2_IMAGES, len(self.fit_images)))
         plan = replace(self.pool.plan, images=images)
         seams = [self.pool.seam(row) for row in cheapest]
-        made = fit_all(plan, seams, rows=_R2_ROWS, ridges=_R2_RIDGES, max_memory=self._max_memory)
+        made = fit_all(
+            plan, seams, rows=_R2_ROWS, ridges=_R2_RIDGES, max_memory=self._max_memory, roughly=True, final=False
+        )
         known = {self._pair[row]: one.r2 for row, one in zip(cheapest, made, strict=True)}
         of_pairs = np.array([known.get(pair, np.nan) for pair in range(len(self._cheapest))])
         self.r2 = np.where(np.isnan(self.r2), of_pairs[self._pair], self.r2)

@@ -6,7 +6,7 @@ stitch meets the budget, or verification failed; 2 usage or input; 130 interrupt
 
 import sys
 
-from .process import Interruption, open_closed_streams
+from .process import Interruption, open_closed_streams, prepare_for_torch
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
             "error: standard output is closed, so a result has nowhere to go\n  Redirect it: > result.txt\n"
         )
         return 2
+    prepare_for_torch()
     with Interruption() as interruption:
         try:
             from .verbs import stitchc

@@ -19,7 +19,7 @@ from stitchc.passes.data.some_images import Part
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads
-from stitchc.passes.rank.preselection import depth_match, pairs_of, union
+from stitchc.passes.rank.preselection import depth_match, distinct, pairs_of, union
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Stitched
 from stitchc.passes.stitch.join import graph_of
@@ -63,6 +63,40 @@ def test_what_is_computed_together_is_what_each_stitched_network_says(plan, adap
         alone = graph_of(plan, Chain.pair(leaves, enters, adapter), [one.adapter])
         with torch.no_grad():
             torch.testing.assert_close(said, alone(IMAGES[10:31]), rtol=1e-4, atol=1e-5)
+
+
+def test_products_in_float32_give_the_same_fit_to_their_rounding(plan, fitted):
+    rough = fit_all(plan, [one.seam for one in fitted], roughly=True)
+    for exact, found in zip(fitted, rough, strict=True):
+        assert found.residual == pytest.approx(exact.residual, rel=1e-3, abs=1e-5)
+
+
+def test_residuals_are_the_same_where_the_weights_are_not_wanted(plan, fitted):
+    alone = fit_all(plan, [one.seam for one in fitted], final=False)
+    assert [one.residual for one in alone] == [one.residual for one in fitted]
+
+
+class Twice(Small):
+    """In eval mode dropout does nothing, so that what is before the first has the value of what is behind it."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        self.drop = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Dropout(0.5))
+
+
+def test_of_pairs_of_cuts_with_the_same_values_one_is_tried():
+    made = Plan.of(randomised(Twice(4)), randomised(Twice(6)), images=TensorImages(IMAGES))
+    plan = Pipeline([Trace(), Partition(), Cost(), Similarity(), Select(min_share=0.0)])(made)
+    table, nodes = plan.candidates, [[cut.node for cut in cuts.cuts] for cuts in plan.cuts]
+    pairs = pairs_of(table, table.order)
+    kept = distinct(plan, table, pairs)
+
+    def fronts(of):
+        return {(int(table.front_model[p[0]]), nodes[table.front_model[p[0]]][table.front_cut[p[0]]]) for p in of}
+
+    assert {(0, "flatten"), (0, "drop_0"), (0, "drop_1")} <= fronts(pairs)
+    assert fronts(pairs) - fronts(kept) in ({(0, name), (1, name)} for name in ("flatten", "drop_0"))
+    assert len(distinct(replace(plan, representations=()), table, pairs)) == len(pairs)
 
 
 def test_a_part_of_the_images_is_a_set_of_its_own(plan):

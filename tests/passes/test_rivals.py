@@ -1,6 +1,7 @@
 """What could be had instead of a hybrid: made, priced, scored and compared without favour to either."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from stitchc.passes import (
     Heal,
     Model,
     Partition,
+    Pass,
     Pipeline,
     Plan,
     Polish,
@@ -65,8 +67,8 @@ def choose(limits):
     return [Cost(adapters=("linear",)), Compare(), Select(budget=limits, min_share=0.0), Rank(effort="low")]
 
 
-def stitched(*models, budget, noise=False) -> Plan:
-    images = Resized(torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)), noise=noise)
+def stitched(*models, budget, noise=False, images=64) -> Plan:
+    images = Resized(torch.randn(images, 3, 8, 8, generator=torch.Generator().manual_seed(1)), noise=noise)
     given = [Model(str(k), Plan.of(m, images=TensorImages(images.tensor)).models[0].input, module=randomised(m).eval())
              for k, m in enumerate(models)]  # fmt: skip
     passes = [Trace(), Partition(), Cost(adapters=("linear",)), Similarity(), Select(budget=budget), Stitch(), Fit()]
@@ -125,6 +127,20 @@ def test_all_are_scored_on_the_half_that_candidates_are_probed_on(plan):
     best = max([plan.recommended.score, *(rival.score for rival in plan.rivals if rival.within)])
     winner = plan.recommended.rival
     assert best == (plan.recommended.score if winner is None else plan.rivals[winner].score)
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_a_parent_without_layers_that_trails_by_far_is_repaired_on_few_images(monkeypatch, unseen):
+    """Both ways from the same plan: what decides is the lead."""
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"}, images=256)
+    step = Rivals(look=look(), choose=choose, repair=[Fit(), Heal()], unseen=unseen)
+    for lead, images in ((-2.0, 128), (2.0, 256)):
+        monkeypatch.setattr("stitchc.passes.rivals.LEAD", lead)
+        done = step(made)
+        (rival,) = of(done, "parts-left-out")
+        assert rival.hybrid.healing.images == images and rival.preview == (images == 128)
+        assert any("repaired on 128 images" in note for note in done.notes) == rival.preview
+        assert rival.score is not None and len(rival.scores) == 128
 
 
 def test_what_was_given_is_trained_as_the_hybrid_is_and_stands_beside_itself():
@@ -216,3 +232,25 @@ def test_the_lead_has_the_error_of_the_differences_on_the_same_images():
     difference = RIGHT - WORSE
     assert found.lead == 0.25 and found.error == pytest.approx(difference.std(ddof=1) / 2)
     assert found.over == 0 and recommend(Price(macs=10), [], [RIGHT], {}, "score").lead is None
+
+
+def test_sizes_that_cannot_meet_the_budget_are_not_traced(plan):
+    """Weights are as many on small images; multiply-adds go with the pixels, so that the largest size that may do is
+    known before."""
+    seen: list[tuple[int, ...]] = []
+
+    @dataclass(frozen=True)
+    class Watched(Pass):
+        name: ClassVar[str] = "watched"
+
+        def run(self, plan: Plan) -> Plan:
+            seen.append(plan.models[0].input.size)
+            return plan
+
+    looked = [Watched(), *look()]
+    Rivals(look=looked)(replace(plan, budget={"params": plan.prices[0]["params"] - 1}))
+    assert not seen, "no size has fewer weights"
+    Rivals(look=looked)(plan)
+    limit = plan.budget["macs"] / plan.prices[0]["macs"]
+    side = plan.models[0].input.size[1]
+    assert seen and all(size[1] ** 2 <= limit / 0.9 * side**2 for size in seen)
