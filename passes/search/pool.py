@@ -46,10 +46,10 @@ class Pool:
 
         A fragment with no parameters at either end of the network would make it a model behind an adapter, so no seam
         leaves the one or enters the other. Of one model, a seam leads forward: the layers between are left out, and
-        hold parameters. repeats: also back, so that layers run twice. min_share: of two models, a seam leaves the one
-        with at least so much of its own MACs behind it, and enters the other with as much before it; without, the best
-        chains may be one model with the stem of another. max_memory: bytes that fitting an adapter may take; those that
-        take more are left out.
+        take multiply-adds. repeats: also back, so that layers run twice. min_share: of two models, a seam leaves the
+        one with at least so much of its own MACs behind it, and enters the other with as much before it; without, the
+        best chains may be one model with the stem of another. max_memory: bytes that fitting an adapter may take; those
+        that take more are left out.
         """
         ways = _Ways(plan, adapters, max_memory)
         found = [rows for a in range(len(plan.models)) for b in range(len(plan.models))
@@ -194,8 +194,8 @@ def _seams(
     offset = [sum(len(cuts) + 2 for cuts in plan.cuts[:model]) + 1 for model in (a, b)]
     keep = np.outer(_holds(plan, a, "before"), _holds(plan, b, "after"))
     if a == b:
-        held = np.array([(cut.before or Price()).get("params", 0) for cut in plan.cuts[a].cuts])
-        keep &= (held[:, None] != held) if repeats else (held[:, None] < held)
+        done = np.array([(cut.before or Price()).get("macs", 0) for cut in plan.cuts[a].cuts])
+        keep &= (done[:, None] != done) if repeats else (done[:, None] < done)
     else:
         keep &= np.outer(_share(plan, a, "before") >= min_share, _share(plan, b, "after") >= min_share)
     found, costs, more = [], [], twice(plan, b)
