@@ -31,7 +31,7 @@ class Effort:
 
 EFFORTS = {
     "low": Effort(compared=120, first=24, seams=72, fit_images=128, rows=4_096, shown=128, chains=12, healed=2),
-    "medium": Effort(compared=300, first=48, seams=144, fit_images=128, rows=8_192, shown=256, chains=30, healed=3),
+    "medium": Effort(compared=300, first=48, seams=120, fit_images=128, rows=8_192, shown=256, chains=24, healed=3),
     "high": Effort(compared=2400, first=200, seams=1200, fit_images=256, rows=16_384, shown=512, chains=100, healed=8),
 }
 
