@@ -131,7 +131,7 @@ def record(given):
         return matrix[table.front_cut[rows], table.back_cut[rows]]
 
     def probe(name, known, count):
-        against = reference(back, front, known)[:count]
+        against = reference(back, [front], known)[:count]
         return np.array([SCORES[name](said[:count], against).mean().item() for said in logits])
 
     signs = {"relative depths match": depth_match(plan, table, rows)}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
     from .passes.data import errors
+    from .search import search
     from .tuning import tune
     from .verification import verify
 
@@ -36,6 +37,7 @@ _HOME = {
     "evaluate": "evaluate",
     "inspect": "examine",
     "load": "artifact",
+    "search": "search",
     "tune": "tuning",
     "verify": "verification",
 }

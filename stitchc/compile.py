@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .device import in_full_precision, moving, resolve, timed_on, with_memory
+from .heads import PARENT, with_head
 from .inputs import load_all, probe
 from .keywords import with_options
 from .options import CompareOptions, CompileOptions
@@ -22,6 +23,7 @@ from .rivals import load_against, measure, rivals, with_winner
 if TYPE_CHECKING:
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
+    from .search_options import SearchOptions
 
 
 @with_options(CompileOptions)
@@ -37,33 +39,45 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
+    watcher, given = progress or Silent(), options
+    _check(models, options)
+    options = with_memory(options)
+    with folder_of(options) as folder, in_full_precision():
+        plan = begin(models, options, watcher)
+        measured = None if options.dry_run else measured_on(plan, options)
+        plan = _idle_told(_analysed(plan, options, watcher))
+        if options.dry_run:
+            return _settled(plan, options, watcher)
+        plan, _ = complete(plan, models, options, given, measured, folder, watcher)
+        return plan
+
+
+def complete(
+    plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
+    measured: Images | None, folder: Path, progress: Progress,
+) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
+    """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
+    holds.
+
+    models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
+    none.
+    """
     from . import artifact, recipe
     from .documents import plan_document
     from .passes import Pipeline
     from .report.stitch import CompileReport
 
-    watcher, given = progress or Silent(), options
-    _check(models, options)
-    options = with_memory(options)
-    with _folder(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
-        assert plan.images is not None
-        measured = None if options.dry_run else _measured_on(plan, options)
-        plan = _idle_told(_analysed(plan, options, watcher))
-        if options.dry_run:
-            return _settled(plan, options, watcher)
-        against = load_against(options, watcher)
-        stitch, *repair = synthesis(options, watcher)
-        compared = rivals(options, plan, measured is not None, against, repair, watcher)
-        plan = Pipeline([stitch, *repair, *compared], callback=watcher)(plan)
-        found = measure(plan, measured, options.device, watcher)
-        written = with_winner(found) if options.best else found
-        plan = Pipeline(emission(options, folder), callback=watcher)(written.plan)
-        record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
-        report = CompileReport.of(plan, record).parts()
-        said = recipe.dumps(models, _repeatable(given, plan, found.plan))
-        artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
-        return plan
+    against = load_against(options, progress)
+    stitch, *repair = synthesis(options, progress)
+    compared = rivals(options, plan, measured is not None, against, repair, progress)
+    plan = Pipeline([stitch, *repair, *compared], callback=progress)(plan)
+    found = measure(plan, measured, options.device, progress)
+    written = with_winner(found) if options.best else found
+    plan = Pipeline(emission(options, folder), callback=progress)(written.plan)
+    record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
+    report = CompileReport.of(plan, record).parts()
+    said = recipe.dumps(models, _repeatable(given, plan, found.plan))
+    return plan, artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
 
 
 def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> CompileOptions:
@@ -73,11 +87,14 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
     return options if polishing is None else replace(options, polish=f"{polishing.steps} steps")
 
 
-def begin(models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions, progress: Progress) -> Plan:
+def begin(
+    models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
+) -> Plan:
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    loaded = load_all(models, options, progress)
+    head = getattr(options, "head", PARENT)  # a comparison looks at models as they are
+    loaded = [with_head(model, head) for model in load_all(models, options, progress)]
     images, notes = probe(loaded, options.data, options.probe_images)
     return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=notes)
 
@@ -231,7 +248,7 @@ def _idle_told(plan: Plan) -> Plan:
 
 
 @contextmanager
-def _folder(options: CompileOptions) -> Iterator[Path]:
+def folder_of(options: CompileOptions | SearchOptions) -> Iterator[Path]:
     """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
     if options.out is not None and not options.dry_run:
         from .artifact import staging
@@ -250,7 +267,7 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
-def _measured_on(plan: Plan, options: CompileOptions) -> Images | None:
+def measured_on(plan: Plan, options: CompileOptions | SearchOptions) -> Images | None:
     """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
 
     Raises:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from .options import CompareOptions, CompileOptions
     from .passes.pipeline import Pass
+    from .search_options import SearchOptions
 
-    T = TypeVar("T", CompareOptions, CompileOptions)
+    T = TypeVar("T", CompareOptions, CompileOptions, SearchOptions)
 
 #: Of the memory of a graphics card that nobody uses yet, what a pass may take where no limit is given.
 SHARE = 0.5

@@ -15,6 +15,7 @@ from .zoo.naming import REGISTRIES, parse
 
 if TYPE_CHECKING:
     from .options import CompareOptions, CompileOptions
+    from .search_options import SearchOptions
 
 NOISE = "random"  # the DATA that needs nothing
 _LETTER = re.compile(r"[A-Z]=.")
@@ -91,7 +92,7 @@ def is_artifact(subject: str | Path | Model) -> bool:
 
 
 def load_all(
-    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions, progress: Progress
+    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
 ) -> list[Model]:
     """The models that are given, by their words or loaded, one after the other."""
     found = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .heads import PARENT, Head
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
 from .passes.data.errors import InputError
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from .passes.data.model import Images, Model
 
 Budget = str | Iterable[str] | Mapping[str, float | str] | Iterable[Limit]
+
+#: Measures of similarity (see `passes.numerics.similarity`).
+MEASURES = ("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes")
 
 #: Images to compare cuts and to fit adapters on, unless said otherwise.
 PROBE_IMAGES = 512
@@ -175,7 +179,7 @@ class SimilarityOptions(Options):
     """The similarity measure."""
 
     similarity: str = option(
-        "cka-unbiased", Choice("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes"),
+        "cka-unbiased", Choice(*MEASURES),
         "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
     )  # fmt: skip
 
@@ -248,6 +252,18 @@ class RivalOptions(Options):
     best: bool = option(
         False, Switch(), "Write what is best within the budget, even where it is no stitch.",
         group=RIVALS, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadOptions(Options):
+    """The head that each model gets."""
+
+    head: str = option(
+        PARENT, Head(),
+        "What the network tells apart: the classes of its models (parent), or new ones that stand for some of these: "
+        "classes=281-285=cat,151-268=dog.",
+        group=MODELS, recipe=WHEN_CHANGED,
     )  # fmt: skip
 
 
@@ -352,7 +368,7 @@ class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, InputSizeOptions,
     AdapterOptions, ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions,
     SimilarityOptions, MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions,
-    DeviceOptions, ArchOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .comparison import comparison_record
 from .device import moving
+from .heads import with_head
 from .inputs import model_of, name_of
 from .passes.data.rivals import recommend
 from .progress import Progress, stage
@@ -42,7 +43,7 @@ def load_against(options: CompileOptions, progress: Progress) -> tuple[Model, ..
     found = []
     for model in options.against or ():
         with stage(progress, f"loading {name_of(model)}"):
-            found.append(model_of(model, trust=options.trust))
+            found.append(with_head(model_of(model, trust=options.trust), options.head))
     return tuple(found)
 
 

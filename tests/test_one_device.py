@@ -56,6 +56,17 @@ def test_a_compile_mixes_no_devices(card, options):
         assert not any(card.place(tensor) for tensor in module.state_dict().values()), "all is back"
 
 
+@pytest.mark.parametrize("method", ["exact", "stitchnet"])
+def test_a_search_mixes_no_devices(card, method):
+    spec = InputSpec((3, 16, 16), (0.0,) * 3, (1.0,) * 3)
+    models = [Model(f"wide{width}", spec, module=net(width)) for width in (8, 12)]
+    images = TensorImages(torch.rand(40, 3, 16, 16), torch.arange(40) % 10)
+    options = {"effort": "low", "onnx": False, "rivals": "none", "heal_sweeps": 1, "threshold": 0.1}
+    found = stitchc.search(*models, data=images, evaluate=images, device="cuda", method=method, **options)
+    assert found.plan.hybrid.verified.device == "cuda" and len(found.chains) > 1
+    assert any("conv2d" in name for name in card.computed)
+
+
 def test_a_mixture_is_noticed(card):
     layer = nn.Linear(4, 2).to("cuda")
     with pytest.raises(RuntimeError, match="two devices"):

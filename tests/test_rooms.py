@@ -17,22 +17,28 @@ PASS_FLOOR = 3
 
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
-    "cost.chains": {"shorten", "stitch"},  # a chain that is no row of the table has its price
+    "cost.adapter_prices": {"search"},  # seams of a pool are priced like candidates
+    "cost.chains": {"search", "shorten", "stitch"},  # a chain that is no row of the table has its price
+    "cost.table": {"search"},
     "emit.prepare": {"cost"},  # what is priced is the program that is written
     "emit.program": {"cost"},
     "emit.regroup": {"cost"},
     "emit.weights": {"cost"},
     "emit.load": {"latency", "verify"},
-    "fit.closed_form": {"rank"},  # candidates are really fitted and healed before they are ranked
-    "fit.limits": {"rank"},
-    "heal.blockwise": {"rank"},
-    "heal.probe": {"rank"},
+    "fit.closed_form": {"rank", "search"},  # candidates are really fitted and healed before they are ranked
+    "fit.limits": {"rank", "search"},
+    "fit.normal_equations": {"search"},
+    "heal.blockwise": {"rank", "search"},
+    "heal.probe": {"rank", "search"},
     "latency.backends": {"rivals"},  # what is instead of a hybrid is timed, and scored, like one
     "latency.clock": {"rivals"},
-    "rank.scores": {"rivals"},
+    "rank.effort": {"search"},  # seams of a pool are probed, and chains scored, like candidates
+    "rank.preselection": {"search"},
+    "rank.scores": {"rivals", "search"},
+    "rank.stitched": {"search"},
     "represent": {"compare"},  # `Similarity` is both in sequence
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
-    "stitch.join": {"fit", "latency", "rank", "rivals"},
+    "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
     "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
 }

@@ -11,10 +11,12 @@ from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Tex
 from .options import WHEN_CHANGED, Options, option
 from .plugins import installed
 
-BUDGET, CHOICE, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
-    "Budget", "Choice of a stitch", "Healing", "Rivals", "Images", "Output", "Models",
+BUDGET, CHOICE, SEARCH, STITCHNET, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
+    "Budget", "Choice of a stitch", "Search", "StitchNet", "Healing", "Rivals", "Images", "Output", "Models",
 )  # fmt: skip
 
+#: Which values are cuts (see the pass `partition`).
+RULES = ("single-tensor", "stitchnet")
 DIRECTION = Choice("slow-to-fast", "fast-to-slow", "both", "given")
 EFFORT = Effort(words=("low", "medium", "high"))
 #: The entry points by which other packages add rules to rank by (see the pass `rank`).
@@ -41,7 +43,7 @@ class PartitionOptions(Options):
     """Options of the pass `partition`."""
 
     rule: str = option(
-        "single-tensor", Choice("single-tensor", "stitchnet"),
+        "single-tensor", Choice(*RULES),
         "Which values are cuts: all that alone cross the network, or of those the ones that StitchNet (arXiv "
         "2301.01947) cuts at.",
         group=MODELS,

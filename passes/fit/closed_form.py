@@ -11,7 +11,7 @@ residual on the held-out images; one that needs statistics first (a norm before)
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -35,7 +35,16 @@ from ..numerics.offload import TensorStore
 from ..numerics.ridge import Moments
 from ..stitch.join import ends, folded
 from .limits import refuse_too_large
-from .normal_equations import NormalEquations, Place, Prefix, Solved, equations_bytes, rows_per_image
+from .normal_equations import (
+    Known,
+    NormalEquations,
+    Place,
+    Prefix,
+    Solved,
+    Source,
+    equations_bytes,
+    rows_per_image,
+)
 
 #: Penalties to choose among, relative to the mean variance of a feature.
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -70,7 +79,7 @@ def fit_all(
     plan: Plan,
     seams: Sequence[Seam],
     *,
-    prefix: Prefix | None = None,
+    prefix: Prefix | Known | None = None,
     batch: int = 64,
     ridges: Sequence[float] = RIDGES,
     rows: int = ROWS,
@@ -84,7 +93,8 @@ def fit_all(
     """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
     that the next fragment's own parent has for the same images, in float64. The plan needs graphs, cuts and images.
 
-    prefix: the chain before the seams, where it is more than a part of one model: the values are then taken from it.
+    prefix: the chain before the seams, where it is more than a part of one model: the values are then taken from it, or
+    are its own, where they are known.
 
     Every fifth image is held out, to choose each ridge by; the weights are then solved from all. The result for a
     candidate does not depend on which others are fitted beside it, but for rounding.
@@ -159,7 +169,9 @@ class _Job:
     tail: GraphModule | None = None
 
     @classmethod
-    def of(cls, plan: Plan, seam: Seam, prefix: Prefix | None, store: TensorStore, through: bool, final: bool) -> _Job:
+    def of(
+        cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool, final: bool
+    ) -> _Job:
         back = seam.enters.model
         adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[back]))
         store.put_weights(adapter)
@@ -167,7 +179,7 @@ class _Job:
         aim = preactivation(graph, node) if adapter.preactivation else node
         front: Place = seam.leaves.model, plan.cuts[seam.leaves.model][seam.leaves.cut].node
         if prefix is not None:
-            front = prefix, result(prefix.graph.graph).name
+            front = prefix, "" if isinstance(prefix, Known) else result(prefix.graph.graph).name
         return cls(
             seam,
             adapter,
@@ -278,7 +290,7 @@ class _Collect:
 
     def begin(self, plan: Plan, rows: int) -> None:
         for one in self.equations:
-            one.begin(device_of(_graph(plan, one.front[0])))
+            one.begin(_device(plan, one.front[0]))
             self.rows.append(rows_per_image(one.reader, len(_images(plan)), rows))
             self.generators.append(torch.Generator().manual_seed(plan.seed))
 
@@ -357,12 +369,13 @@ def _values(
     computed."""
     sources = sorted({source for source, _ in wanted}, key=_order)
     by_source = {source: sorted(node for other, node in wanted if other == source) for source in sources}
-    heads = {source: values_at(_graph(plan, source), nodes) for source, nodes in by_source.items()}
+    graphs = {source: _graph(plan, source) for source in sources if not isinstance(source, Known)}
+    heads = {source: values_at(graph, by_source[source]) for source, graph in graphs.items()}
     images = _images(plan)
     size = _batch_size(plan, wanted, batch, memory)
     for head in heads.values():
         size = forward_batch(memory.running, head, size)
-    views = [images.batches(plan.models[_order(source)[1]].input, size) for source in by_source]
+    views = [_view(plan, source, size) for source in by_source]
     done = 0
     for shown in zip(*views, strict=True):
         count = len(shown[0])
@@ -374,22 +387,41 @@ def _values(
             continue
         values: dict[Place, Tensor] = {}
         for (source, nodes), batch_of in zip(by_source.items(), shown, strict=True):
-            values |= zip([(source, node) for node in nodes], heads[source](batch_of[wanted_of]), strict=True)
+            given = batch_of[wanted_of]
+            made = (given,) if isinstance(source, Known) else heads[source](given)
+            values |= zip([(source, node) for node in nodes], made, strict=True)
         yield _Batch(values, held[wanted_of], scored[wanted_of], count)
+
+
+def _view(plan: Plan, source: Source, size: int) -> Iterable[Tensor]:
+    """What a source is given, batch by batch: images, or the values that are known."""
+    if isinstance(source, Known):
+        return source.values.split(size)
+    return _images(plan).batches(plan.models[_order(source)[1]].input, size)
 
 
 def _batch_size(plan: Plan, wanted: set[Place], batch: int, memory: Memory) -> int:
     """Fewer images where the values that are kept of them would take more than their share."""
-    shapes = [by_name(_graph(plan, source).graph)[node].meta["shape"] for source, node in wanted]
+    shapes = [_shape(plan, source, node) for source, node in wanted]
     return max(1, min(batch, memory.values // (4 * sum(prod(shape[1:]) for shape in shapes))))
+
+
+def _shape(plan: Plan, source: Source, node: str) -> Sequence[int]:
+    if isinstance(source, Known):
+        return source.values.shape
+    return by_name(_graph(plan, source).graph)[node].meta["shape"]
+
+
+def _device(plan: Plan, source: Source) -> torch.device:
+    return source.values.device if isinstance(source, Known) else device_of(_graph(plan, source))
 
 
 def _graph(plan: Plan, source: int | Prefix) -> GraphModule:
     return plan.graphs[source] if isinstance(source, int) else source.graph
 
 
-def _order(source: int | Prefix) -> tuple[bool, int]:
-    """Models by their index, a prefix after them; second, the model whose input it takes."""
+def _order(source: Source) -> tuple[bool, int]:
+    """Models by their index, the beginnings of chains after them; second, the model whose input it takes."""
     return (False, source) if isinstance(source, int) else (True, source.model)
 
 

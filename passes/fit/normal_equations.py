@@ -25,8 +25,19 @@ class Prefix:
     model: int
 
 
-#: Where a value is taken: in a model by its index in the plan, or in a prefix; and its node there.
-Place = tuple[int | Prefix, str]
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The beginning of a chain as the values at the next seam, which it was run for before: [images, ...], in the order
+    of the images. model: the index of the one whose input it takes."""
+
+    values: Tensor
+    model: int
+
+
+#: What a value is taken from: a model, by its index in the plan, or the beginning of a chain.
+Source = int | Prefix | Known
+#: Where a value is taken: a source, and its node there.
+Place = tuple[Source, str]
 
 
 @dataclass(frozen=True, eq=False)

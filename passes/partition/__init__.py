@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch.fx import Graph, GraphModule, Node
 
 from ..data.errors import CutError, unknown
-from ..data.pass_options import PartitionOptions
+from ..data.pass_options import RULES, PartitionOptions
 from ..data.plan import Plan, fields_after
 from ..data.values import Cut, Cuts, Rejected, Value
 from ..graphs.conventions import (
@@ -26,8 +26,6 @@ from ..graphs.fold import widens
 from ..graphs.layouts import layouts
 from ..graphs.live import crossing
 from ..pipeline import Pass
-
-RULES = ("single-tensor", "stitchnet")
 
 # Modules that only hold others: that a value is the output of one says nothing that its last child does not.
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})

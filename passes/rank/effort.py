@@ -49,8 +49,8 @@ def effort_of(words: str | float) -> Effort:
 class Clock:
     """Says whether there is time for more, of an effort in seconds; always, of one that is not."""
 
-    def __init__(self, effort: Effort):
-        self._end = None if effort.seconds is None else time.perf_counter() + FIRST_SHARE * effort.seconds
+    def __init__(self, seconds: float | None):
+        self._end = None if seconds is None else time.perf_counter() + FIRST_SHARE * seconds
 
     def over(self) -> bool:
         """Whether the time is up."""

@@ -156,7 +156,7 @@ class Halving:
 
     def _first(self, pairs: Sequence[np.ndarray]) -> list[Probed]:
         """All pairs on the first images, each with its most expensive adapter, which fits best."""
-        clock, done = Clock(self._effort), list[Probed]()
+        clock, done = Clock(self._effort.seconds), list[Probed]()
         chosen = [int(max(pair, key=self._cost)) for pair in pairs]
         chunk = len(chosen) if self._effort.seconds is None else _CHUNK
         for start in range(0, len(chosen), chunk):
@@ -244,7 +244,7 @@ class Halving:
         """The reference for hybrids of two models, on all images that may be shown."""
         if (front, back) not in self._references:
             labels = self._shown.labels
-            made = reference(self._parent(back), self._parent(front), labels)
+            made = reference(self._parent(back), [self._parent(front)], labels)
             self._references[front, back] = made
             if labels is not None and made.labels is None:
                 self._cannot_use_labels()

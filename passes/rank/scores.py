@@ -16,7 +16,7 @@ logits [images, classes] and a `Reference` to a figure for each image, float [im
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,11 +46,13 @@ class Reference:
         return Reference(self.log_probabilities[images], labels)
 
 
-def reference(back: Tensor, front: Tensor, labels: Tensor | None) -> Reference:
-    """From the parents' logits [images, classes] and the images' labels."""
+def reference(back: Tensor, others: Sequence[Tensor], labels: Tensor | None) -> Reference:
+    """From the logits [images, classes] of the parent whose classes the hybrid has, those of the other parents, and the
+    images' labels."""
     parents = [back.log_softmax(dim=1)]
-    if back.shape == front.shape and _share(back.argmax(dim=1) == front.argmax(dim=1)) >= SHARED_CLASSES:
-        parents.append(front.log_softmax(dim=1))
+    for other in others:
+        if back.shape == other.shape and _share(back.argmax(dim=1) == other.argmax(dim=1)) >= SHARED_CLASSES:
+            parents.append(other.log_softmax(dim=1))
     if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < back.shape[1]:
         labels = None
     if labels is not None and not any(_share(p.argmax(dim=1) == labels) >= KNOWN_LABELS for p in parents):

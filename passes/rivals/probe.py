@@ -30,7 +30,7 @@ class Probe:
         self._shown = Part(plan.images, len(plan.images) // 2, len(plan.images))
         ends = plan.hybrid.chain.front.model, plan.hybrid.chain.back.model
         said = {model: self._logits(plan.graphs[model], plan.models[model].input) for model in ends}
-        self._against: Reference = reference(said[ends[1]], said[ends[0]], self._shown.labels)
+        self._against: Reference = reference(said[ends[1]], [said[ends[0]]], self._shown.labels)
         without_labels = rule == "accuracy" and self._against.labels is None
         rule = "cascade" if rule in _OF_PAIRS or without_labels else rule
         self._score = score_of(rule)

@@ -77,7 +77,7 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         assert plan.candidates is not None  # `requires` holds it
         limits = {limit.metric: limit.resolve(plan.prices) for limit in as_limits(self.budget)}
         if not self.allow_uncounted:
-            _refuse_uncounted(plan, limits)
+            refuse_uncounted(plan, limits)
         if self.chain is not None:
             return self._stated(plan, limits)
         table = replace(plan.candidates, similarity=self._similarity(plan, plan.candidates), rank=self.rank)
@@ -165,7 +165,12 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         return asked
 
 
-def _refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
+def refuse_uncounted(plan: Plan, limits: Mapping[str, float]) -> None:
+    """Refuses a budget in what operators of the plan's models have no formula for.
+
+    Raises:
+        QuantityError: it is one.
+    """
     asked = [metric for metric in limits if metrics.get(metric).by_formula]
     without = [
         f"{model.name} calls {listed(uncounted)}"

@@ -55,6 +55,19 @@ def stated(plan: Plan, chain: Chain | str, adapter: str = "auto") -> tuple[Candi
     return tuple(sorted(candidates, key=lambda one: one.price.ordering(), reverse=True))
 
 
+def words_of(plan: Plan, chain: Chain) -> str:
+    """A chain as text that `stated` reads: its models by their letters, cuts by their nodes, every adapter named."""
+    said = []
+    for part in chain.parts():
+        if part.fragment is None:
+            said.append(part.adapter or "")
+            continue
+        model, *ends = part.fragment.model, part.fragment.start, part.fragment.end
+        name = ascii_uppercase[model] if model < len(ascii_uppercase) else plan.models[model].name
+        said.append(f"{name}:{'..'.join(plan.node_at(model, cut) or '' for cut in ends)}")
+    return " / ".join(said)
+
+
 def _able(plan: Plan, leaves: tuple[int, int], names: Sequence[str], enters: tuple[int, int]) -> list[str]:
     """The adapters that can join two values, without those that repeat a simpler one."""
     front, back = plan.value_at(leaves), plan.value_at(enters)
@@ -83,7 +96,7 @@ def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
         if ".." in word and ":" in word:
             if len(fragments) > len(adapters):
                 adapters.append("")
-            fragments.append(_fragment(plan, word))
+            fragments.append(fragment_of(plan, word))
         elif len(fragments) != len(adapters) + 1:
             raise CutError(f"the adapter '{word}' stands between no two fragments of the chain '{text}'", _EXAMPLE)
         else:
@@ -93,8 +106,12 @@ def _read(plan: Plan, text: str) -> tuple[list[Fragment], list[str]]:
     return fragments, adapters
 
 
-def _fragment(plan: Plan, word: str) -> Fragment:
-    """`MODEL:START..END`. A model's name may hold colons itself: the longest that is known counts."""
+def fragment_of(plan: Plan, word: str) -> Fragment:
+    """`MODEL:START..END`. A model's name may hold colons itself: the longest that is known counts.
+
+    Raises:
+        CutError: there is no such model, or no such cut.
+    """
     known = dict(_names(plan))
     ways = [(word[:at].strip(), word[at + 1 :]) for at, character in enumerate(word) if character == ":"]
     for name, span in reversed(ways):

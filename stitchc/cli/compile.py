@@ -65,7 +65,7 @@ def command(run: Run, models: tuple[str, ...], top: int) -> Outcome:
     _check_recipe(click.get_current_context(), run.given.get("trust", False))
     given = dict(run.given)
     CompileOptions.of(given)  # what cannot be is refused before a progress bar is made
-    folder = None if given.get("dry_run") else Path(given.get("out") or _next_free(DEFAULT_OUT))
+    folder = None if given.get("dry_run") else Path(given.get("out") or next_free(DEFAULT_OUT))
     plan = stitchc.compile(*models, **(given | {"out": folder}), progress=run.progress)
     from ..artifact import read
     from ..documents import plan_document
@@ -75,6 +75,6 @@ def command(run: Run, models: tuple[str, ...], top: int) -> Outcome:
     return Outcome(document, CompileReport(plan, document, top, folder).parts())
 
 
-def _next_free(name: str) -> str:
+def next_free(name: str) -> str:
     """`name`, or `name-2`, `name-3`, ... if that is taken: a run that names no folder replaces nothing."""
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if not Path(n).exists())

@@ -6,7 +6,7 @@ from .. import __version__
 from .parts import Verbs
 
 _TITLES = {
-    "Make": ["compile", "tune", "demo"],
+    "Make": ["compile", "search", "tune", "demo"],
     "Look": ["inspect", "compare", "cost"],
     "Check": ["eval", "verify"],
     "Around": ["zoo", "cache", "env"],

@@ -25,6 +25,7 @@ _DOING = {
     "trace": "tracing the networks",
     "partition": "finding cuts",
     "similarity": "comparing representations",
+    "represent": "running the networks",
     "cost": "counting",
     "latency": "timing the networks",
     "time-candidates": "timing the best stitches",

@@ -9,12 +9,10 @@ import pytest
 import torch
 from test_restnet import make
 
-from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Trace, adapters
+from stitchc.passes import Chain, Cost, Fragment, Partition, Pipeline, Plan, Select, Trace, adapters
+from stitchc.passes.cost.chains import price_of
 from stitchc.passes.cost.count import total
-from stitchc.passes.graphs.compose import Part, compose
-from stitchc.passes.graphs.fold import fold
-from stitchc.passes.stitch.join import join
-from stitchc.passes.trace.record import record
+from stitchc.passes.stitch.join import built, graph_of
 
 IMAGENET = (3, 224, 224)
 
@@ -120,42 +118,42 @@ def stored(module: torch.nn.Module) -> int:
     return count
 
 
-@pytest.mark.slow
-def test_stitchnets_fragments_of_densenet_and_resnet():
-    """densenet121[0-3]+resnet50[5]: all but the last fragment of the one, the last of the other, 8,040,040."""
+@pytest.fixture(scope="module")
+def papers_pool() -> Plan:
+    """The five networks of StitchNet, their weights random."""
     torchvision = pytest.importorskip("torchvision")
-    models = [getattr(torchvision.models, name)().eval() for name in ("densenet121", "resnet50")]
-    plan = priced(*models, adapter="fused", front="flatten", back="flatten", rule="stitchnet")
-    assert [len(cuts) + 1 for cuts in plan.cuts] == [5, 6]
-    candidate = plan.choice[0]
-    whole = join(plan, candidate, [adapters.get("fused")(*ends(plan))])
-    assert sum(p.numel() for p in whole.graph.parameters()) == candidate.price["params"] == whole.price["params"]
-    assert stored(whole.graph) == 8040040
+    names = ("alexnet", "densenet121", "mobilenet_v3_small", "resnet50", "vgg16")
+    models = [getattr(torchvision.models, name)().eval() for name in names]
+    passes = [Trace(check=()), Partition(rule="stitchnet"), Cost(adapters=())]
+    return Pipeline(passes)(Plan.of(*models, images=torch.zeros(4, *IMAGENET)))
 
 
 @pytest.mark.slow
-def test_stitchnets_fragments_of_alexnet():
-    """alexnet[0,1,5,7]: three runs of fragments, two projections folded, 5,218,216 parameters."""
-    torchvision = pytest.importorskip("torchvision")
-    plan = Pipeline([Trace(check=()), Partition(rule="stitchnet"), Cost(adapters=("fused",))])(
-        Plan.of(torchvision.models.alexnet().eval(), images=torch.zeros(4, *IMAGENET))
-    )
-    graph, cuts = plan.graphs[0], plan.cuts[0].cuts
-    assert len(cuts) + 1 == 8
-    parts, folded, entered = [], 0, None
-    for leaves, enters in ((1, 4), (5, 6), (None, None)):
-        begin = fold(graph, entered[0], entered[1].matrix) if entered else graph
-        end = cuts[leaves].node if leaves else None
-        parts.append(Part(f"part{len(parts)}", "Part", begin, start=entered[0] if entered else None, end=end))
-        if enters:
-            kind, front, back = adapters.get("fused"), cuts[leaves].value, cuts[enters].value
-            adapter = kind(front, back)
-            parts.append(Part(f"adapter{len(parts)}", "Adapter", record(adapter, front.shape)))
-            folded += kind.price(front, back)["params"]
-            entered = cuts[enters].node, adapter
-    whole = compose(parts)
-    assert whole(torch.zeros(2, *IMAGENET)).shape == (2, 1000)
-    assert sum(p.numel() for p in whole.parameters()) == 5218216
-    kept = cuts[1].before + cuts[6].after
-    between = cuts[5].before["params"] - cuts[4].before["params"]
-    assert folded + kept["params"] + between == 5218216
+def test_stitchnets_pool_has_48_fragments(papers_pool):
+    from stitchc.search_record import pool_record
+
+    pool = pool_record(papers_pool)
+    assert [model["fragments"] for model in pool["models"]] == [8, 5, 13, 6, 16]
+    assert {name: pool[name] for name in ("fragments", "starting", "middle", "terminating")} == {
+        "fragments": 48, "starting": 5, "middle": 38, "terminating": 5,
+    }  # fmt: skip
+
+
+ALEXNET, DENSENET, _, RESNET, VGG = range(5)
+STITCHNETS = [  # fragments by their numbers, inclusive; what the paper's files hold
+    ([(DENSENET, 0, 3), (RESNET, 5, 5)], 8_040_040),
+    ([(RESNET, 0, 3), (VGG, 14, 14), (ALEXNET, 7, 7)], 16_823_400),
+    ([(ALEXNET, 0, 1), (ALEXNET, 5, 5), (ALEXNET, 7, 7)], 5_218_216),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pieces", "params"), STITCHNETS)
+def test_stitchnets_chains_from_that_pool(papers_pool, pieces, params):
+    plan = papers_pool
+    last = [len(cuts) for cuts in plan.cuts]
+    fragments = [Fragment(m, first - 1 if first else None, end if end < last[m] else None) for m, first, end in pieces]
+    chain = Chain(tuple(fragments), ("fused",) * (len(fragments) - 1))
+    whole = graph_of(plan, chain, [built(plan, seam) for seam in chain.seams()])
+    assert sum(p.numel() for p in whole.parameters()) == price_of(plan, chain)["params"]
+    assert stored(whole) == params and whole(torch.zeros(2, *IMAGENET)).shape == (2, 1000)

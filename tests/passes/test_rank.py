@@ -112,7 +112,7 @@ def test_a_part_of_the_images_is_a_set_of_its_own(plan):
 def test_no_network_is_worth_more_than_one_that_says_what_the_reference_says(name):
     torch.manual_seed(0)
     logits = 3 * torch.randn(64, 10)
-    against = reference(logits, logits, logits.argmax(dim=1))
+    against = reference(logits, [logits], logits.argmax(dim=1))
     score = SCORES[name]
     sure = torch.nn.functional.one_hot(logits.argmax(dim=1)) * 30.0
     own = sure if name == "cascade" else logits  # that names at random, and so is best where it is sure
@@ -127,7 +127,7 @@ def test_no_network_is_worth_more_than_one_that_says_what_the_reference_says(nam
 def test_expected_agreement_is_the_share_of_agreeing_draws():
     torch.manual_seed(0)
     p, q = torch.randn(1, 4), torch.randn(1, 4)
-    against = reference(q, q, None)
+    against = reference(q, [q], None)
     drawn = [torch.multinomial(x.softmax(1)[0], 20000, replacement=True) for x in (p, q)]
     share = (drawn[0] == drawn[1]).double().mean().item()
     assert SCORES["cascade"](p, against).item() == pytest.approx(share, abs=0.01)
@@ -137,19 +137,19 @@ def test_the_reference_is_both_parents_only_where_they_name_the_same_classes():
     torch.manual_seed(0)
     back, other = torch.randn(64, 10), torch.randn(64, 10)
     near = back + 0.3 * torch.randn(64, 10)
-    mixed = reference(back, near, None).log_probabilities
+    mixed = reference(back, [near], None).log_probabilities
     torch.testing.assert_close(mixed.exp(), (back.softmax(1) + near.softmax(1)) / 2)
-    torch.testing.assert_close(reference(back, other, None).log_probabilities, back.log_softmax(1))
-    torch.testing.assert_close(reference(back, torch.randn(64, 3), None).log_probabilities, back.log_softmax(1))
+    torch.testing.assert_close(reference(back, [other], None).log_probabilities, back.log_softmax(1))
+    torch.testing.assert_close(reference(back, [torch.randn(64, 3)], None).log_probabilities, back.log_softmax(1))
 
 
 def test_labels_of_other_classes_are_not_used():
     torch.manual_seed(0)
     logits = torch.randn(64, 10)
     right, wrong = logits.argmax(dim=1), logits.argmin(dim=1)
-    assert reference(logits, logits, right).labels is not None
-    assert reference(logits, logits, wrong).labels is None
-    assert reference(logits, logits, wrong + 500).labels is None
+    assert reference(logits, [logits], right).labels is not None
+    assert reference(logits, [logits], wrong).labels is None
+    assert reference(logits, [logits], wrong + 500).labels is None
 
 
 def test_a_shortlist_takes_the_best_by_each_sign_in_turn():
@@ -206,7 +206,7 @@ def test_with_every_image_the_choice_is_the_best_of_all(plan):
     fitted = fit_all(replace(bare, images=Part(bare.images, 0, half)), seams, rows=65_536)
     stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
     front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
-    against = reference(stitched.parent(back, shown), stitched.parent(front, shown), None)
+    against = reference(stitched.parent(back, shown), [stitched.parent(front, shown)], None)
     worth = [SCORES["cascade"](said, against).mean().item() for said in stitched.logits(fitted, shown)]
     found = worth[table.order.tolist().index(int(chosen.candidates.order[0]))]
     assert chosen.choice[0].score == pytest.approx(found, abs=1e-4)

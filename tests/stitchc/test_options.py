@@ -17,14 +17,18 @@ from stitchc.passes.data.model import TensorImages
 from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch, Work
 from stitchc.passes.data.options import NEVER, default_of, option_of, options_of
 from stitchc.progress import Silent
+from stitchc.search_options import SearchOptions
 from stitchc.tuning.settings import TrainingOptions, TuneOptions
 from stitchc.wording import flag_of
 
 RECORDS = {
     "compile": CompileOptions, "compare": CompareOptions, "tune": TuneOptions, "inspect": InspectOptions,
-    "cost": CostOptions,
+    "cost": CostOptions, "search": SearchOptions,
 }  # fmt: skip
-MODELS = {"compile": ("a", "b"), "compare": ("a", "b"), "tune": ("x",), "inspect": ("x",), "cost": ("x",)}
+MODELS = {
+    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "tune": ("x",), "inspect": ("x",),
+    "cost": ("x",),
+}  # fmt: skip
 #: What cannot be changed alone.
 BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
 
@@ -46,7 +50,7 @@ def stopped(monkeypatch):
 
     places = [
         ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
-        ("stitchc.tuning.run", "plain"),
+        ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"),
     ]  # fmt: skip
     for module, name in places:
         __import__(module)
@@ -67,6 +71,10 @@ def another(name: str, of):
         return "latency"  # any other is in the budget once that is read
     if name == "adapter":
         return "linear"
+    if name == "sweep":
+        return "macs=10%..50%"
+    if name == "head":
+        return "classes=0-4=low,5=high"
     if name == "arch":
         return ("A=x", "y")
     if isinstance(kind, Choices):
@@ -95,6 +103,10 @@ def wrong(name: str, of):
     kind = option_of(of).kind
     if name == "budget":
         return ["12 miles"]
+    if name == "sweep":
+        return ["20%", "12 miles..13"]
+    if name == "head":
+        return ["knee", "classes=1-3", "classes=1=a", "classes=1-3=a,2=b"]
     if isinstance(kind, Choice | Effort | Sides | Work):
         return ["nonesuch"]
     if isinstance(kind, Number):
@@ -182,7 +194,7 @@ def test_a_recipe_states_a_training_and_gives_it_back(name):
     assert TrainingOptions.of(found) == options and found[name] == getattr(options, name)
 
 
-@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "tune"))
+@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "search", "tune"))
 def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, capfd):
     of = options_of(RECORDS[verb])[name]
     for value in wrong(name, of):
@@ -244,7 +256,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
     "seed", "device", "arch", "out", "trust", "force", "dry_run", "rivals", "against", "best",
-    "input_size",
+    "input_size", "head",
 }  # fmt: skip
 
 
