@@ -14,11 +14,14 @@ from .numbers import NONE, amount, percent
 from .table import short, table
 
 _WIDE = 12  # characters
+#: So many models have columns of shares too, and so many columns by their names.
+_COMPARED, _NAMED = 2, 4
 
 
 @dataclass(frozen=True)
 class ParentTable:
-    """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent.
+    """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent, where they are
+    few.
 
     record: a plan document.
     """
@@ -30,14 +33,15 @@ class ParentTable:
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("", no_wrap=True)
         names = short([parent["name"] for parent in parents])
-        if any(len(name) > _WIDE for name in names):  # than a column: letters stand for them
+        compared = len(names) <= _COMPARED
+        if len(names) > _NAMED or any(len(name) > _WIDE for name in names):  # than a column: letters stand for them
             letters = [chr(ord("A") + index) for index in range(len(names))]
             yield Text("\n".join(f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)) + "\n")
             names = letters
         for name in names:
-            rows.add_column(name, justify="right", overflow="fold")
+            rows.add_column(name, justify="right", overflow="fold", no_wrap=not compared)
         rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
-        for name in names:
+        for name in names if compared else ():
             rows.add_column(f"of {name}", justify="right", overflow="fold")
         for metric in metrics.every():
             taken = hybrid.get(metric.key)
@@ -45,11 +49,11 @@ class ParentTable:
                 continue
             given = [parent.get(metric.key) for parent in parents]
             shown = [amount(value, metric.unit) for value in (*given, taken)]
-            rows.add_row(metric.title, *shown, *(_share(taken, value) for value in given))
+            rows.add_row(metric.title, *shown, *(_share(taken, value) for value in given if compared))
         found = self.record["accuracy"]
         if found or any(parent["accuracy"] is not None for parent in parents):
             top1 = found["top1"] if found else None
-            gaps = [gap(top1, parent["accuracy"]) for parent in parents]
+            gaps = [gap(top1, parent["accuracy"]) for parent in parents if compared]
             rows.add_row("top-1 accuracy", *(percent(p["accuracy"]) for p in parents), percent(top1), *gaps)
         yield rows
         if found:
