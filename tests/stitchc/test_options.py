@@ -52,8 +52,9 @@ def stopped(monkeypatch):
         ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
         ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"),
     ]  # fmt: skip
-    for module, name in places:
+    for module, _ in places:  # all first: one that is imported between would keep another's stop
         __import__(module)
+    for module, name in places:
         monkeypatch.setattr(sys.modules[module], name, stop)
     monkeypatch.setattr(sys.modules["stitchc.tuning.run"], "engine", lambda device, precision: Place())
 
