@@ -56,6 +56,7 @@ def test_a_compile_mixes_no_devices(card, options):
         assert not any(card.place(tensor) for tensor in module.state_dict().values()), "all is back"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["exact", "stitchnet"])
 def test_a_search_mixes_no_devices(card, method):
     spec = InputSpec((3, 16, 16), (0.0,) * 3, (1.0,) * 3)

@@ -16,14 +16,19 @@ OVER = (
     ("macs", "params"),
     ("loss", "macs", "params", "reads"),
 )
+#: Of the pools, those that every run of the tests tries.
+QUICK = 9
 POOLS = [(seed, repeats) for seed in range(50) for repeats in REPEATS]
 
 
-@pytest.mark.parametrize(("seed", "repeats"), POOLS)
+@pytest.mark.parametrize(
+    ("seed", "repeats"), [pytest.param(*pool, marks=[pytest.mark.slow] if pool[0] >= QUICK else []) for pool in POOLS]
+)
 def test_front_is_that_of_all_chains(seed, repeats):
     check_front(seed, repeats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "repeats"), POOLS[::4])
 def test_front_does_not_stand_on_bounds(seed, repeats, monkeypatch):
     """Bounds drop most unfinished chains before these are compared with one another; here none is dropped by them."""

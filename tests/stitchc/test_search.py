@@ -87,6 +87,7 @@ def test_a_dry_run_tells_of_the_pool_alone(capsys, tmp_path, monkeypatch):
     assert "38 fragments" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_the_best_chain_under_each_budget_and_a_table(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = [f"--{name.replace('_', '-')}={FAST[name]}" for name in ("effort", "probe_images", "heal_sweeps")]
@@ -127,6 +128,7 @@ def test_what_is_no_sweep_is_refused(words):
         sweep.limits(words)
 
 
+@pytest.mark.slow
 def test_an_integer_program_holds_rules_that_do_not_add_up():
     given = {**FAST, "method": "milp", "budget": "macs=1.6M"}
     best = stitchc.search(*POOL, **given).chains[0]
@@ -138,6 +140,7 @@ def test_an_integer_program_holds_rules_that_do_not_add_up():
     assert any((f.start is None or f.start <= first) and (f.end is None or f.end >= last) for f in chain.fragments)
 
 
+@pytest.mark.slow
 def test_stitchnet_from_the_command_line(capsys, tmp_path):
     words = ["--method", "stitchnet", "--probe-images", "32", "--heal=none", "--rivals=none", "--no-onnx", "--json"]
     assert main(["search", *POOL, "--budget", "macs=1.6M", *words, "-o", str(tmp_path / "x")]) == 0
