@@ -190,7 +190,11 @@ class _Ways:
 def _seams(
     plan: Plan, a: int, b: int, ways: _Ways, *, repeats: bool, min_share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Seams from model a to model b: int64 [3, seams], source, target and adapter; and their costs."""
+    """Seams from model a to model b: int64 [3, seams], source, target and adapter; and their costs.
+
+    Where no layer may run twice, a seam inside a model leaves something out, and its adapter takes less than that in
+    one metric at least: else the model itself is as good and no dearer.
+    """
     offset = [sum(len(cuts) + 2 for cuts in plan.cuts[:model]) + 1 for model in (a, b)]
     keep = np.outer(_holds(plan, a, "before"), _holds(plan, b, "after"))
     if a == b:
@@ -203,9 +207,17 @@ def _seams(
     for i, j in np.argwhere(keep).tolist():
         for kind, own in ways(End(a, i), End(b, j)):
             price = folded(own, plan.parts[b].readers[j], plan.value_at((a, i)), plan.value_at((b, j)))
+            if a == b and not repeats and not _saves(plan, a, i, j, price):
+                continue
             found.append((offset[0] + i, offset[1] + j, kind))
             costs.append([price[metric] for metric in names] + more[j])
     return np.array(found, dtype=np.int64).reshape(-1, 3).T, np.array(costs, dtype=np.float64).reshape(-1, len(names))
+
+
+def _saves(plan: Plan, model: int, leaves: int, enters: int, price: Price) -> bool:
+    """Whether an adapter takes less of one metric than what lies between two cuts of a model."""
+    first, last = ((plan.cuts[model][cut].before or Price()) for cut in (leaves, enters))
+    return any(price[m.name] < last.get(m.name, 0) - first.get(m.name, 0) for m in metrics.sums())
 
 
 def _share(plan: Plan, model: int, side: str) -> np.ndarray:

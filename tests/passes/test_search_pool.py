@@ -117,6 +117,19 @@ def test_between_models_each_gives_a_share(plan):
     assert fewer < more and held >= 0.3 > least
 
 
+def test_what_leaves_a_part_of_a_model_out_saves_something(plan):
+    pool = Pool.of(plan, ADAPTERS)
+    inside = [seam for seam in map(pool.seam, range(len(pool))) if seam.leaves.model == seam.enters.model]
+    assert inside
+    for seam in inside:
+        chain = Chain(
+            (Fragment(seam.leaves.model, None, seam.leaves.cut), Fragment(seam.enters.model, seam.enters.cut, None)),
+            (seam.adapter,),
+        )
+        price, whole = price_of(plan, chain), plan.prices[seam.leaves.model]
+        assert any(price[name] < whole[name] for name in ("params", "macs")), seam
+
+
 def test_adapters_too_large_to_be_fitted_make_no_seams(plan):
     assert len(Pool.of(plan, ("linear", "conv3x3"), max_memory=60_000)) < len(Pool.of(plan, ("linear", "conv3x3")))
 
