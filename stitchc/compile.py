@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from .device import in_full_precision, moving, resolve, timed_on, with_memory
-from .heads import PARENT, with_head
+from .heads import check as check_head
+from .heads import with_heads
 from .inputs import load_all, probe
 from .keywords import with_options
-from .options import CompareOptions, CompileOptions
+from .options import CompareOptions, CompileOptions, HeadOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
 from .progress import Progress, Silent, stage
@@ -67,7 +68,7 @@ def complete(
     from .passes import Pipeline
     from .report.stitch import CompileReport
 
-    against = load_against(options, progress)
+    against = load_against(plan, options, progress)
     stitch, *repair = synthesis(options, progress)
     compared = rivals(options, plan, measured is not None, against, repair, progress)
     plan = Pipeline([stitch, *repair, *compared], callback=progress)(plan)
@@ -93,10 +94,11 @@ def begin(
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    head = getattr(options, "head", PARENT)  # a comparison looks at models as they are
-    loaded = [with_head(model, head) for model in load_all(models, options, progress)]
+    loaded, said = load_all(models, options, progress), ()
+    if isinstance(options, HeadOptions):  # a comparison looks at models as they are
+        loaded, said = with_heads(loaded, options, progress)
     images, notes = probe(loaded, options.data, options.probe_images)
-    return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=notes)
+    return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=(*notes, *said))
 
 
 def analysis(
@@ -226,6 +228,7 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "Say with `polish` for how long, such as `polish='60s'`, or leave `rivals='trained'` out.",
         )
     moving(options.device)
+    check_head(options)
     adapters.expand(options.adapters)
 
 

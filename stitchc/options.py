@@ -50,6 +50,9 @@ MEASURES = ("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes")
 #: Images to compare cuts and to fit adapters on, unless said otherwise.
 PROBE_IMAGES = 512
 
+#: Images to make a head from, unless said otherwise.
+HEAD_IMAGES = 128
+
 
 @dataclass(frozen=True)
 class Limits(Kind):
@@ -261,8 +264,17 @@ class HeadOptions(Options):
 
     head: str = option(
         PARENT, Head(),
-        "What the network tells apart: the classes of its models (parent), or new ones that stand for some of these: "
-        "classes=281-285=cat,151-268=dog.",
+        "What the network tells apart: the classes of its models (parent); new ones that stand for some of these, "
+        "classes=281-285=cat,151-268=dog; or those of a few labelled images, by the votes of the nearest of them (knn, "
+        "or knn=7 for seven) or a linear map (linear), both of the models' own scores.",
+        group=MODELS, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+    head_data: str | Images | None = option(
+        None, Kind(), "Labelled images that a head is made from.", group=MODELS, metavar="DATA", recipe=WHEN_CHANGED,
+        unset="those of the data",
+    )  # fmt: skip
+    head_images: int = option(
+        HEAD_IMAGES, Count(least=2), "Number of images that a head is made from, at most.",
         group=MODELS, recipe=WHEN_CHANGED,
     )  # fmt: skip
 

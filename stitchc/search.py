@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .compile import begin, complete, folder_of, measured_on
 from .device import in_full_precision, moving, timed_on, with_memory
+from .heads import check as check_head
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data.errors import InputError, QuantityError
@@ -119,6 +120,7 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
     if options.asks_latency:
         raise QuantityError("latency does not add up along a chain, so search holds no budget of it", _ADDITIVE)
     moving(options.device)
+    check_head(options)
     for name in options.adapters or ():
         adapters.get(name)
 
