@@ -92,6 +92,11 @@ class SearchOptions(
         "macs=20%..90%/15 for fifteen.",
         group=SEARCH, unset="none",
     )  # fmt: skip
+    ensemble: int = option(
+        1, Count(least=1, most=26),
+        "Write a network of so many chains, which vote: the mean of their probabilities. The budget is shared evenly.",
+        group=SEARCH,
+    )  # fmt: skip
     models_at_least: int | None = option(
         None, Count(least=1), "Of milp: how many different models a chain has at least.", group=SEARCH,
         unset="2, where there are as many",
