@@ -41,6 +41,7 @@ SHARED = {
     "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
     "trace.record": {"cost", "stitch", "vote"},  # adapters are traced like any other module
+    "vote": {"rivals"},  # an ensemble is made once more from half of the images
 }
 
 
