@@ -93,6 +93,7 @@ def _probed(
     plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], search: Callable[[Pool], Search],
     progress: Progress,
 ) -> Found:  # fmt: skip
+    from .cache import Store
     from .passes.data.healing import healing_options
     from .passes.search.lazy import Lazy
     from .passes.search.losses import Predictor, similarities
@@ -106,7 +107,7 @@ def _probed(
     )
     if not len(pool):
         raise _nothing_to_join(words)
-    probe = Probe(pool, effort, options.rank, options.max_memory)
+    probe = Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
     predictor = Predictor(pool, similarities(plan))
     return Lazy(probe, predictor, search(pool), healing, budgets, options.ensemble, progress.update).run()

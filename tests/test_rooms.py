@@ -37,6 +37,7 @@ SHARED = {
     "rank.scores": {"rivals", "search"},
     "rank.stitched": {"search"},
     "represent": {"compare"},  # `Similarity` is both in sequence
+    "represent.vector_cache": {"search"},  # losses of seams are kept, like vectors, by what they depend on
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
