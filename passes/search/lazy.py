@@ -18,6 +18,7 @@ from ..stitch.join import graph_of
 from .chains import Grown, Tree, Tried
 from .ensemble import elected
 from .losses import Predictor, Trust
+from .pool import lost
 from .probe import Probe, Progress
 from .space import Route, Space
 
@@ -133,8 +134,7 @@ class Lazy:
         """The score that the losses of a route's seams add up to, as the last space has them."""
         probe, seams = self.probe, list(route.seams)
         last = probe.pool.points[probe.pool.target[seams[-1]]][0] if seams else route.model
-        lost = self._loss[seams].sum()
-        return float(probe.own.max() - lost - (probe.deficit[route.model] + probe.deficit[last]) / 2)
+        return float(probe.own.max() - lost(self._loss[seams]) - (probe.deficit[route.model] + probe.deficit[last]) / 2)
 
     def _stitched(self, routes: Sequence[Route]) -> None:
         chosen, space = routes[: self.probe.effort.chains], self.space()

@@ -23,7 +23,7 @@ from stitchc.passes.search.effort import effort_of
 from stitchc.passes.search.exact import diverse
 from stitchc.passes.search.lazy import Lazy
 from stitchc.passes.search.losses import Predictor, Trust, similarities
-from stitchc.passes.search.pool import Pool
+from stitchc.passes.search.pool import Pool, lost
 from stitchc.passes.search.probe import Probe
 from stitchc.passes.search.space import Route
 from stitchc.passes.stitch.join import graph_of
@@ -161,7 +161,9 @@ def test_losses_add_up_to_what_pairs_and_models_were_seen_to_lose(probe):
     first, second = next(route for route in some_routes(space, 50) if len(route.seams) == 2).seams
     ends = probe.pool.seam(first).leaves.model, probe.pool.seam(second).enters.model
     both = space.price(Route(ends[0], (first, second)))[1]
-    assert both == pytest.approx(space.loss[[first, second]].sum() + probe.deficit[list(ends)].sum() / 2)
+    losses = np.nan_to_num(probe.loss)[[first, second]]
+    assert both - 2 * more == pytest.approx(lost(losses) + probe.deficit[list(ends)].sum() / 2)
+    assert lost(losses) == pytest.approx(0.4 * losses[0] + losses[1]) and lost(losses[:1]) == losses[0]
     assert space.loss.min() >= 0 and pools.surcharge(np.array([0.3, -0.2])) == pytest.approx(0.2)
 
 
