@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .device import in_full_precision, moving, resolve, timed_on, with_memory
 from .heads import check as check_head
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .passes.pipeline import Pass
     from .search_options import SearchOptions
 
+    V = TypeVar("V", CompileOptions, SearchOptions)
+
 
 @with_options(CompileOptions)
 def compile(*models: str | Path | Model, options: CompileOptions, progress: Progress | None = None) -> Plan:
@@ -48,10 +50,7 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
 
     watcher, given = progress or Silent(), options
     _check(models, options)
-    options = with_memory(options)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
-        measured = None if options.dry_run else measured_on(plan, options)
+    with opened(models, given, watcher) as (plan, options, measured, folder):
         first, *others = members_of(options)
         plan = _analysed(plan, first, watcher)
         choices = [Pipeline([one.make(Select, adapter=one.adapters)], callback=watcher)(plan).choice for one in others]
@@ -60,6 +59,18 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
             return _settled(plan, options, watcher)
         plan, _ = complete(plan, models, options, given, measured, folder, watcher, choices)
         return plan
+
+
+@contextmanager
+def opened(
+    models: Sequence[str | Path | Model], given: V, progress: Progress
+) -> Iterator[tuple[Plan, V, Images | None, Path]]:
+    """The models and images of a verb that writes an artifact: the plan of them, the options with the memory there is,
+    the images to measure accuracy on where that will be done, and a folder to make the artifact in."""
+    options = with_memory(given)
+    with folder_of(options) as folder, in_full_precision():
+        plan = begin(models, options, progress)
+        yield plan, options, None if options.dry_run else measured_on(plan, options), folder
 
 
 def members_of(options: CompileOptions) -> list[CompileOptions]:

@@ -345,6 +345,16 @@ class OutOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DryRunOptions(Options):
+    """Whether to stop before the work."""
+
+    dry_run: bool = option(
+        False, Switch(), "Stop when it is known what there is to be stitched, and write nothing.", group=OUTPUT,
+        recipe=NEVER,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommonOptions(SeedOptions, DeviceOptions, TrustOptions, ForceOptions):
     """What every verb of the command line takes."""
 
@@ -380,13 +390,9 @@ class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, InputSizeOptions,
     AdapterOptions, ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions,
     SimilarityOptions, MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions,
-    DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
-
-    dry_run: bool = option(
-        False, Switch(), "Stop when it is known what would be stitched, and write nothing.", group=OUTPUT, recipe=NEVER
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

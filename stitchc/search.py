@@ -8,8 +8,8 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile import begin, complete, folder_of, measured_on
-from .device import in_full_precision, moving, timed_on, with_memory
+from .compile import complete, opened
+from .device import moving, timed_on
 from .heads import check as check_head
 from .keywords import with_options
 from .options import CompileOptions
@@ -69,13 +69,10 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
 
     watcher, given = progress or Silent(), options
     _check(models, options)
-    options = with_memory(options)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
+    with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
             return Searched(_looked_at(plan, options, watcher))
         _check_images(plan, options)
-        measured = measured_on(plan, options)
         pool = plan = _looked_at(plan, options, watcher)
         budgets = _budgets(plan, options)
         each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
