@@ -72,8 +72,9 @@ class ShownOn(SomeImages):
             needed = 4 * len(self) * prod(spec.size)
             if needed + sum(4 * kept.images.numel() for kept in self._kept.values()) > self.room:
                 return None
-            images = torch.empty(len(self), *spec.size, device=self.device)
-            self._kept[spec] = _Kept(images, torch.zeros(len(self), dtype=torch.bool))
+            with torch.inference_mode(False):  # what is made in that mode can be written to in that mode alone
+                images = torch.empty(len(self), *spec.size, device=self.device)
+                self._kept[spec] = _Kept(images, torch.zeros(len(self), dtype=torch.bool))
         return self._kept[spec]
 
 
