@@ -22,7 +22,7 @@ from .options import (
     TrustOptions,
 )
 from .passes.data.option_kinds import Choice, Count, Share, Switch, Texts
-from .passes.data.options import NEVER, option
+from .passes.data.options import NEVER, option, with_default
 from .passes.data.pass_options import (
     CHOICE,
     OUTPUT,
@@ -33,6 +33,7 @@ from .passes.data.pass_options import (
     HealOptions,
     MemoryOptions,
     OpsetOptions,
+    PartitionOptions,
     RankOptions,
     TraceOptions,
     UncountedOptions,
@@ -123,3 +124,21 @@ class SearchOptions(
     dry_run: bool = option(
         False, Switch(), "Stop when the pool of fragments is known, and write nothing.", group=OUTPUT, recipe=NEVER
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceOptions(
+    DataOptions, RankOptions, MemoryOptions, PartitionOptions, ProbeOptions, SeedOptions, DeviceOptions, ArchOptions,
+    TraceOptions, TrustOptions,
+):  # fmt: skip
+    """Of `stitchc.space`."""
+
+    fragments: int = option(2, Count(least=2, most=3), "Most fragments of a chain.", group=SEARCH)
+    repeats: str = option(
+        "forward", Choice("none", "forward"),
+        "Whether a model may come again in a chain: never, or only further on than where it was left, so that layers "
+        "are left out.",
+        group=SEARCH,
+    )  # fmt: skip
+    adapters: Sequence[str] | None = with_default(SearchOptions, "adapters", None)
+    min_share: float | None = with_default(SearchOptions, "min_share", None)

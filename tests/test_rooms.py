@@ -18,6 +18,7 @@ PASS_FLOOR = 3
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
     "cost.adapter_prices": {"search"},  # seams of a pool are priced like candidates
+    "cost.many": {"search"},
     "cost.chains": {"search", "shorten", "stitch"},  # a chain that is no row of the table has its price
     "cost.table": {"search"},
     "emit.prepare": {"cost"},  # what is priced is the program that is written
@@ -39,7 +40,7 @@ SHARED = {
     "represent": {"compare"},  # `Similarity` is both in sequence
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
-    "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
+    "stitch.stated": {"search", "select"},  # a chain that is stated by hand is held to the budget
     "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
 }
 
