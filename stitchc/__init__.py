@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .examine import compare, cost, inspect
     from .passes.data import errors
     from .search import search
+    from .space import space
     from .tuning import tune
     from .verification import verify
 
@@ -38,6 +39,7 @@ _HOME = {
     "inspect": "examine",
     "load": "artifact",
     "search": "search",
+    "space": "space",
     "tune": "tuning",
     "verify": "verification",
 }
