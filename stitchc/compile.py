@@ -65,7 +65,7 @@ def complete(
     from . import artifact, recipe
     from .documents import plan_document
     from .passes import Pipeline
-    from .report.stitch import CompileReport
+    from .report.page.compiled import sections
 
     against = load_against(options, progress)
     stitch, *repair = synthesis(options, progress)
@@ -75,9 +75,11 @@ def complete(
     written = with_winner(found) if options.best else found
     plan = Pipeline(emission(options, folder), callback=progress)(written.plan)
     record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
-    report = CompileReport.of(plan, record).parts()
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
-    return plan, artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
+    with stage(progress, "writing the report"):
+        return plan, artifact.write(
+            folder, record, recipe=said, report=list(sections(plan, record, said)), seconds=plan.seconds
+        )
 
 
 def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> CompileOptions:
