@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 class Block:
     """What a model computes between two cuts that follow one another, or its input or output.
 
-    index: among the blocks of the model. name: the cut that it ends in. shape: of the value there, () at the output. price: None where cuts were not priced.
-    operators: how often each kind of layer or function is called; empty where the graph is not at hand. targets: paths
-    of the modules that it calls. healed: the items of `healing.blocks` that are of it.
+    index: among the blocks of the model. name: the cut that it ends in. shape: of the value there, () at the output.
+    price: None where cuts were not priced. operators: how often each kind of layer or function is called; empty where
+    the graph is not at hand. targets: paths of the modules that it calls. healed: the items of `healing.blocks` that
+    are of it.
     """
 
     index: int

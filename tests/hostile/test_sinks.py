@@ -4,6 +4,7 @@ import ast
 import html.parser
 import json
 import re
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,10 +19,10 @@ from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.data.printable import code, docstring, fenced, markdown, one_line, quoted
 from stitchc.report.html import page
+from stitchc.report.notes import Notes
 from stitchc.report.page.markup import data, tag
 from stitchc.report.page.provenance import Recipe
 from stitchc.report.page.section import Section
-from stitchc.report.notes import Notes
 from stitchc.report.progress import progress_on
 from stitchc.report.table import table
 from stitchc.report.terminal import render
@@ -61,7 +62,7 @@ class Tags(html.parser.HTMLParser):
     """The elements of a page, and the text of its scripts."""
 
     #: Attributes that name no place and run nothing.
-    HARMLESS = {
+    HARMLESS: ClassVar[set[str]] = {
         "charset", "lang", "name", "content", "class", "style", "id", "scope", "tabindex", "role", "title", "alt",
         "http-equiv", "type", "data-chart", "data-from",
     }  # fmt: skip

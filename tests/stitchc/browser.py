@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,10 +19,19 @@ from typing import Any
 #: Names under which systems have it.
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--hide-scrollbars",
     "--remote-debugging-pipe",
 )  # fmt: skip
+_AS_3_AND_4 = """
+import os, sys
+os.dup2(int(sys.argv[1]), 100)
+os.dup2(int(sys.argv[2]), 101)
+os.dup2(100, 3)
+os.dup2(101, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _PATIENCE = 60  # seconds for one answer
 
 
@@ -41,7 +51,8 @@ class Browser:
         found = program()
         assert found
         # The program reads commands from file 3 and writes answers to file 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{to_it} 4>&{from_it}', "sh", found, *_FLAGS, f"--user-data-dir={profile}"]
+        command = [sys.executable, "-c", _AS_3_AND_4, str(to_it), str(from_it), found, *_FLAGS,
+                   f"--user-data-dir={profile}"]  # fmt: skip
         self._process = subprocess.Popen(
             command, pass_fds=(to_it, from_it), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...documents import without_formula
 from ...env import versions
 from ...passes.data.plan import Plan
 from ..candidates import CandidateTable
@@ -25,6 +26,16 @@ from .section import Section
 from .verdict import Verdict
 
 _TOP = 20  # candidates in the table
+_CHAIN = (
+    "Fragments in the colours of their models, in the order in which they run, with the shapes that pass between; bars "
+    "show shares of the multiply-adds."
+)
+_DIFFERENCE = (
+    "The seam as a difference of graphs: each model as a strip of its blocks, as wide as what they compute, and the "
+    "changes in the order of the chain."
+)
+_CANDIDATES = "All that could be stitched, beside the models, the rivals and the hybrid."
+SIMILARITY = "How alike the cuts of the models represent the same images."
 _DEPTH = 2  # names deep that stages of the cost are
 
 
@@ -32,22 +43,16 @@ def sections(plan: Plan, record: Mapping[str, Any], recipe: str) -> Iterator[Sec
     """The page of a compile. plan: with all that the passes left in it. recipe: the text of recipe.toml."""
     yield _verdict(record)
     if record["chain"]:
-        yield Section("The chain", [Diagram(record, plan)], "Fragments in the colours of their models, in the order in "
-                      "which they run, with the shapes that pass between; bars show shares of the multiply-adds.")  # fmt: skip
+        yield Section("The chain", [Diagram(record, plan)], _CHAIN)
     if _joins(plan):
-        yield Section("What is kept, healed, dropped and new", [Difference(plan, record)],
-                      "The seam as a difference of graphs: each model as a strip of its blocks, as wide as what they "
-                      "compute, and the changes in the order of the chain.")  # fmt: skip
+        yield Section("What is kept, healed, dropped and new", [Difference(plan, record)], _DIFFERENCE)
     if plan.similarity:
-        pairs = range(len(plan.similarity))
-        yield Section("Similarity", [HeatChart(plan, k) for k in pairs],
-                      "How alike the cuts of the models represent the same images.")  # fmt: skip
+        yield Section("Similarity", [HeatChart(plan, k) for k in range(len(plan.similarity))], SIMILARITY)
     if plan.candidates is not None and len(plan.candidates):
-        yield Section("Candidates", [ScatterChart(plan, record), CandidateTable(plan, _TOP)],
-                      "All that could be stitched, beside the models, the rivals and the hybrid.")  # fmt: skip
+        yield Section("Candidates", [ScatterChart(plan, record), CandidateTable(plan, _TOP)], _CANDIDATES)
         yield Section("What was dropped, and why", [Dropped(plan, record)])
     yield from _healed(record)
-    yield Section("Cost", [ParentTable(record), *_stages(plan)])
+    yield Section("Cost", [ParentTable(record), *_left_out(record), *_stages(plan)])
     yield from _ending(record, recipe)
 
 
@@ -58,7 +63,7 @@ def tuned_sections(record: Mapping[str, Any], trainings: list[Any], recipe: str)
     yield Section("The chain", [Diagram(record)])
     yield Section("Training", trainings)
     yield from _healed(record)
-    yield Section("Cost", [ParentTable(record)])
+    yield Section("Cost", [ParentTable(record), *_left_out(record)])
     yield from _ending(record, recipe)
 
 
@@ -79,6 +84,11 @@ def _healed(record: Mapping[str, Any]) -> Iterator[Section]:
     parts += [Polished(record["polishing"])] if record.get("polishing") else []
     if parts:
         yield Section("Healing", parts)
+
+
+def _left_out(record: Mapping[str, Any]) -> list[str]:
+    """What the costs of the hybrid do not count."""
+    return [f"hybrid: {without_formula(record['uncounted'])}"] if record.get("uncounted") else []
 
 
 def _stages(plan: Plan) -> list[Any]:

@@ -46,9 +46,9 @@ def _made() -> bytes | None:
     """The scripts, made by a process of their own: the engine within asks for more address space than some systems
     grant, and ends its process then."""
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  # our own interpreter, and a program that stands here
             [sys.executable, "-I", "-c", _MAKE], capture_output=True, timeout=_LONGEST, check=True
-        )  # fmt: skip
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

@@ -68,12 +68,12 @@
         { mark: { type: "rect", invalid: null, ...told },
           encoding: { ...place, color: { field: "similarity", type: "quantitative", scale, legend: {
             title: data.metric, orient: "top", direction: "horizontal", gradientLength: small ? 160 : 240 } } } },
-        { data: { values: chosen }, mark: { type: "rect", fill: null, strokeWidth: 5, stroke: "#000000" }, encoding: place },
+        { data: { values: chosen }, mark: { type: "rect", fill: null, strokeWidth: 5, stroke: "#000000", ...told }, encoding: place },
         { data: { values: chosen }, mark: { type: "rect", fill: "transparent", strokeWidth: 2.5, stroke: "#ff5fb8", ...told },
           encoding: place },
         ...(small ? [] : [3, 0].map((strokeWidth) => ({ data: { values: chosen },
           mark: { type: "text", text: "chosen", dy: -Math.ceil(cell / 2) - 9, fontSize: 13, fontWeight: "bold", fill: "#ffffff",
-            stroke: "#000000", strokeWidth, strokeJoin: "round", tooltip: null }, encoding: { x: place.x, y: place.y } }))),
+            stroke: "#000000", strokeWidth, strokeJoin: "round", ...told }, encoding: { x: place.x, y: place.y } }))),
       ],
       resolve: { scale: { x: "shared", y: "shared" } },
     };
@@ -127,6 +127,13 @@
     return places.filter(({ values }) => values.length);
   }
 
+  // A little more than the range of some figures, but not beyond the 0 and 1 that they keep to.
+  function around(values) {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const room = (high - low) * 0.06 || 0.05;
+    return [low >= 0 ? Math.max(0, low - room) : low - room, high < 1 ? Math.min(1, high + room) : high + room / 3];
+  }
+
   const KINDS = ["candidate", "candidate over the budget", "parent", "rival", "hybrid"];
 
   function scatter(figure, data, chosen) {
@@ -145,7 +152,7 @@
     const spread = [...points, ...others].map((p) => p[y]);
     const place = {
       x: { field: x, type: "quantitative", title, scale: { zero: false, nice: true }, axis: { format: "~s", tickCount: small ? 4 : 8 } },
-      y: { field: y, type: "quantitative", title: share ? "top-1 accuracy" : y, scale: { zero: false, nice: true, padding: 8 },
+      y: { field: y, type: "quantitative", title: share ? "top-1 accuracy" : y, scale: { zero: false, nice: false, domain: around(spread) },
         axis: { format: share ? (Math.max(...spread) - Math.min(...spread) < 0.05 ? ".1%" : ".0%") : ".2~f" } },
       color: { field: "kind", type: "nominal", legend, scale: { domain: kinds, range: kinds.map((k) => colour(hues[k])) } },
       shape: { field: "kind", type: "nominal", legend, scale: { domain: kinds, range: kinds.map((k) => shapes[k]) } },
@@ -164,10 +171,10 @@
       { data: { values: others }, mark: { type: "point", filled: true, size: 170, opacity: 1, stroke: colour("ground"), strokeWidth: 1.5, ...told },
         encoding: place },
       ...(small ? [] : labels(others, [...points, ...others], x, y, figure.clientWidth - 60, 420)).map(({ at, values }) => ({
-        data: { values }, mark: { type: "text", ...at, fontSize: 12, color: colour("ink"), tooltip: null },
+        data: { values }, mark: { type: "text", ...at, fontSize: 12, color: colour("ink"), ...told },
         encoding: { x: place.x, y: place.y, text: { field: "name" } } })),
     ];
-    return { height: small ? 300 : 420, layer };
+    return { height: small ? 300 : 420, layer: layer.filter(({ data: { values } }) => values.length) };
   }
 
   const CHARTS = { heat, scatter };
