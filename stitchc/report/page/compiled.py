@@ -44,7 +44,7 @@ def sections(plan: Plan, record: Mapping[str, Any], recipe: str) -> Iterator[Sec
     yield _verdict(record)
     if record["chain"]:
         yield Section("The chain", [Diagram(record, plan)], _CHAIN)
-    if _joins(plan):
+    if joins(plan):
         yield Section("What is kept, healed, dropped and new", [Difference(plan, record)], _DIFFERENCE)
     if plan.similarity:
         yield Section("Similarity", [HeatChart(plan, k) for k in range(len(plan.similarity))], SIMILARITY)
@@ -73,7 +73,7 @@ def _verdict(record: Mapping[str, Any]) -> Section:
     return Section("Verdict", [Verdict(record), *beside, *notes])
 
 
-def _joins(plan: Plan) -> bool:
+def joins(plan: Plan) -> bool:
     """Whether there is a seam between models whose cuts are known."""
     chain = plan.hybrids[0].chain if plan.hybrids else plan.choice[0].chain if plan.choice else None
     return chain is not None and bool(chain.adapters) and all(f.model < len(plan.cuts) for f in chain.fragments)
@@ -93,11 +93,12 @@ def _left_out(record: Mapping[str, Any]) -> list[str]:
 
 def _stages(plan: Plan) -> list[Any]:
     """What each stage of the network takes, where the network is at hand."""
-    if not plan.hybrids or plan.hybrid.graph is None:
+    hybrid = plan.hybrids[0] if plan.hybrids else None
+    if hybrid is None or hybrid.graph is None:
         return []
     from ...passes.cost.stages import stages
 
-    return [StageTable(stages(plan.hybrid.network, plan.input_of(plan.hybrid.chain).size, _DEPTH))]
+    return [StageTable(stages(hybrid.network, plan.input_of(hybrid.chain).size, _DEPTH))]
 
 
 def _ending(record: Mapping[str, Any], recipe: str) -> Iterator[Section]:

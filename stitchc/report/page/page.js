@@ -3,7 +3,7 @@
   "use strict";
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const read = (figure) => JSON.parse(document.getElementById(figure.dataset.from).textContent);
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const colour = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
   const narrow = (figure) => figure.clientWidth < 600;
 
   function config() {
