@@ -75,7 +75,8 @@ def front_picture(document: Mapping[str, Any]) -> Figure:
     figure, axes = _figure((6.5, 4.0))
     asked = metrics.get(list(document["front"][0]["budget"])[-1])
     used = [document["chains"][k] for k in dict.fromkeys(p["chain"] for p in document["front"]) if k is not None]
-    of = "accuracy" if any(one["accuracy"] is not None for one in used) else "score"
+    measured = any(one["accuracy"] is not None for one in (*used, *document["models"]))
+    of = "accuracy" if measured else "score"
     points = sorted((one["cost"][asked.key], one[of]) for one in used if one[of] is not None)
     axes.plot(*zip(*points, strict=True), color=_INK, linewidth=1) if points else None
     _points(axes, points, "best chain under a budget", _INK, "o")

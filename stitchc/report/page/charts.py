@@ -23,6 +23,7 @@ from ..heatmap import colours
 from ..numbers import score
 from ..pareto import ParetoTable
 from ..rivals import networks
+from ..search import chain_text
 from ..table import short
 from .from_rich import fragment
 from .markup import Html, data, join, tag
@@ -134,6 +135,42 @@ class ScatterChart:
         return fragment(ParetoTable(self.plan, ("macs", "similarity"), rows.tolist(), None, top=12))
 
 
+@dataclass(frozen=True)
+class ChainsChart:
+    """The chains of a search or of a sweep, beside the models where these were measured. record: its document."""
+
+    record: Mapping[str, Any]
+    charts: ClassVar[bool] = True
+
+    def html(self) -> Html:
+        """The chart with its two choices of axes."""
+        chains = self.record["chains"]
+        amounts = [m for m in metrics.every() if any(one["cost"].get(m.key) is not None for one in chains)]
+        used = [link["model"] for one in chains for link in one["chain"] if "model" in link]
+        names = dict(zip(used, short(used), strict=True))
+        chosen = self.record["chosen"]
+        points = [
+            _point(chain_text(one["chain"], names), "candidate" if k != chosen else "hybrid", one)
+            for k, one in enumerate(chains)
+        ]
+        points += [_point(m["name"], "parent", m | {"score": None}) for m in self.record.get("models", ())]
+        reached = [name for name in ("score", "accuracy") if any(point[name] is not None for point in points)]
+        document = {
+            "points": points, "others": [], "reached": reached, "budget": {}, "x": "macs",
+            "metrics": [{"key": m.key, "title": m.title} for m in amounts],
+        }  # fmt: skip
+        return _figure(
+            "scatter", "chains", document, fragment("The chart needs scripts."), "The chains and the models."
+        )
+
+
+def _point(name: str, kind: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": one_line(name), "kind": kind, "accuracy": one["accuracy"], "score": number(one["score"]),
+        **{m.key: one["cost"].get(m.key) for m in metrics.every()},
+    }  # fmt: skip
+
+
 def _figure(name: str, number: str, document: Mapping[str, Any], still: Html, said: str) -> Html:
     id = f"{name}-{number}"
     return tag(
@@ -176,10 +213,9 @@ def _shown(table: Candidates) -> np.ndarray:
 def _others(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The hybrid, its models and its rivals, each with what it takes and reaches."""
     if record["recommended"] is not None:
-        rows = [{**row, "kind": "hybrid" if not k else "rival" if row.get("kind") else "parent"}
-                for k, row in enumerate(networks(record))]  # fmt: skip
-        for row, given in zip(rows, networks(record), strict=True):
-            row["kind"] = "parent" if given.get("kind") == "parent" else row["kind"]
+        hybrid, *others = networks(record)
+        rows = [hybrid | {"kind": "hybrid"}]
+        rows += [row | {"kind": "parent" if row.get("kind", "parent") == "parent" else "rival"} for row in others]
     else:
         found = record["accuracy"]
         names = short([model["name"] for model in record["models"]])
@@ -187,11 +223,7 @@ def _others(record: Mapping[str, Any]) -> list[dict[str, Any]]:
                  "accuracy": found["top1"] if found else None}]  # fmt: skip
         rows += [{"name": name, "kind": "parent", "cost": model, "score": None, "accuracy": model["accuracy"]}
                  for name, model in zip(names, record["models"], strict=True)]  # fmt: skip
-    return [
-        {"name": one_line(row["name"]), "kind": row["kind"], "accuracy": row["accuracy"], "score": number(row["score"]),
-         **{m.key: row["cost"].get(m.key) for m in metrics.every()}}
-        for row in rows
-    ]  # fmt: skip
+    return [_point(row["name"], row["kind"], row) for row in rows]
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:
