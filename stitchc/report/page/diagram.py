@@ -13,6 +13,7 @@ from ...passes.data.values import Price
 from ..numbers import amount, percent, shape
 from ..table import short
 from .markup import Html, tag
+from .markup import name as breakable
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ def _priced(plan: Plan, fragment: Fragment) -> Price | None:
 
 def _fragment(link: Mapping[str, Any], model: int, name: str, cost: Price | None, whole: float | None) -> Html:
     start, end = (link.get(f"{side}_label") or link[side] for side in ("from", "to"))
-    span = tag("span", tag("code", start or "input"), " → ", tag("code", end or "output"), class_="span")
-    return tag("li", tag("b", name), span, *_amounts(cost or {}, whole), class_=f"box fragment m{model % 6}")
+    span = tag(
+        "span", tag("code", breakable(start or "input")), " → ", tag("code", breakable(end or "output")), class_="span"
+    )
+    return tag("li", tag("b", breakable(name)), span, *_amounts(cost or {}, whole), class_=f"box fragment m{model % 6}")
 
 
 def _adapter(adapter: Mapping[str, Any], whole: float | None) -> Html:

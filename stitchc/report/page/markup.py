@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 from ...passes.data.printable import one_line
 
 #: Elements without content.
-_VOID = {"meta", "br", "img"}
+_VOID = {"meta", "br", "img", "wbr"}
 
 
 class Html(str):
@@ -37,6 +38,11 @@ def join(*children: object, between: str = "") -> Html:
 def text(said: object) -> Html:
     """One line of plain text."""
     return Html(html.escape(one_line(said), quote=True))
+
+
+def name(said: object) -> Html:
+    """One line that may be broken where the parts of a name meet, as in `a_long/name.of_a.layer`."""
+    return Html(re.sub(r"(?<=[_/.:@])(?=\w)", "<wbr>", text(said)))
 
 
 def lines(said: str) -> Html:

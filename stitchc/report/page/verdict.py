@@ -13,6 +13,7 @@ from ..parent_table import gap
 from ..rivals import dominated, winner
 from ..table import short
 from .markup import Html, join, tag
+from .markup import name as breakable
 
 #: So many models have a tile each.
 _COMPARED = 2
@@ -36,9 +37,9 @@ class Verdict:
         return join(
             tag("p", said, class_="headline"),
             tag("p", tag("b", "Warning: "), warning, class_="note warning") if warning else None,
-            tag("dl", *(tag("div", tag("dt", name), tag("dd", tag("span", figure, class_="figure"),
-                tag("span", more, class_="dim") if more else None), class_="tile")
-                for name, figure, more in self._figures()), class_="tiles"),
+            tag("dl", *(tag("div", tag("dt", breakable(title)), tag("dd", tag("span", figure, class_="figure"),
+                tag("span", breakable(more), class_="dim") if more else None), class_="tile")
+                for title, figure, more in self._figures()), class_="tiles"),
         )  # fmt: skip
 
     def _figures(self) -> Iterator[tuple[str, str, str]]:
