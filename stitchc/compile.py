@@ -92,7 +92,7 @@ def complete(
     from . import artifact, recipe
     from .documents import plan_document
     from .passes import Pipeline, Vote
-    from .report.stitch import CompileReport
+    from .report.page.compiled import sections
 
     against = load_against(plan, options, progress)
     stitch, *repair = synthesis(options, progress)
@@ -107,9 +107,11 @@ def complete(
     written = with_winner(found) if options.best else found
     plan = Pipeline(emission(options, folder), callback=progress)(written.plan)
     record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
-    report = CompileReport.of(plan, record).parts()
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
-    return plan, artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
+    with stage(progress, "writing the report"):
+        return plan, artifact.write(
+            folder, record, recipe=said, report=list(sections(plan, record, said)), seconds=plan.seconds
+        )
 
 
 def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> CompileOptions:

@@ -72,7 +72,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
             return Searched(_looked_at(plan, options, watcher))
-        _check_images(plan, options)
+        check_images(plan, options.rank)
         pool = plan = _looked_at(plan, options, watcher)
         budgets = _budgets(plan, options)
         each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
@@ -117,11 +117,7 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
 
     if not models:
         raise InputError("search was given no models", "Name one or more: stitchc search digits/resnet digits/vit.")
-    if options.rank in _OF_PAIRS:
-        raise InputError(
-            f"`rank={options.rank!r}` scores pairs of cuts, and a search scores whole networks",
-            "Take `rank='cascade'`, or another score.",
-        )
+    check_rank(options.rank)
     if options.sweep and (options.method != "exact" or options.out is not None):
         raise InputError(
             "a sweep is the front of an exact search over several budgets, and writes no artifact",
@@ -141,8 +137,25 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
         adapters.get(name)
 
 
-def _check_images(plan: Plan, options: SearchOptions) -> None:
-    """Refuses images that chains cannot be scored with."""
+def check_rank(rank: str) -> None:
+    """Refuses rules that score no network.
+
+    Raises:
+        InputError: it is one.
+    """
+    if rank in _OF_PAIRS:
+        raise InputError(
+            f"`rank={rank!r}` scores pairs of cuts, and a search scores whole networks",
+            "Take `rank='cascade'`, or another score.",
+        )
+
+
+def check_images(plan: Plan, rank: str) -> None:
+    """Refuses images that chains cannot be scored with by a rule.
+
+    Raises:
+        InputError: they cannot.
+    """
     from .passes.rank import cannot_probe
 
     assert plan.images is not None
@@ -151,7 +164,7 @@ def _check_images(plan: Plan, options: SearchOptions) -> None:
             f"a search stitches chains and scores them, and cannot with '{plan.images.name}': {reason}",
             "Name images with `data`; some hundreds, without labels, are enough.",
         )
-    if options.rank == "accuracy" and plan.images.labels is None:
+    if rank == "accuracy" and plan.images.labels is None:
         raise InputError(
             f"rank 'accuracy' needs labels, and '{plan.images.name}' has none",
             "Take `rank='cascade'`, which does without, or give labelled images.",

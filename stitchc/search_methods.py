@@ -106,7 +106,7 @@ def _probed(
         plan, words.adapters, repeats=words.repeats == "loops", min_share=share, max_memory=options.max_memory
     )
     if not len(pool):
-        raise _nothing_to_join(words)
+        raise nothing_to_join(words.adapters)
     probe = Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
     predictor = Predictor(pool, similarities(plan))
@@ -198,9 +198,10 @@ def _alike(plan: Plan, tried: Sequence[Tried]) -> tuple[int, ...]:
     return tuple(k for k, one in enumerate(tried) if plan.input_of(one.chain) == wanted)
 
 
-def _nothing_to_join(words: Words) -> InputError:
+def nothing_to_join(adapters: Sequence[str]) -> InputError:
+    """What is said of models that adapters cannot join anywhere."""
     return InputError(
-        f"no two cuts of the models can be joined by {', '.join(words.adapters)}",
+        f"no two cuts of the models can be joined by {', '.join(adapters)}",
         "`inspect` lists the cuts of a model. Or name other `adapters`.",
     )
 

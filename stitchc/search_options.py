@@ -121,3 +121,21 @@ class SearchOptions(
         "least latency.",
         group=STITCHNET,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceOptions(
+    DataOptions, RankOptions, MemoryOptions, PartitionOptions, ProbeOptions, SeedOptions, DeviceOptions, ArchOptions,
+    TraceOptions, TrustOptions,
+):  # fmt: skip
+    """Of `stitchc.space`."""
+
+    fragments: int = option(2, Count(least=2, most=3), "Most fragments of a chain.", group=SEARCH)
+    repeats: str = option(
+        "forward", Choice("none", "forward"),
+        "Whether a model may come again in a chain: never, or only further on than where it was left, so that layers "
+        "are left out.",
+        group=SEARCH,
+    )  # fmt: skip
+    adapters: Sequence[str] | None = with_default(SearchOptions, "adapters", None)
+    min_share: float | None = with_default(SearchOptions, "min_share", None)
