@@ -14,6 +14,8 @@ from stitchc import sweep
 from stitchc.cli import main
 from stitchc.passes.data.cut_names import find_cut
 from stitchc.passes.data.errors import Infeasible, InputError, QuantityError, StitchError
+from stitchc.search import _check_ensemble as check_ensemble
+from stitchc.search_options import SearchOptions
 
 POOL = ("digits/convnext", "digits/plain")
 FAST = {"effort": "low", "probe_images": 128, "heal_sweeps": 1, "rivals": "none", "onnx": False}
@@ -228,7 +230,6 @@ def test_the_recipe_of_an_ensemble_compiles_to_the_same_bytes(voting, tmp_path):
     [
         ({"ensemble": 2, "method": "milp"}, InputError, "milp finds one chain"),
         ({"ensemble": 2, "sweep": "20%..90%"}, InputError, "no artifact"),
-        ({"ensemble": 9, "method": "stitchnet", "threshold": 0.97, "probe_images": 32}, Infeasible, "9 were asked for"),
         ({"ensemble": 9, "budget": "macs=1.6M"}, Infeasible, "budget"),
     ],
 )
@@ -236,3 +237,9 @@ def test_ensembles_that_cannot_be_are_refused(given, error, said, tmp_path):
     with pytest.raises(error, match=said):
         stitchc.search(*POOL, **{**FAST, **given}, out=tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_fewer_chains_than_are_to_vote_are_refused():
+    with pytest.raises(Infeasible, match="2 take one input.* 3 were asked for"):
+        check_ensemble(SearchOptions(ensemble=3), [None, None])
+    check_ensemble(SearchOptions(ensemble=2), [None, None])

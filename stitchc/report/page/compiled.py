@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...documents import without_formula
@@ -30,6 +31,7 @@ _CHAIN = (
     "Fragments in the colours of their models, in the order in which they run, with the shapes that pass between; bars "
     "show shares of the multiply-adds."
 )
+_VOTE = "The chains vote: the scores are those of the mean of their probabilities."
 _DIFFERENCE = (
     "The seam as a difference of graphs: each model as a strip of its blocks, as wide as what they compute, and the "
     "changes in the order of the chain."
@@ -43,9 +45,10 @@ def sections(plan: Plan, record: Mapping[str, Any], recipe: str) -> Iterator[Sec
     """The page of a compile. plan: with all that the passes left in it. recipe: the text of recipe.toml."""
     yield _verdict(record)
     if record["chain"]:
-        yield Section("The chain", [Diagram(record, plan)], _CHAIN)
+        yield _chains(record, plan)
     if joins(plan):
-        yield Section("What is kept, healed, dropped and new", [Difference(plan, record)], _DIFFERENCE)
+        changes = [Difference(each, own) for own, each in members(record, plan) if each is not None]
+        yield Section("What is kept, healed, dropped and new", changes, _DIFFERENCE)
     if plan.similarity:
         yield Section("Similarity", [HeatChart(plan, k) for k in range(len(plan.similarity))], SIMILARITY)
     if plan.candidates is not None and len(plan.candidates):
@@ -60,11 +63,31 @@ def tuned_sections(record: Mapping[str, Any], trainings: list[Any], recipe: str)
     """The page of a training, of which the record of the artifact is all that is at hand. trainings: parts that show
     each."""
     yield _verdict(record)
-    yield Section("The chain", [Diagram(record)])
+    yield _chains(record, None)
     yield Section("Training", trainings)
     yield from _healed(record)
     yield Section("Cost", [ParentTable(record), *_left_out(record)])
     yield from _ending(record, recipe)
+
+
+def _chains(record: Mapping[str, Any], plan: Plan | None) -> Section:
+    drawn = [Diagram(own, each) for own, each in members(record, plan)]
+    said = _CHAIN if plan is not None else ""
+    return (
+        Section("The chains", drawn, f"{_VOTE} {said}".strip()) if len(drawn) > 1 else Section("The chain", drawn, said)
+    )
+
+
+def members(record: Mapping[str, Any], plan: Plan | None) -> list[tuple[Mapping[str, Any], Plan | None]]:
+    """Of an ensemble each chain, as a record and a plan of its own; else what is given."""
+    if not record.get("ensemble"):
+        return [(record, plan)]
+    hybrids = plan.hybrid.members if plan is not None else ()
+    plans = [None if plan is None else replace(plan, hybrids=(one,)) for one in hybrids] or [None] * len(
+        record["ensemble"]
+    )
+    chains = [{**record, "chain": one["chain"], "healing": one.get("healing")} for one in record["ensemble"]]
+    return [*zip(chains, plans, strict=True)]
 
 
 def _verdict(record: Mapping[str, Any]) -> Section:
@@ -80,7 +103,8 @@ def joins(plan: Plan) -> bool:
 
 
 def _healed(record: Mapping[str, Any]) -> Iterator[Section]:
-    parts: list[Any] = [HealingBars(record["healing"])] if record.get("healing") else []
+    healed = [own["healing"] for own, _ in members(record, None) if own.get("healing")]
+    parts: list[Any] = [*map(HealingBars, healed)]
     parts += [Polished(record["polishing"])] if record.get("polishing") else []
     if parts:
         yield Section("Healing", parts)
