@@ -240,6 +240,6 @@ def test_ensembles_that_cannot_be_are_refused(given, error, said, tmp_path):
 
 
 def test_fewer_chains_than_are_to_vote_are_refused():
-    with pytest.raises(Infeasible, match="2 take one input.* 3 were asked for"):
+    with pytest.raises(Infeasible, match="3 were asked for"):
         check_ensemble(SearchOptions(ensemble=3), [None, None])
     check_ensemble(SearchOptions(ensemble=2), [None, None])
