@@ -13,6 +13,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .passes.data.notebook import writers_in
+
 if TYPE_CHECKING:
     from .artifact import load
     from .compile import compile
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .examine import compare, cost, inspect
     from .passes.data import errors
     from .search import search
+    from .space import space
     from .tuning import tune
     from .verification import verify
 
@@ -38,6 +41,7 @@ _HOME = {
     "inspect": "examine",
     "load": "artifact",
     "search": "search",
+    "space": "space",
     "tune": "tuning",
     "verify": "verification",
 }
@@ -55,6 +59,7 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+writers_in(f"{__name__}.report.notebook")
 
 
 def __getattr__(name: str) -> Any:

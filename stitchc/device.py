@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from .options import CompareOptions, CompileOptions
     from .passes.pipeline import Pass
-    from .search_options import SearchOptions
+    from .search_options import SearchOptions, SpaceOptions
 
-    T = TypeVar("T", CompareOptions, CompileOptions, SearchOptions)
+    T = TypeVar("T", CompareOptions, CompileOptions, SearchOptions, SpaceOptions)
 
 #: Of the memory of a graphics card that nobody uses yet, what a pass may take where no limit is given.
 SHARE = 0.5

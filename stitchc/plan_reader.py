@@ -125,10 +125,15 @@ _TUNED = table({
 }, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
     others=True)  # fmt: skip
 
+#: A chain of an ensemble.
+_MEMBER = table({
+    "name": _NAME, "chain": listed(_link, 1, 1000), "cost": table(_AMOUNTS, others=True),
+}, required=("name", "chain", "cost"), others=True)  # fmt: skip
+
 PLAN = table({
     "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
-    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "similarity": optional(_REAL),
-    "similarity_metric": optional(_text(100)),
+    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "ensemble": listed(_MEMBER, 2, 1000),
+    "similarity": optional(_REAL), "similarity_metric": optional(_text(100)),
     "candidates": optional(table(
         {"total": _count(), "feasible": _count()}, required=("total", "feasible"), others=True
     )),
@@ -146,15 +151,21 @@ def plan(value: Any, place: str) -> dict[str, Any]:
     """A plan document as `artifact.write` completes it; its chain begins and ends in models that it lists."""
     PLAN(value, place)
     names = [model["name"] for model in value["models"]]
-    for index, link in enumerate(value["chain"]):
-        if (index % 2 == 1) is not ("adapter" in link):
-            raise Fault(f"chain[{index}]", "is out of order: fragments and adapters alternate")
-        if "adapter" not in link and link["model"] not in names:
-            raise Fault(f"chain[{index}].model", "is none of the models")
-    if len(value["chain"]) % 2 == 0:
-        raise Fault("chain", "ends in an adapter")
+    _in_order(value["chain"], "chain", names)
+    for index, member in enumerate(value.get("ensemble", ())):
+        _in_order(member["chain"], f"ensemble[{index}].chain", names)
     spec = value["input"]
     for key in ("mean", "std"):
         if len(spec[key]) not in (1, spec["size"][0]):
             raise Fault(f"input.{key}", f"has {len(spec[key])} numbers for {spec['size'][0]} channels")
     return value
+
+
+def _in_order(chain: list[dict[str, Any]], place: str, names: list[str]) -> None:
+    for index, link in enumerate(chain):
+        if (index % 2 == 1) is not ("adapter" in link):
+            raise Fault(f"{place}[{index}]", "is out of order: fragments and adapters alternate")
+        if "adapter" not in link and link["model"] not in names:
+            raise Fault(f"{place}[{index}].model", "is none of the models")
+    if len(chain) % 2 == 0:
+        raise Fault(place, "ends in an adapter")

@@ -6,7 +6,7 @@ from dataclasses import Field
 from functools import singledispatch
 from typing import Any
 
-from .heads import Head
+from .head_words import Head
 from .options import CompileOptions, Limits, Sides, Subjects
 from .passes.data.option_kinds import (
     Bytes,

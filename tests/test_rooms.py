@@ -18,7 +18,8 @@ PASS_FLOOR = 3
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
     "cost.adapter_prices": {"search"},  # seams of a pool are priced like candidates
-    "cost.chains": {"search", "shorten", "stitch"},  # a chain that is no row of the table has its price
+    "cost.chains": {"search", "shorten", "stitch", "vote"},  # a chain that is no row of the table has its price
+    "cost.many": {"search"},
     "cost.table": {"search"},
     "emit.prepare": {"cost"},  # what is priced is the program that is written
     "emit.program": {"cost"},
@@ -37,10 +38,12 @@ SHARED = {
     "rank.scores": {"rivals", "search"},
     "rank.stitched": {"search"},
     "represent": {"compare"},  # `Similarity` is both in sequence
+    "represent.vector_cache": {"search"},  # losses of seams are kept, like vectors, by what they depend on
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
-    "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
-    "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
+    "stitch.stated": {"search", "select"},  # a chain that is stated by hand is held to the budget
+    "trace.record": {"cost", "stitch", "vote"},  # adapters are traced like any other module
+    "vote": {"rivals"},  # an ensemble is made once more from half of the images
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import metrics
 from .chain import Chain, End
+from .notebook import InNotebook
 from .values import Price
 
 
@@ -44,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Candidates(InNotebook):
     """A table of candidates, one row each. All columns are arrays of one length.
 
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.

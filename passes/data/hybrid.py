@@ -54,8 +54,9 @@ class Hybrid:
     """A chain with its weights.
 
     name: of the network in its graph and code. price: of the whole, as it is written. adapters: one for each seam.
-    healing, polishing: None where nothing was healed, or polished. verified: None until it was. graph: the network,
-    which is no data: it is left out of comparison and JSON.
+    members: of an ensemble, which stands under the chain of its first member; none of a single chain. healing,
+    polishing: None where nothing was healed, or polished. verified: None until it was. graph: the network, which is no
+    data: it is left out of comparison and JSON.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Hybrid:
     healing: Healing | None = None
     polishing: Polishing | None = None
     verified: Verified | None = None
+    members: tuple[Hybrid, ...] = ()
     graph: GraphModule | None = field(default=None, compare=False, repr=False, metadata={"data": False})
 
     @classmethod

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .chain import Chain
 from .errors import InputError, PipelineError
 from .hybrid import Hybrid
 from .model import Images, InputSpec, Model, TensorImages
+from .notebook import InNotebook
 from .records import decode, encode
 from .representation import Representation
 from .rivals import Recommended, Rival
@@ -100,7 +101,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(InNotebook):
     """What is known so far about a compilation. Frozen, comparable, and JSON there and back (`to_json`, `from_json`).
 
     By model, in the order of `models`: cuts; prices, of the whole, for one image; uncounted, the calls of operators
@@ -179,6 +180,16 @@ class Plan:
         """Whether a field has been filled: not None, not empty."""
         value = getattr(self, name)
         return value is not None and (not isinstance(value, tuple | Mapping) or len(value) > 0)
+
+    def frame(self, kind: str | None = None) -> Any:
+        """The candidates as a DataFrame of pandas or polars (see `frames.candidates_frame`).
+
+        Raises:
+            InputError: there are no candidates, or neither library.
+        """
+        from .frames import candidates_frame
+
+        return candidates_frame(self, kind)
 
     def to_json(self) -> str:
         """The data of the plan as JSON: without modules, graphs, tensors and images."""

@@ -8,6 +8,7 @@ from math import prod
 
 from . import metrics
 from .errors import QuantityError
+from .notebook import InNotebook
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Cuts(InNotebook):
     """The cuts of one graph under one rule, in graph order; and the values that are none, which were rejected."""
 
     rule: str
