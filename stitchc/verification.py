@@ -23,7 +23,8 @@ def verify(
 ) -> Verified:
     """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise.
 
-    tolerance: the largest difference allowed, relative to the largest absolute output.
+    batches: the batch sizes that are tried. tolerance: the largest difference allowed, relative to the largest absolute
+    output. seed: of the noise.
 
     Raises:
         OutputError: the folder is no artifact.
