@@ -14,7 +14,7 @@ from ..healing import Polished
 from ..notes import Inputs, Notes
 from ..parent_table import ParentTable
 from ..rivals import RivalTable
-from ..stitch import Checks
+from ..stitch import VOTING, Checks
 from .charts import HeatChart, ScatterChart
 from .diagram import Diagram
 from .difference import Difference
@@ -45,7 +45,7 @@ def sections(plan: Plan, record: Mapping[str, Any], recipe: str, more: Sequence[
     comes after the seams."""
     yield _verdict(record)
     if record["chain"]:
-        yield Section("The chain", [Diagram(record, plan)], _CHAIN)
+        yield Section("The chain", [*_voting(record), Diagram(record, plan)], _CHAIN)
     if joins(plan, record):
         yield Section("What is kept, healed, dropped and new", [Difference(plan, record)], _DIFFERENCE)
     yield from more
@@ -63,7 +63,7 @@ def tuned_sections(record: Mapping[str, Any], trainings: list[Any], recipe: str)
     """The page of a training, of which the record of the artifact is all that is at hand. trainings: parts that show
     each."""
     yield _verdict(record)
-    yield Section("The chain", [Diagram(record)])
+    yield Section("The chain", [*_voting(record), Diagram(record)])
     yield Section("Training", trainings)
     yield from _healed(record)
     yield Section("Cost", [ParentTable(record), *_left_out(record)])
@@ -74,6 +74,10 @@ def _verdict(record: Mapping[str, Any]) -> Section:
     beside = [RivalTable(record)] if record["recommended"] is not None else []
     notes = [Notes(record["notes"])] if record["notes"] else []
     return Section("Verdict", [Verdict(record), *beside, *notes])
+
+
+def _voting(record: Mapping[str, Any]) -> list[str]:
+    return [VOTING] if record.get("ensemble") else []
 
 
 def joins(plan: Plan, record: Mapping[str, Any]) -> bool:
