@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
+    from .report.page.section import Section
     from .search_options import SearchOptions
 
     V = TypeVar("V", CompileOptions, SearchOptions)
@@ -82,12 +83,13 @@ def members_of(options: CompileOptions) -> list[CompileOptions]:
 def complete(
     plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
     measured: Images | None, folder: Path, progress: Progress, choices: Sequence[tuple[Candidate, ...]] = (),
+    shown: Sequence[Section] = (),
 ) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
     """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
     holds.
 
     models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
-    none. choices: of chains that are to vote with the plan's.
+    none. choices: of chains that are to vote with the plan's. shown: what the report shows beside all that.
     """
     from . import artifact, recipe
     from .documents import plan_document
@@ -110,7 +112,7 @@ def complete(
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
     with stage(progress, "writing the report"):
         return plan, artifact.write(
-            folder, record, recipe=said, report=list(sections(plan, record, said)), seconds=plan.seconds
+            folder, record, recipe=said, report=list(sections(plan, record, said, shown)), seconds=plan.seconds
         )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..data.model import Images
-from ..graphs.placement import device_of
 from ..represent.vector_cache import Store, vectors_key
 from .effort import Effort
 from .pool import Pool
