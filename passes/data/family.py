@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .errors import PipelineError, unknown
 from .hybrid import Hybrid
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 
 
 @dataclass(frozen=True)
 class Member:
     """One network of a family.
 
-    name: a Python identifier, by which it is called at run time. hybrid: its chain, with its graph and its price.
+    name: by which it is called at run time: a Python identifier in lower case, which is a file's name too. hybrid: its chain, with its graph and its price.
     parent: the name of the model that the member is as it stands: its chain is one whole fragment; None for a stitched
     one.
     """
@@ -22,6 +25,10 @@ class Member:
     parent: str | None = None
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise PipelineError(
+                f"'{self.name[:80]}' is no name for a member", "Lower-case letters, digits and '_', a letter first."
+            )
         if (self.parent is not None) is not (len(self.hybrid.chain.fragments) == 1):
             raise PipelineError(f"member {self.name}: a parent is a chain of one fragment, and no other member is")
 
