@@ -89,7 +89,9 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 
 def begin(
-    models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions, progress: Progress
+    models: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> Plan:
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan

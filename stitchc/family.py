@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .compile import begin, folder_of, measured_on
-from .device import in_full_precision, moving, with_memory
+from .device import in_full_precision, moving, resolve, with_memory
 from .family_budgets import budgets_of
 from .family_options import FamilyOptions
 from .keywords import with_options
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
     from .passes.family.candidates import Network
+    from .passes.family.smaller import Smaller
     from .passes.family.study import Study
     from .passes.search.probe import Probe
 
@@ -99,60 +99,65 @@ def _made(
 ) -> Made:  # fmt: skip
     from . import recipe
     from .family_folder import write_family
-    from .family_record import family_record
-    from .passes import Pipeline
+    from .family_record import Told, family_record
     from .report.family import FamilyReport
 
     used, given = options
+    probe = _probe(plan, used, len(wanted.budgets))
     with stage(progress, "choosing members"):
-        study = _study(plan, used, wanted, progress)
-    found = _healed(plan, used, study.chosen, wanted.metric, progress)
-    away = moving(used.device)
-    accuracy = _measured(plan, found, measured, used, progress)
-    said = family_record(plan, found, wanted, study, accuracy, used)
+        found = _study(probe, used, wanted, progress)
+    made = _healed(plan, used, found.chosen(), wanted.metric, progress)
+    rivals = _rivals(probe, used, wanted, measured, progress)
+    accuracy = _measured(plan, made, measured, used, progress)
+    if moving(used.device):
+        plan, made = _brought_back(plan, made)
+    told = Told(plan, made, wanted, found, accuracy, rivals)
     record = write_family(
-        plan, found, folder, more=said, recipe=recipe.dumps(models, given), 
+        plan, made, folder, more=family_record(told, used), recipe=recipe.dumps(models, given, "family"),
         report=lambda record: FamilyReport(record).parts(), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
-        progress=progress,
+        device=str(resolve(used.device)), progress=progress,
     )  # fmt: skip
-    return Made(plan, found, record)
+    return Made(plan, made, record)
 
 
-def _study(plan: Plan, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Study:
+def _brought_back(plan: Plan, made: Family) -> tuple[Plan, Family]:
+    """The plan and the members on the processor, where they are written."""
+    from .passes import Move, Pipeline
+
+    plan = Pipeline([Move()])(replace(plan, hybrids=tuple(member.hybrid for member in made.members)))
+    back = zip(made.members, plan.hybrids, strict=True)
+    return replace(plan, hybrids=()), replace(made, members=tuple(replace(m, hybrid=one) for m, one in back))
+
+
+def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Study:
     """The members, chosen among chains that were stitched, healed on few images, and scored on others."""
     from .passes.family.candidates import Looking
     from .passes.family.study import study
 
     said = words(options)
-    probe = _probe(plan, options, said, len(wanted.budgets))
     looking = Looking(
         wanted.budgets, _EACH, 0.0, said.fragments, said.repeats, options.heal if options.heal != "none" else None,
         _HEALED * wanted.members, options.max_memory, progress.update,
     )  # fmt: skip
-    return study(
-        probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, metric=wanted.metric
-    )
+    return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, metric=wanted.metric)
 
 
-def _probe(plan: Plan, options: FamilyOptions, said: Words, budgets: int) -> Probe:
+def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:
+    """What chains of the models are scored with."""
     from .passes.search.effort import effort_of
     from .passes.search.pool import Pool
-    from .passes.family.study import Study
     from .passes.search.probe import Probe
 
+    said = words(options)
     share = SHARE if options.min_share is None else options.min_share
-    pool = Pool.of(
-        plan, said.adapters, repeats=said.repeats == "loops", min_share=share, max_memory=options.max_memory
-    )
+    pool = Pool.of(plan, said.adapters, repeats=said.repeats == "loops", min_share=share, max_memory=options.max_memory)
     if not len(pool):
         raise nothing_to_join(said)
     effort = effort_of(options.effort)
     return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * budgets)), options.rank, options.max_memory)
 
 
-def _healed(
-    plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress
-) -> Family:
+def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress) -> Family:
     """The members with their networks, fitted and healed on all images, from the cheapest on."""
     from .passes.data.family import Family, Member
     from .passes.data.healing import healing_options
@@ -211,4 +216,28 @@ def _measured(
                 found[member.name], _ = accuracy_if_matched(
                     member.hybrid.network, spec, images, owner, device=options.device, progress=progress
                 )
+    return found
+
+
+def _rivals(
+    probe: Probe, options: FamilyOptions, wanted: Wanted, images: Images | None, progress: Progress
+) -> list[tuple[Smaller, Accuracy | None]]:
+    """The models on smaller images that take no less than the least budget, with their accuracy."""
+    from .evaluate import accuracy_if_matched
+    from .passes import Cost, Partition, Trace
+    from .passes.family.smaller import smaller
+
+    if options.rivals == "none":
+        return []
+    look = [options.make(Trace), Partition(rule=words(options).rule), Cost(adapters=()), *moving(options.device)]
+    least = min(budget.get(wanted.metric, 0.0) for budget in wanted.budgets)
+    found: list[tuple[Smaller, Accuracy | None]] = []
+    with stage(progress, "measuring the models on smaller images"):
+        for rival in smaller(probe, look, wanted.metric, least):
+            accuracy = None
+            if images is not None:
+                accuracy, _ = accuracy_if_matched(
+                    rival.graph, rival.model.input, images, rival.model, device=options.device, progress=progress
+                )
+            found.append((rival, accuracy))
     return found

@@ -93,7 +93,9 @@ def is_artifact(subject: str | Path | Model) -> bool:
 
 
 def load_all(
-    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions, progress: Progress
+    given: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> list[Model]:
     """The models that are given, by their words or loaded, one after the other."""
     found = []

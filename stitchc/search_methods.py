@@ -11,12 +11,12 @@ from .passes.search.effort import effort_of
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.plan import Plan
     from .passes.search.lazy import Found, Search
     from .passes.search.pool import Pool
     from .passes.search.rules import Rules
     from .passes.search.space import Repeats, Route, Space
-    from .family_options import FamilyOptions
     from .search_options import SearchOptions
 
 

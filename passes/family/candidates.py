@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..cost.chains import seam_price
-from ..data.chain import Chain, Fragment
 from ..data import metrics
+from ..data.chain import Chain, Fragment
 from ..data.errors import Infeasible
 from ..data.healing import Options
 from ..data.values import Price
@@ -73,7 +73,7 @@ def candidates(probe: Probe, looking: Looking) -> list[Network]:
     """The models, and the chains that may serve a budget better than these.
 
     For each budget the best chains by the exact search over probed losses: once with the bytes of every adapter as a
-    loss, and once more with those of the best chains of all budgets as nothing, since the file holds them then. They are
+    loss, and once more with those of the best chains of all budgets as nothing, since the file holds them then. All are
     stitched and scored; those that few others dominate are healed, in closed form on the images that they were fitted
     on, and scored again.
 
@@ -83,7 +83,9 @@ def candidates(probe: Probe, looking: Looking) -> list[Network]:
     pool = probe.pool
     toll = looking.price * WEIGHT * np.array([max(0.0, row) for row in _params(probe)])
     predictor = Predictor(pool, similarities(pool.plan))
-    search = Lazy(probe, predictor, lambda space: _routes(space, toll, looking), None, looking.budgets, looking.progress)
+    search = Lazy(
+        probe, predictor, lambda space: _routes(space, toll, looking), None, looking.budgets, looking.progress
+    )
     tried = [one for one in search.run().tried if one.adapters]
     chains = [_network(probe, one) for one in tried]
     kept = _healed(probe, tried, chains, looking) if looking.heal else chains
@@ -143,9 +145,7 @@ def _models(probe: Probe) -> list[Network]:
     ]
 
 
-def _healed(
-    probe: Probe, tried: Sequence[Tried], networks: Sequence[Network], looking: Looking
-) -> list[Network]:
+def _healed(probe: Probe, tried: Sequence[Tried], networks: Sequence[Network], looking: Looking) -> list[Network]:
     """The most promising, healed: fronts of cost and score are peeled off until there are enough."""
     options = Options(sweeps=1, max_memory=looking.max_memory)
     healer = healer_of(probe, options)

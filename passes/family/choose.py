@@ -93,7 +93,7 @@ def _solved(
     )
     rows: list[dict[int, float]] = []
     limits: list[float] = []
-    for column, (b, k) in enumerate(served, len(free) + len(held)):  # served only by what is opened
+    for column, (_, k) in enumerate(served, len(free) + len(held)):  # served only by what is opened
         rows.append({column: 1.0, opened[k]: -1.0})
         limits.append(0.0)
     for k in free:  # opened only with what it adds

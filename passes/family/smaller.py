@@ -43,7 +43,9 @@ def smaller(probe: Probe, look: Sequence[Pass], metric: str, least: float) -> It
     plan = probe.pool.plan
     for index, model in enumerate(plan.models):
         size = model.input.size
-        for _, smaller_size in zip(range(SIZES), multiples_below(size, stride_of(plan.cuts[index], size)), strict=False):
+        for _, smaller_size in zip(
+            range(SIZES), multiples_below(size, stride_of(plan.cuts[index], size)), strict=False
+        ):
             try:
                 seen = Pipeline(look)(Plan((model.at(smaller_size),), plan.seed, images=plan.images))
                 if seen.prices[0][metric] < least:

@@ -31,9 +31,7 @@ class Study:
         return [self.networks[k] for k in self.members]
 
 
-def study(
-    probe: Probe, looking: Looking, *, price: float, most: int | None, wanted: int, metric: str
-) -> Study:
+def study(probe: Probe, looking: Looking, *, price: float, most: int | None, wanted: int, metric: str) -> Study:
     """Chooses members for the budgets of `looking`.
 
     Chains that lie under the line between the models, by more than chance, are no candidates; nor is what another takes
@@ -71,5 +69,3 @@ def under(one: Network, models: Sequence[Network], metric: str) -> bool:
     share = (cost - low) / (high - low) if high > low else 1.0
     over = one.scores - (first + share * (last - first))
     return float(over.mean()) < -float(over.std(ddof=1)) / len(over) ** 0.5
-
-

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..passes.data import metrics
 from .notes import Inputs, Notes
-from .numbers import Column, percent, score, size
+from .numbers import Column, percent, score, shape, size
 from .search import chain_text
 from .table import short, table
 
@@ -50,8 +50,8 @@ class FamilyTable:
         metric = metrics.get(said["metric"])
         whole = said["models_bytes"] + said["members_bytes"]
         yield (
-            f"adds: what the file holds for a member beyond the models and cheaper members. All weights: {size(whole)}, "
-            f"{whole / max(said['models_bytes'], 1):.2f} times those of the models ({size(said['models_bytes'])})."
+            "adds: what the file holds for a member beyond the models and cheaper members. All weights: "
+            f"{size(whole)}, {whole / max(said['models_bytes'], 1):.2f} times the models' ({size(said['models_bytes'])})."
         )
         yield (
             f"score: by which members were chosen among {said['tried']} chains, on {said['score_images']} probe images "
@@ -108,7 +108,7 @@ class FamilyReport:
             worst = max(one["module_max_abs"] for one in checked)
             onnx = [one["onnx_max_abs"] for one in checked if one["onnx_max_abs"] is not None]
             said = f"; its ONNX file by {max(onnx):.1e}" if onnx else ""
-            yield f"Each of {len(checked)} members verified: model.py differs from its graph by {worst:.1e} at most{said}."
+            yield f"All {len(checked)} members verified: model.py differs from a graph by {worst:.1e} at most{said}."
         if self.folder is not None:
             yield f"Written to {self.folder}."
 
@@ -127,11 +127,16 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     found += [
         rival | {
             "name": "-", "kind": "rival", "stitched": False, "adds_bytes": None, "dominated_by": [],
-            "network": f"{names.get(rival['model'].rpartition('@')[0], rival['model'])} on {rival['input']['size'][1]} pixels",
+            "network": _on_smaller(rival, names),
         }
         for rival in record["rivals"]
     ]  # fmt: skip
     return sorted(found, key=lambda row: row["cost"][metric])
+
+
+def _on_smaller(rival: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    name = rival["model"].rpartition("@")[0]
+    return f"{names.get(name, name)} on {shape(rival['input']['size'][1:])}"
 
 
 def _top1(row: Mapping[str, Any]) -> float | None:
