@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,7 +27,14 @@ _LEAST = 256
 _ALIGNED = 64
 
 
-def export_family(plan: Plan, family: Family, emitted: Emitted, folder: Path, opset: int | None = None) -> None:
+def export_family(
+    plan: Plan,
+    family: Family,
+    emitted: Emitted,
+    folder: Path,
+    opset: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Writes `onnx/NAME.onnx` for each member, input `input`, output `output`, batch axis free, and their weights into
     `onnx/model.onnx.data`, in which each tensor stands once, whoever has it. `model.py` must be in `folder` already.
 
@@ -42,7 +50,9 @@ def export_family(plan: Plan, family: Family, emitted: Emitted, folder: Path, op
     there.mkdir()
     with (there / DATA).open("wb") as file:
         data = _Data(file)
-        for member in family.members:
+        for done, member in enumerate(family.members):
+            if progress:
+                progress(done, len(family.members))
             model = export(module.member(member.name), images, opset)
             describe(model, plan, member.hybrid.chain, emitted.input)
             data.take(model)
