@@ -1,14 +1,14 @@
 """Devices with their own budgets, as a file states them.
 
-    [watch]
-    params = "150k"
-    memory = "64KiB"
+[watch]
+params = "150k"
+memory = "64KiB"
 
-    [phone]
-    latency = "4ms"
-    [phone.ms.resnet]          # milliseconds measured on the phone, from the input to some cuts and to the output
-    "layer2.0" = 1.7
-    output = 4.9
+[phone]
+latency = "4ms"
+[phone.ms.resnet]          # milliseconds measured on the phone, from the input to some cuts and to the output
+"layer2.0" = 1.7
+output = 4.9
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .zoo import foreign
 from .zoo.foreign import Fault, either, mapping, number, table
 
 _HINT = 'A device is a table with budgets, such as: [phone] macs = "40%"'
-_MS = mapping(mapping(number(0, 1e9), 10_000), 26)
+_NAMES = r"[\w./@ ()-]{1,200}"
+_MS = mapping(mapping(number(0, 1e9), 10_000, keys=_NAMES), 26, keys=_NAMES)
 
 
 @dataclass(frozen=True)

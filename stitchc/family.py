@@ -136,10 +136,10 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
 
     said = words(options)
     looking = Looking(
-        wanted.budgets, _EACH, 0.0, said.fragments, said.repeats, options.heal if options.heal != "none" else None,
+        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats, options.heal if options.heal != "none" else None,
         _HEALED * wanted.members, options.max_memory, progress.update,
     )  # fmt: skip
-    return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, metric=wanted.metric)
+    return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed)
 
 
 def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .passes.data.family import Family, Member
     from .passes.data.plan import Plan
     from .passes.data.values import Price
+    from .passes.family.choose import Offer
     from .passes.family.smaller import Smaller
     from .passes.family.study import Study
 
@@ -67,7 +68,7 @@ def family_record(told: Told, options: FamilyOptions) -> dict[str, Any]:
             }
             for member, own in zip(told.family.members, standing, strict=False)
         },
-        "budgets": list(_budgets(told)) if told.wanted.stated else [],
+        "budgets": list(_budgets(told)) if told.wanted.devices else [],
         "rivals": [_rival(rival, found, line, metric) for rival, found in told.rivals],
         "family": {
             "metric": metric, "share": options.share, "price": options.price,
@@ -115,22 +116,28 @@ def _rival(rival: Smaller, found: Accuracy | None, line: Line, metric: str) -> d
 
 
 def _budgets(told: Told) -> Iterator[dict[str, Any]]:
-    """Each budget with the member that serves it, and a sentence where that is no stitch."""
+    """Each budget that somebody named, or that a device has, with the member that serves it, and a sentence where that
+    is no stitch or none does."""
     names = {member.hybrid.chain: member.name for member in told.family.members}
-    for budget, serving in zip(told.wanted.budgets, told.study.serving, strict=True):
+    offers = [one.offer(told.wanted.timed) for one in told.study.networks]
+    stated = zip(told.wanted.budgets, told.wanted.devices, told.study.serving, strict=True)
+    for budget, device, serving in stated:
         name = None if serving is None else names[told.study.networks[serving].chain]
-        yield {"limits": dict(budget), "member": name, "said": _said(told, budget, serving, name)}
+        said = _said(told, offers, budget, serving, name)
+        yield {"device": device, "limits": dict(budget), "member": name, "said": said}
 
 
-def _said(told: Told, budget: Mapping[str, float], serving: int | None, name: str | None) -> str | None:
-    words = " and ".join(format_quantity(limit, metric) for metric, limit in budget.items())
-    networks = told.study.networks
-    within = [one for one in networks if not one.whole and one.offer().within(budget)]
-    best = max(within, key=lambda one: one.score, default=None)
+def _said(
+    told: Told, offers: Sequence[Offer], budget: Mapping[str, float], serving: int | None, name: str | None
+) -> str | None:
+    """What is to be said where no stitch serves a budget."""
+    words, networks = limits_text(budget), told.study.networks
     if serving is None:
-        return f"Within {words} there is no member: no chain that was tried is."
+        return f"Within {words} there is none: {_lacking(offers, budget)}."
     if not networks[serving].whole:
         return None
+    within = [one for one, offer in zip(networks, offers, strict=True) if not one.whole and offer.within(budget)]
+    best = max(within, key=lambda one: one.score, default=None)
     own = networks[serving].score
     if best is None:
         return f"Within {words}, {name} serves: no stitch that was tried is within it."
@@ -140,3 +147,21 @@ def _said(told: Told, budget: Mapping[str, float], serving: int | None, name: st
         f"Within {words}, {name} serves: the best stitch scores {best.score - own:.4f} more, which is not worth the "
         f"{format_quantity(sum(best.adds.values()), 'size')} that it adds."
     )
+
+
+def _lacking(offers: Sequence[Offer], budget: Mapping[str, float]) -> str:
+    """Which limits no network meets, with the least of each; or that no network meets all."""
+    least = {metric: min(offer.cost[metric] for offer in offers) for metric in budget}
+    above = {metric: amount for metric, amount in least.items() if amount > budget[metric]}
+    if not above:
+        return "each limit is met by some network that was tried, and all by none"
+    return "the least of all that were tried is " + limits_text(above)
+
+
+def limits_text(budget: Mapping[str, float]) -> str:
+    """A budget in words: "4.00 MMACs and 150 k params"."""
+    said = []
+    for name, limit in budget.items():
+        metric, _, device = name.partition(" on ")
+        said.append(format_quantity(limit, metric) + (f" on {device}" if device else ""))
+    return " and ".join(said)

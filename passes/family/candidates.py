@@ -44,21 +44,25 @@ class Network:
         """The mean over the images."""
         return float(self.scores.mean())
 
-    def offer(self) -> Offer:
-        """The same as numbers alone."""
-        return Offer(self.price, self.score, self.adds, self.whole)
+    def offer(self, timed: Mapping[str, Callable[[Chain], float]] | None = None) -> Offer:
+        """The same as numbers alone. timed: further amounts, each as a function of the chain."""
+        known = {name: self.price[name] for name in metrics.names() if self.price.get(name) is not None}
+        more = {name: of(self.chain) for name, of in (timed or {}).items()}
+        return Offer(known | more, self.score, self.adds, self.whole)
 
 
 @dataclass(frozen=True)
 class Looking:
     """How candidates are found.
 
-    budgets: that members are wanted for. each: chains that are stitched for each of them. price: the score that a byte
+    budgets: that members are wanted for; what does not add up along a chain is held where chains are chosen, not where
+    they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them. price: the score that a byte
     must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed before they are compared, None
     for nothing. healed: how many of them are.
     """
 
     budgets: Sequence[Mapping[str, float]]
+    metric: str
     each: int
     price: float
     fragments: int
@@ -115,9 +119,12 @@ def _routes(space: Space, toll: np.ndarray, looking: Looking) -> list[Route]:
 
 def _best(space: Space, budget: Mapping[str, float], looking: Looking) -> list[Route]:
     models = int(space.model[-1]) + 1
+    limits = {name: limit for name, limit in budget.items() if name in space.metrics}
+    if "size" in budget:  # the file holds the weights, and little else
+        limits["params"] = min(limits.get("params", np.inf), budget["size"] / WEIGHT)
     try:
         found = diverse(
-            space, looking.each + models, 1, fragments=looking.fragments, budget=budget, repeats=looking.repeats
+            space, looking.each + models, 1, fragments=looking.fragments, budget=limits, repeats=looking.repeats
         )
     except Infeasible:
         return []
@@ -149,7 +156,7 @@ def _healed(probe: Probe, tried: Sequence[Tried], networks: Sequence[Network], l
     """The most promising, healed: fronts of cost and score are peeled off until there are enough."""
     options = Options(sweeps=1, max_memory=looking.max_memory)
     healer = healer_of(probe, options)
-    metric = next(iter(looking.budgets[0]))
+    metric = looking.metric
     chosen = promising(np.array([[one.price[metric], -one.score] for one in networks]), looking.healed)
     found = []
     for done, k in enumerate(chosen):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..data.chain import Chain
 from ..search.probe import Probe
 from .candidates import Looking, Network, candidates
 from .choose import choose
 from .weights import contents
+
+#: Further amounts of chains, by name.
+Timed = Mapping[str, Callable[[Chain], float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +35,23 @@ class Study:
         return [self.networks[k] for k in self.members]
 
 
-def study(probe: Probe, looking: Looking, *, price: float, most: int | None, wanted: int, metric: str) -> Study:
+def study(
+    probe: Probe, looking: Looking, *, price: float, most: int | None, wanted: int, timed: Timed | None = None
+) -> Study:
     """Chooses members for the budgets of `looking`.
 
     Chains that lie under the line between the models, by more than chance, are no candidates; nor is what another takes
     no more than and is as good as.
 
     price: score, summed over the budgets, that bytes as many as those of all models must gain. most: members at most
-    beside the models. wanted: for how many budgets those of `looking` stand, more or fewer than they are. metric: what
-    networks are compared by.
+    beside the models. wanted: for how many budgets those of `looking` stand, more or fewer than they are. timed: of a
+    chain, amounts that it has on devices, which budgets may name.
     """
     held = sum(contents(probe.pool.plan.graphs).values())
     found = candidates(probe, replace(looking, price=price / max(held, 1)))
     models = [one for one in found if one.whole]
-    fine = [one for one in found if one.whole or not under(one, models, metric)]
-    offers = [one.offer() for one in fine]
+    fine = [one for one in found if one.whole or not under(one, models, looking.metric)]
+    offers = [one.offer(timed) for one in fine]
     made = choose(offers, looking.budgets, price / max(held, 1) / wanted, most)
     order = tuple(sorted(made.members, key=lambda k: fine[k].price.ordering()))
     return Study(tuple(fine), order, made.serving, len(found) - len(fine), held)

@@ -39,7 +39,7 @@ class Times:
         if missing:
             raise InputError(
                 f"{where} says no time of the output of {missing[0]}",
-                f'Measure it there, and write for each model: {missing[0]} = {{ {OUTPUT} = 5.2 }}, in milliseconds.',
+                f"Measure it there, and write for each model: {missing[0]} = {{ {OUTPUT} = 5.2 }}, in milliseconds.",
             )
         return cls(tuple(_points(plan, model, by_name[name], where) for model, name in enumerate(names)))
 

@@ -75,14 +75,16 @@ class BudgetTable:
     record: Mapping[str, Any]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from ..passes.data.budget import format_quantity
+        from ..family_record import limits_text
 
         found = table(ascii_only=options.ascii_only, title="The budgets")
-        found.add_column("budget", no_wrap=True)
+        devices = any(budget["device"] for budget in self.record["budgets"])
+        for name in (*(["device"] if devices else []), "budget"):
+            found.add_column(name, overflow="fold")
         found.add_column("member", no_wrap=True)
         for budget in self.record["budgets"]:
-            limits = ", ".join(format_quantity(limit, metric) for metric, limit in budget["limits"].items())
-            found.add_row(limits, budget["member"] or "none")
+            of = [budget["device"] or "-"] if devices else []
+            found.add_row(*of, limits_text(budget["limits"]), budget["member"] or "none")
         yield found
         yield from (Text(budget["said"]) for budget in self.record["budgets"] if budget["said"])
 
