@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .compile import compile
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
+    from .family_extract import extract
     from .passes.data import errors
     from .search import search
     from .tuning import tune
@@ -35,6 +36,7 @@ _HOME = {
     "cost": "examine",
     "errors": "passes.data.errors",
     "evaluate": "evaluate",
+    "extract": "family_extract",
     "inspect": "examine",
     "load": "artifact",
     "search": "search",
