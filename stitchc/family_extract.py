@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import artifact
 from .documents import verified_record
-from .passes.data import metrics
-from .passes.data.errors import InputError, unknown
-from .passes.data.hybrid import AdapterUse
-from .passes.data.values import Price
+from .family_members import family_record, member_of, price_of, steps_of, uses_of
 from .plan_record import plan_of
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-
     from .passes.data.plan import Plan
-    from .passes.emit.pieces import Step
 
 #: What a plan document says that a family does not know of its members.
 _UNKNOWN: dict[str, Any] = {
@@ -68,53 +63,6 @@ def extract(
         return artifact.write(
             staged, new, recipe=text, report=CompileReport.of(plan, new).parts(), seconds=plan.seconds
         )
-
-
-def family_record(folder: Path | str, *, trust: bool = False) -> dict[str, Any]:
-    """The record of a family whose files are those that were written.
-
-    Raises:
-        InputError: the artifact is no family. Else as `artifact.checked`.
-    """
-    record = artifact.checked(folder, trust=trust)
-    if not artifact.is_family(record):
-        raise InputError(f"{folder} is one network and no family", "`stitchc family A B -o DIR` makes a family.")
-    return record
-
-
-def member_of(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What a family's record says of a member.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    found = {member["name"]: member for member in record["members"]}
-    if name not in found:
-        raise unknown(name, "member of this family", found)
-    return found[name]
-
-
-def steps_of(member: Mapping[str, Any]) -> tuple[Step, ...]:
-    """What a member runs, from its record."""
-    from .passes.emit.pieces import Step
-
-    return tuple(Step(**step) for step in member["steps"])
-
-
-def price_of(member: Mapping[str, Any]) -> Price:
-    """What a member takes, from its record."""
-    told = {metric.name: member["cost"].get(metric.key) for metric in metrics.every() if metric.derive is None}
-    return Price(told)
-
-
-def uses_of(chain: list[Mapping[str, Any]]) -> tuple[AdapterUse, ...]:
-    """The adapters of a chain, from its record."""
-    found = [link["adapter"] for link in chain if "adapter" in link]
-    prices = [Price({metric.name: one.get(metric.key) for metric in metrics.sums()}) for one in found]
-    return tuple(
-        AdapterUse(one["name"], price, one.get("residual"), one.get("ridge"))
-        for one, price in zip(found, prices, strict=True)
-    )
 
 
 def _record(family: Mapping[str, Any], member: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Note: {markdown(note)}"
     if taken := record.get("extracted"):
         yield (
-            f"\n`recipe.toml` makes the family that it was taken out of; `stitchc family extract DIR {taken['member']}` "
-            "takes it out."
+            "\n`recipe.toml` makes the family that this is a member of; "
+            f"`stitchc family extract DIR {taken['member']}` takes it out."
         )
         return
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
