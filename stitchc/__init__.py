@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
     from .family import family
+    from .family_extract import extract
     from .passes.data import errors
     from .search import search
     from .tuning import tune
@@ -36,6 +37,7 @@ _HOME = {
     "cost": "examine",
     "errors": "passes.data.errors",
     "evaluate": "evaluate",
+    "extract": "family_extract",
     "family": "family",
     "inspect": "examine",
     "load": "artifact",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,8 @@ def write_family(
         )
     record = family_document(plan, family, accuracy or {}, dict(more or {}))
     record["input"] = encode(emitted.input)
+    for member in record["members"]:
+        member["steps"] = [asdict(step) for step in emitted.steps[member["name"]]]
     record["size_bytes"] = (folder / "model.safetensors").stat().st_size
     return artifact.write(folder, record, recipe=recipe, report=report(record), seconds=plan.seconds)
 

@@ -69,6 +69,13 @@ def _complete(read: dict[str, str], place: str) -> dict[str, str]:
     return read
 
 
+def _python_name(value: Any, place: str) -> str:
+    """What code may be written with."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,199}", value):
+        raise Fault(place, "is no name: lower-case letters, digits and '_', a letter first")
+    return value
+
+
 def _member_name(value: Any, place: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(_MEMBER_NAME, value):
         raise Fault(place, "is no name for a member: lower-case letters, digits and '_', a letter first")
@@ -161,12 +168,16 @@ PLAN = table({
 ), others=True)  # fmt: skip
 
 
+_STEP = table({
+    "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": _text(1000),
+}, required=("module", "piece", "part", "about"))  # fmt: skip
+
 _MEMBER = table({
     "name": _member_name, "parent": optional(_NAME), "input": _INPUT, "chain": listed(_link, 1, 1000),
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "similarity": optional(_REAL), "trainable_params": _count(), "accuracy": optional(_ACCURACY),
-    "verified": optional(_VERIFIED),
-}, required=("name", "parent", "input", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
+    "verified": optional(_VERIFIED), "steps": listed(_STEP, 1, 10_000),
+}, required=("name", "parent", "input", "steps", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
 
 FAMILY = table({
     "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT, "members": listed(_MEMBER, 1, 1000),

@@ -64,6 +64,12 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield _training(training)
     for note in record["notes"]:
         yield f"- Note: {markdown(note)}"
+    if taken := record.get("extracted"):
+        yield (
+            "\n`recipe.toml` makes the family that this is a member of; "
+            f"`stitchc family extract DIR {taken['member']}` takes it out."
+        )
+        return
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
     yield f"\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`{again}."
 

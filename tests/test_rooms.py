@@ -40,7 +40,7 @@ SHARED = {
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
     "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
-    "trace.record": {"cost", "stitch"},  # adapters are traced like any other module
+    "trace.record": {"cost", "emit", "stitch"},  # adapters, and pieces of a family, are traced like any other module
 }
 
 

@@ -15,7 +15,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 class Member:
     """One network of a family.
 
-    name: by which it is called at run time: a Python identifier in lower case, which is a file's name too. hybrid: its chain, with its graph and its price.
+    name: by which it is called at run time: a Python identifier in lower case, which is a file's name too. hybrid: its
+    chain, with its graph and its price.
     parent: the name of the model that the member is as it stands: its chain is one whole fragment; None for a stitched
     one.
     """

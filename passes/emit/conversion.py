@@ -75,7 +75,6 @@ def _same(a: InputSpec, b: InputSpec) -> bool:
 def _check(given: InputSpec, wanted: InputSpec, member: Member) -> None:
     if given.size[0] != wanted.size[0]:
         raise InputError(
-            f"images of {given.size[0]} channels, which the family takes, are none of {wanted.size[0]}, which its member "
-            f"{member.name} takes",
+            f"the family takes images of {given.size[0]} channels, and its member {member.name} of {wanted.size[0]}",
             "Make a family of networks whose images have as many channels.",
         )

@@ -1,4 +1,4 @@
-"""What parts of programs compute, as digests: two of the same digest compute the same, with the same bytes of weights."""
+"""Digests of parts of programs: two of the same digest compute the same, with the same bytes of weights."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from ..graphs.conventions import output, placeholder, result
 from . import switched
 from .classes import make_classes
 from .conversion import conversions, input_of
+from .cutting import spans_of
 from .definition import ClassDef, Line
 from .family_text import describe
-from .pieces import Pieces, pieces_of
+from .pieces import Pieces, Span, Step, pieces_of
 from .program import Program
 from .regroup import regroup
 from .source import class_lines, load_function, whole_source
@@ -40,11 +41,11 @@ _LOAD_END = """\
 
 @dataclass(frozen=True)
 class Emitted:
-    """What was written. input: what the images must be, whichever member runs. steps: of each member, the modules that
-    it runs. networks: of each member, what its own graph computes on images as the family takes them."""
+    """What was written. input: what the images must be, whichever member runs. steps: of each member, what it runs.
+    networks: of each member, what its own graph computes on images as the family takes them."""
 
     input: InputSpec
-    steps: Mapping[str, tuple[str, ...]]
+    steps: Mapping[str, tuple[Step, ...]]
     networks: Mapping[str, nn.Module]
 
 
@@ -58,20 +59,28 @@ def emit_family(plan: Plan, family: Family, folder: Path) -> Emitted:
         TraceError: a layer or a function that torch alone cannot make. PipelineError: as `pieces_of`.
     """
     first = conversions(plan, family)
-    made = pieces_of(plan, family, first)
+    steps = write_members(plan, family, spans_of(plan, family, first), folder)
+    networks = {one.name: _after(first.get(one.name), one.hybrid.network) for one in family.members}
+    return Emitted(input_of(plan, family), steps, networks)
+
+
+def write_members(
+    plan: Plan, family: Family, members: Mapping[str, Sequence[Span]], folder: Path
+) -> dict[str, tuple[Step, ...]]:
+    """As `emit_family`, of members that are cut already, by their names; returns what each runs."""
+    made = pieces_of(members)
     program = _together(made)
     root = regroup(program, kept=frozenset(piece.name for piece in made.pieces))
     classes = make_classes(program, root, lambda lines: _outermost(made, lines))
     for one in classes:
-        text = next((piece.text for piece in made.pieces if piece.name == one.paths[0]), None)
-        if text:
-            one.document = f"{text}."
+        about = next((piece.about for piece in made.pieces if piece.name == one.paths[0]), None)
+        if about:
+            one.document = f"{about}."
     folder.mkdir(parents=True, exist_ok=True)
     stored, equal = _stored(program, made)
     dtypes = write_weights(stored, folder / "model.safetensors")
     (folder / "model.py").write_text(_source(plan, family, made, classes, dtypes, equal), encoding="utf-8")
-    networks = {one.name: _after(first.get(one.name), one.hybrid.network) for one in family.members}
-    return Emitted(input_of(plan, family), made.steps, networks)
+    return made.steps
 
 
 def _after(first: GraphModule | None, network: GraphModule) -> nn.Module:
@@ -168,7 +177,7 @@ def _members(family: Family, made: Pieces) -> list[str]:
         price = member.hybrid.price
         assert price is not None
         amounts = [f"{key}={int(price[metric])}" for metric, key in _AMOUNTS.items()]
-        steps = ", ".join(quoted(step) for step in made.steps[member.name])
+        steps = ", ".join(quoted(step.module) for step in made.steps[member.name])
         steps += "," if len(made.steps[member.name]) == 1 else ""
         lines += ["    Member(", f"        {quoted(member.name)},", *(f"        {amount}," for amount in amounts)]
         lines += [f"        steps=({steps}),", "    ),"]

@@ -1,4 +1,4 @@
-"""What a family does at run time. The text of these classes becomes a part of its `model.py`, which imports torch alone."""
+"""What a family does at run time. The text of these classes becomes a part of `model.py`, so they need torch alone."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -166,7 +166,7 @@ class Switched(nn.Module):
         return f"no member of the family is within {asked}; {', '.join(least)}"
 
     def _share(self, shared: dict[str, str]) -> None:
-        """Makes modules and parameters those of other modules. shared: path, and path of the one that takes its place."""
+        """Puts modules and parameters in the place of others. shared: a path, and that of what takes its place."""
         for here, there in shared.items():
             (owner, _, name), (source, _, given) = here.rpartition("."), there.rpartition(".")
             setattr(self.get_submodule(owner), name, getattr(self.get_submodule(source), given))

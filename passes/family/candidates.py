@@ -15,10 +15,11 @@ from ..data.healing import Options
 from ..data.values import Price
 from ..search.chains import Tried
 from ..search.dominance import nondominated
-from ..search.exact import diverse
+from ..search.exact import front
 from ..search.lazy import Lazy, healed, healer_of
 from ..search.losses import Predictor, similarities
 from ..search.probe import Probe
+from ..search.problem import LOSS
 from ..search.space import Repeats, Route, Space
 from .choose import Offer
 from .fit import beginnings
@@ -103,32 +104,37 @@ def _params(probe: Probe) -> np.ndarray:
 
 
 def _routes(space: Space, toll: np.ndarray, looking: Looking) -> list[Route]:
-    """The best routes for each budget, those that share the seams of the best among them."""
-    charged = replace(space, loss=space.loss + toll)
-    found = [_best(charged, budget, looking) for budget in looking.budgets]
-    if not any(found):
+    """The best routes for each budget, and those that share the seams of the best among them."""
+    charged = _best(replace(space, loss=space.loss + toll), looking)
+    if not any(charged):
         raise Infeasible("no chain meets any of the budgets", "Raise them, or allow more fragments.", {})
     taken = np.zeros(len(toll), dtype=bool)
-    taken[[seam for routes in found if routes for seam in routes[0].seams]] = True
-    shared = replace(space, loss=space.loss + np.where(taken, 0.0, toll))
-    found += [_best(shared, budget, looking) for budget in looking.budgets]
+    taken[[seam for routes in charged if routes for seam in routes[0].seams]] = True
+    shared = _best(replace(space, loss=space.loss + np.where(taken, 0.0, toll)), looking)
     # In turn, so that the best of every budget come first.
+    found = [*charged, *shared]
     most = max(map(len, found))
     return list(dict.fromkeys(routes[k] for k in range(most) for routes in found if k < len(routes)))
 
 
-def _best(space: Space, budget: Mapping[str, float], looking: Looking) -> list[Route]:
-    models = int(space.model[-1]) + 1
-    limits = {name: limit for name, limit in budget.items() if name in space.metrics}
+def _best(space: Space, looking: Looking) -> list[list[Route]]:
+    """For each budget the best chains of the front of loss and all that is limited, as far as it adds up."""
+    limits = [_limits(space, budget) for budget in looking.budgets]
+    over = dict.fromkeys([LOSS, looking.metric, *(name for limit in limits for name in limit)])
+    found = front(space, tuple(over), fragments=looking.fragments, repeats=looking.repeats)
+    stitched = sorted((one for one in found if one.route.seams), key=lambda one: one.loss)
+    return [
+        [one.route for one in stitched if all(one.cost[name] <= most for name, most in limit.items())][: looking.each]
+        for limit in limits
+    ]
+
+
+def _limits(space: Space, budget: Mapping[str, float]) -> dict[str, float]:
+    """Of a budget what holds of a sum along a chain."""
+    found = {name: limit for name, limit in budget.items() if name in space.metrics}
     if "size" in budget:  # the file holds the weights, and little else
-        limits["params"] = min(limits.get("params", np.inf), budget["size"] / WEIGHT)
-    try:
-        found = diverse(
-            space, looking.each + models, 1, fragments=looking.fragments, budget=limits, repeats=looking.repeats
-        )
-    except Infeasible:
-        return []
-    return [one.route for one in found if one.route.seams][: looking.each]
+        found["params"] = min(found.get("params", np.inf), budget["size"] / WEIGHT)
+    return found
 
 
 def _network(probe: Probe, one: Tried) -> Network:

@@ -6,6 +6,7 @@ import click
 
 from ..options import CostOptions
 from ..passes.data import metrics
+from ..passes.data.errors import InputError
 from ..passes.data.pass_options import BACKENDS
 from .parts import MODEL_OR_ARTIFACT, Name, argument, option
 from .run import Outcome, Run, verb
@@ -38,11 +39,20 @@ def command(
 ) -> Outcome:
     """Show what a model or an artifact takes, in every metric.
 
-    An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
+    An artifact is measured on its generated code; of a family, each member. One multiply-add is one MAC and two
+    FLOPs."""
     import stitchc
 
     from ..device import timed_on
+    from ..family_members import is_family
 
+    if is_family(model):
+        if latency or conventions or check or "latency" in metric:
+            raise InputError(
+                f"{model} is a family, and latency, conventions and other counters are of one network",
+                f"Extract a member: `stitchc family extract {model} MEMBER -o OUT`.",
+            )
+        return _members(run, model, metric)
     device = str(run.common.get("device", "cpu"))
     plan = stitchc.cost(model, **run.given, progress=run.progress)
     from ..documents import cost_document
@@ -67,3 +77,25 @@ def command(
         found, price, uncounted, stages=parts, timing=timed, conventions=by_convention, check=compared
     )
     return Outcome(document, report)
+
+
+def _members(run: Run, folder: str, metric: tuple[str, ...]) -> Outcome:
+    """The cost of each member of a family."""
+    from pathlib import Path
+
+    import stitchc
+
+    from ..documents import SCHEMA, cost_document
+    from ..family_members import members_of
+    from ..passes.data.records import encode
+    from ..report.members import MemberCosts
+    from ..report.notes import Inputs
+
+    given = dict(run.given)
+    models = members_of(folder, trust=given.pop("trust", False))
+    plans = [stitchc.cost(one, **given, progress=run.progress) for one in models]
+    documents = [cost_document(plan.models[0], plan.prices[0], plan.uncounted[0]) for plan in plans]
+    size = (Path(folder) / "model.safetensors").stat().st_size
+    document = {"schema": SCHEMA, "model": {"name": Path(folder).name}, "size_bytes": size, "members": documents}
+    prices = {plan.models[0].name: plan.prices[0] for plan in plans}
+    return Outcome(document, [Inputs({Path(folder).name: encode(models[0].input)}), MemberCosts(prices, metric)])
