@@ -45,3 +45,6 @@ def command(run: Run, models: tuple[str, ...]) -> Outcome:
         pool = {"schema": 1, "pool": pool_record(made.plan)}
         return Outcome(pool, [PoolTable(pool["pool"])])
     return Outcome(made.record, FamilyReport(made.record, folder).parts())
+
+
+command.under = {"extract": "stitchc.cli.family_extract"}  # type: ignore[attr-defined]
