@@ -69,7 +69,11 @@ def test_the_recipe_makes_the_same_options(made):
 
 def test_budgets_are_several_and_each_may_have_several_limits():
     options = FamilyOptions(budget=["20%", "macs=1M,params=5k", {"flops": 4e6}])
-    assert [[limit.metric for limit in limits] for limits in options.budget] == [["macs"], ["macs", "params"], ["flops"]]
+    assert [[limit.metric for limit in limits] for limits in options.budget] == [
+        ["macs"],
+        ["macs", "params"],
+        ["flops"],
+    ]
     assert FamilyOptions.of({k: v for k, v in [("budget", loads(dumps([], options, "family"), record=FamilyOptions).options["budget"])]}).budget == options.budget  # fmt: skip # noqa: E501
 
 
