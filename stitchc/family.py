@@ -136,8 +136,9 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
 
     said = words(options)
     looking = Looking(
-        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats, options.heal if options.heal != "none" else None,
-        _HEALED * wanted.members, options.max_memory, progress.update,
+        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats,
+        None if options.heal == "none" else options.heal, _HEALED * wanted.members, options.max_memory,
+        progress.update,
     )  # fmt: skip
     return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed)
 
@@ -187,13 +188,16 @@ def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metri
 def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:
     """A Python identifier for each: of a model its own name, of a stitched network what it takes of the metric, in
     percent of the dearest model; with a number behind where that is taken."""
+    from .report.table import short
+
     most = max(price[metric] for price in plan.prices)
+    models = short([model.name for model in plan.models])
     found: list[str] = []
     for one in hybrids:
         assert one.price is not None
         name = f"{metric}_{round(100 * one.price[metric] / most)}"
         if not one.adapters:
-            name = re.sub(r"\W+", "_", plan.models[one.chain.front.model].name.lower()).strip("_")
+            name = re.sub(r"\W+", "_", models[one.chain.front.model].lower()).strip("_")
             name = f"model_{name}" if not name[:1].isalpha() or keyword.iskeyword(name) else name
         taken = sum(other == name or other.startswith(f"{name}_v") for other in found)
         found.append(f"{name}_v{taken + 1}" if taken else name)

@@ -57,8 +57,8 @@ class Looking:
     """How candidates are found.
 
     budgets: that members are wanted for; what does not add up along a chain is held where chains are chosen, not where
-    they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them. price: the score that a byte
-    must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed before they are compared, None
+    they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them. price:
+    the score that a byte must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed before they are compared, None
     for nothing. healed: how many of them are.
     """
 
