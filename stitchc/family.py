@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .passes.search.probe import Probe
 
 # Chains that are stitched for each budget, and how many for each are healed before members are chosen.
-_EACH, _HEALED = 4, 2
+_EACH, _HEALED = 4, 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _made(
     from .report.family import FamilyReport
 
     used, given = options
-    probe = _probe(plan, used, len(wanted.budgets))
+    probe = _probe(plan, used, wanted.members)
     with stage(progress, "choosing members"):
         found = _study(probe, used, wanted, progress)
     made = _healed(plan, used, found.chosen(), wanted.metric, progress)
@@ -143,7 +143,7 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
     return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed)
 
 
-def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:
+def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     """What chains of the models are scored with."""
     from .passes.search.effort import effort_of
     from .passes.search.pool import Pool
@@ -155,7 +155,7 @@ def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:
     if not len(pool):
         raise nothing_to_join(said)
     effort = effort_of(options.effort)
-    return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * budgets)), options.rank, options.max_memory)
+    return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * members)), options.rank, options.max_memory)
 
 
 def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress) -> Family:
