@@ -151,10 +151,15 @@ _TUNED = table({
 }, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
     others=True)  # fmt: skip
 
+#: A chain of an ensemble.
+_MEMBER = table({
+    "name": _NAME, "chain": listed(_link, 1, 1000), "cost": table(_AMOUNTS, others=True),
+}, required=("name", "chain", "cost"), others=True)  # fmt: skip
+
 PLAN = table({
     "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
-    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "similarity": optional(_REAL),
-    "similarity_metric": optional(_text(100)),
+    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "ensemble": listed(_MEMBER, 2, 1000),
+    "similarity": optional(_REAL), "similarity_metric": optional(_text(100)),
     "candidates": optional(table(
         {"total": _count(), "feasible": _count()}, required=("total", "feasible"), others=True
     )),
@@ -194,6 +199,8 @@ def plan(value: Any, place: str) -> dict[str, Any]:
         return _family(value, place)
     PLAN(value, place)
     _check_chain(value, value["models"], "")
+    for index, member in enumerate(value.get("ensemble", ())):
+        _check_chain(member, value["models"], f"ensemble[{index}].")
     _check_input(value["input"], "input")
     return value
 
