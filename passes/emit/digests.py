@@ -100,7 +100,7 @@ class Digests:
             target = f"{getattr(node.target, '__module__', '')}.{target_name(node)}"
             if node.op in ("call_module", "get_attr"):
                 target = str(node.target).removeprefix(under)
-            enclosing = [(p.removeprefix(under), kind) for p, kind in scopes(node) if p.startswith(under) and under]
+            enclosing = [(p.removeprefix(under), kind) for p, kind in scopes(node) if p.startswith(under)]
             return f"{node.op} {target} {map_aggregate(node.args, said)} {map_aggregate(node.kwargs, said)} {enclosing}"
 
         hasher = hashlib.sha256()
