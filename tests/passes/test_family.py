@@ -52,7 +52,7 @@ def test_each_member_computes_what_its_graph_does(made, module):
 
 
 def test_members_are_ordered_by_cost_and_say_what_they_take(made, module):
-    plan, family, _, _ = made
+    _, family, _, _ = made
     assert list(module.members) == [member.name for member in family.members]
     assert [m.macs for m in module.members.values()] == sorted(m.macs for m in module.members.values())
     for member in family.members:
@@ -319,7 +319,7 @@ def test_verification_names_the_member_that_differs(made, tmp_path):
         1.0
     }
     wrong = dict(emitted.networks) | {"near": emitted.networks["far"]}
-    with pytest.raises(VerificationError, match="the member near: model.py differs"):
+    with pytest.raises(VerificationError, match=r"the member near: model.py differs"):
         verify_family(family, wrong, emitted.input, folder)
 
 
@@ -342,7 +342,7 @@ def test_a_written_family_is_cut_again_as_it_was(made, module, tmp_path):
 
 
 def test_what_is_no_family_is_refused():
-    plan, family = make_family()
+    _, family = make_family()
     near = family["near"]
     with pytest.raises(PipelineError, match="two members have one name"):
         Family((near, near))
