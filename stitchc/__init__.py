@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .compile import compile
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
+    from .family import family
     from .family_extract import extract
     from .passes.data import errors
     from .search import search
@@ -37,6 +38,7 @@ _HOME = {
     "errors": "passes.data.errors",
     "evaluate": "evaluate",
     "extract": "family_extract",
+    "family": "family",
     "inspect": "examine",
     "load": "artifact",
     "search": "search",

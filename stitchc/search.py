@@ -18,12 +18,14 @@ from .search_methods import METHODS, settled
 from .search_options import SearchOptions
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.budget import Limit
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
+    from .search_methods import Words
 
 # Ranks that score pairs of cuts, and no network.
 _OF_PAIRS = ("cka", "fit")
@@ -69,10 +71,10 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     with folder_of(options) as folder, in_full_precision():
         plan = begin(models, options, watcher)
         if options.dry_run:
-            return Searched(_looked_at(plan, options, watcher))
-        _check_images(plan, options)
+            return Searched(looked_at(plan, options, settled(options), watcher))
+        check_images(plan, options.rank)
         measured = measured_on(plan, options)
-        plan = _looked_at(plan, options, watcher)
+        plan = looked_at(plan, options, settled(options), watcher, timed=_asks_time(options))
         budgets = _budgets(plan, options)
         with stage(watcher, "searching"):
             found = METHODS[options.method].run(plan, options, budgets, watcher)
@@ -123,41 +125,48 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
         adapters.get(name)
 
 
-def _check_images(plan: Plan, options: SearchOptions) -> None:
+def check_images(plan: Plan, rank: str) -> None:
     """Refuses images that chains cannot be scored with."""
     from .passes.rank import cannot_probe
 
     assert plan.images is not None
     if reason := cannot_probe(plan.images):
         raise InputError(
-            f"a search stitches chains and scores them, and cannot with '{plan.images.name}': {reason}",
+            f"chains are stitched and scored, and cannot be with '{plan.images.name}': {reason}",
             "Name images with `data`; some hundreds, without labels, are enough.",
         )
-    if options.rank == "accuracy" and plan.images.labels is None:
+    if rank == "accuracy" and plan.images.labels is None:
         raise InputError(
             f"rank 'accuracy' needs labels, and '{plan.images.name}' has none",
             "Take `rank='cascade'`, which does without, or give labelled images.",
         )
 
 
-def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
-    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted."""
+def looked_at(
+    plan: Plan, options: SearchOptions | FamilyOptions, words: Words, progress: Progress, *, timed: bool = False
+) -> Plan:
+    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted. timed:
+    whether the latency of fragments is asked for too."""
     from .cache import Store
     from .passes import Cost, Latency, Partition, Pipeline, Represent, Trace
 
-    words, told = settled(options), progress.update
+    told = progress.update
     passes: list[Pass] = [options.make(Trace), Partition(rule=words.rule), Cost(adapters=())]
     if not options.dry_run:
         passes += moving(options.device)
         store = Store("similarity")
         passes.append(options.make(Represent, metric=words.similarity, batch=words.block, store=store, progress=told))
-        if "latency" in (options.candidates, {"closest": "latency"}.get(options.start)):
+        if timed:
             passes.append(
                 options.make(
                     Latency, device=timed_on(options.device, options.backend), store=Store("latency"), progress=told
                 )
             )
     return Pipeline(passes, callback=progress)(plan)
+
+
+def _asks_time(options: SearchOptions) -> bool:
+    return "latency" in (options.candidates, {"closest": "latency"}.get(options.start))
 
 
 def _budgets(plan: Plan, options: SearchOptions) -> tuple[dict[str, float], ...]:

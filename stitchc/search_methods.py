@@ -11,6 +11,7 @@ from .passes.search.effort import effort_of
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.plan import Plan
     from .passes.search.lazy import Found, Search
     from .passes.search.pool import Pool
@@ -47,7 +48,11 @@ class Method:
 
 def settled(options: SearchOptions) -> Words:
     """The options, with the method's defaults for those that nobody set."""
-    words = METHODS[options.method].words
+    return said_words(options, METHODS[options.method].words)
+
+
+def said_words(options: SearchOptions | FamilyOptions, words: Words) -> Words:
+    """The words of a method, with those in their place that somebody has set."""
     names = ("adapters", "fragments", "rule", "similarity", "repeats")
     said = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return replace(words, **said)
@@ -104,7 +109,7 @@ def _probed(
         plan, words.adapters, repeats=words.repeats == "loops", min_share=share, max_memory=options.max_memory
     )
     if not len(pool):
-        raise _nothing_to_join(words)
+        raise nothing_to_join(words)
     probe = Probe(pool, effort, options.rank, options.max_memory)
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
     predictor = Predictor(pool, similarities(plan))
@@ -190,7 +195,8 @@ def stitchnet(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str,
     return Found(tuple(tried), len(run.found), stopped)
 
 
-def _nothing_to_join(words: Words) -> InputError:
+def nothing_to_join(words: Words) -> InputError:
+    """The error that a pool is that no chain can be made of."""
     return InputError(
         f"no two cuts of the models can be joined by {', '.join(words.adapters)}",
         "`inspect` lists the cuts of a model. Or name other `adapters`.",
