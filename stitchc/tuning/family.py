@@ -102,9 +102,7 @@ def tune_family(folder: Path, options: TuneOptions, place: Engine, progress: Pro
     networks = _networks(loop, untuned.cpu(), job.network.cpu().eval().requires_grad_(False))
     after = _measured(job, None, before, networks, {name for name in networks if networks[name] is untuned})
     members = tuple(_tuned(name, before, after, loop, networks[name] is untuned) for name in steps)
-    made = TunedFamily(
-        job.target, None, job.settings, trained, tuple(loop.state.history), members, resumed, {}
-    )
+    made = TunedFamily(job.target, None, job.settings, trained, tuple(loop.state.history), members, resumed, {})
     made = _written(made, job, networks, steps, start)
     checkpoint.drop()
     return made

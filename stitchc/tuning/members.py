@@ -107,7 +107,7 @@ class FamilyTrainee(nn.Module):
 @dataclass
 class KeptMembers:
     """What a group of members is worth most with, so far. epoch: how many had gone by, 0 before the first. worth: of
-    each member. weights: of the modules that train. statistics: of each member's own norms, where several share them."""
+    each member. weights: of the modules that train. statistics: of a member's own norms, where several share them."""
 
     epoch: int
     worth: dict[str, Worth]

@@ -2,46 +2,18 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
+from family_folders import digits_family, written
 
 import stitchc
 from stitchc import artifact
 from stitchc.cli import main
 from stitchc.cli.family_extract import command as extract_command
-from stitchc.evaluate import Accuracy
 from stitchc.family_folder import write_family
-from stitchc.inputs import probe
-from stitchc.passes import Codegen, Cost, Fit, Partition, Pipeline, Plan, Stitch, Trace
+from stitchc.passes import Codegen
 from stitchc.passes.data.errors import InputError, OutputError, VerificationError
-from stitchc.passes.data.family import Family, Member
-from stitchc.passes.data.hybrid import Hybrid
-from stitchc.zoo import load
-
-CHAIN = "A:..features.1.2 / linear / B:stage2.0.."
-
-
-def digits_family():
-    models = tuple(load(f"digits/{name}") for name in ("plain", "resnet"))
-    images, _ = probe(models, "digits", 64)
-    plan = Pipeline([Trace(), Partition(), Cost(adapters=())])(Plan(models, images=images))
-    named = zip(("plain", "resnet"), plan.models, plan.graphs, plan.prices, strict=True)
-    members = [
-        Member(name, replace(Hybrid.whole(graph, k), price=price), model.name)
-        for k, (name, model, graph, price) in enumerate(named)
-    ]
-    hybrid = Pipeline([Stitch(chain=CHAIN), Fit()])(plan).hybrid
-    return plan, Family((*members, Member("middle", hybrid)))
-
-
-def written(plan, family, out, **more):
-    with artifact.staging(out) as folder:
-        return write_family(
-            plan, family, folder, recipe="# none\n", report=lambda record: [record["members"][0]["name"]],
-            accuracy={"middle": Accuracy("digits?split=test", 500, 0.9, 1.0)}, **{"onnx": False, **more},
-        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
