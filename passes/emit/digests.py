@@ -59,16 +59,16 @@ class Digests:
                     walk(inner)
 
         walk(root.items[0] if isinstance(root.items[0], Region) else root)
+        tensors = dict(program.tensors)
         for path, leaf in program.leaves.items():
             if _within(path, found) or not leaf.state_dict():
                 continue
             if have("layer", path, self._layer(leaf, path)):
                 continue
-            for key, tensor in leaf.state_dict(keep_vars=True).items():
-                into = found if isinstance(tensor, nn.Parameter) else equal
-                have("tensor", f"{path}.{key}", self._tensor(tensor), into)
-        for path, tensor in program.tensors.items():
-            if not _within(path, found):
+            own = leaf.state_dict(keep_vars=True).items()
+            tensors.update((f"{path}.{key}", tensor) for key, tensor in own)
+        for path, tensor in tensors.items():
+            if not _within(path, found) and tensor.numel() > 1:  # counters are no weights
                 have("tensor", path, self._tensor(tensor), found if isinstance(tensor, nn.Parameter) else equal)
         return found, equal
 

@@ -63,8 +63,8 @@ class FamilyTuneReport:
         for training in record["tuned"]:
             what = "all of the family" if training["train"] == "all" else "the adapters"
             parts.append(Text.assemble(
-                ("Trained", "bold"), f" {what}: {count(training['trained_params'])} params, {training['epochs']} epochs "
-                f"over {training['images']} images of {training['data']}",
+                ("Trained", "bold"), f" {what}: {count(training['trained_params'])} params, "
+                f"{training['epochs']} epochs over {training['images']} images of {training['data']}",
             ))  # fmt: skip
             parts += [Epochs(training), MemberGains(training)]
         if self.folder:

@@ -124,8 +124,11 @@ def _begin(folder: Path, options: TuneOptions, place: Engine, progress: Progress
     with stage(progress, f"loading {folder}"):
         largest = record["members"][-1]
         measured = next((one["accuracy"] for one in record["members"] if one["accuracy"]), None)
-        model = Model(folder.resolve().name, input_of(record), source=str(folder), module=artifact.load(folder, trust=True),
-                      class_names=tuple(names) if (names := largest.get("class_names")) else None)  # fmt: skip
+        names = largest.get("class_names")
+        model = Model(
+            folder.resolve().name, input_of(record), source=str(folder), class_names=tuple(names) if names else None,
+            module=artifact.load(folder, trust=True),  # its hashes were checked a moment ago, unless it is trusted
+        )  # fmt: skip
         said = replace(
             options, train=options.train or "adapter", distill=options.distill or _taught_by(record, options)
         )
