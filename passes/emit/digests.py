@@ -125,7 +125,7 @@ class Digests:
         if id(tensor) not in self._bytes:
             data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
             kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
-            said = f"{kind} {tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(data).hexdigest()}"
+            said = f"{kind} {tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(data.data).hexdigest()}"
             self._bytes[id(tensor)] = tensor, said
         return self._bytes[id(tensor)][1]
 

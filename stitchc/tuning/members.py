@@ -100,7 +100,7 @@ class FamilyTrainee(nn.Module):
 
     def keys_of(self, names: Sequence[str]) -> set[str]:
         """The keys of `state` that these members have."""
-        modules = {step for name in names for step in self.every[name].steps}  # type: ignore[union-attr]
+        modules = {step for name in names for step in self.every[name].steps}
         return {key for key in self.state() if key.split(".")[0] in modules}
 
 
