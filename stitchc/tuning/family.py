@@ -97,7 +97,7 @@ def tune_family(folder: Path, options: TuneOptions, place: Engine, progress: Pro
             f"Going on after {resumed} of {job.settings.epochs * loop.steps} steps, from {checkpoint.folder}."
         )
     trained = trainee.trained_params
-    with stage(progress, f"training {len(trainee.members)} members"):
+    with checkpoint.of_a_training(), stage(progress, f"training {len(trainee.members)} members"):
         loop.run()
     networks = _networks(loop, untuned.cpu(), job.network.cpu().eval().requires_grad_(False))
     after = _measured(job, None, before, networks, {name for name in networks if networks[name] is untuned})

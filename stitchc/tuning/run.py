@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from ..evaluate import Accuracy
 from ..family_members import is_family
 from ..inputs import is_artifact
 from ..keywords import with_options
-from ..passes.data.errors import Diverged
 from ..passes.data.model import Model
 from ..passes.training.distillation import Teachers
 from ..progress import Progress, Silent, stage
@@ -106,7 +106,7 @@ def _trained(
     settings, progress = job.settings, job.progress
     found, resumed = checkpoint.read(), 0
     values, taught = _features(job, trainee, views, teachers, checkpoint)
-    try:
+    with checkpoint.of_a_training(), closing(values) if values is not None else nullcontext():
         loop = Loop(
             trainee, views, settings, job.place, held=held, teachers=teachers, features=values, taught=taught,
             workers=settings.workers, every=settings.checkpoint_seconds, progress=progress,
@@ -120,16 +120,6 @@ def _trained(
             )
         with stage(progress, f"training {', '.join(trainee.trains)}"):
             loop.run()
-    except Diverged:
-        checkpoint.drop()
-        raise
-    except KeyboardInterrupt as stopped:
-        if checkpoint.path.exists():
-            stopped.add_note(f"The same command goes on from the last checkpoint, in {checkpoint.folder}.")
-        raise
-    finally:
-        if values is not None:
-            values.close()
     return loop, resumed
 
 
