@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import artifact
 from .documents import verified_record
-from .family_members import family_record, member_of, price_of, steps_of, uses_of
+from .family_members import family_record, member_of, steps_of
 from .plan_record import plan_of
 from .progress import Progress, Silent, stage
 
@@ -54,7 +54,7 @@ def extract(
             module = artifact.load(folder, trust=True)  # its hashes were checked a moment ago, unless it is trusted
             (spans,) = spans_again(module, {member: steps_of(said)}).values()
         new = _record(record, said, Path(folder))
-        plan = _plan(new)
+        plan = plan_of(new)
         plan = plan.with_hybrid(replace(plan.hybrid, graph=member_graph(spans)))
         plan = _written(plan, staged, onnx, watcher)
         assert plan.hybrid.verified is not None
@@ -69,11 +69,6 @@ def _record(family: Mapping[str, Any], member: Mapping[str, Any], folder: Path) 
     own = {key: value for key, value in member.items() if key not in ("name", "parent", "steps")}
     shared = {key: family[key] for key in ("schema", "models", "probe", "seed", "notes")}
     return {**shared, **_UNKNOWN, **own, "extracted": {"family": folder.resolve().name, "member": member["name"]}}
-
-
-def _plan(record: Mapping[str, Any]) -> Plan:
-    plan = plan_of(record)
-    return plan.with_hybrid(replace(plan.hybrid, price=price_of(record), adapters=uses_of(record["chain"])))
 
 
 def _written(plan: Plan, folder: Path, onnx: bool, progress: Progress) -> Plan:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import artifact
-from .documents import SCHEMA, notes, plan_document
+from .documents import SCHEMA, notes, plan_document, verified_record
 from .passes.data.records import encode
+from .plan_record import input_of
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
     from .passes.data.family import Family, Member
     from .passes.data.plan import Plan
+    from .passes.emit.family import Emitted
+    from .passes.emit.pieces import Span
 
 #: What the record of a member has of the plan document of its hybrid.
 _OF_MEMBER = (
@@ -50,26 +53,74 @@ def write_family(
         VerificationError: a member's module or ONNX file does not compute what its own graph does.
     """
     from .passes.emit.family import emit_family
-    from .passes.verify.family import verify_family
 
     watcher = progress or Silent()
     with stage(watcher, "writing the family"):
         emitted = emit_family(plan, family, folder)
+    family = _checked(plan, family, emitted, folder, onnx, opset, device, watcher)
+    record = family_document(plan, family, accuracy or {}, dict(more or {}))
+    record["input"] = encode(emitted.input)
+    _complete(record, family, emitted, folder)
+    return artifact.write(folder, record, recipe=recipe, report=report(record), seconds=plan.seconds)
+
+
+def rewrite_family(
+    plan: Plan,
+    family: Family,
+    spans: Mapping[str, Sequence[Span]],
+    folder: Path,
+    *,
+    record: Mapping[str, Any],
+    recipe: str,
+    report: Callable[[Mapping[str, Any]], Sequence[Any]],
+    onnx: bool,
+    opset: int | None,
+    seconds: Mapping[str, float],
+    progress: Progress,
+) -> dict[str, Any]:
+    """As `write_family`, of a family that was read back and has new weights.
+
+    plan, family: as `plan_record.family_of` gives them. spans: what each member does, the parents first. record: what
+    the new one says, but for what the files and the verification say.
+    """
+    from .passes.emit.family import Emitted, write_members
+    from .passes.emit.reread import whole_graph
+
+    with stage(progress, "writing the family"):
+        steps = write_members(plan, family, spans, folder)
+    networks = {name: whole_graph(one) for name, one in spans.items()}
+    emitted = Emitted(input_of(record), steps, networks)
+    family = _checked(plan, family, emitted, folder, onnx, opset, "cpu", progress)
+    new = dict(record) | {"members": [dict(member) for member in record["members"]]}
+    _complete(new, family, emitted, folder)
+    return artifact.write(folder, new, recipe=recipe, report=report(new), seconds=seconds)
+
+
+def _checked(
+    plan: Plan, family: Family, emitted: Emitted, folder: Path, onnx: bool, opset: int | None, device: str,
+    progress: Progress,
+) -> Family:  # fmt: skip
+    """The ONNX files, where they are asked for, and the family as it was verified."""
+    from .passes.verify.family import verify_family
+
     if onnx:
         from .passes.emit.family_onnx import export_family
 
-        with stage(watcher, "exporting its members to ONNX"):
-            export_family(plan, family, emitted, folder, opset, watcher.update)
-    with stage(watcher, "verifying its members"):
-        family = verify_family(
+        with stage(progress, "exporting its members to ONNX"):
+            export_family(plan, family, emitted, folder, opset, progress.update)
+    with stage(progress, "verifying its members"):
+        return verify_family(
             family, emitted.networks, emitted.input, folder, images=plan.images, seed=plan.seed, device=device
         )
-    record = family_document(plan, family, accuracy or {}, dict(more or {}))
-    record["input"] = encode(emitted.input)
-    for member in record["members"]:
-        member["steps"] = [asdict(step) for step in emitted.steps[member["name"]]]
+
+
+def _complete(record: dict[str, Any], family: Family, emitted: Emitted, folder: Path) -> None:
+    """What the files and the verification say, put into a record."""
+    for said, member in zip(record["members"], family.members, strict=True):
+        assert member.hybrid.verified is not None and said["name"] == member.name
+        said["verified"] = verified_record(member.hybrid.verified)
+        said["steps"] = [asdict(step) for step in emitted.steps[member.name]]
     record["size_bytes"] = (folder / "model.safetensors").stat().st_size
-    return artifact.write(folder, record, recipe=recipe, report=report(record), seconds=plan.seconds)
 
 
 def family_document(

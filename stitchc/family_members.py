@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import artifact
 from .inputs import is_artifact
-from .passes.data import metrics
 from .passes.data.errors import InputError, unknown
-from .passes.data.hybrid import AdapterUse
 from .passes.data.model import Model
-from .passes.data.values import Price
 from .plan_record import input_of
 
 if TYPE_CHECKING:
@@ -59,22 +56,6 @@ def steps_of(member: Mapping[str, Any]) -> tuple[Step, ...]:
     from .passes.emit.pieces import Step
 
     return tuple(Step(**step) for step in member["steps"])
-
-
-def price_of(member: Mapping[str, Any]) -> Price:
-    """What a member takes, from its record."""
-    told = {metric.name: member["cost"].get(metric.key) for metric in metrics.every() if metric.derive is None}
-    return Price(told)
-
-
-def uses_of(chain: list[Mapping[str, Any]]) -> tuple[AdapterUse, ...]:
-    """The adapters of a chain, from its record."""
-    found = [link["adapter"] for link in chain if "adapter" in link]
-    prices = [Price({metric.name: one.get(metric.key) for metric in metrics.sums()}) for one in found]
-    return tuple(
-        AdapterUse(one["name"], price, one.get("residual"), one.get("ridge"))
-        for one, price in zip(found, prices, strict=True)
-    )
 
 
 def members_of(folder: Path | str, names: Sequence[str] = (), *, trust: bool = False) -> list[Model]:

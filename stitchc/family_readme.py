@@ -40,7 +40,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     members, models = record["members"], record["models"]
     yield f"# A family of {markdown(' and '.join(model['name'] for model in models))}"
     yield ""
-    yield f"{len(members)} networks in one, made by stitchc: they share what they have in common. It switches at run time."
+    yield f"{len(members)} networks in one, made by stitchc. They share what they have in common; one runs at a time."
     yield ""
     yield from _table(members)
     yield "\nOne multiply-add is one MAC and two FLOPs, for one image. The weights are those of each member alone;"

@@ -59,16 +59,16 @@ class Digests:
                     walk(inner)
 
         walk(root.items[0] if isinstance(root.items[0], Region) else root)
+        tensors = dict(program.tensors)
         for path, leaf in program.leaves.items():
             if _within(path, found) or not leaf.state_dict():
                 continue
             if have("layer", path, self._layer(leaf, path)):
                 continue
-            for key, tensor in leaf.state_dict(keep_vars=True).items():
-                into = found if isinstance(tensor, nn.Parameter) else equal
-                have("tensor", f"{path}.{key}", self._tensor(tensor), into)
-        for path, tensor in program.tensors.items():
-            if not _within(path, found):
+            own = leaf.state_dict(keep_vars=True).items()
+            tensors.update((f"{path}.{key}", tensor) for key, tensor in own)
+        for path, tensor in tensors.items():
+            if not _within(path, found) and tensor.numel() > 1:  # counters are no weights
                 have("tensor", path, self._tensor(tensor), found if isinstance(tensor, nn.Parameter) else equal)
         return found, equal
 
@@ -100,7 +100,7 @@ class Digests:
             target = f"{getattr(node.target, '__module__', '')}.{target_name(node)}"
             if node.op in ("call_module", "get_attr"):
                 target = str(node.target).removeprefix(under)
-            enclosing = [(p.removeprefix(under), kind) for p, kind in scopes(node) if p.startswith(under) and under]
+            enclosing = [(p.removeprefix(under), kind) for p, kind in scopes(node) if p.startswith(under)]
             return f"{node.op} {target} {map_aggregate(node.args, said)} {map_aggregate(node.kwargs, said)} {enclosing}"
 
         hasher = hashlib.sha256()
@@ -125,7 +125,7 @@ class Digests:
         if id(tensor) not in self._bytes:
             data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
             kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
-            said = f"{kind} {tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(data).hexdigest()}"
+            said = f"{kind} {tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(data.data).hexdigest()}"
             self._bytes[id(tensor)] = tensor, said
         return self._bytes[id(tensor)][1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 
@@ -44,7 +44,7 @@ def export_family(
     Raises:
         ModelError: the exporter has no translation for what a member does.
     """
-    module = load_module(folder)
+    module: Any = load_module(folder)
     images = torch.randn(2, *emitted.input.size, generator=torch.Generator().manual_seed(plan.seed))
     there = folder / FOLDER
     there.mkdir()

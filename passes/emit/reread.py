@@ -41,6 +41,11 @@ def member_graph(spans: Sequence[Span]) -> GraphModule:
     return compose(parts)
 
 
+def whole_graph(spans: Sequence[Span]) -> GraphModule:
+    """The graph of one member for images as the family takes them."""
+    return compose([Part(f"piece{k}", f"Piece{k}", span.graph) for k, span in enumerate(spans)])
+
+
 def _graph(module: nn.Module, name: str, shape: tuple[int, ...]) -> GraphModule:
     return record(_named(module, name), shape)
 

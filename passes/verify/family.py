@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ def verify_family(
         VerificationError: a member differs by more, or gives another class. Says which.
     """
     inputs = list(inputs_of(spec, batches, seed, images))
-    module, onnx = load_module(folder), _onnx(folder, [member.name for member in family.members])
+    module: Any = load_module(folder)
+    onnx = _onnx(folder, [member.name for member in family.members])
     members = []
     for member in family.members:
         found = _compared(member.name, networks[member.name], module, onnx, inputs, batches, tolerance)
@@ -67,7 +69,8 @@ def verify_family_folder(
     """
     spec = InputSpec(size, (0.0,) * size[0], (1.0,) * size[0])
     inputs = list(inputs_of(spec, batches, seed, None))
-    module, onnx = load_module(folder), _onnx(folder, names)
+    module: Any = load_module(folder)
+    onnx = _onnx(folder, names)
     return {name: _compared(name, module.member(name), module, onnx, inputs, batches, tolerance) for name in names}
 
 
@@ -79,7 +82,7 @@ def _onnx(folder: Path, names: list[str]) -> dict[str, Callable[[Tensor], Tensor
 def _compared(
     name: str,
     network: nn.Module,
-    module: nn.Module,
+    module: Any,
     onnx: Mapping[str, Callable[[Tensor], Tensor]],
     inputs: list[Tensor],
     batches: tuple[int, ...],

@@ -94,7 +94,10 @@ def _members(run: Run, folder: str, metric: tuple[str, ...]) -> Outcome:
     given = dict(run.given)
     models = members_of(folder, trust=given.pop("trust", False))
     plans = [stitchc.cost(one, **given, progress=run.progress) for one in models]
-    documents = [cost_document(plan.models[0], plan.prices[0], plan.uncounted[0]) for plan in plans]
+    documents = [
+        {"name": plan.models[0].name} | cost_document(plan.models[0], plan.prices[0], plan.uncounted[0])
+        for plan in plans
+    ]
     size = (Path(folder) / "model.safetensors").stat().st_size
     document = {"schema": SCHEMA, "model": {"name": Path(folder).name}, "size_bytes": size, "members": documents}
     prices = {plan.models[0].name: plan.prices[0] for plan in plans}

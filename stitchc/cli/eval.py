@@ -54,7 +54,7 @@ def _members(run: Run, folder: str, names: tuple[str, ...]) -> Outcome:
     with stage(run.progress, f"loading {folder}"):
         models = members_of(folder, names, trust=given.pop("trust", False))
     found = {one.name: stitchc.evaluate(one, **given, progress=run.progress) for one in models}
-    documents = [eval_document(one.name, one, found[one.name]) for one in models]
+    documents = [{"name": one.name} | eval_document(one.name, one, found[one.name]) for one in models]
     notes = list(dict.fromkeys(note for document in documents for note in document["notes"]))
     report = [*([Notes(notes)] if notes else []), Inputs({Path(folder).name: encode(models[0].input)})]
     return Outcome(
