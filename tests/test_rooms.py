@@ -18,7 +18,13 @@ PASS_FLOOR = 3
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
     "cost.adapter_prices": {"search"},  # seams of a pool are priced like candidates
-    "cost.chains": {"family", "search", "shorten", "stitch", "vote"},  # a chain that is no row of the table has its price
+    "cost.chains": {
+        "family",
+        "search",
+        "shorten",
+        "stitch",
+        "vote",
+    },  # a chain that is no row of the table has its price
     "cost.many": {"search"},
     "cost.table": {"search"},
     "emit.prepare": {"cost"},  # what is priced is the program that is written
