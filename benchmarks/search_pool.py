@@ -16,7 +16,7 @@ from stitchc.passes import Cost, Partition, Pipeline, Plan, Represent, Trace
 from stitchc.passes.search.chains import Tree
 from stitchc.passes.search.effort import EFFORTS
 from stitchc.passes.search.losses import Predictor, Trust, similarities
-from stitchc.passes.search.pool import Pool
+from stitchc.passes.search.pool import Pool, lost
 from stitchc.passes.search.probe import Probe
 from stitchc.passes.search.space import Route
 from stitchc.search_methods import METHODS
@@ -43,10 +43,10 @@ def main() -> None:
     probe.compare(drawn)
     tell("loss of a seam, with R2 too", predictor.trust(probe.loss, probe.r2))
     routes = triples(pool, drawn, given.chains)
-    space = pool.space(np.nan_to_num(probe.loss), probe.deficit)
     expected, scores = [], []
     for route, _, found in Tree(probe).grown(routes):
-        expected.append(probe.own.max() - space.price(route)[1])
+        ends = [route.model, pool.points[pool.target[route.seams[-1]]][0]]
+        expected.append(probe.own.max() - lost(probe.loss[list(route.seams)]) - probe.deficit[ends].sum() / 2)
         scores.append(found.mean())
     sums, seen = np.clip(expected, 0, None), np.array(scores)
     tell("score of a chain of three, from the sum of its seams' losses", Trust.of(sums, seen))

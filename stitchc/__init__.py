@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .family_extract import extract
     from .passes.data import errors
     from .search import search
+    from .space import space
     from .tuning import tune
     from .verification import verify
 
@@ -42,6 +43,7 @@ _HOME = {
     "inspect": "examine",
     "load": "artifact",
     "search": "search",
+    "space": "space",
     "tune": "tuning",
     "verify": "verification",
 }

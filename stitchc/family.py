@@ -152,7 +152,7 @@ def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:
     share = SHARE if options.min_share is None else options.min_share
     pool = Pool.of(plan, said.adapters, repeats=said.repeats == "loops", min_share=share, max_memory=options.max_memory)
     if not len(pool):
-        raise nothing_to_join(said)
+        raise nothing_to_join(said.adapters)
     effort = effort_of(options.effort)
     return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * budgets)), options.rank, options.max_memory)
 

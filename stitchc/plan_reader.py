@@ -151,10 +151,15 @@ _TUNED = table({
 }, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
     others=True)  # fmt: skip
 
+#: A chain of an ensemble.
+_MEMBER = table({
+    "name": _NAME, "chain": listed(_link, 1, 1000), "cost": table(_AMOUNTS, others=True),
+}, required=("name", "chain", "cost"), others=True)  # fmt: skip
+
 PLAN = table({
     "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
-    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "similarity": optional(_REAL),
-    "similarity_metric": optional(_text(100)),
+    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "ensemble": listed(_MEMBER, 2, 1000),
+    "similarity": optional(_REAL), "similarity_metric": optional(_text(100)),
     "candidates": optional(table(
         {"total": _count(), "feasible": _count()}, required=("total", "feasible"), others=True
     )),
@@ -172,7 +177,7 @@ _STEP = table({
     "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": _text(1000),
 }, required=("module", "piece", "part", "about"))  # fmt: skip
 
-_MEMBER = table({
+_FAMILY_MEMBER = table({
     "name": _member_name, "parent": optional(_NAME), "input": _INPUT, "chain": listed(_link, 1, 1000),
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "similarity": optional(_REAL), "trainable_params": _count(), "accuracy": optional(_ACCURACY),
@@ -180,7 +185,8 @@ _MEMBER = table({
 }, required=("name", "parent", "input", "steps", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
 
 FAMILY = table({
-    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT, "members": listed(_MEMBER, 1, 1000),
+    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
+    "members": listed(_FAMILY_MEMBER, 1, 1000),
     "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
     "size_bytes": _count(), "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000),
     "files": _family_files,
@@ -193,13 +199,17 @@ def plan(value: Any, place: str) -> dict[str, Any]:
     if isinstance(value, dict) and "members" in value:
         return _family(value, place)
     PLAN(value, place)
-    _check_chain(value, value["models"], "")
+    names = [model["name"] for model in value["models"]]
+    _in_order(value["chain"], "chain", names)
+    for index, member in enumerate(value.get("ensemble", ())):
+        _in_order(member["chain"], f"ensemble[{index}].chain", names)
     _check_input(value["input"], "input")
     return value
 
 
 def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
     FAMILY(value, place)
+    models = [model["name"] for model in value["models"]]
     names = [member["name"] for member in value["members"]]
     _check_input(value["input"], "input")
     for index, member in enumerate(value["members"]):
@@ -208,7 +218,7 @@ def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
             raise Fault(f"{where}.name", "is that of another member")
         if (member["parent"] is not None) is not (len(member["chain"]) == 1):
             raise Fault(f"{where}.parent", "is said of a chain, or of no whole model")
-        _check_chain(member, value["models"], f"{where}.")
+        _in_order(member["chain"], f"{where}.chain", models)
         _check_input(member["input"], f"{where}.input")
     named = {key.removesuffix(".onnx").removeprefix(f"{ONNX}/") for key in value["files"] if key.endswith(".onnx")}
     if named and named != set(names):
@@ -216,15 +226,14 @@ def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
     return value
 
 
-def _check_chain(value: dict[str, Any], models: list[dict[str, Any]], place: str) -> None:
-    names = [model["name"] for model in models]
-    for index, link in enumerate(value["chain"]):
+def _in_order(chain: list[dict[str, Any]], place: str, names: list[str]) -> None:
+    for index, link in enumerate(chain):
         if (index % 2 == 1) is not ("adapter" in link):
-            raise Fault(f"{place}chain[{index}]", "is out of order: fragments and adapters alternate")
+            raise Fault(f"{place}[{index}]", "is out of order: fragments and adapters alternate")
         if "adapter" not in link and link["model"] not in names:
-            raise Fault(f"{place}chain[{index}].model", "is none of the models")
-    if len(value["chain"]) % 2 == 0:
-        raise Fault(f"{place}chain", "ends in an adapter")
+            raise Fault(f"{place}[{index}].model", "is none of the models")
+    if len(chain) % 2 == 0:
+        raise Fault(place, "ends in an adapter")
 
 
 def _check_input(spec: dict[str, Any], place: str) -> None:

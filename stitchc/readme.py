@@ -45,7 +45,10 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield "One network made of fragments of trained ones by stitchc:"
     yield ""
-    yield fenced(render([ChainLine(record["chain"])], width=100).rstrip())
+    members = record.get("ensemble") or [record]
+    yield fenced(render([ChainLine(member["chain"]) for member in members], width=100).rstrip())
+    if record.get("ensemble"):
+        yield "\nThese chains vote: the scores are the logarithms of the mean of their probabilities."
     yield ""
     yield _USE.format(size=", ".join(map(str, record["input"]["size"])))
     yield said_of_input(record["input"])
@@ -131,7 +134,7 @@ def _compared(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:
-    used = {link.get("model") for link in record["chain"]}
+    used = {link.get("model") for member in record.get("ensemble") or [record] for link in member["chain"]}
     for model in record["models"]:
         if not _stitched(record) and model["name"] not in used:
             continue

@@ -8,11 +8,13 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile import begin, complete, folder_of, measured_on
-from .device import in_full_precision, moving, timed_on, with_memory
+from .compile import complete, opened
+from .device import moving, timed_on
+from .heads import check as check_head
 from .keywords import with_options
 from .options import CompileOptions
-from .passes.data.errors import InputError, QuantityError
+from .passes.data.errors import Infeasible, InputError, QuantityError
+from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .search_methods import METHODS, settled
 from .search_options import SearchOptions
@@ -65,37 +67,46 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         InputError: something given cannot be used. Infeasible: no chain meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
+    from .passes import Candidate
+
     watcher, given = progress or Silent(), options
     _check(models, options)
-    options = with_memory(options)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
+    with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
             return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
-        measured = measured_on(plan, options)
-        plan = looked_at(plan, options, settled(options), watcher, timed=_asks_time(options))
+        pool = plan = looked_at(plan, options, settled(options), watcher, timed=_asks_time(options))
         budgets = _budgets(plan, options)
+        each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
         with stage(watcher, "searching"):
-            found = METHODS[options.method].run(plan, options, budgets, watcher)
+            found = METHODS[options.method].run(plan, options, each, watcher)
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
         if options.sweep:
-            return Searched(plan, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
-        chosen, used, stated = _stated(plan, (options, given), budgets[0], found.tried[0])
-        return Searched(plan, found, *complete(chosen, models, used, stated, measured, folder, watcher))
+            return Searched(pool, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
+        best = [found.tried[k] for k in found.members]
+        _check_ensemble(options, best)
+        used, stated = _stated(plan, (options, given), best)
+        choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
+        plan = replace(plan, choice=choice, budget=dict(budgets[0]))
+        return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others))
 
 
-def _stated(
-    plan: Plan, options: Sequence[SearchOptions], limits: Mapping[str, float], best: Tried
-) -> tuple[Plan, CompileOptions, CompileOptions]:
-    """The plan with a chain as its choice, and the options of the compile that makes it, for each of those given."""
-    from .passes import Candidate
+def _stated(plan: Plan, options: Sequence[SearchOptions], best: Sequence[Tried]) -> list[CompileOptions]:
+    """The options of the compile that makes a network of chains, for each of those given."""
     from .passes.stitch.stated import words_of
 
-    choice = (Candidate(best.chain, nan, best.price, True, best.score),)
-    words = words_of(plan, best.chain)
-    used, given = (one.make(CompileOptions, chain=words, similarity=settled(one).similarity) for one in options)
-    return replace(plan, choice=choice, budget=dict(limits)), used, given
+    words = VOTE.join(words_of(plan, one.chain) for one in best)
+    return [one.make(CompileOptions, chain=words, similarity=settled(one).similarity) for one in options]
+
+
+def _check_ensemble(options: SearchOptions, members: Sequence[Tried]) -> None:
+    """Raises Infeasible where there are fewer chains than are to vote."""
+    if len(members) < options.ensemble:
+        raise Infeasible(
+            f"of the chains that were stitched, {len(members)} take one input, are within a share of the budget and "
+            f"can vote, and {options.ensemble} were asked for",
+            "Take fewer members, raise the budget or the effort, or let chains be more alike: `differ=1`.",
+        )
 
 
 def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None:
@@ -108,25 +119,45 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
 
     if not models:
         raise InputError("search was given no models", "Name one or more: stitchc search digits/resnet digits/vit.")
-    if options.rank in _OF_PAIRS:
-        raise InputError(
-            f"`rank={options.rank!r}` scores pairs of cuts, and a search scores whole networks",
-            "Take `rank='cascade'`, or another score.",
-        )
+    check_rank(options.rank)
     if options.sweep and (options.method != "exact" or options.out is not None):
         raise InputError(
             "a sweep is the front of an exact search over several budgets, and writes no artifact",
             "Leave the method and `out` out. `compile` makes a chain of the front, given as its `chain`.",
         )
+    if options.ensemble > 1 and (options.sweep or options.method == "milp"):
+        why = "a sweep has several budgets" if options.sweep else "milp finds one chain"
+        raise InputError(
+            f"an ensemble is of several chains under one budget, and {why}",
+            "Take another method, and no sweep; or leave `ensemble` out.",
+        )
     if options.asks_latency:
         raise QuantityError("latency does not add up along a chain, so search holds no budget of it", _ADDITIVE)
     moving(options.device)
+    check_head(options)
     for name in options.adapters or ():
         adapters.get(name)
 
 
+def check_rank(rank: str) -> None:
+    """Refuses rules that score no network.
+
+    Raises:
+        InputError: it is one.
+    """
+    if rank in _OF_PAIRS:
+        raise InputError(
+            f"`rank={rank!r}` scores pairs of cuts, and a search scores whole networks",
+            "Take `rank='cascade'`, or another score.",
+        )
+
+
 def check_images(plan: Plan, rank: str) -> None:
-    """Refuses images that chains cannot be scored with."""
+    """Refuses images that chains cannot be scored with by a rule.
+
+    Raises:
+        InputError: they cannot.
+    """
     from .passes.rank import cannot_probe
 
     assert plan.images is not None

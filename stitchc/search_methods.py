@@ -13,6 +13,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from .family_options import FamilyOptions
     from .passes.data.plan import Plan
+    from .passes.search.chains import Tried
     from .passes.search.lazy import Found, Search
     from .passes.search.pool import Pool
     from .passes.search.rules import Rules
@@ -97,6 +98,7 @@ def _probed(
     plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], search: Callable[[Pool], Search],
     progress: Progress,
 ) -> Found:  # fmt: skip
+    from .cache import Store
     from .passes.data.healing import healing_options
     from .passes.search.lazy import Lazy
     from .passes.search.losses import Predictor, similarities
@@ -109,11 +111,11 @@ def _probed(
         plan, words.adapters, repeats=words.repeats == "loops", min_share=share, max_memory=options.max_memory
     )
     if not len(pool):
-        raise nothing_to_join(words)
-    probe = Probe(pool, effort, options.rank, options.max_memory)
+        raise nothing_to_join(words.adapters)
+    probe = Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
     predictor = Predictor(pool, similarities(plan))
-    return Lazy(probe, predictor, search(pool), healing, budgets, progress.update).run()
+    return Lazy(probe, predictor, search(pool), healing, budgets, options.ensemble, progress.update).run()
 
 
 def _best_routes(
@@ -192,13 +194,19 @@ def stitchnet(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str,
         )
         for place, one in enumerate(within)
     ]  # fmt: skip
-    return Found(tuple(tried), len(run.found), stopped)
+    return Found(tuple(tried), len(run.found), stopped, members=_alike(plan, tried)[: options.ensemble])
 
 
-def nothing_to_join(words: Words) -> InputError:
-    """The error that a pool is that no chain can be made of."""
+def _alike(plan: Plan, tried: Sequence[Tried]) -> tuple[int, ...]:
+    """The chains that take the same input as the first."""
+    wanted = plan.input_of(tried[0].chain)
+    return tuple(k for k, one in enumerate(tried) if plan.input_of(one.chain) == wanted)
+
+
+def nothing_to_join(adapters: Sequence[str]) -> InputError:
+    """What is said of models that adapters cannot join anywhere."""
     return InputError(
-        f"no two cuts of the models can be joined by {', '.join(words.adapters)}",
+        f"no two cuts of the models can be joined by {', '.join(adapters)}",
         "`inspect` lists the cuts of a model. Or name other `adapters`.",
     )
 

@@ -18,7 +18,14 @@ PASS_FLOOR = 3
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
     "cost.adapter_prices": {"search"},  # seams of a pool are priced like candidates
-    "cost.chains": {"family", "search", "shorten", "stitch"},  # a chain that is no row of the table has its price
+    "cost.chains": {
+        "family",
+        "search",
+        "shorten",
+        "stitch",
+        "vote",
+    },  # a chain that is no row of the table has its price
+    "cost.many": {"search"},
     "cost.table": {"search"},
     "emit.prepare": {"cost"},  # what is priced is the program that is written
     "emit.program": {"cost"},
@@ -46,10 +53,12 @@ SHARED = {
     "search.space": {"family"},
     "rivals.sizes": {"family"},  # and stand beside the models on smaller images
     "represent": {"compare"},  # `Similarity` is both in sequence
+    "represent.vector_cache": {"search"},  # losses of seams are kept, like vectors, by what they depend on
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"family", "fit", "latency", "rank", "rivals", "search"},
-    "stitch.stated": {"select"},  # a chain that is stated by hand is held to the budget
-    "trace.record": {"cost", "emit", "stitch"},  # adapters, and pieces of a family, are traced like any other module
+    "stitch.stated": {"search", "select"},  # a chain that is stated by hand is held to the budget
+    "trace.record": {"cost", "emit", "stitch", "vote"},  # adapters and pieces of a family are traced like any module
+    "vote": {"rivals"},  # an ensemble is made once more from half of the images
 }
 
 

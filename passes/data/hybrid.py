@@ -48,7 +48,8 @@ class Verified:
 class Hybrid:
     """A chain with its weights.
 
-    price: of the whole, as it is written. adapters: one for each seam. healing, polishing: None where nothing was
+    price: of the whole, as it is written. adapters: one for each seam. members: of an ensemble, which stands under the
+    chain of its first member; none of a single chain. healing, polishing: None where nothing was
     healed, or polished. verified: None until it was. graph: the network, which is no data: it is left out of comparison
     and JSON.
     """
@@ -60,6 +61,7 @@ class Hybrid:
     healing: Healing | None = None
     polishing: Polishing | None = None
     verified: Verified | None = None
+    members: tuple[Hybrid, ...] = ()
     graph: GraphModule | None = field(default=None, compare=False, repr=False, metadata={"data": False})
 
     @classmethod

@@ -110,7 +110,7 @@ def fragment_of(plan: Plan, word: str) -> Fragment:
     """`MODEL:START..END`. A model's name may hold colons itself: the longest that is known counts.
 
     Raises:
-        CutError: there is no such model, or no such cut.
+        CutError: there is no such model, or no such cut; or the word says no fragment.
     """
     known = dict(_names(plan))
     ways = [(word[:at].strip(), word[at + 1 :]) for at, character in enumerate(word) if character == ":"]
@@ -119,6 +119,8 @@ def fragment_of(plan: Plan, word: str) -> Fragment:
             start, _, end = span.partition("..")
             model = known[name]
             return Fragment(model, *(_cut(plan, model, text.strip()) for text in (start, end)))
+    if not ways or ".." not in word:
+        raise CutError(f"'{word}' is no fragment of a chain", _EXAMPLE)
     raise unknown(ways[0][0], "model of this chain", known, CutError)
 
 

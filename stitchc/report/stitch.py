@@ -45,7 +45,10 @@ class Choice:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record = self.record
-        yield ChainLine(record["chain"])
+        for member in record.get("ensemble") or [record]:
+            yield ChainLine(member["chain"])
+        if record.get("ensemble"):
+            yield Text("The chains vote: the scores are those of the mean of their probabilities.")
         said = []
         if record["similarity"] is not None:
             said.append(f"similarity {score(record['similarity'])} ({record['similarity_metric']})")
@@ -61,9 +64,10 @@ class Choice:
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
         if record.get("uncounted"):
             yield Text(f"hybrid: {without_formula(record['uncounted'])}")
-        for link in record["chain"]:
-            if "adapter" in link:
-                yield from _adapter_line(link["adapter"])
+        for member in record.get("ensemble") or [record]:
+            for link in member["chain"]:
+                if "adapter" in link:
+                    yield from _adapter_line(link["adapter"])
 
 
 @dataclass(frozen=True)

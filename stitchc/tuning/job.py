@@ -125,11 +125,15 @@ def check_batch(settings: TuneOptions, place: Engine) -> None:
 
 def _trained_part(record: Mapping[str, Any], train: str | None) -> str:
     """What is trained, where nobody says it too."""
-    if any("adapter" in link for link in record["chain"]):
+    several = record.get("ensemble")
+    if any("adapter" in link for link in record["chain"]) and not several:
         return train or "adapter"
     if train not in (None, "all"):
+        what = (
+            "an ensemble of chains" if several else f"{record['chain'][0]['model']} is one network without an adapter"
+        )
         raise InputError(
-            f"{record['chain'][0]['model']} is one network without an adapter, and `train={train!r}` was asked for",
+            f"{'this is ' if several else ''}{what}, and `train={train!r}` was asked for",
             "Leave `train` out: all of it is trained.",
         )
     return "all"

@@ -258,7 +258,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
     "seed", "device", "arch", "out", "trust", "force", "dry_run", "rivals", "against", "best",
-    "input_size", "head",
+    "input_size", "head", "head_data", "head_images",
 }  # fmt: skip
 
 

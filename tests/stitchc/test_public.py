@@ -13,7 +13,7 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", script], timeout=30).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["compile", "inspect", "compare", "cost", "evaluate", "load", "verify"])
+@pytest.mark.parametrize("name", ["compile", "inspect", "compare", "cost", "evaluate", "load", "space", "verify"])
 def test_names_are_functions_whatever_was_imported_before(name):
     script = f"""
 import importlib, stitchc

@@ -164,6 +164,13 @@ Accuracy on 500 images of digits?split=test.
     assert "what their records state" in shown(ParentTable(plan_document(plan)))
 
 
+def test_a_model_that_was_tuned_is_no_hybrid(plan):
+    record = plan_document(plan)
+    record["chain"] = record["chain"][:1]
+    assert "this one" in shown(ParentTable(record)) and "hybrid" not in shown(ParentTable(record))
+    assert shown(ParentTable(record | {"tuned": [{}]})).split("\n")[0].split()[2] == "tuned"
+
+
 def test_the_choice(plan):
     golden(
         Choice(plan_document(plan)),

@@ -175,3 +175,64 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(models, given, error, said
     with pytest.raises(error, match=said):
         stitchc.search(*models, **{**FAST, **given}, out=tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def voting(tmp_path_factory):
+    """What the command line prints of a search for an ensemble, and its folder."""
+    out = tmp_path_factory.mktemp("search") / "ensemble"
+    words = ["--effort", "low", "--probe-images", "128", "--heal-sweeps", "1", "--rivals=none", "--json"]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["search", *POOL, "--ensemble", "2", "--budget", "macs=3.6M", *words, "-o", str(out)]) == 0
+    return json.loads(said.getvalue()), out
+
+
+def test_chains_vote_and_take_what_they_take_together(voting):
+    document, out = voting
+    plan = json.loads((out / "plan.json").read_text())
+    members = [document["chains"][k] for k in document["ensemble"]["members"]]
+    assert len(members) == len(plan["ensemble"]) == 2 and document["ensemble"]["members"][0] == 0
+    assert all(one["cost"]["macs"] <= 1.8e6 for one in members)
+    for key in ("macs", "params"):
+        assert plan["cost"][key] == sum(one["cost"][key] for one in members)
+    assert plan["cost"]["size_bytes"] == (out / "model.safetensors").stat().st_size
+    assert plan["accuracy"]["top1"] > 0.9 and plan["verified"]["onnx_max_abs"] < 1e-4
+    assert document["ensemble"]["score"] > 0.5 and members[0]["words"] != members[1]["words"]
+
+
+def test_an_ensemble_says_the_mean_of_what_its_chains_say(voting, tmp_path):
+    document, out = voting
+    data = torch.rand(6, 1, 8, 8)
+    said = []
+    for k, one in enumerate(document["chains"][k] for k in document["ensemble"]["members"]):
+        words = {"probe_images": 128, "heal_sweeps": 1, "rivals": "none", "onnx": False, "effort": "low"}
+        stitchc.compile(*POOL, chain=one["words"], **words, out=tmp_path / str(k))
+        said.append(stitchc.load(tmp_path / str(k))(data).softmax(1))
+    torch.testing.assert_close(stitchc.load(out)(data).exp(), torch.stack(said).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_recipe_of_an_ensemble_compiles_to_the_same_bytes(voting, tmp_path):
+    _, out = voting
+    again = tmp_path / "again"
+    assert main(["compile", "--recipe", str(out / "recipe.toml"), "-o", str(again)]) == 0
+    for name in ("model.py", "model.safetensors", "recipe.toml"):
+        assert (out / name).read_bytes() == (again / name).read_bytes()
+    assert "The chains vote" in (out / "report.html").read_text() and "chains vote" in (out / "README.md").read_text()
+    with pytest.raises(InputError, match="an ensemble of chains"):
+        stitchc.tune(out, data="digits", train="adapter", epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"ensemble": 2, "method": "milp"}, InputError, "milp finds one chain"),
+        ({"ensemble": 2, "sweep": "20%..90%"}, InputError, "no artifact"),
+        ({"ensemble": 26, "budget": "macs=60M"}, Infeasible, "26 were asked for"),
+        ({"ensemble": 9, "budget": "macs=1.6M"}, Infeasible, "budget"),
+    ],
+)
+def test_ensembles_that_cannot_be_are_refused(given, error, said, tmp_path):
+    with pytest.raises(error, match=said):
+        stitchc.search(*POOL, **{**FAST, **given}, out=tmp_path / "x")
+    assert not list(tmp_path.iterdir())

@@ -62,7 +62,14 @@ def test_words_that_mean_nothing_are_refused_with_what_to_write_instead(given, m
 def test_names_lists_every_registry_and_filters():
     everything = names()
     assert {"digits/resnet", "torchvision/resnet50", "timm/resnet50"} <= set(everything)
-    assert names("digits/*") == ["digits/convnext", "digits/mixer", "digits/plain", "digits/resnet", "digits/vit"]
+    assert names("digits/*") == [
+        "digits/convnext",
+        "digits/mixer",
+        "digits/plain",
+        "digits/resnet",
+        "digits/small",
+        "digits/vit",
+    ]
     assert names("torchvision/resnet5?") == ["torchvision/resnet50"]
     assert "timm/resnet18.a1_in1k" in names("timm/resnet18.*")
     assert all("convnext" in name for name in names("convnext"))

@@ -218,10 +218,48 @@ class ConvNeXt(nn.Module):
         return self.head(self.norm(x.mean((2, 3))))
 
 
+class Separable(nn.Module):
+    """A depthwise convolution, then one over the channels (Howard et al. 2017), and the input added where it fits."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int = 1):
+        super().__init__()
+        self.depthwise = nn.Conv2d(c_in, c_in, 3, stride, padding=1, groups=c_in, bias=False)
+        self.bn1 = nn.BatchNorm2d(c_in)
+        self.pointwise = nn.Conv2d(c_in, c_out, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(c_out)
+        self.relu = nn.ReLU()
+        self.residual = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.depthwise(x)))
+        y = self.bn2(self.pointwise(y))
+        return self.relu(y + x if self.residual else y)
+
+
+class Small(nn.Module):
+    """A thirtieth of the cost of the cheapest other, and less accurate, so that there is a trade between the two."""
+
+    def __init__(self, classes: int = 10, widths: tuple[int, int, int] = (12, 16, 24)):
+        super().__init__()
+        self.stem = conv_bn_relu(1, widths[0])
+        self.stage1 = nn.Sequential(Separable(widths[0], widths[0]), Separable(widths[0], widths[0]))
+        self.stage2 = nn.Sequential(Separable(widths[0], widths[1], 2), Separable(widths[1], widths[1]))
+        self.stage3 = nn.Sequential(Separable(widths[1], widths[2], 2), Separable(widths[2], widths[2]))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(widths[2], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = self.stage3(self.stage2(self.stage1(x)))
+        return self.fc(self.flatten(self.pool(x)))
+
+
 NETS: dict[str, Callable[[int], nn.Module]] = {
     "convnext": ConvNeXt,
     "mixer": Mixer,
     "plain": Plain,
     "resnet": ResNet,
+    "small": Small,
     "vit": VisionTransformer,
 }

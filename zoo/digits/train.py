@@ -46,6 +46,7 @@ RECIPES = {
     "mixer": Recipe(epochs=90, lr=3e-3),
     "plain": Recipe(epochs=90, lr=3e-3),
     "resnet": Recipe(epochs=40, lr=3e-3),
+    "small": Recipe(epochs=50, lr=3e-3),
     "vit": Recipe(epochs=100, lr=2e-3),
 }
 
