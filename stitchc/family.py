@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .passes.search.probe import Probe
 
 # Chains that are stitched for each budget, and how many for each are healed before members are chosen.
-_EACH, _HEALED = 4, 2
+_EACH, _HEALED = 4, 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _made(
     from .report.family import FamilyReport
 
     used, given = options
-    probe = _probe(plan, used, len(wanted.budgets))
+    probe = _probe(plan, used, wanted.members)
     with stage(progress, "choosing members"):
         found = _study(probe, used, wanted, progress)
     made = _healed(plan, used, found.chosen(), wanted.metric, progress)
@@ -136,13 +136,14 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
 
     said = words(options)
     looking = Looking(
-        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats, options.heal if options.heal != "none" else None,
-        _HEALED * wanted.members, options.max_memory, progress.update,
+        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats,
+        None if options.heal == "none" else options.heal, _HEALED * wanted.members, options.max_memory,
+        progress.update,
     )  # fmt: skip
     return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed)
 
 
-def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:
+def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     """What chains of the models are scored with."""
     from .passes.search.effort import effort_of
     from .passes.search.pool import Pool
@@ -154,7 +155,7 @@ def _probe(plan: Plan, options: FamilyOptions, budgets: int) -> Probe:
     if not len(pool):
         raise nothing_to_join(said.adapters)
     effort = effort_of(options.effort)
-    return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * budgets)), options.rank, options.max_memory)
+    return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * members)), options.rank, options.max_memory)
 
 
 def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress) -> Family:
@@ -187,13 +188,16 @@ def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metri
 def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:
     """A Python identifier for each: of a model its own name, of a stitched network what it takes of the metric, in
     percent of the dearest model; with a number behind where that is taken."""
+    from .report.table import short
+
     most = max(price[metric] for price in plan.prices)
+    models = short([model.name for model in plan.models])
     found: list[str] = []
     for one in hybrids:
         assert one.price is not None
         name = f"{metric}_{round(100 * one.price[metric] / most)}"
         if not one.adapters:
-            name = re.sub(r"\W+", "_", plan.models[one.chain.front.model].name.lower()).strip("_")
+            name = re.sub(r"\W+", "_", models[one.chain.front.model].lower()).strip("_")
             name = f"model_{name}" if not name[:1].isalpha() or keyword.iskeyword(name) else name
         taken = sum(other == name or other.startswith(f"{name}_v") for other in found)
         found.append(f"{name}_v{taken + 1}" if taken else name)

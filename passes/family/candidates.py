@@ -26,6 +26,8 @@ from .fit import beginnings
 
 #: Bytes of a weight.
 WEIGHT = 4
+# By how much worse than the best a chain of other seams may be to be tried too: about the error of predicted losses.
+_AWAY = 0.02
 Progress = Callable[[int, int, str], None]
 
 
@@ -57,9 +59,9 @@ class Looking:
     """How candidates are found.
 
     budgets: that members are wanted for; what does not add up along a chain is held where chains are chosen, not where
-    they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them. price: the score that a byte
-    must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed before they are compared, None
-    for nothing. healed: how many of them are.
+    they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them.
+    price: the score that a byte must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed
+    before they are compared, None for nothing. healed: how many of them are.
     """
 
     budgets: Sequence[Mapping[str, float]]
@@ -78,9 +80,9 @@ def candidates(probe: Probe, looking: Looking) -> list[Network]:
     """The models, and the chains that may serve a budget better than these.
 
     For each budget the best chains by the exact search over probed losses: once with the bytes of every adapter as a
-    loss, and once more with those of the best chains of all budgets as nothing, since the file holds them then. All are
-    stitched and scored; those that few others dominate are healed, in closed form on the images that they were fitted
-    on, and scored again.
+    loss, once more with those of the best chains of all budgets as nothing, since the file holds them then, and once
+    away from the seams that were found. All are stitched and scored; those that few others dominate are healed, in closed
+    form on the images that they were fitted on, and scored again.
 
     Raises:
         Infeasible: no budget is met by any chain.
@@ -105,15 +107,17 @@ def _params(probe: Probe) -> np.ndarray:
 
 
 def _routes(space: Space, toll: np.ndarray, looking: Looking) -> list[Route]:
-    """The best routes for each budget, and those that share the seams of the best among them."""
+    """The best routes for each budget, those that share the seams of the best among them, and others that are near."""
     charged = _best(replace(space, loss=space.loss + toll), looking)
     if not any(charged):
         raise Infeasible("no chain meets any of the budgets", "Raise them, or allow more fragments.", {})
     taken = np.zeros(len(toll), dtype=bool)
     taken[[seam for routes in charged if routes for seam in routes[0].seams]] = True
     shared = _best(replace(space, loss=space.loss + np.where(taken, 0.0, toll)), looking)
+    taken[[seam for routes in (*charged, *shared) for route in routes for seam in route.seams]] = True
+    others = _best(replace(space, loss=space.loss + toll + np.where(taken, _AWAY, 0.0)), looking)
     # In turn, so that the best of every budget come first.
-    found = [*charged, *shared]
+    found = [*charged, *shared, *others]
     most = max(map(len, found))
     return list(dict.fromkeys(routes[k] for k in range(most) for routes in found if k < len(routes)))
 
@@ -121,7 +125,7 @@ def _routes(space: Space, toll: np.ndarray, looking: Looking) -> list[Route]:
 def _best(space: Space, looking: Looking) -> list[list[Route]]:
     """For each budget the best chains of the front of loss and all that is limited, as far as it adds up."""
     limits = [_limits(space, budget) for budget in looking.budgets]
-    over = dict.fromkeys([LOSS, looking.metric, *(name for limit in limits for name in limit)])
+    over = dict.fromkeys([LOSS, looking.metric, "params", *(name for limit in limits for name in limit)])
     found = front(space, tuple(over), fragments=looking.fragments, repeats=looking.repeats)
     stitched = sorted((one for one in found if one.route.seams), key=lambda one: one.loss)
     return [

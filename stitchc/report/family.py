@@ -39,7 +39,7 @@ class FamilyTable:
             found.add_row(
                 f"{row['name']}{' *' if row['dominated_by'] else ''}", row["network"],
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
-                adds(row["adds_bytes"]), score(row["score"]), percent(_top1(row)), _points(row["over_line"]),
+                adds(row["adds_bytes"] or None), score(row["score"]), percent(_top1(row)), _points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
             )  # fmt: skip
         yield found
@@ -50,8 +50,8 @@ class FamilyTable:
         metric = metrics.get(said["metric"])
         whole = said["models_bytes"] + said["members_bytes"]
         yield (
-            "adds: what the file holds for a member beyond the models and cheaper members. All weights: "
-            f"{size(whole)}, {whole / max(said['models_bytes'], 1):.2f} times the models' ({size(said['models_bytes'])})."
+            "adds: what the file holds for a member beyond models and cheaper members. All weights: "
+            f"{size(whole)}, {whole / max(said['models_bytes'], 1):.2f} times those of the models."
         )
         yield (
             f"score: by which members were chosen among {said['tried']} chains, on {said['score_images']} probe images "

@@ -27,8 +27,8 @@ RECORDS = {
     "cost": CostOptions, "search": SearchOptions, "family": FamilyOptions,
 }  # fmt: skip
 MODELS = {
-    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "family": ("a", "b"), "tune": ("x",), "inspect": ("x",),
-    "cost": ("x",),
+    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "family": ("a", "b"), "tune": ("x",),
+    "inspect": ("x",), "cost": ("x",),
 }  # fmt: skip
 #: What cannot be changed alone.
 BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
