@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..family_options import FamilyOptions
-from .compile import next_free
+from ..folder import next_free
 from .parts import MODEL, argument
 from .recipes import check_recipe, recipe_option
 from .run import Outcome, Run, verb

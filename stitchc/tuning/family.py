@@ -15,7 +15,7 @@ from torch import nn
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
 from ..family_members import steps_of
-from ..folder import try_out
+from ..folder import next_free, try_out
 from ..passes.data.errors import InputError
 from ..passes.data.model import Model
 from ..passes.emit.pieces import Span, Step
@@ -238,10 +238,9 @@ def _written(
     """The tuned family, in its place."""
     from ..family_folder import rewrite_family
     from ..report.family_tune import FamilyTuneReport
-    from .run import next_free
 
     in_place = job.settings.out is None
-    keep = next_free(f"{job.source.resolve()}-untuned") if in_place else None
+    keep = Path(next_free(f"{job.source.resolve()}-untuned")) if in_place else None
     parents_first = sorted(job.record["members"], key=lambda one: one["parent"] is None)
     spans: dict[str, list[Span]] = {}
     for member in parents_first:

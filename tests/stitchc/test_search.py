@@ -165,7 +165,7 @@ def test_stitchnet_from_the_command_line(capsys, tmp_path):
         (POOL, {"rank": "fit"}, InputError, "scores pairs"),
         (POOL, {"budget": "latency=1ms"}, QuantityError, "does not add up"),
         (POOL, {"budget": "memory=1MiB"}, QuantityError, "does not add up"),
-        (POOL, {"data": "random"}, InputError, "cannot with 'random"),
+        (POOL, {"data": "random"}, InputError, "cannot be with 'random"),
         (POOL, {"budget": "macs=1000"}, Infeasible, "budget"),
         (POOL, {"adapters": "nonesuch"}, StitchError, "no adapter"),
         (("digits/vit",), {"rule": "stitchnet"}, InputError, "can be joined by"),
