@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...documents import without_formula
@@ -15,13 +14,14 @@ from ..healing import Polished
 from ..notes import Inputs, Notes
 from ..parent_table import ParentTable
 from ..rivals import RivalTable
-from ..stitch import Checks
+from ..stitch import VOTING, Checks
 from .charts import HeatChart, ScatterChart
 from .diagram import Diagram
 from .difference import Difference
 from .dropped import Dropped
 from .healing import HealingBars
 from .markup import join, tag
+from .members import members
 from .provenance import Provenance, Recipe
 from .section import Section
 from .verdict import Verdict
@@ -31,7 +31,6 @@ _CHAIN = (
     "Fragments in the colours of their models, in the order in which they run, with the shapes that pass between; bars "
     "show shares of the multiply-adds."
 )
-_VOTE = "The chains vote: the scores are those of the mean of their probabilities."
 _DIFFERENCE = (
     "The seam as a difference of graphs: each model as a strip of its blocks, as wide as what they compute, and the "
     "changes in the order of the chain."
@@ -41,20 +40,21 @@ SIMILARITY = "How alike the cuts of the models represent the same images."
 _DEPTH = 2  # names deep that stages of the cost are
 
 
-def sections(plan: Plan, record: Mapping[str, Any], recipe: str) -> Iterator[Section]:
-    """The page of a compile. plan: with all that the passes left in it. recipe: the text of recipe.toml."""
+def sections(plan: Plan, record: Mapping[str, Any], recipe: str, more: Sequence[Section] = ()) -> Iterator[Section]:
+    """The page of a compile. plan: with all that the passes left in it. recipe: the text of recipe.toml. more: what
+    comes after the seams."""
     yield _verdict(record)
     if record["chain"]:
-        yield _chains(record, plan)
-    if joins(plan):
-        changes = [Difference(each, own) for own, each in members(record, plan) if each is not None]
-        yield Section("What is kept, healed, dropped and new", changes, _DIFFERENCE)
+        yield Section("The chain", [*_voting(record), Diagram(record, plan)], _CHAIN)
+    if joins(plan, record):
+        yield Section("What is kept, healed, dropped and new", [Difference(plan, record)], _DIFFERENCE)
+    yield from more
     if plan.similarity:
         yield Section("Similarity", [HeatChart(plan, k) for k in range(len(plan.similarity))], SIMILARITY)
     if plan.candidates is not None and len(plan.candidates):
         yield Section("Candidates", [ScatterChart(plan, record), CandidateTable(plan, _TOP)], _CANDIDATES)
         yield Section("What was dropped, and why", [Dropped(plan, record)])
-    yield from _healed(record)
+    yield from _healed(record, plan)
     yield Section("Cost", [ParentTable(record), *_left_out(record), *_stages(plan)])
     yield from _ending(record, recipe)
 
@@ -63,31 +63,11 @@ def tuned_sections(record: Mapping[str, Any], trainings: list[Any], recipe: str)
     """The page of a training, of which the record of the artifact is all that is at hand. trainings: parts that show
     each."""
     yield _verdict(record)
-    yield _chains(record, None)
+    yield Section("The chain", [*_voting(record), Diagram(record)])
     yield Section("Training", trainings)
     yield from _healed(record)
     yield Section("Cost", [ParentTable(record), *_left_out(record)])
     yield from _ending(record, recipe)
-
-
-def _chains(record: Mapping[str, Any], plan: Plan | None) -> Section:
-    drawn = [Diagram(own, each) for own, each in members(record, plan)]
-    said = _CHAIN if plan is not None else ""
-    return (
-        Section("The chains", drawn, f"{_VOTE} {said}".strip()) if len(drawn) > 1 else Section("The chain", drawn, said)
-    )
-
-
-def members(record: Mapping[str, Any], plan: Plan | None) -> list[tuple[Mapping[str, Any], Plan | None]]:
-    """Of an ensemble each chain, as a record and a plan of its own; else what is given."""
-    if not record.get("ensemble"):
-        return [(record, plan)]
-    hybrids = plan.hybrid.members if plan is not None else ()
-    plans = [None if plan is None else replace(plan, hybrids=(one,)) for one in hybrids] or [None] * len(
-        record["ensemble"]
-    )
-    chains = [{**record, "chain": one["chain"], "healing": one.get("healing")} for one in record["ensemble"]]
-    return [*zip(chains, plans, strict=True)]
 
 
 def _verdict(record: Mapping[str, Any]) -> Section:
@@ -96,15 +76,22 @@ def _verdict(record: Mapping[str, Any]) -> Section:
     return Section("Verdict", [Verdict(record), *beside, *notes])
 
 
-def joins(plan: Plan) -> bool:
-    """Whether there is a seam between models whose cuts are known."""
-    chain = plan.hybrids[0].chain if plan.hybrids else plan.choice[0].chain if plan.choice else None
-    return chain is not None and bool(chain.adapters) and all(f.model < len(plan.cuts) for f in chain.fragments)
+def _voting(record: Mapping[str, Any]) -> list[str]:
+    return [VOTING] if record.get("ensemble") else []
 
 
-def _healed(record: Mapping[str, Any]) -> Iterator[Section]:
-    healed = [own["healing"] for own, _ in members(record, None) if own.get("healing")]
-    parts: list[Any] = [*map(HealingBars, healed)]
+def joins(plan: Plan, record: Mapping[str, Any]) -> bool:
+    """Whether all chains have a seam, between models whose cuts are known."""
+    chains = [member.chain for member in members(record, plan)]
+    return all(c is not None and c.adapters and all(f.model < len(plan.cuts) for f in c.fragments) for c in chains)
+
+
+def _healed(record: Mapping[str, Any], plan: Plan | None = None) -> Iterator[Section]:
+    parts: list[Any] = []
+    for member in members(record, plan):
+        if member.healing:
+            parts += [tag("h3", member.title)] if member.title else []
+            parts.append(HealingBars(member.healing))
     parts += [Polished(record["polishing"])] if record.get("polishing") else []
     if parts:
         yield Section("Healing", parts)
