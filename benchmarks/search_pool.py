@@ -90,7 +90,8 @@ def follows(pool: Pool, a: int, b: int) -> bool:
 
 
 def tell(what: str, trust: Trust) -> None:
-    print(f"| {what} | {trust.cases} | {trust.rank_correlation:.2f} | {trust.error:.3f} |")
+    rank, error = ("-" if x is None else f"{x:.3f}" for x in (trust.rank_correlation, trust.error))
+    print(f"| {what} | {trust.cases} | {rank} | {error} |")
 
 
 if __name__ == "__main__":
