@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile import begin, folder_of, measured_on
-from .device import in_full_precision, moving, resolve, with_memory
+from .cache import Store
+from .compile import opened
+from .device import moving, resolve
 from .family_budgets import budgets_of
 from .family_options import FamilyOptions
+from .heads import check as check_head
 from .keywords import with_options
 from .passes.data.errors import InputError
 from .progress import Progress, Silent, stage
-from .search import check_images, looked_at
+from .search import check_images, check_rank, looked_at
 from .search_methods import METHODS, SHARE, Words, nothing_to_join, said_words
 
 if TYPE_CHECKING:
@@ -58,13 +60,10 @@ def family(*models: str | Path | Model, options: FamilyOptions, progress: Progre
     """
     watcher, given = progress or Silent(), options
     _check(models, options)
-    options = with_memory(options)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
+    with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
             return Made(looked_at(plan, options, words(options), watcher))
         check_images(plan, options.rank)
-        measured = measured_on(plan, options)
         plan = looked_at(plan, options, words(options), watcher)
         wanted = budgets_of(plan, options)
         return _made(plan, models, (options, given), wanted, measured, folder, watcher)
@@ -83,12 +82,9 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
             f"a family is made of two models or more, and {len(models)} were given",
             "Name two: stitchc family digits/convnext digits/plain -o family/.",
         )
-    if options.rank in ("cka", "fit"):
-        raise InputError(
-            f"`rank={options.rank!r}` scores pairs of cuts, and a family chooses whole networks",
-            "Take `rank='cascade'`, or another score.",
-        )
+    check_rank(options.rank)
     moving(options.device)
+    check_head(options)
     for name in options.adapters or ():
         adapters.get(name)
 
@@ -155,7 +151,8 @@ def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     if not len(pool):
         raise nothing_to_join(said.adapters)
     effort = effort_of(options.effort)
-    return Probe(pool, replace(effort, chains=max(effort.chains, _EACH * members)), options.rank, options.max_memory)
+    effort = replace(effort, chains=max(effort.chains, _EACH * members))
+    return Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
 
 
 def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress) -> Family:

@@ -105,12 +105,14 @@ class FamilyOptions(
         "divergence. A higher price makes a smaller file.",
         group=FAMILY, metavar="P",
     )  # fmt: skip
-    fragments: int | None = with_default(SearchOptions, "fragments", None)
-    repeats: str | None = with_default(SearchOptions, "repeats", None)
-    min_share: float | None = with_default(SearchOptions, "min_share", None)
-    adapters: Sequence[str] | None = with_default(SearchOptions, "adapters", None)
-    rule: str | None = with_default(SearchOptions, "rule", None)
-    similarity: str | None = with_default(SearchOptions, "similarity", None)
+    fragments: int | None = with_default(SearchOptions, "fragments", None, group=FAMILY, unset="3")
+    repeats: str | None = with_default(SearchOptions, "repeats", None, group=FAMILY, unset="forward")
+    min_share: float | None = with_default(SearchOptions, "min_share", None, group=FAMILY, unset="10%")
+    adapters: Sequence[str] | None = with_default(
+        SearchOptions, "adapters", None, group=FAMILY, unset="identity, linear and conv3x3"
+    )
+    rule: str | None = with_default(SearchOptions, "rule", None, unset="single-tensor")
+    similarity: str | None = with_default(SearchOptions, "similarity", None, unset="cka-unbiased")
     rivals: str = option(
         "auto", Choice("auto", "none"),
         "Whether each model on smaller images is measured beside the members.", group=RIVALS,

@@ -199,17 +199,15 @@ def plan(value: Any, place: str) -> dict[str, Any]:
     if isinstance(value, dict) and "members" in value:
         return _family(value, place)
     PLAN(value, place)
-    names = [model["name"] for model in value["models"]]
-    _in_order(value["chain"], "chain", names)
+    _check_chain(value, value["models"], "")
     for index, member in enumerate(value.get("ensemble", ())):
-        _in_order(member["chain"], f"ensemble[{index}].chain", names)
+        _check_chain(member, value["models"], f"ensemble[{index}].")
     _check_input(value["input"], "input")
     return value
 
 
 def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
     FAMILY(value, place)
-    models = [model["name"] for model in value["models"]]
     names = [member["name"] for member in value["members"]]
     _check_input(value["input"], "input")
     for index, member in enumerate(value["members"]):
@@ -218,7 +216,7 @@ def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
             raise Fault(f"{where}.name", "is that of another member")
         if (member["parent"] is not None) is not (len(member["chain"]) == 1):
             raise Fault(f"{where}.parent", "is said of a chain, or of no whole model")
-        _in_order(member["chain"], f"{where}.chain", models)
+        _check_chain(member, value["models"], f"{where}.")
         _check_input(member["input"], f"{where}.input")
     named = {key.removesuffix(".onnx").removeprefix(f"{ONNX}/") for key in value["files"] if key.endswith(".onnx")}
     if named and named != set(names):
@@ -226,14 +224,15 @@ def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
     return value
 
 
-def _in_order(chain: list[dict[str, Any]], place: str, names: list[str]) -> None:
-    for index, link in enumerate(chain):
+def _check_chain(value: dict[str, Any], models: list[dict[str, Any]], place: str) -> None:
+    names = [model["name"] for model in models]
+    for index, link in enumerate(value["chain"]):
         if (index % 2 == 1) is not ("adapter" in link):
-            raise Fault(f"{place}[{index}]", "is out of order: fragments and adapters alternate")
+            raise Fault(f"{place}chain[{index}]", "is out of order: fragments and adapters alternate")
         if "adapter" not in link and link["model"] not in names:
-            raise Fault(f"{place}[{index}].model", "is none of the models")
-    if len(chain) % 2 == 0:
-        raise Fault(place, "ends in an adapter")
+            raise Fault(f"{place}chain[{index}].model", "is none of the models")
+    if len(value["chain"]) % 2 == 0:
+        raise Fault(f"{place}chain", "ends in an adapter")
 
 
 def _check_input(spec: dict[str, Any], place: str) -> None:

@@ -68,6 +68,8 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
     from .passes import Candidate
+    from .report.page.compared import search_section
+    from .search_record import search_document
 
     watcher, given = progress or Silent(), options
     _check(models, options)
@@ -88,7 +90,8 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         used, stated = _stated(plan, (options, given), best)
         choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
         plan = replace(plan, choice=choice, budget=dict(budgets[0]))
-        return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others))
+        shown = [search_section(search_document(Searched(pool, found), options.keep) | {"chosen": found.members[0]})]
+        return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others, shown))
 
 
 def _stated(plan: Plan, options: Sequence[SearchOptions], best: Sequence[Tried]) -> list[CompileOptions]:

@@ -81,8 +81,8 @@ def candidates(probe: Probe, looking: Looking) -> list[Network]:
 
     For each budget the best chains by the exact search over probed losses: once with the bytes of every adapter as a
     loss, once more with those of the best chains of all budgets as nothing, since the file holds them then, and once
-    away from the seams that were found. All are stitched and scored; those that few others dominate are healed, in closed
-    form on the images that they were fitted on, and scored again.
+    away from the seams that were found. All are stitched and scored; those that few others dominate are healed, in
+    closed form on the images that they were fitted on, and scored again.
 
     Raises:
         Infeasible: no budget is met by any chain.

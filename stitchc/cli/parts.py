@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..passes.data.errors import unknown
 
@@ -47,11 +48,14 @@ def _once(name: str, process: Callable[..., None], ctx: click.Context) -> Callab
 
 
 class Argument(click.Argument):
-    """An argument with a line of help."""
+    """An argument with a line of help. A shell offers files for it: models and artifacts are most often that."""
 
     def __init__(self, *names: Any, text: str = "", **kwargs: Any):
         super().__init__(*names, **kwargs)
         self.text = text
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
 
 
 class Verb(click.Command):

@@ -50,4 +50,4 @@ def check_recipe(context: click.Context, trust: bool) -> None:
         if context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
     }  # fmt: skip
     options = {name: value for name, value in said.options.items() if name in of_recipe}
-    check(Recipe(said.models if "models" in of_recipe else (), options), path, trust=trust)
+    check(Recipe(said.models if "models" in of_recipe else (), options, lines=said.lines), path, trust=trust)

@@ -9,7 +9,7 @@ _TITLES = {
     "Make": ["compile", "search", "family", "tune", "demo"],
     "Look": ["inspect", "compare", "cost"],
     "Check": ["eval", "verify"],
-    "Around": ["zoo", "cache", "env"],
+    "Around": ["zoo", "recipe", "cache", "env"],
 }
 
 

@@ -208,10 +208,10 @@ def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, 
             assert out == "" and err.startswith("error: ") and "internal" not in err
         if verb == "compile" and option_of(of).recipe != NEVER:
             with pytest.raises(StitchError):
-                CompileOptions.of(recipe.loads(f"{name} = {recipe._toml(value)}").options)
+                CompileOptions.of(recipe.loads(f"{name} = {recipe.toml(value)}").options)
         if verb == "tune" and name in options_of(TrainingOptions) and option_of(of).recipe != NEVER:
             with pytest.raises(StitchError):
-                recipe.loads(f"[[tune]]\n{name} = {recipe._toml(value)}")
+                recipe.loads(f"[[tune]]\n{name} = {recipe.toml(value)}")
 
 
 def test_a_metric_is_that_of_the_budgets_that_name_none():
