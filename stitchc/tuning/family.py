@@ -256,7 +256,7 @@ def _written(
         new = rewrite_family(
             plan, family, spans, staged, record=record, recipe=recipe.with_training(text, said.make(TrainingOptions)),
             report=_report, onnx=(job.source / "onnx").exists(),
-            opset=recipe.read(job.source / "recipe.toml").options.get("opset"),
+            opset=recipe.of_artifact(job.source, job.record).options.get("opset"),
             seconds={"tune": time.perf_counter() - start}, progress=job.progress,
         )  # fmt: skip
     return replace(made, record=new, kept=keep)
