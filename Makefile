@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= $(or $(shell command -v python3.11),$(PYTHON))
 
-.PHONY: demo test test-all test-lowest coverage lint clean
+.PHONY: demo test test-all test-lowest coverage docs lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/stitchc demo -o demo --force
@@ -27,6 +27,10 @@ coverage: $(VENV)/installed
 	$(BIN)/stitchc zoo check 'timm/*' --one-per-family --sample 150 --jobs 2 --out docs/coverage.jsonl \
 	    --table docs/coverage.md
 
+# The pages of docs/ as a site, in build/docs. A warning is an error: a link that leads nowhere, a page in no index.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,6 +39,10 @@ lint: $(VENV)/installed
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 $(LOWEST)/installed: pyproject.toml tools/lowest.py

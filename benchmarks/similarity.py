@@ -5,10 +5,10 @@
     python benchmarks/similarity.py --out similarity.jsonl --table
 
 Every ReLU's output of one network is compared with every one's of the other, by unbiased CKA in blocks of 64. Each tool
-has a process of its own with one thread, and seconds are of its processor, the fewest of `--repeats`; before every
-repeat two bare passes are timed in the same process, and the median of the ratios is printed: neighbours on a machine
-change its speed within minutes. The images are in memory before the clock starts. `--tools` measures some of the tools
-only; lines are added to `--out`. torch_cka and pytorch-cka must be installed to be measured.
+has a process of its own, and seconds are of its processor, with `--threads 2` of the wall clock, the fewest of
+`--repeats`; before every repeat two bare passes are timed in the same process, and the median of the ratios is printed:
+neighbours on a machine change its speed within minutes. The images are in memory before the clock starts. `--tools`
+measures some of the tools only; lines are added to `--out`. torch_cka and pytorch-cka must be installed to be measured.
 """
 
 import argparse
@@ -147,18 +147,20 @@ def is_relu(graph, node):
     return node.op == "call_function" and "relu" in getattr(node.target, "__name__", "")
 
 
-def measured(tool, words, data, count, repeats):
+def measured(tool, words, data, count, repeats, threads):
     """One line of the record: the fastest of some repeats, how it compares with bare passes, and the process's peak."""
     plan, shown, nodes = compared(words, data, count)
     record = {"a": words[0], "b": words[1], "images": count, "cuts": [len(names) for names in nodes], "tool": tool}
+    record["threads"] = threads
+    clock = time.process_time if threads == 1 else time.perf_counter
     seconds, ratios, matrix = [], [], None
     try:
         for _ in range(repeats):
-            start = time.process_time()
+            start = clock()
             bare(plan, shown, nodes)
-            between = time.process_time()
+            between = clock()
             matrix = RUN[tool](plan, shown, nodes)
-            seconds.append(time.process_time() - between)
+            seconds.append(clock() - between)
             ratios.append(seconds[-1] / (between - start))
     except AssertionError as error:
         return record | {"failed": str(error)}
@@ -172,11 +174,12 @@ def measured(tool, words, data, count, repeats):
 
 
 def table(records):
-    pairs = dict.fromkeys((r["a"], r["b"], r["images"], tuple(r["cuts"])) for r in records)
-    for a, b, count, cuts in pairs:
-        rows = [r for r in records if (r["a"], r["b"], r["images"]) == (a, b, count)]
+    pairs = dict.fromkeys((r["a"], r["b"], r["images"], r["threads"], tuple(r["cuts"])) for r in records)
+    for a, b, count, threads, cuts in pairs:
+        rows = [r for r in records if (r["a"], r["b"], r["images"], r["threads"]) == (a, b, count, threads)]
         (floor,) = [r for r in rows if r["tool"] == "bare"]
-        print(f"\n{a} x {b}: {cuts[0]} x {cuts[1]} ReLU outputs, {count} images in blocks of {BLOCK}, one thread\n")
+        outputs = f"{cuts[0]} x {cuts[1]} ReLU outputs"
+        print(f"\n{a} x {b}: {outputs}, {count} images in blocks of {BLOCK}, threads: {threads}\n")
         print("| tool | seconds | of two bare passes | peak memory, MiB | of theirs | largest error | off by 0.01 |")
         print("|---|---|---|---|---|---|---|")
         for r in sorted(rows, key=lambda r: TOOLS.index(r["tool"])):
@@ -196,21 +199,23 @@ def main():
     parser.add_argument("--data", default="random")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--table", action="store_true", help="print what is in --out, measure nothing")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measured(given.one, given.models, given.data, given.images, given.repeats)))
+        print(json.dumps(measured(given.one, given.models, given.data, given.images, given.repeats, given.threads)))
         return
     for tool in [] if given.table else given.tools.split(","):
         words = [*given.models, "--data", given.data, "--images", str(given.images), "--repeats", str(given.repeats)]
+        words += ["--threads", str(given.threads)]
         done = subprocess.run(
             [sys.executable, __file__, *words, "--out", str(given.out), "--one", tool],
             capture_output=True,
             text=True,
-            env=dict(os.environ, OMP_NUM_THREADS="1"),
+            env=dict(os.environ, OMP_NUM_THREADS=str(given.threads), OMP_WAIT_POLICY="PASSIVE"),
         )
         if done.returncode:
             sys.exit(done.stderr)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .stitch import Stitch
     from .trace import Trace
     from .verify import Verify
+    from .vote import Vote
 
 _HOME = {
     "AdapterUse": "data.hybrid",
@@ -92,6 +93,7 @@ _HOME = {
     "Value": "data.values",
     "Verified": "data.hybrid",
     "Verify": "verify",
+    "Vote": "vote",
 }
 
 __all__ = sorted(_HOME)

@@ -13,11 +13,15 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .passes.data.notebook import writers_in
+
 if TYPE_CHECKING:
     from .artifact import load
     from .compile import compile
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
+    from .family import family
+    from .family_extract import extract
     from .passes.data import errors
     from .search import search
     from .space import space
@@ -36,6 +40,8 @@ _HOME = {
     "cost": "examine",
     "errors": "passes.data.errors",
     "evaluate": "evaluate",
+    "extract": "family_extract",
+    "family": "family",
     "inspect": "examine",
     "load": "artifact",
     "search": "search",
@@ -57,6 +63,7 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+writers_in(f"{__name__}.report.notebook")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,22 +8,31 @@ from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .device import in_full_precision, moving, resolve, timed_on, with_memory
-from .heads import PARENT, with_head
+from .heads import check as check_head
+from .heads import with_heads
 from .inputs import load_all, probe
 from .keywords import with_options
-from .options import CompareOptions, CompileOptions
+from .options import CompareOptions, CompileOptions, HeadOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
+from .passes.data.option_kinds import Work
+from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
+    from .passes.data.candidates import Candidate
+    from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
+    from .report.page.section import Section
     from .search_options import SearchOptions
+
+    V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
 
 
 @with_options(CompileOptions)
@@ -39,45 +48,73 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
         InputError: something given cannot be used. Infeasible: nothing meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
+    from .passes import Pipeline, Select
+
     watcher, given = progress or Silent(), options
     _check(models, options)
-    options = with_memory(options)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
-        measured = None if options.dry_run else measured_on(plan, options)
-        plan = _idle_told(_analysed(plan, options, watcher))
+    with opened(models, given, watcher) as (plan, options, measured, folder):
+        first, *others = members_of(options)
+        plan = _analysed(plan, first, watcher)
+        choices = [Pipeline([one.make(Select, adapter=one.adapters)], callback=watcher)(plan).choice for one in others]
+        plan = _idle_told(plan, choices)
         if options.dry_run:
             return _settled(plan, options, watcher)
-        plan, _ = complete(plan, models, options, given, measured, folder, watcher)
+        plan, _ = complete(plan, models, options, given, measured, folder, watcher, choices)
         return plan
+
+
+@contextmanager
+def opened(
+    models: Sequence[str | Path | Model], given: V, progress: Progress
+) -> Iterator[tuple[Plan, V, Images | None, Path]]:
+    """The models and images of a verb that writes an artifact: the plan of them, the options with the memory there is,
+    the images to measure accuracy on where that will be done, and a folder to make the artifact in."""
+    options = with_memory(given)
+    with folder_of(options) as folder, in_full_precision():
+        plan = begin(models, options, progress)
+        yield plan, options, None if options.dry_run else measured_on(plan, options), folder
+
+
+def members_of(options: CompileOptions) -> list[CompileOptions]:
+    """The options of each chain that is stated, where several are to vote; else the options themselves."""
+    chains = (options.chain or "").split(VOTE)
+    return [replace(options, chain=chain) for chain in chains] if len(chains) > 1 else [options]
 
 
 def complete(
     plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
-    measured: Images | None, folder: Path, progress: Progress,
+    measured: Images | None, folder: Path, progress: Progress, choices: Sequence[tuple[Candidate, ...]] = (),
+    shown: Sequence[Section] = (),
 ) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
     """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
     holds.
 
     models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
-    none.
+    none. choices: of chains that are to vote with the plan's. shown: what the report shows beside all that.
     """
     from . import artifact, recipe
     from .documents import plan_document
-    from .passes import Pipeline
-    from .report.stitch import CompileReport
+    from .passes import Pipeline, Vote
+    from .report.page.compiled import sections
 
-    against = load_against(options, progress)
+    against = load_against(plan, options, progress)
     stitch, *repair = synthesis(options, progress)
     compared = rivals(options, plan, measured is not None, against, repair, progress)
-    plan = Pipeline([stitch, *repair, *compared], callback=progress)(plan)
+    hybrids: list[Hybrid] = []
+    for choice in (*choices, plan.choice):
+        plan = Pipeline([stitch, *repair], callback=progress)(replace(plan, choice=choice))
+        hybrids.append(plan.hybrid)
+    plan = replace(plan, hybrids=(hybrids[-1], *hybrids[:-1]))
+    plan = Pipeline([*([Vote()] if choices else []), *compared], callback=progress)(plan)
     found = measure(plan, measured, options.device, progress)
     written = with_winner(found) if options.best else found
     plan = Pipeline(emission(options, folder), callback=progress)(written.plan)
     record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
-    report = CompileReport.of(plan, record).parts()
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
-    return plan, artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
+    with stage(progress, "writing the report"):
+        return plan, artifact.write(
+            folder, record, recipe=said, report=list(sections(plan, record, said, shown)), seconds=plan.seconds
+        )
 
 
 def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> CompileOptions:
@@ -88,15 +125,18 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 
 def begin(
-    models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
+    models: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> Plan:
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    head = getattr(options, "head", PARENT)  # a comparison looks at models as they are
-    loaded = [with_head(model, head) for model in load_all(models, options, progress)]
+    loaded, said = load_all(models, options, progress), ()
+    if isinstance(options, HeadOptions):  # a comparison looks at models as they are
+        loaded, said = with_heads(loaded, options, progress)
     images, notes = probe(loaded, options.data, options.probe_images)
-    return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=notes)
+    return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=(*notes, *said))
 
 
 def analysis(
@@ -209,6 +249,11 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
         )
     if options.chain is not None and (options.front is not None or options.back is not None):
         raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")
+    if VOTE in (options.chain or "") and options.polish and Work().seconds("polish", options.polish) is not None:
+        raise InputError(
+            "chains that are to vote cannot be polished for a time: a recipe states steps, and each would have its own",
+            "Say how many steps: `polish='200 steps'`.",
+        )
     if options.rivals == "none" and (options.best or options.against):
         raise InputError(
             "nothing is compared to the stitch, and what is best, or another model, was asked for",
@@ -226,6 +271,7 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "Say with `polish` for how long, such as `polish='60s'`, or leave `rivals='trained'` out.",
         )
     moving(options.device)
+    check_head(options)
     adapters.expand(options.adapters)
 
 
@@ -240,15 +286,16 @@ def _settled(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     return replace(plan, choice=chosen, notes=fitted.notes)
 
 
-def _idle_told(plan: Plan) -> Plan:
-    """The plan, with a note on models that a stated chain has no fragment of."""
-    used = [plan.models[fragment.model].module for fragment in plan.choice[0].chain.fragments]
+def _idle_told(plan: Plan, choices: Sequence[tuple[Candidate, ...]]) -> Plan:
+    """The plan, with a note on models that its choice, and those of other chains, have no fragment of."""
+    chains = [choice[0].chain for choice in (plan.choice, *choices)]
+    used = [plan.models[fragment.model].module for chain in chains for fragment in chain.fragments]
     idle = [model.name for model in plan.models if not any(model.module is module for module in used)]
     return replace(plan, notes=(*plan.notes, *(f"No fragment of the chain is of {name}." for name in idle)))
 
 
 @contextmanager
-def folder_of(options: CompileOptions | SearchOptions) -> Iterator[Path]:
+def folder_of(options: CompileOptions | SearchOptions | FamilyOptions) -> Iterator[Path]:
     """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
     if options.out is not None and not options.dry_run:
         from .artifact import staging
@@ -267,7 +314,7 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
-def measured_on(plan: Plan, options: CompileOptions | SearchOptions) -> Images | None:
+def measured_on(plan: Plan, options: CompileOptions | SearchOptions | FamilyOptions) -> Images | None:
     """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
 
     Raises:

@@ -143,6 +143,8 @@ def plan_document(
     hybrid = plan.hybrids[0] if plan.hybrids else None
     chain = hybrid.chain if hybrid else best.chain if best else None
     price = (hybrid and hybrid.price) or (best.price if best else Price())
+    parts = (hybrid.members or (hybrid,)) if hybrid else ()
+    chains = [one.chain for one in parts] or ([chain] if chain else [])
     table = plan.candidates
     return {
         "schema": SCHEMA,
@@ -151,6 +153,7 @@ def plan_document(
         "budget": {metric: _whole(limit) for metric, limit in plan.budget.items()},
         "candidates": {"total": len(table), "feasible": int(table.feasible.sum())} if table is not None else None,
         "chain": chain_record(plan, chain, _uses(plan, hybrid, chain)) if chain else [],
+        **({"ensemble": [_member(plan, one) for one in hybrid.members]} if hybrid and hybrid.members else {}),
         "similarity": number(best.similarity) if best else None,
         "similarity_metric": plan.similarity[0].metric if plan.similarity else None,
         "probe": {"data": plan.images.name, "images": plan.similarity[0].images}
@@ -160,11 +163,11 @@ def plan_document(
         "stages": [asdict(stage) for stage in plan.stages],
         "score": number(best.score) if best else None,
         "cost": price.as_dict(),
-        "uncounted": added(_uncounted(plan, fragment) for fragment in chain.fragments) if chain else {},
-        "trainable_params": sum(_trainable(use) for use in hybrid.adapters) if hybrid else 0,
+        "uncounted": added(_uncounted(plan, fragment) for one in chains for fragment in one.fragments),
+        "trainable_params": sum(_trainable(use) for one in parts for use in one.adapters),
         "accuracy": accuracy.as_dict() if accuracy else None,
         "class_names": _class_names(plan),
-        "healing": _healing(hybrid.healing) if hybrid and hybrid.healing else None,
+        "healing": healing_record(hybrid.healing) if hybrid and hybrid.healing else None,
         "polishing": _polishing(hybrid.polishing) if hybrid and hybrid.polishing else None,
         "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
@@ -288,6 +291,14 @@ def chain_record(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[d
     return records
 
 
+def _member(plan: Plan, one: Hybrid) -> dict[str, Any]:
+    """A chain of an ensemble."""
+    return {
+        "name": one.name, "chain": chain_record(plan, one.chain, one.adapters),
+        "cost": (one.price or Price()).as_dict(), "healing": healing_record(one.healing) if one.healing else None,
+    }  # fmt: skip
+
+
 def _fragment(plan: Plan, fragment: Fragment) -> dict[str, Any]:
     start, end = (None if i is None else plan.cuts[fragment.model][i] for i in (fragment.start, fragment.end))
     return {
@@ -341,7 +352,7 @@ def _class_names(plan: Plan) -> list[str] | None:
     return list(names) if names else None
 
 
-def _healing(healing: Healing) -> dict[str, Any]:
+def healing_record(healing: Healing) -> dict[str, Any]:
     """Before, after, and what each block changed; shares and nats on the probe images that were held out."""
     return {
         "images": healing.images,

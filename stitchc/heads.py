@@ -2,79 +2,132 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from .passes.data.errors import InputError
-from .passes.data.model import Model
-from .passes.data.option_kinds import Kind
+from .head_words import Groups, Words, words_of
+from .passes.data.errors import DataError, InputError
+from .passes.data.model import Images, Model
+from .progress import Progress, stage
 
-#: No head beside each model's own.
-PARENT = "parent"
-_EXAMPLE = "Write it like classes=281-285=cat,151-268=dog."
-_ITEM = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?=(?P<name>[^=,]+)")
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
+    from .few_labels import Learned
+    from .options import CompileOptions
+    from .search_options import SearchOptions
 
-@dataclass(frozen=True)
-class Head(Kind):
-    """`parent`, or `classes=281-285=cat,151-268=dog`."""
-
-    @property
-    def metavar(self) -> str:
-        return "parent|classes=..."
-
-    def read(self, name: str, value: Any) -> str:
-        groups(str(value))
-        return str(value)
+_BATCH = 32  # images of a forward pass
 
 
-def groups(text: str) -> dict[str, list[tuple[int, int]]]:
-    """Of each new class the ranges of old ones that it stands for, first and last; none for `parent`.
-
-    Raises:
-        InputError: the text is no head, or a class is named twice.
-    """
-    if text == PARENT:
-        return {}
-    kind, _, words = text.partition("=")
-    if kind != "classes":
-        raise InputError(f"'{text}' is no head", f"There are {PARENT} and a map of classes. {_EXAMPLE}")
-    found: dict[str, list[tuple[int, int]]] = {}
-    taken: set[int] = set()
-    for item in words.split(","):
-        match = _ITEM.fullmatch(item.strip())
-        if match is None:
-            raise InputError(f"'{item}' is no class, or range of classes, with the name of a new one", _EXAMPLE)
-        first, last = int(match["first"]), int(match["last"] or match["first"])
-        here = set(range(first, last + 1))
-        if not here or here & taken:
-            raise InputError(f"'{item}' holds no class, or one that is named before", _EXAMPLE)
-        taken |= here
-        found.setdefault(match["name"].strip(), []).append((first, last))
-    if len(found) < 2:
-        raise InputError(f"'{text}' makes one class of all", f"A classifier has two or more. {_EXAMPLE}")
-    return found
+def check(options: CompileOptions | SearchOptions) -> None:
+    """Raises InputError where labelled images are named for a head that has no use for them."""
+    if options.head_data is not None and not words_of(options.head).learned:
+        raise InputError(
+            f"`head_data` names images for a head, and `head={options.head!r}` is made without",
+            "Take `head='knn'` or `head='linear'`, or leave `head_data` out.",
+        )
 
 
-def with_head(model: Model, head: str) -> Model:
-    """The model with the head behind it. Its record's accuracy is that of its own classes, so it is not taken over.
+def with_heads(
+    models: Sequence[Model], options: CompileOptions | SearchOptions, progress: Progress,
+    beside: Sequence[Model] = (),
+) -> tuple[list[Model], tuple[str, ...]]:  # fmt: skip
+    """The models, each with the head behind it, and what a report must say of it. A record's accuracy is that of a
+    model's own classes, so it is not taken over. beside: the models that these stand beside, whose records name the
+    images where nothing else does.
 
     Raises:
-        InputError: the model has no such classes.
+        InputError: a model has no such classes. DataError: there are no labelled images, or too few.
     """
-    wanted = groups(head)
-    if not wanted:
-        return model
+    words = words_of(options.head)
+    if words.groups is not None:
+        return [_mapped(model, words.groups) for model in models], ()
+    if not words.learned or not models:
+        return list(models), ()
+    from .inputs import images_of, limited, probe_words
+
+    data = options.head_data if options.head_data is not None else probe_words(beside or models, options.data)
+    images = images_of(limited(data, options.head_images), "to make a head from")
+    labels, names = _labels(images, words)
+    made = []
+    for model in models:
+        with stage(progress, f"making a head for {model.name}"):
+            made.append(_learned(model, words, images, labels, len(names), options.device))
+    notes = tuple(f"Its head is right for {one.right:.0%} of them, each left out in turn." for one in made)
+    found = [
+        replace(model, module=one.network.eval(), classes=len(names), accuracy=None,
+                class_names=names if getattr(images, "class_names", None) else None, notes=(*model.notes, note))
+        for model, one, note in zip(models, made, notes, strict=True)
+    ]  # fmt: skip
+    kind = f"the {words.neighbours} nearest" if words.kind == "knn" else "a linear map"
+    return found, (f"The head is {kind} of {len(images)} labelled images of '{images.name}', {len(names)} classes.",)
+
+
+def _mapped(model: Model, groups: Groups) -> Model:
     from .class_map import ClassMap
     from .classes import outputs_of
 
-    most = max(last for ranges in wanted.values() for _, last in ranges)
+    most = max(last for ranges in groups.values() for _, last in ranges)
     outputs = outputs_of(model)
     if outputs is not None and most >= outputs:
         raise InputError(
-            f"`head={head!r}` names class {most}, and {model.name} has {outputs}, 0 to {outputs - 1}",
+            f"the head names class {most}, and {model.name} has {outputs}, 0 to {outputs - 1}",
             "Name classes that all models have.",
         )
-    network = ClassMap(model.network, wanted).eval()
-    return replace(model, module=network, classes=len(wanted), class_names=tuple(wanted), accuracy=None)
+    network = ClassMap(model.network, groups).eval()
+    return replace(model, module=network, classes=len(groups), class_names=tuple(groups), accuracy=None)
+
+
+def _labels(images: Images, words: Words) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels, int64 [images], and the names of the classes.
+
+    Raises:
+        DataError: the images have none; there is no image of a class, or one class alone; too few images.
+    """
+    from .classes import checked
+
+    labels = checked(images)
+    known = getattr(images, "class_names", None)
+    names = tuple(known) if known else tuple(str(k) for k in range(int(labels.max()) + 1))
+    here = set(labels.tolist())
+    missing = [name for k, name in enumerate(names) if k not in here]
+    if len(names) < 2 or missing or min(here) < 0:
+        said = f"no image of '{missing[0]}'" if missing else "one class alone" if len(names) < 2 else "labels below 0"
+        raise DataError(f"a head cannot be made from '{images.name}': it has {said}", "Two classes or more, of each "
+                        "an image or more, are needed: name more images, or take more with `head_images`.")  # fmt: skip
+    if words.kind == "knn" and words.neighbours >= len(images):
+        raise DataError(
+            f"{words.neighbours} nearest of {len(images)} labelled images are all of them",
+            "Take fewer neighbours, `head='knn=1'`, or more images.",
+        )
+    return labels, names
+
+
+def _learned(model: Model, words: Words, images: Images, labels: Tensor, classes: int, device: str) -> Learned:
+    from .few_labels import linear, nearest
+
+    features = _features(model.network, model, images, device)
+    if words.kind == "knn":
+        return nearest(model.network, features, labels, classes, words.neighbours)
+    return linear(model.network, features, labels, classes)
+
+
+def _features(network: nn.Module, model: Model, images: Images, device: str) -> Tensor:
+    """The network's own scores of images: float32 [images, scores], on the processor."""
+    import torch
+
+    from .device import resolve
+    from .passes.data.scores import scores
+    from .passes.graphs.placement import exactly, on_device
+
+    place = exactly(resolve(device))
+    there = on_device(network, place)
+    found = torch.cat([scores(there, x.to(place), model.name).cpu() for x in images.batches(model.input, _BATCH)])
+    if found.ndim != 2:
+        raise InputError(
+            f"{model.name} gives {tuple(found.shape[1:])} for an image, and a head is made from a row of scores",
+            "Flatten what its last layer gives.",
+        )
+    return found

@@ -14,6 +14,7 @@ from .progress import Progress, stage
 from .zoo.naming import REGISTRIES, parse
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .options import CompareOptions, CompileOptions
     from .search_options import SearchOptions
 
@@ -92,7 +93,9 @@ def is_artifact(subject: str | Path | Model) -> bool:
 
 
 def load_all(
-    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
+    given: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> list[Model]:
     """The models that are given, by their words or loaded, one after the other."""
     found = []
@@ -135,13 +138,17 @@ def probe_words(models: Sequence[Model], data: str | Images | None) -> str | Ima
     return str(named.pop()) if len(named) == 1 and None not in named else NOISE
 
 
+def limited(data: str | Images, limit: int) -> str | Images:
+    """DATA words for `limit` images at most, unless they state their own number."""
+    if not isinstance(data, str) or "limit=" in data:
+        return data
+    return f"{data}{'&' if '?' in data else '?'}limit={limit}"
+
+
 def probe(models: Sequence[Model], data: str | Images | None, limit: int) -> tuple[Images, tuple[str, ...]]:
     """The images to compare models on, `limit` of them at most unless the words state their own number, and what a
     report must say of them."""
-    words = probe_words(models, data)
-    if isinstance(words, str) and "limit=" not in words:
-        words = f"{words}{'&' if '?' in words else '?'}limit={limit}"
-    images = images_of(words, "to compare on")
+    images = images_of(limited(probe_words(models, data), limit), "to compare on")
     if not images.noise:
         images, notes = for_models(images, models)
         return images, (*getattr(images, "notes", ()), *notes)

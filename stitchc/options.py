@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .heads import PARENT, Head
+from .head_words import PARENT, Head
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
 from .passes.data.errors import InputError
@@ -49,6 +49,9 @@ MEASURES = ("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes")
 
 #: Images to compare cuts and to fit adapters on, unless said otherwise.
 PROBE_IMAGES = 512
+
+#: Images to make a head from, unless said otherwise.
+HEAD_IMAGES = 128
 
 
 @dataclass(frozen=True)
@@ -261,8 +264,17 @@ class HeadOptions(Options):
 
     head: str = option(
         PARENT, Head(),
-        "What the network tells apart: the classes of its models (parent), or new ones that stand for some of these: "
-        "classes=281-285=cat,151-268=dog.",
+        "What the network tells apart: the classes of its models (parent); new ones that stand for some of these, "
+        "classes=281-285=cat,151-268=dog; or those of a few labelled images, by the votes of the nearest of them (knn, "
+        "or knn=7 for seven) or a linear map (linear), both of the models' own scores.",
+        group=MODELS, recipe=WHEN_CHANGED,
+    )  # fmt: skip
+    head_data: str | Images | None = option(
+        None, Kind(), "Labelled images that a head is made from.", group=MODELS, metavar="DATA", recipe=WHEN_CHANGED,
+        unset="those of the data",
+    )  # fmt: skip
+    head_images: int = option(
+        HEAD_IMAGES, Count(least=2), "Number of images that a head is made from, at most.",
         group=MODELS, recipe=WHEN_CHANGED,
     )  # fmt: skip
 
@@ -333,6 +345,16 @@ class OutOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DryRunOptions(Options):
+    """Whether to stop before the work."""
+
+    dry_run: bool = option(
+        False, Switch(), "Stop when it is known what there is to be stitched, and write nothing.", group=OUTPUT,
+        recipe=NEVER,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommonOptions(SeedOptions, DeviceOptions, TrustOptions, ForceOptions):
     """What every verb of the command line takes."""
 
@@ -368,13 +390,9 @@ class CompileOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, DirectionOptions, InputSizeOptions,
     AdapterOptions, ChainOptions, HealOptions, PolishOptions, RecalibrateOptions, RankOptions, ShareOptions,
     SimilarityOptions, MemoryOptions, CutOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions,
-    DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions,
 ):  # fmt: skip
     """Of `stitchc.compile`. The order of the bases is that of a recipe."""
-
-    dry_run: bool = option(
-        False, Switch(), "Stop when it is known what would be stitched, and write nothing.", group=OUTPUT, recipe=NEVER
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,10 +45,13 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield "One network made of fragments of trained ones by stitchc:"
     yield ""
-    yield fenced(render([ChainLine(record["chain"])], width=100).rstrip())
+    members = record.get("ensemble") or [record]
+    yield fenced(render([ChainLine(member["chain"]) for member in members], width=100).rstrip())
+    if record.get("ensemble"):
+        yield "\nThese chains vote: the scores are the logarithms of the mean of their probabilities."
     yield ""
     yield _USE.format(size=", ".join(map(str, record["input"]["size"])))
-    yield _input(record["input"])
+    yield said_of_input(record["input"])
     if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
         yield _ONNX
     if record.get("recommended") is not None:
@@ -64,11 +67,18 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield _training(training)
     for note in record["notes"]:
         yield f"- Note: {markdown(note)}"
+    if taken := record.get("extracted"):
+        yield (
+            "\n`recipe.toml` makes the family that this is a member of; "
+            f"`stitchc family extract DIR {taken['member']}` takes it out."
+        )
+        return
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
     yield f"\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`{again}."
 
 
-def _input(spec: Mapping[str, Any]) -> str:
+def said_of_input(spec: Mapping[str, Any]) -> str:
+    """What images must be, in a sentence."""
     mean, std = (", ".join(f"{x:g}" for x in spec[key]) for key in ("mean", "std"))
     crop = "" if spec["crop"] == 1 else f", the centre {percent(spec['crop'], 0)} of it"
     assumed = f" Assumed, because nobody stated it: {markdown(', '.join(spec['assumed']))}." if spec["assumed"] else ""
@@ -124,20 +134,22 @@ def _compared(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _parents(record: Mapping[str, Any]) -> Iterator[str]:
-    used = {link.get("model") for link in record["chain"]}
+    used = {link.get("model") for member in record.get("ensemble") or [record] for link in member["chain"]}
     for model in record["models"]:
         if not _stitched(record) and model["name"] not in used:
             continue
-        licence = (
-            markdown(model["licence"])
-            if model["licence"]
-            else "no licence stated: ask its authors before you pass this on"
-        )
-        yield f"- {code(model['source'] or model['name'])}: {licence}" + (
-            f" (weights SHA-256 {code(model['sha256'])})" if model["sha256"] else ""
-        )
+        yield said_of_model(model)
     if _stitched(record):
         yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+
+
+def said_of_model(model: Mapping[str, Any]) -> str:
+    """A model's source, licence and digest, as an item of a list."""
+    licence = (
+        markdown(model["licence"]) if model["licence"] else "no licence stated: ask its authors before you pass this on"
+    )
+    weights = f" (weights SHA-256 {code(model['sha256'])})" if model["sha256"] else ""
+    return f"- {code(model['source'] or model['name'])}: {licence}{weights}"
 
 
 def _stitched(record: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Recipes: the models and options of one compile, and of the trainings after it, as a file that runs them again.
+"""Recipes: the models and options of one compile or family, and of the trainings after it, as a file to run again.
 
 Models are named by letters, as a chain names them: `a`, `b`, ... Options have the names of the keywords of `compile`,
 and in each table [[tune]] those of `tune`.
@@ -7,23 +7,27 @@ and in each table [[tune]] those of `tune`.
 from __future__ import annotations
 
 import codecs
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .options import CompileOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Model
 from .passes.data.option_kinds import Kind
-from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of, read_all
+from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of
+from .recipe_lines import Lines
+from .recipe_options import models_of, options_in
+from .recipe_schema import SCHEMA
+from .recipe_text import toml
 from .zoo import foreign
 from .zoo.trust import check_data, check_model
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from .family_options import FamilyOptions
 
 _MOST_BYTES = 2**20
 _DATA = ("data", "evaluate")  # the options that may name images in a file
@@ -36,29 +40,33 @@ _DATA_WORDS = re.compile(r"[a-z]\w+:(?P<path>[^?]+)(?:\?\w+=.*)?", re.DOTALL)
 
 _HEAD = """\
 # A recipe of stitchc. Run it again with
-#     stitchc compile --recipe recipe.toml -o DIR
+#     stitchc VERB --recipe recipe.toml -o DIR
 # Options on the command line override what stands here.
 """
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe states. models: by their words. options: of the compile. trainings: the options of each."""
+    """What a recipe states. models: by their words. options: of the compile. trainings: the options of each. lines:
+    where all of that stands, None of one that was not read from a text."""
 
     models: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     trainings: tuple[Mapping[str, Any], ...] = ()
+    lines: Lines | None = field(default=None, compare=False, repr=False)
 
 
-def dumps(models: Iterable[str | Path | Model], options: CompileOptions) -> str:
+def dumps(models: Iterable[str | Path | Model], options: CompileOptions | FamilyOptions, verb: str = "compile") -> str:
     """The text of a recipe: a flat table of text, numbers, booleans and lists of them. What is None is left out.
+
+    verb: that runs it.
 
     Raises:
         InputError: a value that TOML has no words for.
     """
     named = {letter: Kind().plain(model) for letter, model in zip(ascii_lowercase, models, strict=False)}
-    lines = [f"{key} = {_toml(value)}" for key, value in (named | stated(options)).items()]
-    return "\n".join([_HEAD, f"schema = {SCHEMA}", *lines]) + "\n"
+    lines = [f"{key} = {toml(value)}" for key, value in (named | stated(options)).items()]
+    return "\n".join([_HEAD.replace("VERB", verb), f"schema = {SCHEMA}", *lines]) + "\n"
 
 
 def stated(options: Options) -> dict[str, Any]:
@@ -72,11 +80,12 @@ def stated(options: Options) -> dict[str, Any]:
     return found
 
 
-def loads(text: str, where: str = "the recipe") -> Recipe:
-    """What a recipe states, read and checked.
+def loads(text: str, where: str = "the recipe", record: type[Options] = CompileOptions) -> Recipe:
+    """What a recipe states, read and checked. record: of the options that it may state.
 
     Raises:
-        InputError: it is no TOML, of another schema, or states an option that does not exist or cannot be so.
+        InputError: it is no TOML, of another schema, or states an option that does not exist or cannot be so. The
+            message names the line and what stands there, the hint an example.
     """
     from .tuning.settings import TrainingOptions
 
@@ -84,34 +93,41 @@ def loads(text: str, where: str = "the recipe") -> Recipe:
         table = foreign.toml_of(text)
     except foreign.Fault as error:
         raise InputError(f"{where}: {error}", 'A recipe holds lines such as: metric = "flops"') from error
+    lines = Lines(text.removeprefix("\ufeff"), where)
     schema = table.pop("schema", SCHEMA)
     if schema != SCHEMA:
-        raise InputError(f"{where} has schema {schema}; this stitchc reads {SCHEMA}", "Use the stitchc that wrote it.")
-    models = tuple(str(table.pop(letter)) for letter in ascii_lowercase if letter in table)
+        raise InputError(
+            f"{lines.place('schema')} states schema {schema!r}; this stitchc reads {SCHEMA}",
+            f"Use the stitchc that wrote it. For example: schema = {SCHEMA}",
+        )
+    models = models_of(table, lines)
     trainings = table.pop("tune", [])
     if not isinstance(trainings, list) or not all(isinstance(training, dict) for training in trainings):
-        raise InputError(f"{where} has a 'tune' that is no table", "A training begins with a line [[tune]].")
+        raise InputError(
+            f"{lines.place('tune')} has a 'tune' that is no table", "A training begins with a line [[tune]]."
+        )
     return Recipe(
         models,
-        read_all(CompileOptions, table, where),
-        tuple(read_all(TrainingOptions, training, where) for training in trainings),
+        options_in(record, table, lines),
+        tuple(options_in(TrainingOptions, training, lines, n) for n, training in enumerate(trainings)),
+        lines,
     )
 
 
 def with_training(text: str, options: Options) -> str:
     """The text of a recipe with one training more: a table [[tune]] for each, in the order in which they ran."""
     said = "" if "[[tune]]" in text else "\n# Then: stitchc tune DIR --recipe recipe.toml\n"
-    lines = [f"{key} = {_toml(value)}" for key, value in stated(options).items()]
+    lines = [f"{key} = {toml(value)}" for key, value in stated(options).items()]
     return text + said + "\n".join(["\n[[tune]]", *lines]) + "\n"
 
 
-def read(path: Path | str) -> Recipe:
-    """What a recipe file states. Files that it names are looked for here, then beside the recipe.
+def read(path: Path | str, record: type[Options] = CompileOptions) -> Recipe:
+    """What a recipe file states, as `loads`. Files that it names are looked for here, then beside the recipe.
 
     Raises:
         InputError: the file cannot be read, or as `loads`.
     """
-    found, folder = loads(_text(path), f"the recipe {path}"), Path(path).parent
+    found, folder = loads(_text(path), f"the recipe {path}", record), Path(path).parent
     return replace(
         found,
         models=tuple(_beside(words, folder, _MODEL_WORDS) for words in found.models),
@@ -127,15 +143,16 @@ def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
     Raises:
         UnsafeCheckpoint: the recipe chooses something else.
     """
-    where, folders = f"the recipe {path}", (Path.cwd(), Path(path).parent)
-    architectures = [_LETTER.sub("", words) for words in found.options.get("arch") or ()]
-    for words in (*found.models, *architectures, *(found.options.get("against") or ())):
-        check_model(words, where, folders, trust=trust)
-    for words in (words for training in found.trainings for words in training.get("teacher") or ()):
-        check_model(words, where, folders, trust=trust)
-    for options in (found.options, *found.trainings):
+    lines, folders = found.lines or Lines("", f"the recipe {path}"), (Path.cwd(), Path(path).parent)
+    for letter, words in zip(ascii_lowercase, found.models, strict=False):
+        check_model(words, lines.place(letter), folders, trust=trust)
+    for training, options in ((None, found.options), *enumerate(found.trainings)):
+        for key in ("arch", "against", "teacher"):
+            for words in options.get(key) or ():
+                named = _LETTER.sub("", words) if key == "arch" else words
+                check_model(named, lines.place(key, training), folders, trust=trust)
         for key in _DATA:
-            check_data(options.get(key), where, trust=trust)
+            check_data(options.get(key), lines.place(key, training), trust=trust)
 
 
 def _text(path: Path | str) -> str:
@@ -175,22 +192,3 @@ def _beside(words: str, folder: Path, pattern: re.Pattern[str]) -> str:
     if path.exists() or not (folder / path).exists():
         return words
     return f"{words[: match.start('path')]}{folder / path}{words[match.end('path') :]}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    if isinstance(value, str | Path):
-        # A TOML basic string is a JSON string, but that TOML wants U+007F escaped too.
-        # Neither can hold what a path of undecodable bytes has in Python: that is written as its escape.
-        text = str(value).encode("utf-8", "backslashreplace").decode()
-        return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Sequence):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    raise InputError(
-        f"a recipe cannot hold a {type(value).__name__}", "Name models and images by words, not by objects."
-    )

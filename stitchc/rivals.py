@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .comparison import comparison_record
 from .device import moving
-from .heads import with_head
+from .heads import with_heads
 from .inputs import model_of, name_of
 from .passes.data.rivals import recommend
 from .progress import Progress, stage
@@ -38,13 +38,13 @@ class Measured:
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load_against(options: CompileOptions, progress: Progress) -> tuple[Model, ...]:
+def load_against(plan: Plan, options: CompileOptions, progress: Progress) -> tuple[Model, ...]:
     """The networks that the option `against` names."""
     found = []
     for model in options.against or ():
         with stage(progress, f"loading {name_of(model)}"):
-            found.append(with_head(model_of(model, trust=options.trust), options.head))
-    return tuple(found)
+            found.append(model_of(model, trust=options.trust))
+    return tuple(with_heads(found, options, progress, beside=plan.models)[0])
 
 
 def rivals(

@@ -8,22 +8,26 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile import begin, complete, folder_of, measured_on
-from .device import in_full_precision, moving, timed_on, with_memory
+from .compile import complete, opened
+from .device import moving, timed_on
+from .heads import check as check_head
 from .keywords import with_options
 from .options import CompileOptions
-from .passes.data.errors import InputError, QuantityError
+from .passes.data.errors import Infeasible, InputError, QuantityError
+from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .search_methods import METHODS, settled
 from .search_options import SearchOptions
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.budget import Limit
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
+    from .search_methods import Words
 
 # Ranks that score pairs of cuts, and no network.
 _OF_PAIRS = ("cka", "fit")
@@ -63,37 +67,49 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         InputError: something given cannot be used. Infeasible: no chain meets the budget. VerificationError: what was
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
+    from .passes import Candidate
+    from .report.page.compared import search_section
+    from .search_record import search_document
+
     watcher, given = progress or Silent(), options
     _check(models, options)
-    options = with_memory(options)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, watcher)
+    with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
-            return Searched(_looked_at(plan, options, watcher))
+            return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
-        measured = measured_on(plan, options)
-        plan = _looked_at(plan, options, watcher)
+        pool = plan = looked_at(plan, options, settled(options), watcher, timed=_asks_time(options))
         budgets = _budgets(plan, options)
+        each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
         with stage(watcher, "searching"):
-            found = METHODS[options.method].run(plan, options, budgets, watcher)
+            found = METHODS[options.method].run(plan, options, each, watcher)
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
         if options.sweep:
-            return Searched(plan, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
-        chosen, used, stated = _stated(plan, (options, given), budgets[0], found.tried[0])
-        return Searched(plan, found, *complete(chosen, models, used, stated, measured, folder, watcher))
+            return Searched(pool, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
+        best = [found.tried[k] for k in found.members]
+        _check_ensemble(options, best)
+        used, stated = _stated(plan, (options, given), best)
+        choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
+        plan = replace(plan, choice=choice, budget=dict(budgets[0]))
+        shown = [search_section(search_document(Searched(pool, found), options.keep) | {"chosen": found.members[0]})]
+        return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others, shown))
 
 
-def _stated(
-    plan: Plan, options: Sequence[SearchOptions], limits: Mapping[str, float], best: Tried
-) -> tuple[Plan, CompileOptions, CompileOptions]:
-    """The plan with a chain as its choice, and the options of the compile that makes it, for each of those given."""
-    from .passes import Candidate
+def _stated(plan: Plan, options: Sequence[SearchOptions], best: Sequence[Tried]) -> list[CompileOptions]:
+    """The options of the compile that makes a network of chains, for each of those given."""
     from .passes.stitch.stated import words_of
 
-    choice = (Candidate(best.chain, nan, best.price, True, best.score),)
-    words = words_of(plan, best.chain)
-    used, given = (one.make(CompileOptions, chain=words, similarity=settled(one).similarity) for one in options)
-    return replace(plan, choice=choice, budget=dict(limits)), used, given
+    words = VOTE.join(words_of(plan, one.chain) for one in best)
+    return [one.make(CompileOptions, chain=words, similarity=settled(one).similarity) for one in options]
+
+
+def _check_ensemble(options: SearchOptions, members: Sequence[Tried]) -> None:
+    """Raises Infeasible where there are fewer chains than are to vote."""
+    if len(members) < options.ensemble:
+        raise Infeasible(
+            f"of the chains that were stitched, {len(members)} take one input, are within a share of the budget and "
+            f"can vote, and {options.ensemble} were asked for",
+            "Take fewer members, raise the budget or the effort, or let chains be more alike: `differ=1`.",
+        )
 
 
 def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None:
@@ -112,9 +128,16 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
             "a sweep is the front of an exact search over several budgets, and writes no artifact",
             "Leave the method and `out` out. `compile` makes a chain of the front, given as its `chain`.",
         )
+    if options.ensemble > 1 and (options.sweep or options.method == "milp"):
+        why = "a sweep has several budgets" if options.sweep else "milp finds one chain"
+        raise InputError(
+            f"an ensemble is of several chains under one budget, and {why}",
+            "Take another method, and no sweep; or leave `ensemble` out.",
+        )
     if options.asks_latency:
         raise QuantityError("latency does not add up along a chain, so search holds no budget of it", _ADDITIVE)
     moving(options.device)
+    check_head(options)
     for name in options.adapters or ():
         adapters.get(name)
 
@@ -143,7 +166,7 @@ def check_images(plan: Plan, rank: str) -> None:
     assert plan.images is not None
     if reason := cannot_probe(plan.images):
         raise InputError(
-            f"a search stitches chains and scores them, and cannot with '{plan.images.name}': {reason}",
+            f"chains are stitched and scored, and cannot be with '{plan.images.name}': {reason}",
             "Name images with `data`; some hundreds, without labels, are enough.",
         )
     if rank == "accuracy" and plan.images.labels is None:
@@ -153,24 +176,31 @@ def check_images(plan: Plan, rank: str) -> None:
         )
 
 
-def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
-    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted."""
+def looked_at(
+    plan: Plan, options: SearchOptions | FamilyOptions, words: Words, progress: Progress, *, timed: bool = False
+) -> Plan:
+    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted. timed:
+    whether the latency of fragments is asked for too."""
     from .cache import Store
     from .passes import Cost, Latency, Partition, Pipeline, Represent, Trace
 
-    words, told = settled(options), progress.update
+    told = progress.update
     passes: list[Pass] = [options.make(Trace), Partition(rule=words.rule), Cost(adapters=())]
     if not options.dry_run:
         passes += moving(options.device)
         store = Store("similarity")
         passes.append(options.make(Represent, metric=words.similarity, batch=words.block, store=store, progress=told))
-        if "latency" in (options.candidates, {"closest": "latency"}.get(options.start)):
+        if timed:
             passes.append(
                 options.make(
                     Latency, device=timed_on(options.device, options.backend), store=Store("latency"), progress=told
                 )
             )
     return Pipeline(passes, callback=progress)(plan)
+
+
+def _asks_time(options: SearchOptions) -> bool:
+    return "latency" in (options.candidates, {"closest": "latency"}.get(options.start))
 
 
 def _budgets(plan: Plan, options: SearchOptions) -> tuple[dict[str, float], ...]:

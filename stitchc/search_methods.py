@@ -11,7 +11,9 @@ from .passes.search.effort import effort_of
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.plan import Plan
+    from .passes.search.chains import Tried
     from .passes.search.lazy import Found, Search
     from .passes.search.pool import Pool
     from .passes.search.rules import Rules
@@ -47,7 +49,11 @@ class Method:
 
 def settled(options: SearchOptions) -> Words:
     """The options, with the method's defaults for those that nobody set."""
-    words = METHODS[options.method].words
+    return said_words(options, METHODS[options.method].words)
+
+
+def said_words(options: SearchOptions | FamilyOptions, words: Words) -> Words:
+    """The words of a method, with those in their place that somebody has set."""
     names = ("adapters", "fragments", "rule", "similarity", "repeats")
     said = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return replace(words, **said)
@@ -92,6 +98,7 @@ def _probed(
     plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], search: Callable[[Pool], Search],
     progress: Progress,
 ) -> Found:  # fmt: skip
+    from .cache import Store
     from .passes.data.healing import healing_options
     from .passes.search.lazy import Lazy
     from .passes.search.losses import Predictor, similarities
@@ -105,10 +112,10 @@ def _probed(
     )
     if not len(pool):
         raise nothing_to_join(words.adapters)
-    probe = Probe(pool, effort, options.rank, options.max_memory)
+    probe = Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
     healing = None if options.heal == "none" else (options.heal, healing_options(options, options.max_memory))
     predictor = Predictor(pool, similarities(plan))
-    return Lazy(probe, predictor, search(pool), healing, budgets, progress.update).run()
+    return Lazy(probe, predictor, search(pool), healing, budgets, options.ensemble, progress.update).run()
 
 
 def _best_routes(
@@ -187,7 +194,13 @@ def stitchnet(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str,
         )
         for place, one in enumerate(within)
     ]  # fmt: skip
-    return Found(tuple(tried), len(run.found), stopped)
+    return Found(tuple(tried), len(run.found), stopped, members=_alike(plan, tried)[: options.ensemble])
+
+
+def _alike(plan: Plan, tried: Sequence[Tried]) -> tuple[int, ...]:
+    """The chains that take the same input as the first."""
+    wanted = plan.input_of(tried[0].chain)
+    return tuple(k for k, one in enumerate(tried) if plan.input_of(one.chain) == wanted)
 
 
 def nothing_to_join(adapters: Sequence[str]) -> InputError:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .options import (
-    MEASURES,
     ArchOptions,
     BudgetOptions,
     DataOptions,
     DeviceOptions,
+    DryRunOptions,
     ForceOptions,
     HeadOptions,
     MeasuringOptions,
@@ -19,14 +19,12 @@ from .options import (
     ProbeOptions,
     RivalOptions,
     SeedOptions,
+    SimilarityOptions,
     TrustOptions,
 )
-from .passes.data.option_kinds import Choice, Count, Share, Switch, Texts
-from .passes.data.options import NEVER, option
+from .passes.data.option_kinds import Choice, Count, Share, Texts
+from .passes.data.options import option, with_default
 from .passes.data.pass_options import (
-    CHOICE,
-    OUTPUT,
-    RULES,
     SEARCH,
     STITCHNET,
     BackendOptions,
@@ -35,6 +33,7 @@ from .passes.data.pass_options import (
     OpsetOptions,
     PartitionOptions,
     RankOptions,
+    ShareOptions,
     TraceOptions,
     UncountedOptions,
 )
@@ -45,7 +44,8 @@ from .sweep import Sweep
 class SearchOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions,
     MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
-    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions,
+    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions, ShareOptions, PartitionOptions,
+    SimilarityOptions,
 ):  # fmt: skip
     """Of `stitchc.search`."""
 
@@ -63,11 +63,10 @@ class SearchOptions(
     differ: int = option(
         2, Count(least=1), "By how many fragments two of the best chains differ at least.", group=SEARCH
     )
-    min_share: float | None = option(
-        None, Share(),
-        "Smallest share of its multiply-adds that a model gives before another follows it, and after it follows "
+    min_share: float | None = with_default(
+        ShareOptions, "min_share", None, group=SEARCH, unset="10%; 0% of StitchNet",
+        help="Smallest share of its multiply-adds that a model gives before another follows it, and after it follows "
         "another. With 0, the best chains may be one model with the first layers of another.",
-        group=SEARCH, unset="10%; 0% of StitchNet",
     )  # fmt: skip
     repeats: str | None = option(
         None, Choice("none", "forward", "loops"),
@@ -79,19 +78,20 @@ class SearchOptions(
         None, Texts(), "Adapters that chains may be joined by, such as linear or conv5x5-relu.",
         group=SEARCH, metavar="NAME", unset="identity, linear and conv3x3; fused of StitchNet",
     )  # fmt: skip
-    rule: str | None = option(
-        None, Choice(*RULES), "Which values are cuts, as `inspect` lists them under that rule.",
-        group=SEARCH, unset="single-tensor; stitchnet of StitchNet",
-    )  # fmt: skip
-    similarity: str | None = option(
-        None, Choice(*MEASURES), "Measure of the similarity of two cuts.", group=CHOICE, metavar="NAME",
-        unset="cka-unbiased; cka of StitchNet",
-    )  # fmt: skip
+    rule: str | None = with_default(
+        PartitionOptions, "rule", None, group=SEARCH, unset="single-tensor; stitchnet of StitchNet"
+    )
+    similarity: str | None = with_default(SimilarityOptions, "similarity", None, unset="cka-unbiased; cka of StitchNet")
     sweep: str | None = option(
         None, Sweep(),
         "Write no artifact, but find the best chain under each of several budgets: macs=20%..90%, or "
         "macs=20%..90%/15 for fifteen.",
         group=SEARCH, unset="none",
+    )  # fmt: skip
+    ensemble: int = option(
+        1, Count(least=1, most=26),
+        "Write a network of so many chains, which vote: the mean of their probabilities. The budget is shared evenly.",
+        group=SEARCH,
     )  # fmt: skip
     models_at_least: int | None = option(
         None, Count(least=1), "Of milp: how many different models a chain has at least.", group=SEARCH,
@@ -121,9 +121,6 @@ class SearchOptions(
         "least latency.",
         group=STITCHNET,
     )  # fmt: skip
-    dry_run: bool = option(
-        False, Switch(), "Stop when the pool of fragments is known, and write nothing.", group=OUTPUT, recipe=NEVER
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ def search_document(searched: Searched, keep: int | None = None) -> dict[str, An
     the losses of its seams add up to; similarity: the product of those at its seams, which is the score of StitchNet's
     algorithm; words: what `compile` takes as `chain`. accuracy: where it was measured; of the chosen one as it was
     written, fitted on all images. chosen: its index, None where none was written. plan: what the plan.json of its
-    artifact holds.
+    artifact holds. ensemble: the indices of the chains that vote, of all that were stitched, and the score of their
+    joint vote.
     """
     plan, found = searched.pool, searched.found
     document: dict[str, Any] = {
@@ -29,6 +30,8 @@ def search_document(searched: Searched, keep: int | None = None) -> dict[str, An
         "chains": [_chain(plan, one) for one in searched.chains[:keep]],
         "chosen": 0 if searched.plan is not None else None,
     }
+    if found is not None and len(found.members) > 1:
+        document["ensemble"] = {"members": list(found.members), "score": number(found.voted)}
     if found is not None:
         document["search"] = {
             "stitched": found.stitched, "stopped": found.stopped, "probed": found.probed,

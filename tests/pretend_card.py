@@ -126,6 +126,8 @@ def pretended(monkeypatch: Any) -> Iterator[PretendCard]:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (8 << 30, 8 << 30))
+    for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # by version of torch
+        monkeypatch.setattr(torch.optim.Optimizer, check, lambda self: None, raising=False)
     monkeypatch.setattr(torch, "Generator", Generator)
     with PretendCard() as card:
         yield card

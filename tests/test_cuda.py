@@ -30,8 +30,8 @@ def test_choice_prices_and_weights_are_those_of_the_processor(tmp_path):
     may end it a step earlier, and of two stitches that are worth the same another be chosen."""
     plans = {
         place: stitchc.compile(
-            "digits/resnet", "digits/plain", budget="60%", rank="fit", heal="none", device=place, out=tmp_path / place,
-            **FEW,
+            "digits/resnet", "digits/plain", budget="60%", rank="fit", heal="none", adapter="conv3x3", device=place,
+            direction="slow-to-fast", out=tmp_path / place, **FEW,
         )
         for place in ("cpu", "cuda")
     }  # fmt: skip
@@ -125,7 +125,9 @@ def test_a_network_that_makes_tensors_of_its_own_is_moved_whole():
 def test_ten_compiles_leave_nothing_behind():
     taken = []
     for _ in range(10):
-        stitchc.compile("digits/resnet", "digits/plain", budget="60%", device="cuda", onnx=False, rivals="none", **FEW)
+        stitchc.compile(
+            "digits/resnet", "digits/plain", budget="60%", rank="cka", device="cuda", onnx=False, rivals="none", **FEW
+        )
         gc.collect()  # graphs refer to themselves
         taken.append(torch.cuda.memory_allocated())
     assert max(taken[1:]) <= taken[0] + (1 << 20), taken

@@ -43,6 +43,7 @@ def compiled(**options):
         {},
         {"recalibrate": True, "max_memory": "40MiB", "adapter": "conv3x3", "rivals": "none"},
         {"similarity": "procrustes", "heal": "all", "heal_target": "both", "best": True, "adapter": "fused"},
+        {"polish": "3 steps", "rivals": "trained", "adapter": "conv3x3"},
     ],
     ids=str,
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 
+from torch.fx import GraphModule
+
 from .. import adapters as registry
 from ..data.chain import Chain, Seam
 from ..data.errors import CutError
@@ -12,6 +14,9 @@ from ..data.plan import Plan
 from ..data.values import Price
 from ..data.weights_file import Entry, file_bytes
 from .adapter_prices import AdapterPrice, adapter_price, folded
+from .calls import Calls
+from .count import count
+from .fragments import fragment_prices
 
 
 def price_of(plan: Plan, chain: Chain) -> Price:
@@ -46,6 +51,11 @@ def price_of(plan: Plan, chain: Chain) -> Price:
         assert held is not None
         peak = max(peak, held + adapter.memory_bytes)
     return reduce(add, sums) | {"size": file_bytes(entries) + more, "memory": image + peak}
+
+
+def price_of_graph(graph: GraphModule, size: tuple[int, int, int]) -> Price:
+    """The price of a graph as it is written, for an image of that size."""
+    return fragment_prices(count(graph, size, Calls()), ()).whole
 
 
 def seam_price(plan: Plan, seam: Seam) -> Price:

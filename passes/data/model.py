@@ -37,9 +37,9 @@ class Model:
 
     source: the words it was named by. arch: the words that build the same architecture without its weights, "" where
     none do. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
-    data: the DATA that its own record names (interface.md), or None.
+    data: the images that its own record names, by their words, or None.
     classes: length of the output, None when unknown. class_names: what its outputs mean, one name each, or None.
-    accuracy: top-1 its own record states, a fraction.
+    accuracy: top-1 its own record states, a fraction. notes: what a report must say of the model.
     module: the network, in eval mode. Not part of comparison or of JSON.
     """
 
@@ -132,9 +132,19 @@ class Images(Protocol):
         ...
 
 
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    from torch.nn.functional import interpolate
+
+    return interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+
+
 @dataclass(frozen=True)
 class TensorImages:
-    """A tensor [images, channels, height, width] shown to every model as it is. For plain `nn.Module`s."""
+    """A tensor [images, channels, height, width] shown to every model as it is, and resized (bilinear, antialiased) to
+    one whose input has another size. For plain `nn.Module`s.
+
+    labels: int64 [images], or None. name, noise: as of `Images`.
+    """
 
     tensor: Tensor = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)
@@ -145,6 +155,7 @@ class TensorImages:
         return len(self.tensor)
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
-        """Slices start..stop of the tensor, as `Images.batches`; `spec` is ignored."""
+        """Slices start..stop of the tensor, as `Images.batches`; of `spec` only the height and width are looked at."""
         for part in self.tensor[start:stop].split(size):
-            yield part.clone()  # a network may write to the images that it is given
+            # a network may write to the images that it is given
+            yield part.clone() if part.shape[2:] == spec.size[1:] else _resized(part, spec.size[1:])

@@ -14,7 +14,7 @@ so a bad value is refused before anything slow begins.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from .errors import InputError
@@ -52,9 +52,9 @@ def option(default: Any, kind: Kind, help: str, **more: Any) -> Any:
     return field(default=default, metadata={"option": Option(kind, help, **more)})
 
 
-def with_default(record: type[Options], name: str, default: Any) -> Any:
-    """The option `name` of `record` once more, with another default."""
-    return field(default=default, metadata={"option": options_of(record)[name].metadata["option"]})
+def with_default(record: type[Options], name: str, default: Any, **more: Any) -> Any:
+    """The option `name` of `record` once more, with another default. more: of `Option`, what else is other."""
+    return field(default=default, metadata={"option": replace(option_of(options_of(record)[name]), **more)})
 
 
 def options_of(record: type) -> dict[str, Field]:

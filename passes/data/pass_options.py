@@ -11,12 +11,14 @@ from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Tex
 from .options import WHEN_CHANGED, Options, option
 from .plugins import installed
 
-BUDGET, CHOICE, SEARCH, STITCHNET, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
-    "Budget", "Choice of a stitch", "Search", "StitchNet", "Healing", "Rivals", "Images", "Output", "Models",
+BUDGET, CHOICE, SEARCH, FAMILY, STITCHNET, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
+    "Budget", "Choice of a stitch", "Search", "Family", "StitchNet", "Healing", "Rivals", "Images", "Output", "Models",
 )  # fmt: skip
 
 #: Which values are cuts (see the pass `partition`).
 RULES = ("single-tensor", "stitchnet")
+#: Between chains that vote.
+VOTE = " + "
 DIRECTION = Choice("slow-to-fast", "fast-to-slow", "both", "given")
 EFFORT = Effort(words=("low", "medium", "high"))
 #: The entry points by which other packages add rules to rank by (see the pass `rank`).
@@ -191,7 +193,8 @@ class ChainOptions(Options):
     chain: str | None = option(
         None, Text(),
         "The network to make, fragment by fragment: 'A:..layer2.1 / B:layer2.0..layer3.1 / C:layer3.2..' runs A up to "
-        "the cut layer2.1, then B between two cuts, then C from a cut to its end. An adapter may be named between two.",
+        "the cut layer2.1, then B between two cuts, then C from a cut to its end. An adapter may be named between two. "
+        "Several chains with ' + ' between them become one network in which they vote.",
         group=CHOICE, metavar="SPEC", unset="the best pair of fragments",
     )  # fmt: skip
 

@@ -50,4 +50,4 @@ class Codegen(Pass):
 
 
 def _sentence(name: str, text: str) -> str:
-    return f"The adapter: {text}" if name.startswith("adapter") else text
+    return f"The adapter: {text}" if name.rpartition(".")[2].startswith("adapter") else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..data import metrics
 from ..data.chain import Fragment
+from ..data.hybrid import Hybrid
 from ..data.model import Model
 from ..data.plan import Plan
 from ..data.values import Price
@@ -40,8 +41,9 @@ def _title(plan: Plan) -> str:
 
 
 def used_models(plan: Plan) -> list[Model]:
-    """The models of the chain's fragments, in order."""
-    return [plan.models[fragment.model] for fragment in plan.hybrid.chain.fragments]
+    """The models of the fragments, in order."""
+    members = plan.hybrid.members or (plan.hybrid,)
+    return [plan.models[fragment.model] for one in members for fragment in one.chain.fragments]
 
 
 def first_model(plan: Plan) -> Model:
@@ -51,9 +53,18 @@ def first_model(plan: Plan) -> Model:
 
 def parts(plan: Plan) -> dict[str, str]:
     """What each part of the chain is, by the name that it has in the stitched graph."""
-    uses = iter(plan.hybrid.adapters)
+    if not plan.hybrid.members:
+        return _parts(plan, plan.hybrid)
+    described = {"vote": "the mean of the members' probabilities"}
+    for member in plan.hybrid.members:
+        described |= {f"{member.name}.{name}": text for name, text in _parts(plan, member).items()}
+    return described
+
+
+def _parts(plan: Plan, hybrid: Hybrid) -> dict[str, str]:
+    uses = iter(hybrid.adapters)
     described = {}
-    for part in plan.hybrid.chain.parts():
+    for part in hybrid.chain.parts():
         if part.fragment is None:
             use = next(uses)
             described[part.name] = f"{use.name}, {use.price['params']:,} parameters"
@@ -85,12 +96,13 @@ def _input(model: Model) -> str:
 
 
 def _pixels(model: Model) -> str:
-    mean, std = _numbers(model.input.mean), _numbers(model.input.std)
+    mean, std = numbers(model.input.mean), numbers(model.input.std)
     assumed = " (assumed)" if {"mean", "std"} & set(model.input.assumed) else ""
     return f"in [0, 1], then (pixel - mean) / std; mean {mean}, std {std}{assumed}"
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def numbers(values: tuple[float, ...]) -> str:
+    """A mean or a deviation of the channels: once where all have the same."""
     return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)
 
 

@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.fx import GraphModule, Node
 
 from ..data.errors import CutError
-from .conventions import by_name, dependencies, is_scalar, placeholder, reachable, result
+from .conventions import by_name, dependencies, is_scalar, placeholder, reachable, result, writes_input
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,33 @@ def compose(parts: Sequence[Part], *, copy_weights: bool = True) -> GraphModule:
     graph = fx.Graph()
     holders: dict[str, Any] = {}
     value = graph.placeholder("input")
-    value.meta = dict(placeholder(parts[0].graph.graph).meta) if parts[0].start is None else {}
+    value.meta = _entered(parts[0])
     for part in parts:
         value = _append(graph, holders, part, value, copy_weights)
     graph.output(value)
+    whole = GraphModule(holders, graph, class_name="Stitched")
+    whole.meta["notes"] = ()
+    return whole.eval()
+
+
+def side_by_side(parts: Sequence[Part], join: Part) -> GraphModule:
+    """One graph that runs each part on the input, and the last on all that they give: [images, parts, ...]. Weights are
+    copied."""
+    graph = fx.Graph()
+    holders: dict[str, Any] = {}
+    image = graph.placeholder("input")
+    image.meta = dict(placeholder(parts[0].graph.graph).meta)
+    found = []
+    for part in parts:
+        value = image
+        if writes_input(part.graph.graph):  # the next part wants the image as it was
+            value = graph.call_method("clone", (image,))
+            value.meta = dict(image.meta)
+        found.append(_append(graph, holders, part, value, copy_weights=True))
+    stacked = graph.call_function(torch.stack, (found,), {"dim": 1})
+    images, *rest = found[0].meta["shape"]
+    stacked.meta = {"shape": (images, len(parts), *rest), "dtype": found[0].meta["dtype"], "scopes": ()}
+    graph.output(_append(graph, holders, join, stacked, copy_weights=True))
     whole = GraphModule(holders, graph, class_name="Stitched")
     whole.meta["notes"] = ()
     return whole.eval()
@@ -71,6 +94,14 @@ def values_at(graph: GraphModule, nodes: Sequence[str]) -> GraphModule:
             taken[node.name] = head.call_method("clone", (made[node],))
     head.output(tuple(taken[name] for name in nodes))
     return GraphModule(graph, head).eval()
+
+
+def _entered(part: Part) -> dict[str, Any]:
+    """What is known of the value that a part is given."""
+    if part.start is None:
+        return dict(placeholder(part.graph.graph).meta)
+    start = by_name(part.graph.graph)[part.start]
+    return {key: start.meta[key] for key in ("shape", "dtype") if key in start.meta}
 
 
 def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, copy_weights: bool) -> Node:

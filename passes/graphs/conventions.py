@@ -69,6 +69,18 @@ def writes_in_place(node: Node) -> bool:
     return bool(node.meta.get("inplace"))
 
 
+def writes_input(graph: Graph) -> bool:
+    """Whether a node changes the memory of the image."""
+    same = {placeholder(graph)}
+    for node in graph.nodes:
+        if node.args and node.args[0] in same:
+            if writes_in_place(node):
+                return True
+            if target_name(node) in VIEWS:
+                same.add(node)
+    return False
+
+
 def dependencies(graph: Graph) -> dict[Node, tuple[Node, ...]]:
     """What each node needs: its arguments, and every earlier in-place write to memory that it reads.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 from typing import Any
 
 import torch
@@ -28,9 +29,8 @@ def exactly(device: torch.device | str) -> torch.device:
 
 def device_of(module: nn.Module) -> torch.device:
     """The device of a module's parameters and buffers; the processor of a module that has none."""
-    for tensor in (*module.parameters(), *module.buffers()):
-        return tensor.device
-    return torch.device("cpu")
+    first = next(chain(module.parameters(), module.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def on_device(module: nn.Module, device: torch.device, moved: Moved | None = None) -> Any:

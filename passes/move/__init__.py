@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # What other kernels do to the outputs of a deep float32 network, relative to the largest.
 _ROUNDING = 1e-3
 _IMAGES = 2
+# For images that stay on the device: one part in so many of a card's free memory; bytes, on other devices.
+_FREE_SHARE, _ROOM = 8, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,14 @@ def _shown_on(images: Images | None, device: torch.device) -> Images | None:
 
     if isinstance(images, ShownOn):
         images = images.whole
-    return images if images is None or device.type == "cpu" else ShownOn(images, device)
+    return images if images is None or device.type == "cpu" else ShownOn(images, device, _room(device))
+
+
+def _room(device: torch.device) -> int:
+    """Bytes for images that stay on the device from pass to pass."""
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0] // _FREE_SHARE if device.type == "cuda" else _ROOM
 
 
 def _compare(name: str, before: GraphModule, after: GraphModule, size: tuple[int, ...], seed: int) -> None:

@@ -111,18 +111,20 @@ class Represent(Pass, MemoryOptions):
         cuts, columns = plan.cuts[index].cuts, sum(map(length, sizes))
         found: dict[str, Tensor] = {}
         key = ""
-        if self.store is not None and cuts:
+        place = device_of(plan.graphs[index]).type
+        store = (
+            self.store if place == "cpu" else None
+        )  # a card computes them in less time than hashing the images takes
+        if store is not None and cuts:
             shown = _images(plan, index, sizes)
-            key = vector_cache.vectors_key(
-                plan.graphs[index], shown, metric.name, sizes, device_of(plan.graphs[index]).type
-            )
-            found = vector_cache.read_vectors(self.store, key, [cut.node for cut in cuts], columns)
+            key = vector_cache.vectors_key(plan.graphs[index], shown, metric.name, sizes)
+            found = vector_cache.read_vectors(store, key, [cut.node for cut in cuts], columns)
         missing = [cut for cut in cuts if cut.node not in found]
         if missing:
             fresh = self._computed(plan, index, missing, metric, sizes)
             found |= zip([cut.node for cut in missing], fresh, strict=True)
-            if self.store is not None:
-                vector_cache.write_vectors(self.store, key, found)
+            if store is not None:
+                vector_cache.write_vectors(store, key, found)
         if self.progress and not missing:
             self.progress((index + 1) * len(sizes), len(plan.models) * len(sizes))
         return torch.stack([found[cut.node] for cut in cuts]) if cuts else torch.empty(0, columns)

@@ -22,17 +22,18 @@ class Store(Protocol):
     def write(self, key: str, content: bytes) -> None: ...
 
 
-def vectors_key(graph: GraphModule, images: Iterable[Tensor], metric: str, sizes: Sequence[int], device: str) -> str:
+def vectors_key(graph: GraphModule, images: Iterable[Tensor], metric: str, sizes: Sequence[int]) -> str:
     """The hash of a network, of the images as it sees them, and of how they are compared.
 
     The network is its code and weights, so that it does not matter where it came from; the images are their pixels
     after the transform, cut into batches in any way.
     """
     whole = hashlib.sha256()
-    for words in (_VERSION, torch.__version__, device, metric, str(list(sizes)), graph.code):
+    for words in (_VERSION, torch.__version__, metric, str(list(sizes)), graph.code):
         whole.update(f"{len(words)}:{words}".encode())
     for name, tensor in sorted(graph.state_dict().items()):
-        whole.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}:".encode() + _bytes(tensor))
+        whole.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
+        whole.update(_bytes(tensor))
     for batch in images:
         whole.update(_bytes(batch))
     return whole.hexdigest()
@@ -59,5 +60,5 @@ def write_vectors(store: Store, key: str, vectors: dict[str, Tensor]) -> None:
     store.write(key, save({name: vector.contiguous() for name, vector in vectors.items()}))
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

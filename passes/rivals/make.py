@@ -21,6 +21,7 @@ from ..data.values import Price
 from ..pipeline import Pipeline
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
+from ..vote import voting
 from .sizes import Size, at_least, between, multiples_below, stride_of
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ class Maker:
             yield self._looked_at("against", model)
 
     def from_half(self, hybrid: Hybrid | None) -> GraphModule:
-        """A chain with adapters as it comes out of the first half of the images."""
+        """A chain with adapters, or an ensemble of some, as it comes out of the first half of the images."""
         assert hybrid is not None
+        if hybrid.members:
+            return voting([self.from_half(one) for one in hybrid.members])
         if not hybrid.adapters:
             return hybrid.network
         candidate = Candidate(hybrid.chain, math.nan, hybrid.price or Price(), True)

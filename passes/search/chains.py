@@ -84,7 +84,9 @@ class Tree:
         for route in routes:
             if not route.seams:
                 yield route, (), self._probe.model_scores(route.model)
-        self._probe.measure([route.seams[0] for route in routes if route.seams])
+        first = [route.seams[0] for route in routes if route.seams]
+        self._probe.measure(first)
+        self._probe.fit_again(first)
         for model in sorted({route.model for route in routes}):
             mine = [route for route in routes if route.model == model and route.seams]
             for reached, group in self._left(model, None, None, None, mine, 0):

@@ -73,7 +73,7 @@ def _offer(
 def _leave(problem: Problem, labels: Labels, best: Best, fragments: int) -> Leaving:
     """The labels that may be needed at each point where they can leave, and then take a seam at least."""
     points = len(problem.space.model)
-    after = problem.after(problem.rest[problem.fragments - fragments - 1])
+    after = problem.after[problem.fragments - fragments]
     start = np.searchsorted(labels.point, np.arange(points + 1))
     found = [np.empty(0, dtype=np.int64)] * points
     for first, last in zip(problem.space.first, problem.space.last, strict=True):
@@ -121,7 +121,7 @@ def _finish(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> N
     """Offers all chains of one fragment more that are whole."""
     source, target = problem.space.source, problem.space.target
     seams = problem.seams
-    amounts = problem.across[seams] + problem.along[problem.ends[target[seams]]] - problem.along[target[seams]]
+    amounts = problem.last[seams] + problem.along[problem.ends[target[seams]]] - problem.along[target[seams]]
     amounts[:, len(problem.amounts) :] += problem.shared(target[seams], problem.ends[target[seams]])
     least = leaving.least()[source[seams]]
     rows = np.flatnonzero(_promising(problem, best, least + amounts))
@@ -152,7 +152,7 @@ def _last_seams(problem: Problem, amounts: np.ndarray, seams: np.ndarray) -> np.
 def _go_on(problem: Problem, leaving: Leaving, best: Best, fragments: int) -> Labels:
     """The labels of one fragment more that may be needed."""
     source, target = problem.space.source, problem.space.target
-    rest = problem.rest[problem.fragments - fragments - 1]
+    rest = problem.rest(problem.fragments - fragments - 1)
     seams = problem.seams[np.argsort(target[problem.seams], kind="stable")]
     amounts = problem.across[seams] - problem.along[target[seams]]
     bounds = amounts + problem.along[target[seams]] + rest[target[seams]]

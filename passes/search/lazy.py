@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from torch.fx import GraphModule
 
 from ..cost.chains import price_of
 from ..data.errors import PipelineError
@@ -16,7 +17,9 @@ from ..rank.effort import Clock
 from ..rank.preselection import union
 from ..stitch.join import graph_of
 from .chains import Grown, Tree, Tried
+from .ensemble import elected
 from .losses import Predictor, Trust
+from .pool import lost
 from .probe import Probe, Progress
 from .space import Route, Space
 
@@ -31,8 +34,9 @@ class Found:
     tried: those that were stitched, the best first. stitched: how many were, whether they are listed or not. stopped:
     whether the search was interrupted. seams: how well losses of probed seams are predicted from others. chains: how
     well the sum of its seams' losses predicts what a chain scores that has two seams or more. probed, unsettled: seams
-    that were probed, and those of the best chains that were not, when that ended. The last four are of the exact search
-    alone.
+    that were probed, and those of the best chains that were not, when that ended. These four are of the exact search
+    alone. members: the places of the chains that vote, where an ensemble is asked for, else that of the best; voted:
+    the score of the joint vote, where that was taken.
     """
 
     tried: tuple[Tried, ...]
@@ -42,6 +46,8 @@ class Found:
     chains: Trust | None = None
     probed: int | None = None
     unsettled: int | None = None
+    members: tuple[int, ...] = (0,)
+    voted: float | None = None
 
 
 @dataclass(eq=False)
@@ -54,7 +60,7 @@ class Lazy:
     2016). Then the chains are stitched whole, and the best of them healed.
 
     search: the best routes through a space. heal: what of the best chains is healed, and how; None to leave them.
-    budgets: under each of which the best are healed.
+    budgets: under each of which the best are healed. members: chains that are to vote.
     """
 
     probe: Probe
@@ -62,6 +68,7 @@ class Lazy:
     search: Search
     heal: tuple[str, Options] | None = None
     budgets: Sequence[Mapping[str, float]] = ({},)
+    members: int = 1
     progress: Progress | None = None
     tried: list[Tried] = field(default_factory=list)
     _loss: np.ndarray = field(init=False, repr=False)
@@ -88,7 +95,8 @@ class Lazy:
         left = {row for route in routes for row in route.seams if not probe.probed(row)}
         seams = self.predictor.trust(probe.loss, probe.r2)
         probed = int((~np.isnan(probe.loss)).sum())
-        return Found(tuple(self.tried), len(self.tried), stopped, seams, chains, probed, len(left))
+        members, voted = elected(probe, self.tried, self.members) if self.members > 1 else ((0,), None)
+        return Found(tuple(self.tried), len(self.tried), stopped, seams, chains, probed, len(left), members, voted)
 
     def space(self) -> Space:
         """The space, with what is known of losses so far."""
@@ -127,8 +135,7 @@ class Lazy:
         """The score that the losses of a route's seams add up to, as the last space has them."""
         probe, seams = self.probe, list(route.seams)
         last = probe.pool.points[probe.pool.target[seams[-1]]][0] if seams else route.model
-        lost = self._loss[seams].sum()
-        return float(probe.own.max() - lost - (probe.deficit[route.model] + probe.deficit[last]) / 2)
+        return float(probe.own.max() - lost(self._loss[seams]) - (probe.deficit[route.model] + probe.deficit[last]) / 2)
 
     def _stitched(self, routes: Sequence[Route]) -> None:
         chosen, space = routes[: self.probe.effort.chains], self.space()
@@ -151,19 +158,14 @@ class Lazy:
         self.tried.sort(key=lambda one: one.standing, reverse=True)
         if self.heal is None:
             return
-        (what, options), plan = self.heal, self.probe.pool.plan
-        specs = [model.input for model in plan.models]
-        probe = HealProbe(plan.graphs, specs, self.probe.fit_images, options, keep=True)
-        each = -(-self.probe.effort.healed // min(2, len(self.budgets)))
+        what, options = self.heal
+        healer = healer_of(self.probe, options)
+        each = -(-max(self.probe.effort.healed, self.members + 1) // min(2, len(self.budgets)))
         chosen = list(dict.fromkeys(k for budget in self.budgets for k in self._within(budget)[:each]))
         for done, k in enumerate(chosen):
             self._tell(done, len(chosen), "healing the best chains")
-            one = self.tried[k]
-            graph = graph_of(plan, one.chain, one.adapters)
-            heal(graph, probe, one.chain, what)
-            said = self.probe.logits(graph, plan.input_of(one.chain))
-            healed = float(self.probe.score(said, one.chain.back.model).mean())
-            self.tried[k] = replace(one, healed=healed, network=graph)
+            one, graph, scores = self.tried[k], *healed(self.probe, healer, self.tried[k], what)
+            self.tried[k] = replace(one, healed=float(scores.mean()), network=graph)
 
     def _within(self, budget: Mapping[str, float]) -> list[int]:
         """The stitched chains within a budget, in their order."""
@@ -176,3 +178,18 @@ class Lazy:
     def _tell(self, done: int, total: int, said: str) -> None:
         if self.progress:
             self.progress(done, total, said)
+
+
+def healer_of(probe: Probe, options: Options) -> HealProbe:
+    """What chains of a pool are healed with, one after the other: the models' values for the images that chains are
+    fitted on are computed once."""
+    plan = probe.pool.plan
+    return HealProbe(plan.graphs, [model.input for model in plan.models], probe.fit_images, options, keep=True)
+
+
+def healed(probe: Probe, healer: HealProbe, one: Tried, what: str) -> tuple[GraphModule, np.ndarray]:
+    """A chain as a network that was healed, and its score on each image that is shown: float64 [images]."""
+    plan = probe.pool.plan
+    graph = graph_of(plan, one.chain, one.adapters)
+    heal(graph, healer, one.chain, what)
+    return graph, probe.score(probe.logits(graph, plan.input_of(one.chain)), one.chain.back.model)

@@ -2,10 +2,12 @@
 
 The loss of a seam from model a to model b is counted so that losses add up along a chain: with S the score of the best
 model alone, q its distance to that of another, and d(a, b) by how much less than S the two stitched at the seam score,
-the seam loses d(a, b) - q(a)/2 - q(b)/2. A chain of several seams loses their sum, and half of q of the models in which
-it begins and ends: for a pair that is d(a, b) again, for a model alone q. (S cancels: a seam loses what the pair scores
-less than the mean of its two models, and gains where it scores more.) What a seam does to the outputs is taken not
-to depend on the other seams, which is not so, and how far it is from it is measured (see `chains`).
+the seam loses d(a, b) - q(a)/2 - q(b)/2. A chain of several seams loses what its last seam does, `INNER` of what each
+other does, since the adapters behind it are fitted on what comes out of it and repair the rest; and half of q of the
+models in which it begins and ends: for a pair that is d(a, b) again, for a model alone q. (S cancels: a seam loses what
+the pair scores less than the mean of its two models, and gains where it scores more.) What a seam does to the outputs
+is taken not to depend on which the other seams are, which is not so, and how far it is from it is measured (see
+`lazy`).
 """
 
 from __future__ import annotations

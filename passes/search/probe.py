@@ -20,7 +20,9 @@ from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..rank.scores import Reference, reference, score_of
 from ..rank.stitched import Stitched
+from ..represent.vector_cache import Store
 from .effort import Effort
+from .kept import Kept
 from .pool import Pool
 
 # Seams that are fitted and probed between two reports of progress.
@@ -39,10 +41,14 @@ class Probe:
     The reference of a network is the mean of the outputs of all models that share the classes of its last, and the
     labels where they are known (see `rank.scores`). The score of the best model alone is what losses are counted from:
     own: float64 [models], what each model scores; deficit: by how much less than the best.
-    loss, r2: float64 [seams], NaN where not measured. fitted: the adapters of probed seams, by row.
+    loss, r2: float64 [seams], NaN where not measured. fitted: adapters of seams, by row. store: where what was measured
+    is kept from run to run.
     """
 
-    def __init__(self, pool: Pool, effort: Effort, rule: str = "cascade", max_memory: int | None = None):
+    def __init__(
+        self, pool: Pool, effort: Effort, rule: str = "cascade", max_memory: int | None = None,
+        store: Store | None = None,
+    ):  # fmt: skip
         plan = pool.plan
         assert plan.images is not None
         self.pool, self.effort, self._max_memory = pool, effort, max_memory
@@ -64,6 +70,8 @@ class Probe:
         _, first, self._pair = np.unique(ends[cheap], return_index=True, return_inverse=True)
         self._cheapest = cheap[first]
         self._pair = self._pair[np.argsort(cheap)]
+        self._kept = Kept.of(pool, store, effort, rule, (self.fit_images, self.shown))
+        self._kept.fill(self.loss, self.r2, lambda row: int(self._cheapest[self._pair[row]]))
 
     def reference(self, last: int) -> Reference:
         """What networks are held against whose last fragment is of a model."""
@@ -108,8 +116,18 @@ class Probe:
             plan, seams, rows=_R2_ROWS, ridges=_R2_RIDGES, max_memory=self._max_memory, roughly=True, final=False
         )
         known = {self._pair[row]: one.r2 for row, one in zip(cheapest, made, strict=True)}
+        self._kept.add("r2", cheapest, [one.r2 for one in made])
         of_pairs = np.array([known.get(pair, np.nan) for pair in range(len(self._cheapest))])
         self.r2 = np.where(np.isnan(self.r2), of_pairs[self._pair], self.r2)
+
+    def fit_again(self, rows: Sequence[int]) -> None:
+        """Fills `fitted` for seams whose losses are known from an earlier run."""
+        missing = [row for row in dict.fromkeys(rows) if row not in self.fitted]
+        for start in range(0, len(missing), _CHUNK):
+            group = missing[start : start + _CHUNK]
+            made = self.fit([self.pool.seam(row) for row in group], rows=self.effort.rows)
+            self.fitted |= dict(zip(group, made, strict=True))
+            self.store.unload()
 
     def measure(self, rows: Sequence[int], progress: Progress | None = None, said: str = "") -> None:
         """Fills the loss of seams: by how much the two models, stitched there, score less than the best model, less
@@ -123,6 +141,7 @@ class Probe:
                 lost = self.own.max() - self.score(logits, back).mean()
                 self.loss[row] = lost - (self.deficit[front] + self.deficit[back]) / 2
                 self.fitted[row] = one
+            self._kept.add("loss", group, self.loss[group].tolist())
             self.store.unload()
             if progress:
                 progress(min(start + _CHUNK, len(rows)), len(rows), said)

@@ -64,7 +64,12 @@ class Problem:
 
     @cached_property
     def across(self) -> np.ndarray:
-        """[seams, columns]: the amount of each seam."""
+        """[seams, columns]: the amount of each seam that another follows."""
+        return self._columns(self.space.inner, self.space.seam_cost)
+
+    @cached_property
+    def last(self) -> np.ndarray:
+        """[seams, columns]: the amount of each seam as the last of a chain."""
         return self._columns(self.space.loss, self.space.seam_cost)
 
     def _columns(self, loss: np.ndarray, costs: np.ndarray) -> np.ndarray:
@@ -131,22 +136,27 @@ class Problem:
         return States(self.space.model[targets][:, None], levels[:, None])
 
     @cached_property
-    def rest(self) -> list[np.ndarray]:
-        """For each number of further seams up to the most, [points, columns]: the least of each amount on the way from
-        a point that is entered to the end, were each amount the only one and models free to come again."""
-        to_end = self.along[self.ends] - self.along
-        rest = [to_end]
-        for _ in range(self.fragments - 1):
-            rest.append(np.minimum(to_end, self._before(self.after(rest[-1]))))
-        return rest
+    def after(self) -> list[np.ndarray]:
+        """For each number of further seams from 1 to the most, [points, columns]: the least of each amount on the way
+        to the end from a point that is left over a seam next, were each amount the only one and models free to come
+        again. Of no seam at all, infinite."""
+        over_last = self._over(self.last, self.along[self.ends] - self.along)
+        found = [np.full_like(self.along, np.inf), over_last]
+        while len(found) < self.fragments:
+            found.append(np.minimum(over_last, self._over(self.across, self._before(found[-1]))))
+        return found
 
-    def after(self, rest: np.ndarray) -> np.ndarray:
-        """[points, columns]: as `rest`, for points that are left over a seam next, with one further seam."""
+    def rest(self, seams: int) -> np.ndarray:
+        """As `after`, from a point that is entered, with so many further seams at most, and one at least."""
+        return self._before(self.after[seams])
+
+    def _over(self, across: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """For points that are left: the least over the seams there. rest: from the points that these enter."""
         least = np.full_like(self.along, np.inf)
         least[:, len(self.amounts) :] = 0  # of fragments that are shared
         source, target = self.space.source[self.seams], self.space.target[self.seams]
         for column in range(len(self.amounts)):
-            np.minimum.at(least[:, column], source, self.across[self.seams, column] + rest[target, column])
+            np.minimum.at(least[:, column], source, across[self.seams, column] + rest[target, column])
         return least
 
     def _before(self, after: np.ndarray) -> np.ndarray:

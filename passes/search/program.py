@@ -23,15 +23,19 @@ class Program:
     """The program of a problem with rules, over some of the seams. All variables lie between 0 and 1.
 
     Variables: `step[i, p]`, the chain's fragment i runs from point p to the next of its model; `seam[i, s]`, seam s is
-    taken behind fragment i; `start[m]`, model m is entered first; `end[i, m]`, the chain ends behind fragment i in
-    model m; `uses[m]`, model m is in the chain; `past[i, p]`, by fragment i the chain has run from point p of its model
-    or from one behind it; `kept[i, k]`, fragment i holds the k-th part that is to be kept.
+    taken behind fragment i, where a seam that loses something else as the last of a chain stands for two; `start[m]`,
+    model m is entered first; `end[i, m]`, the chain ends behind fragment i in model m; `uses[m]`, model m is in the
+    chain; `past[i, p]`, by fragment i the chain has run from point p of its model or from one behind it; `kept[i, k]`,
+    fragment i holds the k-th part that is to be kept.
     """
 
     def __init__(self, problem: Problem, rules: Rules, seams: np.ndarray):
         space = problem.space
-        self.problem, self.rules, self.seams = problem, rules, seams
+        self.problem, self.rules = problem, rules
         self.points, self.models, self.layers = len(space.model), len(space.first), problem.fragments
+        # A seam that loses something else as the last of the chain is two: one that another follows, and the last.
+        self._apart = len(seams) if space.inner_loss is not None else 0
+        self.seams = seams = np.concatenate([seams, seams]) if self._apart else seams
         self.source, self.target = space.source[seams], space.target[seams]
         self._size = 0
         self.step = self._new(self.layers, self.points)
@@ -82,6 +86,12 @@ class Program:
             # What leaves at a point has come along the step before it: no fragment is empty.
             self._add([*leaving, (inner, self.step[layer, inner - 1], -1.0)], -np.inf, 0, self.points)
 
+        if self._apart:
+            for layer in range(self.layers - 1):
+                one = np.zeros(1, dtype=int)
+                last = (one, self.seam[layer, self._apart :], 1.0)
+                self._add([last, (one, self.end[layer + 1], -1.0)], 0, 0, 1)
+
     def _repeats(self) -> None:
         space = self.problem.space
         if self.problem.repeats == "none":
@@ -103,6 +113,7 @@ class Program:
         total = np.zeros(self._size)
         total[self.step[:, :-1]] = np.diff(self.problem.along[:, column])
         total[self.seam] = self.problem.across[self.seams, column]
+        total[self.seam[:, self._apart :]] = self.problem.last[self.seams[self._apart :], column]
         return total * (self.upper > 0)
 
     def _budget(self) -> None:
@@ -138,8 +149,10 @@ class Program:
     def exclude(self, route: Route) -> None:
         """Excludes one chain."""
         model = self.problem.space.models(route)[-1]
-        places = {int(seam): place for place, seam in enumerate(self.seams)}
+        places = {int(seam): place for place, seam in reversed([*enumerate(self.seams)])}
         taken = [self.seam[layer, places[seam]] for layer, seam in enumerate(route.seams)]
+        if self._apart and taken:
+            taken[-1] = self.seam[len(taken) - 1, places[route.seams[-1]] + self._apart]
         taken += [self.end[len(route.seams), model], self.start[route.model]]
         self._add([(np.zeros(1, dtype=int), np.array(taken), 1.0)], -np.inf, len(taken) - 1, 1)
 

@@ -21,7 +21,8 @@ def seams_by_bound(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     meet the budget. Both [seams]. Seams that no chain can have are left out."""
     if problem.fragments == 1 or not len(problem.seams):
         return np.empty(0, dtype=np.int64), np.empty(0)
-    bounds = _through(problem, problem.along[:, 0], problem.across[problem.seams, 0])
+    seams = problem.seams
+    bounds = _through(problem, problem.along[:, 0], problem.across[seams, 0], problem.last[seams, 0])
     limited = np.flatnonzero(np.isfinite(problem.limits))
     limits = problem.limits[limited]
     rates = (bounds.max(initial=0, where=np.isfinite(bounds)) or 1.0) / np.where(limits == 0, 1, np.abs(limits))
@@ -31,8 +32,10 @@ def seams_by_bound(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
             tried = rates.copy()
             tried[column] *= factor
             along = problem.along[:, 0] + problem.along[:, limited] @ tried
-            across = problem.across[:, 0] + problem.across[:, limited] @ tried
-            found = _through(problem, along, across[problem.seams]) - tried @ limits
+            inner, last = (
+                amounts[seams, 0] + amounts[seams][:, limited] @ tried for amounts in (problem.across, problem.last)
+            )
+            found = _through(problem, along, inner, last) - tried @ limits
             np.maximum(bounds, found, out=bounds)
             if found.min() > best:
                 best, rates = found.min(), tried
@@ -41,26 +44,29 @@ def seams_by_bound(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return problem.seams[rows], bounds[rows]
 
 
-def _through(problem: Problem, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+def _through(problem: Problem, along: np.ndarray, across: np.ndarray, over_last: np.ndarray) -> np.ndarray:
     """[seams]: the least amount of a chain of at most the problem's fragments with each seam.
 
-    along: [points], as in a space. across: [seams], those of the problem.
+    along: [points], as in a space. across, over_last: [seams], those of the problem, where another follows and as the
+    last.
     """
     space, most = problem.space, problem.fragments - 2
     source, target = space.source[problem.seams], space.target[problem.seams]
     to_end = along[problem.ends] - along
     entered = np.full(len(along), np.inf)
     entered[space.first] = 0
-    before, behind = [_left(problem, entered, along)], [to_end]
+    ending = np.full(len(along), np.inf)
+    np.minimum.at(ending, source, over_last + to_end[target])
+    before, behind = [_left(problem, entered, along)], [_ahead(problem, ending, along)]
     for _ in range(most):
         entered = entered.copy()
         np.minimum.at(entered, target, before[-1][source] + across)
         before.append(_left(problem, entered, along))
-        after = np.full(len(along), np.inf)
+        after = ending.copy()
         np.minimum.at(after, source, across + behind[-1][target])
-        behind.append(np.minimum(to_end, _ahead(problem, after, along)))
-    parts = [before[k][source] + across + behind[most - k][target] for k in range(most + 1)]
-    return np.minimum.reduce(parts)
+        behind.append(_ahead(problem, after, along))
+    parts = [before[k][source] + across + behind[most - k - 1][target] for k in range(most)]
+    return np.minimum.reduce([before[most][source] + over_last + to_end[target], *parts])
 
 
 def _left(problem: Problem, entered: np.ndarray, along: np.ndarray) -> np.ndarray:

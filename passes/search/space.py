@@ -37,6 +37,8 @@ class Space:
     source, target: [seams]: the point where a seam leaves a model, and the point that it enters.
     seam_cost: [seams, metrics]: the cost of the seam's adapter.
     loss: [seams], at least 0: what the seam loses; the loss of a chain is their sum.
+    inner_loss: [seams], at least 0: what the seam loses where another comes behind it, which may repair some of that;
+        the same by default.
     metrics: the names of the columns of costs.
     names: [points], for messages; may be left empty.
     own_loss: [points]: the loss of all of the model before the point: what a model loses against the best one, shared
@@ -57,6 +59,7 @@ class Space:
     metrics: tuple[str, ...]
     names: tuple[str, ...] = ()
     own_loss: np.ndarray | None = None
+    inner_loss: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in ("model", "source", "target"):
@@ -65,6 +68,8 @@ class Space:
             _set(self, name, _finite(getattr(self, name), name))
         if self.own_loss is not None:
             _set(self, "own_loss", _finite(self.own_loss, "own_loss"))
+        if self.inner_loss is not None:
+            _set(self, "inner_loss", _finite(self.inner_loss, "inner_loss"))
         _set(self, "metrics", tuple(self.metrics))
         _set(self, "names", tuple(self.names))
         self._check()
@@ -73,7 +78,7 @@ class Space:
         points, seams, metrics = len(self.model), len(self.source), len(self.metrics)
         shapes = {
             "model": (points,), "work": (points, metrics), "source": (seams,), "target": (seams,),
-            "seam_cost": (seams, metrics), "loss": (seams,), "lost": (points,),
+            "seam_cost": (seams, metrics), "loss": (seams,), "inner": (seams,), "lost": (points,),
         }  # fmt: skip
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -89,8 +94,9 @@ class Space:
         for name in ("source", "target"):
             if not np.isin(getattr(self, name), np.arange(points)).all():
                 raise InputError(f"'{name}' of a space names points that do not exist")
-        if (self.loss < 0).any():
-            raise InputError(f"seam {int(np.argmax(self.loss < 0))} of a space has a loss below 0")
+        below = (self.loss < 0) | (self.inner < 0)
+        if below.any():
+            raise InputError(f"seam {int(np.argmax(below))} of a space has a loss below 0")
 
     @cached_property
     def first(self) -> np.ndarray:
@@ -107,6 +113,11 @@ class Space:
         """[points]: `own_loss`, zeros by default."""
         return np.zeros(len(self.model)) if self.own_loss is None else self.own_loss
 
+    @cached_property
+    def inner(self) -> np.ndarray:
+        """[seams]: `inner_loss`, `loss` by default."""
+        return self.loss if self.inner_loss is None else self.inner_loss
+
     def fragments(self, route: Route) -> tuple[tuple[int, int], ...]:
         """The fragments of a chain, each as the point that it is entered at and the point that it is left at."""
         enters = [int(self.first[route.model]), *(int(self.target[seam]) for seam in route.seams)]
@@ -122,7 +133,8 @@ class Space:
         enters, leaves = (np.array(points) for points in zip(*self.fragments(route), strict=True))
         seams = list(route.seams)
         cost = (self.work[leaves] - self.work[enters]).sum(axis=0) + self.seam_cost[seams].sum(axis=0)
-        return cost, float((self.lost[leaves] - self.lost[enters]).sum() + self.loss[seams].sum())
+        own = (self.lost[leaves] - self.lost[enters]).sum()
+        return cost, float(own + self.inner[seams[:-1]].sum() + self.loss[seams[-1:]].sum())
 
     def is_chain(self, route: Route, repeats: Repeats = "loops") -> bool:
         """Whether every fragment lies in one model, holds something, and no model comes again against `repeats`."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ..options import CostOptions
 from ..passes.data import metrics
+from ..passes.data.errors import InputError
 from ..passes.data.pass_options import BACKENDS
 from .parts import MODEL_OR_ARTIFACT, Name, argument, option
+from .plotting import check as may_write
+from .plotting import plot_option
 from .run import Outcome, Run, verb
 
 
@@ -25,6 +30,7 @@ from .run import Outcome, Run, verb
 @option("--backend", type=Name(*BACKENDS), default="eager",
         help="Runtime that latency is measured with. [eager]")  # fmt: skip
 @option("--conventions", is_flag=True, help="Also show what thop and fvcore would count, and why they differ.")
+@plot_option("the cost by stage")
 @option("--check", is_flag=True, help="Also run thop and torch's own counter, and say why they differ.")
 def command(
     run: Run,
@@ -34,15 +40,28 @@ def command(
     latency: bool,
     backend: str,
     conventions: bool,
+    plot: Path | None,
     check: bool,
 ) -> Outcome:
     """Show what a model or an artifact takes, in every metric.
 
-    An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
+    An artifact is measured on its generated code; of a family, each member. One multiply-add is one MAC and two
+    FLOPs."""
     import stitchc
 
     from ..device import timed_on
+    from ..family_members import is_family
 
+    if is_family(model):
+        if latency or conventions or check or plot or "latency" in metric:
+            raise InputError(
+                f"{model} is a family, and latency, conventions, other counters and pictures are of one network",
+                f"Extract a member: `stitchc family extract {model} MEMBER -o OUT`.",
+            )
+        return _members(run, model, metric)
+    if plot and not depth:
+        raise InputError(f"'{plot}' is to show the cost by stage, and --depth 0 asks for no stages", "Leave it out.")
+    may_write(run, plot)
     device = str(run.common.get("device", "cpu"))
     plan = stitchc.cost(model, **run.given, progress=run.progress)
     from ..documents import cost_document
@@ -63,7 +82,38 @@ def command(
     report += [StageTable(parts)] if parts and not metric else []
     report += [ConventionTable(*by_convention)] if by_convention else []
     report += [CounterTable(compared)] if compared else []
+    if plot:
+        from ..report.page.section import Section
+        from ..report.pictures import stages_picture
+        from ..report.plot import write_plot
+
+        write_plot(plot, found.name, [Section("Cost", report)], lambda: stages_picture(found.name, parts))
     document = cost_document(
         found, price, uncounted, stages=parts, timing=timed, conventions=by_convention, check=compared
     )
     return Outcome(document, report)
+
+
+def _members(run: Run, folder: str, metric: tuple[str, ...]) -> Outcome:
+    """The cost of each member of a family."""
+    from pathlib import Path
+
+    import stitchc
+
+    from ..documents import SCHEMA, cost_document
+    from ..family_members import members_of
+    from ..passes.data.records import encode
+    from ..report.members import MemberCosts
+    from ..report.notes import Inputs
+
+    given = dict(run.given)
+    models = members_of(folder, trust=given.pop("trust", False))
+    plans = [stitchc.cost(one, **given, progress=run.progress) for one in models]
+    documents = [
+        {"name": plan.models[0].name} | cost_document(plan.models[0], plan.prices[0], plan.uncounted[0])
+        for plan in plans
+    ]
+    size = (Path(folder) / "model.safetensors").stat().st_size
+    document = {"schema": SCHEMA, "model": {"name": Path(folder).name}, "size_bytes": size, "members": documents}
+    prices = {plan.models[0].name: plan.prices[0] for plan in plans}
+    return Outcome(document, [Inputs({Path(folder).name: encode(models[0].input)}), MemberCosts(prices, metric)])

@@ -7,6 +7,7 @@ from dataclasses import Field
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..keywords import default_text
 from ..passes.data.errors import StitchError
@@ -30,6 +31,12 @@ class _Type(click.ParamType):
             return read[0] if isinstance(self.kind, Texts) else read  # click asks for each of several by itself
         except StitchError as error:
             raise hinted(ctx, error.message, error.hint) from error
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers for the value: the names that it can be; else files."""
+        if isinstance(self.kind, Choice):
+            return [CompletionItem(word) for word in self.kind.known if word.startswith(incomplete)]
+        return [CompletionItem(incomplete, type="file")]
 
 
 def flags(record: type[Options], *, common: bool = False) -> list[Callable[[Any], Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..passes.data.errors import unknown
 
@@ -46,19 +48,35 @@ def _once(name: str, process: Callable[..., None], ctx: click.Context) -> Callab
 
 
 class Argument(click.Argument):
-    """An argument with a line of help."""
+    """An argument with a line of help. A shell offers files for it: models and artifacts are most often that."""
 
     def __init__(self, *names: Any, text: str = "", **kwargs: Any):
         super().__init__(*names, **kwargs)
         self.text = text
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
 
 class Verb(click.Command):
-    """A command whose help has the arguments, the options by group, and an example."""
+    """A command whose help has the arguments, the options by group, and an example.
+
+    under: by first word, the module of a command that runs in this one's place, with the words behind it.
+    """
+
+    under: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *args: Any, example: str = "", **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.example = example
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in self.under:
+            command = import_module(self.under[args[0]]).command
+            return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         arguments = [(p.make_metavar(ctx), p.text) for p in self.params if isinstance(p, Argument) and p.text]

@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb has found: one JSON document, and the same for a reader."""
+    """What a verb has found: one JSON document, and the same for a reader; without a report, the document is all."""
 
     document: Mapping[str, Any]
     report: Sequence[Any] = ()  # rich renderables
@@ -119,7 +119,7 @@ def _attempt(run: Run, work: Callable[[], Outcome]) -> Outcome:
 
 def _print(run: Run, outcome: Outcome) -> None:
     try:
-        if run.json:
+        if run.json or not outcome.report:
             print(json.dumps(outcome.document, indent=1, allow_nan=False))
         else:
             from ..report.terminal import show

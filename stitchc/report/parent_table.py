@@ -1,4 +1,4 @@
-"""The hybrid beside the models that it was made from."""
+"""The network of an artifact beside the models that it was made from."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ _WIDE = 12  # characters
 _COMPARED, _NAMED = 2, 4
 
 
+def _title(record: Mapping[str, Any]) -> str:
+    if any("adapter" in link for link in record["chain"]) or record.get("ensemble"):
+        return "hybrid"
+    return "tuned" if record.get("tuned") else "this one"
+
+
 @dataclass(frozen=True)
 class ParentTable:
-    """What the parents take and reach, what the hybrid does, and the hybrid as a share of each parent, where they are
-    few.
+    """What the parents take and reach, what the network does, and that as a share of each parent, where they are few.
+    The network is the hybrid where fragments were stitched, else a model: tuned, or this one.
 
     record: a plan document.
     """
@@ -40,7 +46,7 @@ class ParentTable:
             names = letters
         for name in names:
             rows.add_column(name, justify="right", overflow="fold", no_wrap=not compared)
-        rows.add_column("hybrid", justify="right", style="bold", no_wrap=True)
+        rows.add_column(_title(self.record), justify="right", style="bold", no_wrap=True)
         for name in names if compared else ():
             rows.add_column(f"of {name}", justify="right", overflow="fold")
         for metric in metrics.every():
@@ -59,7 +65,7 @@ class ParentTable:
         if found:
             yield Text(f"Accuracy on {found['images']} images of {found['data']}.")
         elif any(parent["accuracy"] is not None for parent in parents):
-            yield Text("The parents' accuracy is what their records state; the hybrid's was not measured.")
+            yield Text("The parents' accuracy is what their records state; that of this network was not measured.")
 
 
 def _share(hybrid: float | None, parent: float | None) -> str:

@@ -36,6 +36,9 @@ _FILES = {
     "README.md": "what it is, from what, under which licences",
 }
 
+#: What an ensemble does.
+VOTING = "The chains vote: the scores are those of the mean of their probabilities."
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -45,7 +48,10 @@ class Choice:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record = self.record
-        yield ChainLine(record["chain"])
+        for member in record.get("ensemble") or [record]:
+            yield ChainLine(member["chain"])
+        if record.get("ensemble"):
+            yield Text(VOTING)
         said = []
         if record["similarity"] is not None:
             said.append(f"similarity {score(record['similarity'])} ({record['similarity_metric']})")
@@ -61,9 +67,10 @@ class Choice:
             yield Text(f"budget: {now}{format_quantity(limit, metric)} at most")
         if record.get("uncounted"):
             yield Text(f"hybrid: {without_formula(record['uncounted'])}")
-        for link in record["chain"]:
-            if "adapter" in link:
-                yield from _adapter_line(link["adapter"])
+        for member in record.get("ensemble") or [record]:
+            for link in member["chain"]:
+                if "adapter" in link:
+                    yield from _adapter_line(link["adapter"])
 
 
 @dataclass(frozen=True)
@@ -133,8 +140,8 @@ class CompileReport:
         if self.plan.candidates:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
-        if self.record.get("healing"):
-            parts.append(Trajectory(self.record["healing"]))
+        healed = [one["healing"] for one in self.record.get("ensemble") or [self.record] if one.get("healing")]
+        parts += map(Trajectory, healed)
         if self.record.get("polishing"):
             parts.append(Polished(self.record["polishing"]))
         if compared:

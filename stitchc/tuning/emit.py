@@ -44,7 +44,8 @@ def emit(
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
     from ..passes.trace import trace
-    from ..report.tune import TuneReport
+    from ..report.page.compiled import tuned_sections
+    from ..report.tune import Training
 
     network = network.cpu().eval().requires_grad_(False)
     shutil.copyfile(source / "model.py", folder / "model.py")
@@ -69,4 +70,5 @@ def emit(
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
     said = recipe.with_training(text, options.make(TrainingOptions))
-    return artifact.write(folder, new, recipe=said, report=TuneReport(new).parts(), seconds={**seconds, **plan.seconds})
+    report = list(tuned_sections(new, [Training(one) for one in new["tuned"]], said))
+    return artifact.write(folder, new, recipe=said, report=report, seconds={**seconds, **plan.seconds})

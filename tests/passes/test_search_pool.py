@@ -1,7 +1,9 @@
 """A pool of models as a space: its costs are those of the networks, its losses what stitched networks were seen to
 lose."""
 
+import copy
 import random
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,7 +13,7 @@ from nets import Small, Tokens
 from small_nets import Shared
 from test_trace import randomised
 
-from stitchc.passes import Chain, Cost, Fragment, Partition, Pipeline, Plan, Represent, Trace
+from stitchc.passes import Chain, Cost, Fragment, Partition, Pipeline, Plan, Represent, TensorImages, Trace
 from stitchc.passes.cost.chains import price_of
 from stitchc.passes.data.healing import Options
 from stitchc.passes.fit.normal_equations import Prefix
@@ -21,7 +23,7 @@ from stitchc.passes.search.effort import effort_of
 from stitchc.passes.search.exact import diverse
 from stitchc.passes.search.lazy import Lazy
 from stitchc.passes.search.losses import Predictor, Trust, similarities
-from stitchc.passes.search.pool import Pool
+from stitchc.passes.search.pool import Pool, lost
 from stitchc.passes.search.probe import Probe
 from stitchc.passes.search.space import Route
 from stitchc.passes.stitch.join import graph_of
@@ -159,7 +161,9 @@ def test_losses_add_up_to_what_pairs_and_models_were_seen_to_lose(probe):
     first, second = next(route for route in some_routes(space, 50) if len(route.seams) == 2).seams
     ends = probe.pool.seam(first).leaves.model, probe.pool.seam(second).enters.model
     both = space.price(Route(ends[0], (first, second)))[1]
-    assert both == pytest.approx(space.loss[[first, second]].sum() + probe.deficit[list(ends)].sum() / 2)
+    losses = np.nan_to_num(probe.loss)[[first, second]]
+    assert both - 2 * more == pytest.approx(lost(losses) + probe.deficit[list(ends)].sum() / 2)
+    assert lost(losses) == pytest.approx(0.4 * losses[0] + losses[1]) and lost(losses[:1]) == losses[0]
     assert space.loss.min() >= 0 and pools.surcharge(np.array([0.3, -0.2])) == pytest.approx(0.2)
 
 
@@ -244,6 +248,73 @@ def test_an_interrupted_search_returns_the_best_so_far(plan):
 
     with pytest.raises(KeyboardInterrupt):
         Lazy(probe, predictor, search, progress=at_once).run()
+
+
+class Memory(dict):
+    """A store that keeps bytes in a dictionary."""
+
+    read, write = dict.get, dict.__setitem__
+
+
+def test_a_search_that_was_stopped_goes_on(plan, monkeypatch):
+    """What was probed before Ctrl-C is not probed again, and the chains are those of a search without it."""
+    monkeypatch.setattr("stitchc.passes.search.probe._CHUNK", 6)
+    limits = {"macs": 0.8 * max(price["macs"] for price in plan.prices)}
+
+    def searched(store, stop_after=None):
+        probe = Probe(Pool.of(plan, ("linear",)), effort_of("low"), store=store)
+        known = np.flatnonzero(~np.isnan(probe.loss)).tolist()
+
+        def search(space):
+            found = diverse(space, 4, 1, fragments=3, budget=limits, repeats="forward")
+            return [one.route for one in found if one.route.seams]
+
+        def progress(done, total, said):
+            if said.startswith("probing") and stop_after is not None and done >= stop_after:
+                raise KeyboardInterrupt
+
+        lazy = Lazy(probe, Predictor(probe.pool, similarities(plan)), search, progress=progress)
+        try:
+            found = [(one.chain, pytest.approx(one.score, abs=1e-5)) for one in lazy.run().tried]
+        except KeyboardInterrupt:
+            found = []
+        return found, known, probe
+
+    whole, _, complete = searched(None)
+    store = Memory()
+    assert searched(store, stop_after=12)[:2] == ([], [])
+    again, known, resumed = searched(store)
+    assert again == whole and len(known) == 12
+    np.testing.assert_allclose(resumed.loss[known], complete.loss[known], atol=1e-6)
+    same, known, probe = searched(store)
+    assert same == whole and known == np.flatnonzero(~np.isnan(resumed.loss)).tolist()
+    first = {seam for route in whole for seam in route[0].seams()[:1]}
+    assert {probe.pool.seam(row) for row in probe.fitted} == first, "the first seams of the chains are fitted again"
+    (key,) = store
+    for damaged in (b"no JSON", b'{"loss": 3}', b'{"loss": {"x": "y"}}'):
+        store[key] = damaged
+        assert searched(store, stop_after=0)[1] == []
+
+
+def test_what_is_kept_of_seams_depends_on_models_and_images(plan):
+    pool, store = Pool.of(plan, ("linear",)), Memory()
+    probe = Probe(pool, effort_of("low"), store=store)
+    probe.measure([0, 1])
+    probe.compare([0])
+
+    def known(plan, rule="cascade", adapters=("linear",), effort="low"):
+        found = Probe(Pool.of(plan, adapters), effort_of(effort), rule, store=store)
+        return int((~np.isnan(found.loss)).sum()), int((~np.isnan(found.r2)).sum())
+
+    assert known(plan) == (2, 1)
+    assert known(plan, adapters=("linear", "conv3x3"))[0] == 2, "a seam is known by what it joins"
+    other = replace(plan, images=TensorImages(IMAGES + 1))
+    labelled = replace(plan, images=TensorImages(IMAGES, torch.zeros(96, dtype=torch.int64)))
+    assert {known(other), known(labelled), known(plan, "kl"), known(plan, effort="high")} == {(0, 0)}
+    with torch.no_grad():
+        graphs = [copy.deepcopy(graph) for graph in plan.graphs]
+        next(graphs[2].parameters()).add_(1e-3)
+    assert known(replace(plan, graphs=tuple(graphs))) == (0, 0), "another model of the pool is another pool"
 
 
 def test_losses_that_follow_from_the_traits_of_seams_are_predicted(plan):

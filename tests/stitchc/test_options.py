@@ -11,6 +11,7 @@ import stitchc
 from stitchc import recipe
 from stitchc.cli import main
 from stitchc.compile import analysis, emission, synthesis
+from stitchc.family_options import FamilyOptions
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, Sides
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
@@ -23,11 +24,11 @@ from stitchc.wording import flag_of
 
 RECORDS = {
     "compile": CompileOptions, "compare": CompareOptions, "tune": TuneOptions, "inspect": InspectOptions,
-    "cost": CostOptions, "search": SearchOptions,
+    "cost": CostOptions, "search": SearchOptions, "family": FamilyOptions,
 }  # fmt: skip
 MODELS = {
-    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "tune": ("x",), "inspect": ("x",),
-    "cost": ("x",),
+    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "family": ("a", "b"), "tune": ("x",),
+    "inspect": ("x",), "cost": ("x",),
 }  # fmt: skip
 #: What cannot be changed alone.
 BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
@@ -50,7 +51,7 @@ def stopped(monkeypatch):
 
     places = [
         ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
-        ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"),
+        ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"), ("stitchc.family", "_check"),
     ]  # fmt: skip
     for module, _ in places:  # all first: one that is imported between would keep another's stop
         __import__(module)
@@ -195,7 +196,7 @@ def test_a_recipe_states_a_training_and_gives_it_back(name):
     assert TrainingOptions.of(found) == options and found[name] == getattr(options, name)
 
 
-@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "search", "tune"))
+@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "search", "family", "tune"))
 def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, capfd):
     of = options_of(RECORDS[verb])[name]
     for value in wrong(name, of):
@@ -207,10 +208,10 @@ def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, 
             assert out == "" and err.startswith("error: ") and "internal" not in err
         if verb == "compile" and option_of(of).recipe != NEVER:
             with pytest.raises(StitchError):
-                CompileOptions.of(recipe.loads(f"{name} = {recipe._toml(value)}").options)
+                CompileOptions.of(recipe.loads(f"{name} = {recipe.toml(value)}").options)
         if verb == "tune" and name in options_of(TrainingOptions) and option_of(of).recipe != NEVER:
             with pytest.raises(StitchError):
-                recipe.loads(f"[[tune]]\n{name} = {recipe._toml(value)}")
+                recipe.loads(f"[[tune]]\n{name} = {recipe.toml(value)}")
 
 
 def test_a_metric_is_that_of_the_budgets_that_name_none():
@@ -257,7 +258,7 @@ def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
 TO_THE_PRODUCT = {
     "budget", "metric", "data", "evaluate", "adapter", "steps", "recalibrate", "similarity", "probe_images", "onnx",
     "seed", "device", "arch", "out", "trust", "force", "dry_run", "rivals", "against", "best",
-    "input_size", "head",
+    "input_size", "head", "head_data", "head_images",
 }  # fmt: skip
 
 

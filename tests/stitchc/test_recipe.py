@@ -20,7 +20,7 @@ def test_a_recipe_reads_back_as_it_was_written():
 
 def test_a_budget_alone_need_not_be_a_list():
     assert recipe.loads('budget = "60%"').options == {"budget": ("60%",)}
-    with pytest.raises(InputError, match=r"`budget` is 0\.6"):
+    with pytest.raises(InputError, match=r"line 1 of the recipe: 'budget' is 0\.6"):
         recipe.loads("budget = 0.6")
 
 
@@ -75,9 +75,9 @@ def test_trainings_are_added_in_order_and_read_back():
         ("a = ", "no TOML"),
         ('direktion = "both"', "'direktion'"),
         ("schema = 2", "schema 2"),
-        ("probe_images = 3", "the recipe: `probe_images` is 3"),
+        ("probe_images = 3", "the recipe: 'probe_images' is 3"),
         ("tune = 3", "no table"),
-        ('[[tune]]\ntrain = "bck"', "'bck' is no value of `train`"),
+        ('[[tune]]\ntrain = "bck"', "'bck' is no value of 'train'"),
         ("[[tune]]\nepoch = 3", "'epoch' is no option"),
         ("trust = true", "'trust' is no option"),
         ('out = "/elsewhere"', "'out' is no option"),
@@ -87,6 +87,47 @@ def test_trainings_are_added_in_order_and_read_back():
 def test_what_is_no_recipe_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         recipe.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "example"),
+    [
+        ('a = "x"\n\nheal = "bak"', "line 3 of r.toml: 'bak' is no value of 'heal'", 'heal = "back"'),
+        ('# heal = 1\nheals = "all"', "'heals' is no option that line 2 of r.toml can state", 'heal = "back"'),
+        ("probe_images = 3.5", "line 1 of r.toml: 'probe_images' is 3.5", "probe_images = 512"),
+        ("onnx = 1", "line 1 of r.toml: 'onnx' is 1", "onnx = true"),
+        ("min_share = 2", "line 1 of r.toml: 'min_share' is 2", 'min_share = "10%"'),
+        ('max_memory = "2GB2"', "line 1 of r.toml: 'max_memory': '2GB2' is no quantity", 'max_memory = "2GiB"'),
+        ('effort = "most"', "line 1 of r.toml: 'most' is no effort", 'effort = "medium"'),
+        ("polish = true", "line 1 of r.toml: 'polish' is True", 'polish = "60s"'),
+        ('seed = 1\nbudget = [\n  "12M",\n  "macs=12X",\n]', "line 2 of r.toml: '12X'", 'budget = ["macs=60%"]'),
+        ('metric = "macs"\nbudget = "5ms"', "line 2 of r.toml: '5ms': macs is not counted", 'budget = ["macs=60%"]'),
+        ("input_size = [0]", "line 1 of r.toml: 'input_size' is 0", 'input_size = "auto"'),
+        ('head = "cats"', "line 1 of r.toml: 'cats' is no head", 'head = "parent"'),
+        ("data = [1]", "line 1 of r.toml: 'data' is [1]", 'data = "digits"'),
+        ("front = 2026-01-01", "line 1 of r.toml: 'front' is datetime", 'front = "layer2.1"'),
+        ("against = [3]", "line 1 of r.toml: 'against' is [3]", 'against = ["digits/plain"]'),
+        ("chain = 3", "line 1 of r.toml: 'chain' is 3", 'chain = "A:..stage1.0 / B:features.4.2.."'),
+        ('a = "x"\nc = "y"', "line 2 of r.toml names a model 'c' and no model before it", 'b = "digits/resnet"'),
+        ("a = 3", "line 1 of r.toml names a model 'a' as 3", 'a = "digits/resnet"'),
+        ('seed = 1\nschema = "2"', "line 2 of r.toml states schema '2'", "schema = 1"),
+        ('[[tune]]\nlr = 1\n[[tune]]\n"lr" = -1', "line 4 of r.toml: 'lr' is -1", "lr = 0.0003"),
+        ('[[tune]]\nteacher = "t"\ndistill = "back"', "line 2 of r.toml: 'teacher' and", 'teacher = ["digits/plain"]'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_line_and_an_example(text, message, example):
+    with pytest.raises(InputError) as caught:
+        recipe.loads(text, "r.toml")
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint.endswith(f"For example: {example}")
+    if not text.startswith("[[tune]]"):
+        recipe.loads(example.replace("b =", "a ="))
+
+
+def test_a_key_inside_a_text_or_a_list_is_none():
+    text = 'chain = """\nseed = 1\n"""\nagainst = [\n  "x", # seed = 2\n]\nseed = -1'
+    with pytest.raises(InputError, match=r"line 7 of r: 'seed' is -1"):
+        recipe.loads(text, "r")
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -154,6 +195,7 @@ def test_a_recipe_chooses_no_code_no_address_and_nothing_to_read(text, message, 
     found = recipe.read(tmp_path / "recipe.toml")
     with pytest.raises(UnsafeCheckpoint, match=message) as caught:
         recipe.check(found, tmp_path / "recipe.toml")
+    assert caught.value.message.startswith(f"line {text.count(chr(10)) + 1} of the recipe {tmp_path}")
     assert "--trust" in caught.value.hint
     recipe.check(found, tmp_path / "recipe.toml", trust=True)
 

@@ -164,6 +164,13 @@ Accuracy on 500 images of digits?split=test.
     assert "what their records state" in shown(ParentTable(plan_document(plan)))
 
 
+def test_a_model_that_was_tuned_is_no_hybrid(plan):
+    record = plan_document(plan)
+    record["chain"] = record["chain"][:1]
+    assert "this one" in shown(ParentTable(record)) and "hybrid" not in shown(ParentTable(record))
+    assert shown(ParentTable(record | {"tuned": [{}]})).split("\n")[0].split()[2] == "tuned"
+
+
 def test_the_choice(plan):
     golden(
         Choice(plan_document(plan)),
@@ -245,7 +252,7 @@ def test_the_page_is_self_contained_and_deterministic(plan):
     text = page("<resnet> {x}", parts)
     assert text == page("<resnet> {x}", CompileReport.of(plan).parts())
     assert "<title>stitchc: &lt;resnet&gt; {x}</title>" in text
-    assert "http" not in text and "▀" in text and "layer1.0" in text
+    assert "http://" not in text and "https://" not in text and "layer1.0" in text
 
 
 def test_the_readme_of_an_artifact(plan):

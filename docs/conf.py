@@ -1,0 +1,69 @@
+"""How Sphinx makes a site of these pages: `make docs`."""
+
+import re
+from itertools import pairwise
+
+from stitchc import __version__
+
+project = "stitchc"
+author = "the authors of stitchc"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+
+# Pages are Markdown that a forge shows as well: ```math is a directive of both, and so is $x$.
+myst_enable_extensions = ["dollarmath"]
+myst_fence_as_directive = ["math"]
+myst_heading_anchors = 3
+
+# Docstrings are plain text with sections; `name` in them is code.
+default_role = "literal"
+smartquotes = False
+napoleon_custom_sections = [("Keywords", "params_style")]
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+maximum_signature_line_length = 88
+
+html_theme = "furo"
+html_title = f"stitchc {release}"
+html_copy_source = False
+html_show_sourcelink = False
+
+
+def as_markdown(app, what, name, obj, options, lines):
+    """Docstrings are read as Markdown is: what an empty line and an indent set apart is code or a drawing, and a lone
+    asterisk or underscore is one. Errors get a line each."""
+    shown, apart = [], False
+    for before, line in pairwise(["", *one_error_a_line(lines)]):
+        if line.startswith("    "):
+            if not apart and shown and not before.strip():
+                shown += ["::", ""]
+                apart = True
+        elif line.strip():
+            apart = False
+        shown.append(line if apart else re.sub(r"`[^`]*`|\*|(?<=\w)_(?!\w)", _escaped, line))
+    lines[:] = shown
+
+
+def one_error_a_line(lines):
+    """The lines of a docstring, those under `Raises:` such that each names one kind of error and says it whole."""
+    text = "\n".join(lines)
+    return re.sub(r"(?<=^Raises:\n)(?: +\S.*\n?)+", _separated, text, flags=re.MULTILINE).split("\n")
+
+
+def _separated(match):
+    said = " ".join(match[0].split())
+    return "".join(f"    {one}\n" for one in re.split(r"(?<=\.) (?=[A-Z]\w+(?:, [A-Z]\w+)*: )", said))
+
+
+def _escaped(match):
+    text = match[0]
+    if text in "*_":
+        return "\\" + text
+    follows = match.string[match.end() : match.end() + 1]
+    return text + (r"\ " if follows.isalnum() else "")
+
+
+def setup(app):
+    """Before napoleon, which reads the sections of docstrings at the usual priority."""
+    app.connect("autodoc-process-docstring", as_markdown, priority=400)
