@@ -24,13 +24,15 @@ from .progress import Progress, Silent, stage
 from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.candidates import Candidate
     from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
+    from .report.page.section import Section
     from .search_options import SearchOptions
 
-    V = TypeVar("V", CompileOptions, SearchOptions)
+    V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
 
 
 @with_options(CompileOptions)
@@ -82,12 +84,13 @@ def members_of(options: CompileOptions) -> list[CompileOptions]:
 def complete(
     plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
     measured: Images | None, folder: Path, progress: Progress, choices: Sequence[tuple[Candidate, ...]] = (),
+    shown: Sequence[Section] = (),
 ) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
     """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
     holds.
 
     models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
-    none. choices: of chains that are to vote with the plan's.
+    none. choices: of chains that are to vote with the plan's. shown: what the report shows beside all that.
     """
     from . import artifact, recipe
     from .documents import plan_document
@@ -110,7 +113,7 @@ def complete(
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
     with stage(progress, "writing the report"):
         return plan, artifact.write(
-            folder, record, recipe=said, report=list(sections(plan, record, said)), seconds=plan.seconds
+            folder, record, recipe=said, report=list(sections(plan, record, said, shown)), seconds=plan.seconds
         )
 
 
@@ -122,7 +125,9 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 
 def begin(
-    models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
+    models: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> Plan:
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
@@ -290,7 +295,7 @@ def _idle_told(plan: Plan, choices: Sequence[tuple[Candidate, ...]]) -> Plan:
 
 
 @contextmanager
-def folder_of(options: CompileOptions | SearchOptions) -> Iterator[Path]:
+def folder_of(options: CompileOptions | SearchOptions | FamilyOptions) -> Iterator[Path]:
     """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
     if options.out is not None and not options.dry_run:
         from .artifact import staging
@@ -309,7 +314,7 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
-def measured_on(plan: Plan, options: CompileOptions | SearchOptions) -> Images | None:
+def measured_on(plan: Plan, options: CompileOptions | SearchOptions | FamilyOptions) -> Images | None:
     """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
 
     Raises:

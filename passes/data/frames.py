@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -51,13 +51,11 @@ def columns(plan: Plan) -> dict[str, Sequence[Any] | np.ndarray]:
     found["similarity"] = table.similarity
     found["score"] = np.full(len(table), np.nan) if table.score is None else table.score
     found["feasible"] = table.feasible
-    return found | _amounts(plan)
-
-
-def _amounts(plan: Plan) -> Mapping[str, np.ndarray]:
-    assert plan.candidates is not None
-    every = {metric.key: plan.candidates.metric(metric.name) for metric in metrics.every()}
-    return {key: column for key, column in every.items() if not np.isnan(column).all()}
+    for metric in metrics.every():
+        amounts = table.metric(metric.name)
+        if not np.isnan(amounts).all():
+            found[metric.key] = amounts
+    return found
 
 
 def _library(kind: str | None) -> str:

@@ -42,7 +42,7 @@ class Kept:
         for graph, model in zip(pool.plan.graphs, pool.plan.models, strict=True):
             seen = (batch for images in shown for batch in images.batches(model.input, _BATCH))
             numbers = [effort.rows, *map(len, shown)]
-            whole.update(vectors_key(graph, seen, f"{_VERSION} {rule}", numbers, device_of(graph).type).encode())
+            whole.update(vectors_key(graph, seen, f"{_VERSION} {rule} {device_of(graph).type}", numbers).encode())
         for images in shown:
             whole.update(str(None if images.labels is None else images.labels.tolist()).encode())
         found = cls(pool, store, whole.hexdigest())

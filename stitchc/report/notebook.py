@@ -61,7 +61,7 @@ def _sections(plan: Plan) -> Iterator[Section]:
 def _hybrid(plan: Plan) -> Iterator[Section]:
     record = plan_document(plan)
     yield Section("The hybrid", [Diagram(record, plan), *_best(plan), ParentTable(record)])
-    if joins(plan):
+    if joins(plan, record):
         yield Section("What is kept, healed, dropped and new", [Difference(plan, record)])
     if record["healing"]:
         yield Section("Healing", [HealingBars(record["healing"])])

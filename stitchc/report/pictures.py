@@ -101,7 +101,8 @@ def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
 def _points(axes: Axes, places: Iterable[tuple[float, float | None]], name: str, colour: str, mark: str) -> None:
     known = [(x, y) for x, y in places if y is not None]
     if known:
-        axes.scatter(*zip(*known, strict=True), label=name, color=colour, marker=mark, s=28, zorder=3)
+        across, up = zip(*known, strict=True)
+        axes.scatter(across, up, label=name, color=colour, marker=mark, s=28, zorder=3)
 
 
 def _titled(axes: Axes, across: str, up: str) -> None:

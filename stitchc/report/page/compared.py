@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...passes.data.plan import Plan
 from ..candidates import CandidateTable
 from ..notes import notes_of
-from .charts import HeatChart, ScatterChart
+from ..search import ChainTable, PoolTable
+from .charts import ChainsChart, HeatChart, ScatterChart
 from .compiled import SIMILARITY
 from .dropped import Dropped
 from .section import Section
@@ -22,3 +23,9 @@ def compared_sections(plan: Plan, top: int, more: Sequence[Any] = ()) -> Iterato
         yield Section("Candidates", [ScatterChart(plan), CandidateTable(plan, top), *more])
         yield Section("What was dropped, and why", [Dropped(plan)])
     yield Section("The models", notes_of(plan))
+
+
+def search_section(document: Mapping[str, Any]) -> Section:
+    """What a search looked among, and the chains that it stitched. document: of the search."""
+    parts = [ChainsChart(document), ChainTable(document), PoolTable(document["pool"])]
+    return Section("The search", parts, "The chains that were stitched, by what they take and how they score.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...documents import without_formula
@@ -14,13 +14,14 @@ from ..healing import Polished
 from ..notes import Inputs, Notes
 from ..parent_table import ParentTable
 from ..rivals import RivalTable
-from ..stitch import Checks
+from ..stitch import VOTING, Checks
 from .charts import HeatChart, ScatterChart
 from .diagram import Diagram
 from .difference import Difference
 from .dropped import Dropped
 from .healing import HealingBars
 from .markup import join, tag
+from .members import members
 from .provenance import Provenance, Recipe
 from .section import Section
 from .verdict import Verdict
@@ -39,19 +40,21 @@ SIMILARITY = "How alike the cuts of the models represent the same images."
 _DEPTH = 2  # names deep that stages of the cost are
 
 
-def sections(plan: Plan, record: Mapping[str, Any], recipe: str) -> Iterator[Section]:
-    """The page of a compile. plan: with all that the passes left in it. recipe: the text of recipe.toml."""
+def sections(plan: Plan, record: Mapping[str, Any], recipe: str, more: Sequence[Section] = ()) -> Iterator[Section]:
+    """The page of a compile. plan: with all that the passes left in it. recipe: the text of recipe.toml. more: what
+    comes after the seams."""
     yield _verdict(record)
     if record["chain"]:
-        yield Section("The chain", [Diagram(record, plan)], _CHAIN)
-    if joins(plan):
+        yield Section("The chain", [*_voting(record), Diagram(record, plan)], _CHAIN)
+    if joins(plan, record):
         yield Section("What is kept, healed, dropped and new", [Difference(plan, record)], _DIFFERENCE)
+    yield from more
     if plan.similarity:
         yield Section("Similarity", [HeatChart(plan, k) for k in range(len(plan.similarity))], SIMILARITY)
     if plan.candidates is not None and len(plan.candidates):
         yield Section("Candidates", [ScatterChart(plan, record), CandidateTable(plan, _TOP)], _CANDIDATES)
         yield Section("What was dropped, and why", [Dropped(plan, record)])
-    yield from _healed(record)
+    yield from _healed(record, plan)
     yield Section("Cost", [ParentTable(record), *_left_out(record), *_stages(plan)])
     yield from _ending(record, recipe)
 
@@ -60,7 +63,7 @@ def tuned_sections(record: Mapping[str, Any], trainings: list[Any], recipe: str)
     """The page of a training, of which the record of the artifact is all that is at hand. trainings: parts that show
     each."""
     yield _verdict(record)
-    yield Section("The chain", [Diagram(record)])
+    yield Section("The chain", [*_voting(record), Diagram(record)])
     yield Section("Training", trainings)
     yield from _healed(record)
     yield Section("Cost", [ParentTable(record), *_left_out(record)])
@@ -73,14 +76,22 @@ def _verdict(record: Mapping[str, Any]) -> Section:
     return Section("Verdict", [Verdict(record), *beside, *notes])
 
 
-def joins(plan: Plan) -> bool:
-    """Whether there is a seam between models whose cuts are known."""
-    chain = plan.hybrids[0].chain if plan.hybrids else plan.choice[0].chain if plan.choice else None
-    return chain is not None and bool(chain.adapters) and all(f.model < len(plan.cuts) for f in chain.fragments)
+def _voting(record: Mapping[str, Any]) -> list[str]:
+    return [VOTING] if record.get("ensemble") else []
 
 
-def _healed(record: Mapping[str, Any]) -> Iterator[Section]:
-    parts: list[Any] = [HealingBars(record["healing"])] if record.get("healing") else []
+def joins(plan: Plan, record: Mapping[str, Any]) -> bool:
+    """Whether all chains have a seam, between models whose cuts are known."""
+    chains = [member.chain for member in members(record, plan)]
+    return all(c is not None and c.adapters and all(f.model < len(plan.cuts) for f in c.fragments) for c in chains)
+
+
+def _healed(record: Mapping[str, Any], plan: Plan | None = None) -> Iterator[Section]:
+    parts: list[Any] = []
+    for member in members(record, plan):
+        if member.healing:
+            parts += [tag("h3", member.title)] if member.title else []
+            parts.append(HealingBars(member.healing))
     parts += [Polished(record["polishing"])] if record.get("polishing") else []
     if parts:
         yield Section("Healing", parts)

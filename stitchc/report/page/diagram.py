@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...passes.data import metrics
-from ...passes.data.chain import Chain, Fragment
+from ...passes.data.chain import Fragment
 from ...passes.data.plan import Plan
 from ...passes.data.values import Price
 from ..numbers import amount, percent, shape
 from ..table import short
-from .markup import Html, tag
+from .markup import Html, join, tag
 from .markup import name as breakable
+from .members import Member, members
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,16 @@ class Diagram:
     plan: Plan | None = None
 
     def html(self) -> Html:
-        """A list in the order in which it runs: in a row where there is room, else in a column."""
-        links = self.record["chain"]
+        """A list in the order in which it runs, in a row where there is room, else in a column; one for each chain."""
+        return join(*(self._drawn(member) for member in members(self.record, self.plan)))
+
+    def _drawn(self, member: Member) -> Html:
         names = [model["name"] for model in self.record["models"]]
         shown = dict(zip(names, short(names), strict=True))
-        costs = self._costs(links)
-        whole = self.record["cost"].get("macs")
+        costs = self._costs(member)
+        whole = member.cost.get("macs")
         boxes = [_end("image", shape(self.record["input"]["size"]))]
-        for k, link in enumerate(links):
+        for k, link in enumerate(member.links):
             if "adapter" in link:
                 adapter = link["adapter"]
                 boxes += [_wire(adapter.get("from_shape")), _adapter(adapter, whole), _wire(adapter.get("to_shape"))]
@@ -40,21 +43,15 @@ class Diagram:
                 boxes.append(_fragment(link, names.index(link["model"]), shown[link["model"]], costs[k], whole))
         classes = self.record.get("class_names")
         boxes += [_wire(None), _end("scores", f"{len(classes)} classes" if classes else "")]
-        return tag("ol", *boxes, class_="chain", aria_label="The chain")
+        title = tag("h3", member.title) if member.title else None
+        return join(title, tag("ol", *boxes, class_="chain", aria_label=f"The chain {member.title}".rstrip()))
 
-    def _costs(self, links: Sequence[Mapping[str, Any]]) -> list[Price | None]:
+    def _costs(self, member: Member) -> list[Price | None]:
         """Of each link what it costs, where that is known: of adapters it is in the record."""
-        chain = _chain(self.plan)
-        if chain is None or self.plan is None:
-            return [None] * len(links)
-        own = iter(chain.fragments)
-        return [None if "adapter" in link else _priced(self.plan, next(own)) for link in links]
-
-
-def _chain(plan: Plan | None) -> Chain | None:
-    if plan is None:
-        return None
-    return plan.hybrids[0].chain if plan.hybrids else plan.choice[0].chain if plan.choice else None
+        if member.chain is None or self.plan is None:
+            return [None] * len(member.links)
+        own = iter(member.chain.fragments)
+        return [None if "adapter" in link else _priced(self.plan, next(own)) for link in member.links]
 
 
 def _priced(plan: Plan, fragment: Fragment) -> Price | None:

@@ -14,6 +14,7 @@ from ..numbers import amount, percent, shape, significant
 from ..table import short
 from .from_rich import scrolling
 from .markup import Html, join, tag
+from .members import Member, members
 
 _SIGNS = {"kept": "=", "healed": "~", "dropped": "−", "new": "+"}
 _KINDS = 3  # of operators named in a row; the rest is counted
@@ -28,18 +29,20 @@ class Difference:
 
     def html(self) -> Html:
         """A strip for each model, its blocks as wide as what they compute; then all changes in the order of the
-        chain, which open to their blocks."""
-        chain = self.plan.hybrids[0].chain if self.plan.hybrids else self.plan.choice[0].chain
-        found = changes(self.plan, chain, self.record.get("healing"))
+        chain, which open to their blocks. Of chains that vote, each in turn."""
+        key = (tag("span", _sign(state), f" {state}", class_=f"key {state}") for state in _SIGNS)
+        return join(tag("p", *key, class_="keys"), *map(self._drawn, members(self.record, self.plan)))
+
+    def _drawn(self, member: Member) -> Html:
+        assert member.chain is not None
+        found = changes(self.plan, member.chain, member.healing)
         names = short([model.name for model in self.plan.models])
-        adapters = [link["adapter"] for link in self.record["chain"] if "adapter" in link]
         models = list(dict.fromkeys(change.model for change in found if change.model is not None))
         strips = (_strip(model, names[model], [c for c in found if c.model == model]) for model in models)
-        key = (tag("span", _sign(state), f" {state}", class_=f"key {state}") for state in _SIGNS)
         return join(
-            tag("p", *key, class_="keys"),
+            tag("h3", member.title) if member.title else None,
             tag("div", *strips, class_="strips"),
-            tag("div", *(_change(c, names, adapters) for c in found), class_="changes"),
+            tag("div", *(_change(c, names, member.adapters) for c in found), class_="changes"),
         )
 
 

@@ -35,11 +35,9 @@ def _blocks(renderables: Iterable[Any], console: Console) -> Iterator[Html]:
     """Of each renderable its HTML; lines of text that follow one another share a paragraph."""
     paragraph: list[Html] = []
     for one in _flat(renderables, console):
-        if isinstance(one, Text):
-            if one.plain.strip("\n"):
-                paragraph += [_line(line) for line in one.split("\n") if line.plain]
-                continue
-            one = None
+        if isinstance(one, Text) and one.plain.strip("\n"):
+            paragraph += [_line(line) for line in one.split("\n") if line.plain]
+            continue
         if paragraph:
             yield tag("p", join(*paragraph, between="<br>"))
             paragraph = []
