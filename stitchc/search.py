@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .passes.pipeline import Pass
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
+    from .report.page.section import Section
 
 # Ranks that score pairs of cuts, and no network.
 _OF_PAIRS = ("cka", "fit")
@@ -88,7 +89,10 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         used, stated = _stated(plan, (options, given), best)
         choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
         plan = replace(plan, choice=choice, budget=dict(budgets[0]))
-        shown = [search_section(search_document(Searched(pool, found), options.keep) | {"chosen": found.members[0]})]
+
+        def shown(plan: Plan, record: Mapping[str, Any]) -> list[Section]:
+            return [search_section(search_document(Searched(pool, found, plan, record), options.keep))]
+
         return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others, shown))
 
 

@@ -159,9 +159,12 @@ class ChainsChart:
             "points": points, "others": [], "reached": reached, "budget": {}, "x": "macs",
             "metrics": [{"key": m.key, "title": m.title} for m in amounts],
         }  # fmt: skip
-        return _figure(
-            "scatter", "chains", document, fragment("The chart needs scripts."), "The chains and the models."
-        )
+        return _figure("scatter", "chains", document, fragment("The chart needs scripts."), _said(self.record))
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    beside = " and the models" if record.get("models") else ""
+    return f"{len(record['chains'])} chains{beside}; the line joins the chains that no other is better than in both."
 
 
 def _point(name: str, kind: str, one: Mapping[str, Any]) -> dict[str, Any]:
