@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .compile import compile
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
+    from .family import family
+    from .family_extract import extract
     from .passes.data import errors
     from .search import search
     from .space import space
@@ -38,6 +40,8 @@ _HOME = {
     "cost": "examine",
     "errors": "passes.data.errors",
     "evaluate": "evaluate",
+    "extract": "family_extract",
+    "family": "family",
     "inspect": "examine",
     "load": "artifact",
     "search": "search",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import folder as folders
 from .env import versions
-from .passes.data.errors import OutputError, VerificationError
+from .passes.data.errors import InputError, OutputError, VerificationError
 from .passes.data.model import Model
-from .plan_reader import FILES, plan
+from .plan_reader import FILES, ONNX, plan
 from .plan_record import input_of
 from .zoo import foreign
 
@@ -51,6 +51,7 @@ def write(
 
     recipe: the text of recipe.toml. report: the parts of report.html (see `report.html.page`).
     """
+    from .family_readme import family_readme
     from .readme import readme
     from .report.html import page
 
@@ -58,13 +59,13 @@ def write(
         folder / "__pycache__", ignore_errors=True
     )  # left by whoever imported the generated module to check it
     (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
-    (folder / "README.md").write_text(readme(record), encoding="utf-8")
+    (folder / "README.md").write_text((family_readme if is_family(record) else readme)(record), encoding="utf-8")
     (folder / "report.html").write_text(page(_title(record), report), encoding="utf-8")
     # Some libraries write for their user's eyes only; an artifact is as readable as any file that its user makes.
-    for path in folder.iterdir():
-        path.chmod((folder / "recipe.toml").stat().st_mode & 0o777)
+    for name in _files_in(folder):
+        (folder / name).chmod((folder / "recipe.toml").stat().st_mode & 0o777)
     record = record | {
-        "files": {name: sha256(folder / name) for name in FILES if (folder / name).is_file()},
+        "files": {name: sha256(folder / name) for name in _files_in(folder)},
         "versions": versions(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,6 +74,18 @@ def write(
     _check_readable(text)
     (folder / PLAN).write_text(text, encoding="utf-8")
     return record
+
+
+def _files_in(folder: Path) -> list[str]:
+    """The files in a folder that an artifact's record lists, if they are its own, in order."""
+    onnx = folder / ONNX
+    more = sorted(f"{ONNX}/{path.name}" for path in onnx.iterdir()) if onnx.is_dir() else []
+    return [*(name for name in FILES if (folder / name).is_file()), *more]
+
+
+def is_family(record: Mapping[str, Any]) -> bool:
+    """Whether a record is that of a family, and not of one network."""
+    return "members" in record
 
 
 def _check_readable(text: str) -> None:
@@ -90,6 +103,8 @@ def _check_readable(text: str) -> None:
 
 
 def _title(record: Mapping[str, Any]) -> str:
+    if is_family(record):
+        return f"A family of {' and '.join(model['name'] for model in record['models'])}"
     chain = record["chain"]
     names = dict.fromkeys((chain[0]["model"], chain[-1]["model"]) if chain else ("a plan",))
     title = " to ".join(names)
@@ -138,7 +153,8 @@ def check_hashes(folder: Path | str, record: Mapping[str, Any]) -> None:
     Raises:
         VerificationError: a file is missing, is not what was written, or is one that the record does not know.
     """
-    for name in FILES:
+    present = _files_in(Path(folder)) if is_family(record) else FILES
+    for name in dict.fromkeys([*FILES, *record["files"], *present]):
         path, expected = Path(folder) / name, record["files"].get(name)
         if expected is None:
             if path.exists():
@@ -153,7 +169,8 @@ def check_hashes(folder: Path | str, record: Mapping[str, Any]) -> None:
 
 
 def load(folder: Path | str, *, trust: bool = False) -> nn.Module:
-    """The network of an artifact, in eval mode: what its own `model.load()` returns. This runs its model.py.
+    """The network of an artifact, in eval mode: what its own `model.load()` returns. This runs its model.py. Of a
+    family it is the `StitchedFamily`, with its largest member at work.
 
     trust: also of an artifact that was changed after it was written.
 
@@ -168,10 +185,19 @@ def load(folder: Path | str, *, trust: bool = False) -> nn.Module:
 
 def as_model(folder: Path | str, *, trust: bool = False) -> Model:
     """An artifact as a Model: with the input that its front wants, named by its folder. Images that its record names
-    are its data where a file may name them: see `zoo.trust`."""
+    are its data where a file may name them: see `zoo.trust`.
+
+    Raises:
+        InputError: it is a family, which is several networks.
+    """
     from .zoo.trust import data_in_file
 
     record = checked(folder, trust=trust)
+    if is_family(record):
+        raise InputError(
+            f"{folder} is a family of {len(record['members'])} networks, and one is asked for",
+            f"Extract one: `stitchc family extract {folder} {record['members'][-1]['name']} -o OUT`.",
+        )
     measured = record["accuracy"] or {}
     return Model(
         Path(folder).resolve().name,
@@ -212,8 +238,16 @@ def replaceable(out: Path, force: bool) -> list[str]:
             f"{out} holds an artifact already", "Replace it with `force=True`, or choose another folder: `out`."
         )
     # The reader takes no names but those of FILES; a folder of such a name is somebody else's.
-    known = [name for name in (PLAN, *record["files"]) if (out / name).is_file()]
-    return [*known, "__pycache__"] if _is_bytecode(out / "__pycache__") else known
+    known = [name for name in (PLAN, *record["files"]) if "/" not in name and (out / name).is_file()]
+    folders = [ONNX] if _holds_only(out / ONNX, record["files"]) else []
+    return [*known, *folders, *(["__pycache__"] if _is_bytecode(out / "__pycache__") else [])]
+
+
+def _holds_only(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether a folder of an artifact holds nothing but files that its record lists."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(path.is_file() and f"{folder.name}/{path.name}" in files for path in folder.iterdir())
 
 
 def _is_bytecode(folder: Path) -> bool:
@@ -222,4 +256,4 @@ def _is_bytecode(folder: Path) -> bool:
 
 
 def _is_ours(record: Any) -> bool:
-    return isinstance(record, dict) and "schema" in record and "chain" in record and "files" in record
+    return isinstance(record, dict) and {"schema", "files"} <= set(record) and bool({"chain", "members"} & set(record))

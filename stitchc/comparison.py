@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .documents import chain_record, number
 from .passes.data import metrics
+from .passes.data.line import Line
 from .passes.data.records import encode
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def comparison_record(plan: Plan, hybrid: Accuracy | None, parents: Sequence[Acc
         return {}
     images = hybrid.images if hybrid else None
     metric = next(iter(plan.budget), "macs")
-    line = _Line([(plan.prices[k].get(metric), a.top1 if a else None) for k, a in enumerate(parents)])
+    line = Line([(plan.prices[k].get(metric), a.top1 if a else None) for k, a in enumerate(parents)])
     own = plan.hybrid
     assert own.price is not None
 
@@ -87,20 +88,3 @@ def interval(share: float, images: int) -> tuple[float, float]:
     middle = (share + z / 2) / (1 + z)
     half = NORMAL * (share * (1 - share) / images + z / images / 4) ** 0.5 / (1 + z)
     return middle - half, middle + half
-
-
-class _Line:
-    """The straight line between the cheapest and the dearest of the models: accuracy over what they take."""
-
-    def __init__(self, points: Sequence[tuple[float | None, float | None]]):
-        known = sorted((cost, top1) for cost, top1 in points if cost is not None and top1 is not None)
-        self._ends = (known[0], known[-1]) if known and known[0][0] < known[-1][0] else None
-
-    def over(self, cost: float | None, accuracy: float | None) -> float | None:
-        """By how much an accuracy lies over the line; None beyond its ends, where it says nothing."""
-        if self._ends is None or cost is None or accuracy is None:
-            return None
-        (low, first), (high, last) = self._ends
-        if not low <= cost <= high:
-            return None
-        return accuracy - (first + (last - first) * (cost - low) / (high - low))

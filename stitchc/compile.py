@@ -24,6 +24,7 @@ from .progress import Progress, Silent, stage
 from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.candidates import Candidate
     from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .report.page.section import Section
     from .search_options import SearchOptions
 
-    V = TypeVar("V", CompileOptions, SearchOptions)
+    V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
 
 
 @with_options(CompileOptions)
@@ -129,7 +130,9 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 
 def begin(
-    models: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
+    models: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> Plan:
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
@@ -297,7 +300,7 @@ def _idle_told(plan: Plan, choices: Sequence[tuple[Candidate, ...]]) -> Plan:
 
 
 @contextmanager
-def folder_of(options: CompileOptions | SearchOptions) -> Iterator[Path]:
+def folder_of(options: CompileOptions | SearchOptions | FamilyOptions) -> Iterator[Path]:
     """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
     if options.out is not None and not options.dry_run:
         from .artifact import staging
@@ -316,7 +319,7 @@ def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
 
 
-def measured_on(plan: Plan, options: CompileOptions | SearchOptions) -> Images | None:
+def measured_on(plan: Plan, options: CompileOptions | SearchOptions | FamilyOptions) -> Images | None:
     """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
 
     Raises:

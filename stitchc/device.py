@@ -12,11 +12,12 @@ from .passes.data.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from .family_options import FamilyOptions
     from .options import CompareOptions, CompileOptions
     from .passes.pipeline import Pass
     from .search_options import SearchOptions, SpaceOptions
 
-    T = TypeVar("T", CompareOptions, CompileOptions, SearchOptions, SpaceOptions)
+    T = TypeVar("T", CompareOptions, CompileOptions, SearchOptions, SpaceOptions, FamilyOptions)
 
 #: Of the memory of a graphics card that nobody uses yet, what a pass may take where no limit is given.
 SHARE = 0.5

@@ -295,7 +295,7 @@ def _member(plan: Plan, one: Hybrid) -> dict[str, Any]:
     """A chain of an ensemble."""
     return {
         "name": one.name, "chain": chain_record(plan, one.chain, one.adapters),
-        "cost": (one.price or Price()).as_dict(),
+        "cost": (one.price or Price()).as_dict(), "healing": healing_record(one.healing) if one.healing else None,
     }  # fmt: skip
 
 

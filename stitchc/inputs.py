@@ -14,6 +14,7 @@ from .progress import Progress, stage
 from .zoo.naming import REGISTRIES, parse
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .options import CompareOptions, CompileOptions
     from .search_options import SearchOptions
 
@@ -92,7 +93,9 @@ def is_artifact(subject: str | Path | Model) -> bool:
 
 
 def load_all(
-    given: Sequence[str | Path | Model], options: CompileOptions | CompareOptions | SearchOptions, progress: Progress
+    given: Sequence[str | Path | Model],
+    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    progress: Progress,
 ) -> list[Model]:
     """The models that are given, by their words or loaded, one after the other."""
     found = []

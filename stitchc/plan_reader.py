@@ -14,7 +14,10 @@ from .zoo.inputs import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
 FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")
+#: The folder in a family that holds an ONNX file of each member, and the weights of all of them there.
+ONNX, ONNX_DATA = "onnx", "model.onnx.data"
 
+_MEMBER_NAME = r"[a-z][a-z0-9_]{0,79}"
 _MOST = 2**53  # the whole numbers that JSON keeps exactly
 
 
@@ -50,10 +53,33 @@ def _digest(value: Any, place: str) -> str:
 
 def _files(value: Any, place: str) -> dict[str, str]:
     read = mapping(_digest, len(FILES), keys="|".join(map(re.escape, FILES)))(value, place)
+    return _complete(read, place)
+
+
+def _family_files(value: Any, place: str) -> dict[str, str]:
+    names = [re.escape(name) for name in FILES if name != "model.onnx"]
+    onnx = rf"{ONNX}/({re.escape(ONNX_DATA)}|{_MEMBER_NAME}\.onnx)"
+    return _complete(mapping(_digest, 10_000, keys="|".join([*names, onnx]))(value, place), place)
+
+
+def _complete(read: dict[str, str], place: str) -> dict[str, str]:
     for name in FILES:
         if name not in read and name != "model.onnx":
             raise Fault(place, f"names no {name}, which every artifact has")
     return read
+
+
+def _python_name(value: Any, place: str) -> str:
+    """What code may be written with."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,199}", value):
+        raise Fault(place, "is no name: lower-case letters, digits and '_', a letter first")
+    return value
+
+
+def _member_name(value: Any, place: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_MEMBER_NAME, value):
+        raise Fault(place, "is no name for a member: lower-case letters, digits and '_', a letter first")
+    return value
 
 
 _AMOUNTS = {metric.key: optional(number(0, 1e30)) for metric in metrics.every()}
@@ -147,25 +173,69 @@ PLAN = table({
 ), others=True)  # fmt: skip
 
 
+_STEP = table({
+    "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": _text(1000),
+}, required=("module", "piece", "part", "about"))  # fmt: skip
+
+_FAMILY_MEMBER = table({
+    "name": _member_name, "parent": optional(_NAME), "input": _INPUT, "chain": listed(_link, 1, 1000),
+    "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
+    "similarity": optional(_REAL), "trainable_params": _count(), "accuracy": optional(_ACCURACY),
+    "verified": optional(_VERIFIED), "steps": listed(_STEP, 1, 10_000),
+}, required=("name", "parent", "input", "steps", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
+
+FAMILY = table({
+    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
+    "members": listed(_FAMILY_MEMBER, 1, 1000),
+    "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
+    "size_bytes": _count(), "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000),
+    "files": _family_files,
+}, required=("schema", "models", "input", "members", "probe", "seed", "notes", "files"), others=True)  # fmt: skip
+
+
 def plan(value: Any, place: str) -> dict[str, Any]:
-    """A plan document as `artifact.write` completes it; its chain begins and ends in models that it lists."""
+    """A plan document as `artifact.write` completes it, of a hybrid or of a family; every chain begins and ends in
+    models that it lists."""
+    if isinstance(value, dict) and "members" in value:
+        return _family(value, place)
     PLAN(value, place)
-    names = [model["name"] for model in value["models"]]
-    _in_order(value["chain"], "chain", names)
+    _check_chain(value, value["models"], "")
     for index, member in enumerate(value.get("ensemble", ())):
-        _in_order(member["chain"], f"ensemble[{index}].chain", names)
-    spec = value["input"]
-    for key in ("mean", "std"):
-        if len(spec[key]) not in (1, spec["size"][0]):
-            raise Fault(f"input.{key}", f"has {len(spec[key])} numbers for {spec['size'][0]} channels")
+        _check_chain(member, value["models"], f"ensemble[{index}].")
+    _check_input(value["input"], "input")
     return value
 
 
-def _in_order(chain: list[dict[str, Any]], place: str, names: list[str]) -> None:
-    for index, link in enumerate(chain):
+def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
+    FAMILY(value, place)
+    names = [member["name"] for member in value["members"]]
+    _check_input(value["input"], "input")
+    for index, member in enumerate(value["members"]):
+        where = f"members[{index}]"
+        if member["name"] in names[:index]:
+            raise Fault(f"{where}.name", "is that of another member")
+        if (member["parent"] is not None) is not (len(member["chain"]) == 1):
+            raise Fault(f"{where}.parent", "is said of a chain, or of no whole model")
+        _check_chain(member, value["models"], f"{where}.")
+        _check_input(member["input"], f"{where}.input")
+    named = {key.removesuffix(".onnx").removeprefix(f"{ONNX}/") for key in value["files"] if key.endswith(".onnx")}
+    if named and named != set(names):
+        raise Fault("files", "names an ONNX file of no member, or not one of each")
+    return value
+
+
+def _check_chain(value: dict[str, Any], models: list[dict[str, Any]], place: str) -> None:
+    names = [model["name"] for model in models]
+    for index, link in enumerate(value["chain"]):
         if (index % 2 == 1) is not ("adapter" in link):
-            raise Fault(f"{place}[{index}]", "is out of order: fragments and adapters alternate")
+            raise Fault(f"{place}chain[{index}]", "is out of order: fragments and adapters alternate")
         if "adapter" not in link and link["model"] not in names:
-            raise Fault(f"{place}[{index}].model", "is none of the models")
-    if len(chain) % 2 == 0:
-        raise Fault(place, "ends in an adapter")
+            raise Fault(f"{place}chain[{index}].model", "is none of the models")
+    if len(value["chain"]) % 2 == 0:
+        raise Fault(f"{place}chain", "ends in an adapter")
+
+
+def _check_input(spec: dict[str, Any], place: str) -> None:
+    for key in ("mean", "std"):
+        if len(spec[key]) not in (1, spec["size"][0]):
+            raise Fault(f"{place}.{key}", f"has {len(spec[key])} numbers for {spec['size'][0]} channels")

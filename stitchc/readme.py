@@ -51,7 +51,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield "\nThese chains vote: the scores are the logarithms of the mean of their probabilities."
     yield ""
     yield _USE.format(size=", ".join(map(str, record["input"]["size"])))
-    yield _input(record["input"])
+    yield said_of_input(record["input"])
     if record["verified"] and record["verified"]["onnx_max_abs"] is not None:
         yield _ONNX
     if record.get("recommended") is not None:
@@ -67,11 +67,18 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield _training(training)
     for note in record["notes"]:
         yield f"- Note: {markdown(note)}"
+    if taken := record.get("extracted"):
+        yield (
+            "\n`recipe.toml` makes the family that this is a member of; "
+            f"`stitchc family extract DIR {taken['member']}` takes it out."
+        )
+        return
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
     yield f"\n`recipe.toml` makes it again: `stitchc compile --recipe recipe.toml -o DIR`{again}."
 
 
-def _input(spec: Mapping[str, Any]) -> str:
+def said_of_input(spec: Mapping[str, Any]) -> str:
+    """What images must be, in a sentence."""
     mean, std = (", ".join(f"{x:g}" for x in spec[key]) for key in ("mean", "std"))
     crop = "" if spec["crop"] == 1 else f", the centre {percent(spec['crop'], 0)} of it"
     assumed = f" Assumed, because nobody stated it: {markdown(', '.join(spec['assumed']))}." if spec["assumed"] else ""
@@ -131,16 +138,18 @@ def _parents(record: Mapping[str, Any]) -> Iterator[str]:
     for model in record["models"]:
         if not _stitched(record) and model["name"] not in used:
             continue
-        licence = (
-            markdown(model["licence"])
-            if model["licence"]
-            else "no licence stated: ask its authors before you pass this on"
-        )
-        yield f"- {code(model['source'] or model['name'])}: {licence}" + (
-            f" (weights SHA-256 {code(model['sha256'])})" if model["sha256"] else ""
-        )
+        yield said_of_model(model)
     if _stitched(record):
         yield "\nThe hybrid's weights derive from theirs; both licences hold for it."
+
+
+def said_of_model(model: Mapping[str, Any]) -> str:
+    """A model's source, licence and digest, as an item of a list."""
+    licence = (
+        markdown(model["licence"]) if model["licence"] else "no licence stated: ask its authors before you pass this on"
+    )
+    weights = f" (weights SHA-256 {code(model['sha256'])})" if model["sha256"] else ""
+    return f"- {code(model['source'] or model['name'])}: {licence}{weights}"
 
 
 def _stitched(record: Mapping[str, Any]) -> bool:

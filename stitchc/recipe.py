@@ -1,4 +1,4 @@
-"""Recipes: the models and options of one compile, and of the trainings after it, as a file that runs them again.
+"""Recipes: the models and options of one compile or family, and of the trainings after it, as a file to run again.
 
 Models are named by letters, as a chain names them: `a`, `b`, ... Options have the names of the keywords of `compile`,
 and in each table [[tune]] those of `tune`.
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .options import CompileOptions
 from .passes.data.errors import InputError
@@ -26,6 +26,9 @@ from .recipe_text import toml
 from .zoo import foreign
 from .zoo.trust import check_data, check_model
 
+if TYPE_CHECKING:
+    from .family_options import FamilyOptions
+
 _MOST_BYTES = 2**20
 _DATA = ("data", "evaluate")  # the options that may name images in a file
 _LETTER = re.compile(r"^[A-Z]=")  # in `arch`: the model that it is of
@@ -37,7 +40,7 @@ _DATA_WORDS = re.compile(r"[a-z]\w+:(?P<path>[^?]+)(?:\?\w+=.*)?", re.DOTALL)
 
 _HEAD = """\
 # A recipe of stitchc. Run it again with
-#     stitchc compile --recipe recipe.toml -o DIR
+#     stitchc VERB --recipe recipe.toml -o DIR
 # Options on the command line override what stands here.
 """
 
@@ -53,15 +56,17 @@ class Recipe:
     lines: Lines | None = field(default=None, compare=False, repr=False)
 
 
-def dumps(models: Iterable[str | Path | Model], options: CompileOptions) -> str:
+def dumps(models: Iterable[str | Path | Model], options: CompileOptions | FamilyOptions, verb: str = "compile") -> str:
     """The text of a recipe: a flat table of text, numbers, booleans and lists of them. What is None is left out.
+
+    verb: that runs it.
 
     Raises:
         InputError: a value that TOML has no words for.
     """
     named = {letter: Kind().plain(model) for letter, model in zip(ascii_lowercase, models, strict=False)}
     lines = [f"{key} = {toml(value)}" for key, value in (named | stated(options)).items()]
-    return "\n".join([_HEAD, f"schema = {SCHEMA}", *lines]) + "\n"
+    return "\n".join([_HEAD.replace("VERB", verb), f"schema = {SCHEMA}", *lines]) + "\n"
 
 
 def stated(options: Options) -> dict[str, Any]:
@@ -75,8 +80,8 @@ def stated(options: Options) -> dict[str, Any]:
     return found
 
 
-def loads(text: str, where: str = "the recipe") -> Recipe:
-    """What a recipe states, read and checked.
+def loads(text: str, where: str = "the recipe", record: type[Options] = CompileOptions) -> Recipe:
+    """What a recipe states, read and checked. record: of the options that it may state.
 
     Raises:
         InputError: it is no TOML, of another schema, or states an option that does not exist or cannot be so. The
@@ -103,7 +108,7 @@ def loads(text: str, where: str = "the recipe") -> Recipe:
         )
     return Recipe(
         models,
-        options_in(CompileOptions, table, lines),
+        options_in(record, table, lines),
         tuple(options_in(TrainingOptions, training, lines, n) for n, training in enumerate(trainings)),
         lines,
     )
@@ -116,13 +121,13 @@ def with_training(text: str, options: Options) -> str:
     return text + said + "\n".join(["\n[[tune]]", *lines]) + "\n"
 
 
-def read(path: Path | str) -> Recipe:
-    """What a recipe file states. Files that it names are looked for here, then beside the recipe.
+def read(path: Path | str, record: type[Options] = CompileOptions) -> Recipe:
+    """What a recipe file states, as `loads`. Files that it names are looked for here, then beside the recipe.
 
     Raises:
         InputError: the file cannot be read, or as `loads`.
     """
-    found, folder = loads(_text(path), f"the recipe {path}"), Path(path).parent
+    found, folder = loads(_text(path), f"the recipe {path}", record), Path(path).parent
     return replace(
         found,
         models=tuple(_beside(words, folder, _MODEL_WORDS) for words in found.models),

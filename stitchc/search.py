@@ -20,6 +20,7 @@ from .search_methods import METHODS, settled
 from .search_options import SearchOptions
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.budget import Limit
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
     from .report.page.section import Section
+    from .search_methods import Words
 
 # Ranks that score pairs of cuts, and no network.
 _OF_PAIRS = ("cka", "fit")
@@ -74,9 +76,9 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     _check(models, options)
     with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
-            return Searched(_looked_at(plan, options, watcher))
+            return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
-        pool = plan = _looked_at(plan, options, watcher)
+        pool = plan = looked_at(plan, options, settled(options), watcher, timed=_asks_time(options))
         budgets = _budgets(plan, options)
         each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
         with stage(watcher, "searching"):
@@ -168,7 +170,7 @@ def check_images(plan: Plan, rank: str) -> None:
     assert plan.images is not None
     if reason := cannot_probe(plan.images):
         raise InputError(
-            f"a search stitches chains and scores them, and cannot with '{plan.images.name}': {reason}",
+            f"chains are stitched and scored, and cannot be with '{plan.images.name}': {reason}",
             "Name images with `data`; some hundreds, without labels, are enough.",
         )
     if rank == "accuracy" and plan.images.labels is None:
@@ -178,24 +180,31 @@ def check_images(plan: Plan, rank: str) -> None:
         )
 
 
-def _looked_at(plan: Plan, options: SearchOptions, progress: Progress) -> Plan:
-    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted."""
+def looked_at(
+    plan: Plan, options: SearchOptions | FamilyOptions, words: Words, progress: Progress, *, timed: bool = False
+) -> Plan:
+    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted. timed:
+    whether the latency of fragments is asked for too."""
     from .cache import Store
     from .passes import Cost, Latency, Partition, Pipeline, Represent, Trace
 
-    words, told = settled(options), progress.update
+    told = progress.update
     passes: list[Pass] = [options.make(Trace), Partition(rule=words.rule), Cost(adapters=())]
     if not options.dry_run:
         passes += moving(options.device)
         store = Store("similarity")
         passes.append(options.make(Represent, metric=words.similarity, batch=words.block, store=store, progress=told))
-        if "latency" in (options.candidates, {"closest": "latency"}.get(options.start)):
+        if timed:
             passes.append(
                 options.make(
                     Latency, device=timed_on(options.device, options.backend), store=Store("latency"), progress=told
                 )
             )
     return Pipeline(passes, callback=progress)(plan)
+
+
+def _asks_time(options: SearchOptions) -> bool:
+    return "latency" in (options.candidates, {"closest": "latency"}.get(options.start))
 
 
 def _budgets(plan: Plan, options: SearchOptions) -> tuple[dict[str, float], ...]:

@@ -11,6 +11,7 @@ from .passes.search.effort import effort_of
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .family_options import FamilyOptions
     from .passes.data.plan import Plan
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found, Search
@@ -48,7 +49,11 @@ class Method:
 
 def settled(options: SearchOptions) -> Words:
     """The options, with the method's defaults for those that nobody set."""
-    words = METHODS[options.method].words
+    return said_words(options, METHODS[options.method].words)
+
+
+def said_words(options: SearchOptions | FamilyOptions, words: Words) -> Words:
+    """The words of a method, with those in their place that somebody has set."""
     names = ("adapters", "fragments", "rule", "similarity", "repeats")
     said = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return replace(words, **said)

@@ -20,10 +20,12 @@ def verify(
     tolerance: float = 1e-4,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Verified:
-    """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise.
+) -> Verified | dict[str, Verified]:
+    """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise. Of a family,
+    member: what was found, by its name.
 
-    tolerance: the largest difference allowed, relative to the largest absolute output.
+    batches: the batch sizes that are tried. tolerance: the largest difference allowed, relative to the largest absolute
+    output. seed: of the noise.
 
     Raises:
         OutputError: the folder is no artifact.
@@ -31,6 +33,14 @@ def verify(
     """
     record = artifact.checked(folder)
     with stage(progress or Silent(), f"verifying {folder}"):
+        size = record["input"]["size"]
+        if artifact.is_family(record):
+            from .passes.verify.family import verify_family_folder
+
+            names = [member["name"] for member in record["members"]]
+            return verify_family_folder(
+                Path(folder), names, size, batches=tuple(batches), tolerance=tolerance, seed=seed
+            )
         from .passes.verify import verify_folder
 
-        return verify_folder(Path(folder), record["input"]["size"], tuple(batches), tolerance, seed)
+        return verify_folder(Path(folder), size, tuple(batches), tolerance, seed)

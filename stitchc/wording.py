@@ -17,7 +17,7 @@ from .passes.data.option_kinds import Switch
 from .passes.data.options import option_of, options_of
 
 _MARKED = re.compile(r"`([a-z_]+)(?:=([^`]+))?`")
-_VERBS = ("compile", "compare", "inspect", "cost", "tune", "verify")
+_VERBS = ("compile", "compare", "inspect", "cost", "family", "tune", "verify")
 
 
 def as_flags(text: str) -> str:
@@ -50,8 +50,9 @@ def _worded(name: str, value: str | None) -> str:
 
 @cache
 def _options() -> dict[str, Field]:
+    from .family_options import FamilyOptions
     from .options import CommonOptions, CompareOptions, CompileOptions, CostOptions, InspectOptions
     from .tuning.settings import TuneOptions
 
-    records = (CompileOptions, CompareOptions, InspectOptions, CostOptions, TuneOptions, CommonOptions)
+    records = (CompileOptions, CompareOptions, InspectOptions, CostOptions, TuneOptions, FamilyOptions, CommonOptions)
     return {name: of for record in reversed(records) for name, of in options_of(record).items()}

@@ -18,7 +18,13 @@ PASS_FLOOR = 3
 #: Modules of one pass that others use by name: what is shared is written once.
 SHARED = {
     "cost.adapter_prices": {"search"},  # seams of a pool are priced like candidates
-    "cost.chains": {"search", "shorten", "stitch", "vote"},  # a chain that is no row of the table has its price
+    "cost.chains": {
+        "family",
+        "search",
+        "shorten",
+        "stitch",
+        "vote",
+    },  # a chain that is no row of the table has its price
     "cost.many": {"search"},
     "cost.table": {"search"},
     "emit.prepare": {"cost"},  # what is priced is the program that is written
@@ -26,23 +32,32 @@ SHARED = {
     "emit.regroup": {"cost"},
     "emit.weights": {"cost"},
     "emit.load": {"latency", "verify"},
-    "fit.closed_form": {"rank", "search"},  # candidates are really fitted and healed before they are ranked
+    "fit.closed_form": {"family", "rank", "search"},  # candidates are really fitted and healed before they are ranked
     "fit.limits": {"rank", "search"},
-    "fit.normal_equations": {"search"},
-    "heal.blockwise": {"rank", "search"},
-    "heal.probe": {"rank", "search"},
+    "fit.normal_equations": {"family", "search"},
+    "heal.blockwise": {"family", "rank", "search"},
+    "heal.probe": {"family", "rank", "search"},
     "latency.backends": {"rivals"},  # what is instead of a hybrid is timed, and scored, like one
     "latency.clock": {"rivals"},
     "rank.effort": {"search"},  # seams of a pool are probed, and chains scored, like candidates
     "rank.preselection": {"search"},
     "rank.scores": {"rivals", "search"},
     "rank.stitched": {"search"},
+    "search.chains": {"family"},  # members are chosen among the chains of a search
+    "search.dominance": {"family"},
+    "search.exact": {"family"},
+    "search.lazy": {"family"},
+    "search.losses": {"family"},
+    "search.probe": {"family"},
+    "search.problem": {"family"},
+    "search.space": {"family"},
+    "rivals.sizes": {"family"},  # and stand beside the models on smaller images
     "represent": {"compare"},  # `Similarity` is both in sequence
     "represent.vector_cache": {"search"},  # losses of seams are kept, like vectors, by what they depend on
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
-    "stitch.join": {"fit", "latency", "rank", "rivals", "search"},
+    "stitch.join": {"family", "fit", "latency", "rank", "rivals", "search"},
     "stitch.stated": {"search", "select"},  # a chain that is stated by hand is held to the budget
-    "trace.record": {"cost", "stitch", "vote"},  # adapters are traced like any other module
+    "trace.record": {"cost", "emit", "stitch", "vote"},  # adapters and pieces of a family are traced like any module
     "vote": {"rivals"},  # an ensemble is made once more from half of the images
 }
 

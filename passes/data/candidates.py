@@ -18,8 +18,8 @@ from .values import Price
 class Candidate:
     """A chain that could be stitched, with its similarity, price and score.
 
-    similarity: of the two cuts of a pair; NaN when not computed. score: what the pass `rank` measured of the stitched
-    network; None when it was not probed.
+    similarity: of the two cuts of a pair; NaN when not computed. feasible: whether it meets the budget. score: what the
+    pass `rank` measured of the stitched network; None when it was not probed.
     """
 
     chain: Chain

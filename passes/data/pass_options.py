@@ -11,8 +11,8 @@ from .option_kinds import Bytes, Choice, Count, Effort, Kind, Share, Switch, Tex
 from .options import WHEN_CHANGED, Options, option
 from .plugins import installed
 
-BUDGET, CHOICE, SEARCH, STITCHNET, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
-    "Budget", "Choice of a stitch", "Search", "StitchNet", "Healing", "Rivals", "Images", "Output", "Models",
+BUDGET, CHOICE, SEARCH, FAMILY, STITCHNET, HEALING, RIVALS, IMAGES, OUTPUT, MODELS = (
+    "Budget", "Choice of a stitch", "Search", "Family", "StitchNet", "Healing", "Rivals", "Images", "Output", "Models",
 )  # fmt: skip
 
 #: Which values are cuts (see the pass `partition`).

@@ -129,7 +129,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A value that is no cut, and why."""
+    """A value that is no cut: its fx node, the path of the module whose output it is, and the reason."""
 
     node: str
     path: str
@@ -138,7 +138,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Cuts(InNotebook):
-    """The cuts of one graph under one rule, and the values that are none."""
+    """The cuts of one graph under one rule, in graph order; and the values that are none, which were rejected."""
 
     rule: str
     cuts: tuple[Cut, ...]

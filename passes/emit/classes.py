@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,15 +23,22 @@ from .slots import Slot, access, loop_over, slots
 from .text import Bracketed, Call, Hole, Numbered, Piece, Repeat, Text, holes
 from .weights import tied_keys
 
+#: Makes a class from the lines of its `__init__` that make what lies in it.
+Outermost = Callable[[list[Line]], ClassDef]
 
-def make_classes(program: Program, root: Region) -> list[ClassDef]:
-    """Every class of the file, those that others use before them, the whole program's last."""
-    return _Maker(program, root).make()
+
+def make_classes(program: Program, root: Region, outermost: Outermost | None = None) -> list[ClassDef]:
+    """Every class of the file, those that others use before them, the whole program's last.
+
+    outermost: makes the last one from the lines that make what lies in it; None for one that runs the program.
+    """
+    return _Maker(program, root, outermost).make()
 
 
 class _Maker:
-    def __init__(self, program: Program, root: Region):
+    def __init__(self, program: Program, root: Region, outermost: Outermost | None):
         self.program = program
+        self.outermost = outermost
         self.root = root
         self.memory = Memory(program)
         self.top = slots(program, root)
@@ -61,6 +68,8 @@ class _Maker:
         without: children that are left out of it. unadded: leave out the addition of its input that it ends in.
         """
         slot = self.slot_of[region.path]
+        if region is self.root and self.outermost:
+            return self.outermost([Line("super().__init__()", ""), *self.declarations(slot, slot), *self.ties()])
         kind = region.kind or "Stitched"
         if region.kind == "Sequential":
             kind = class_name(region.path.split(".")[-1])

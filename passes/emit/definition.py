@@ -76,15 +76,22 @@ class ClassDef:
         return self.body is not None and any(piece == f"if self.{name}:" for _, piece in self.body.lines)
 
 
+#: Classes that a file may have beside those of its networks.
+RESERVED = frozenset((DropPath.__name__, "Member", "MemberNetwork", "Switched", "StitchedFamily"))
+
+
 def give_names(classes: list[ClassDef]) -> None:
-    """The source's class names; those that collide are told apart by their part, or by what only one of them has."""
+    """The source's class names; those that collide are told apart by their part, or by what only one of them has. A
+    class that has a name keeps it."""
     taken: dict[str, ClassDef] = {}
     for made in sorted(classes, key=lambda c: (-len(c.paths), len(c.children), classes.index(c))):
+        if made.name:
+            continue
         wish = class_name(made.kind.lstrip("_"))
         if wish in taken:
             wish = _told_apart(made, taken[wish], wish)
         name, count = wish, 2
-        while name in taken or name == DropPath.__name__:
+        while name in taken or name in RESERVED:
             name = f"{wish}{count}"
             count += 1
         taken[name] = made

@@ -96,12 +96,13 @@ def _input(model: Model) -> str:
 
 
 def _pixels(model: Model) -> str:
-    mean, std = _numbers(model.input.mean), _numbers(model.input.std)
+    mean, std = numbers(model.input.mean), numbers(model.input.std)
     assumed = " (assumed)" if {"mean", "std"} & set(model.input.assumed) else ""
     return f"in [0, 1], then (pixel - mean) / std; mean {mean}, std {std}{assumed}"
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def numbers(values: tuple[float, ...]) -> str:
+    """A mean or a deviation of the channels: once where all have the same."""
     return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)
 
 

@@ -34,6 +34,12 @@ def is_name(word: str) -> bool:
     return word.isidentifier() and not keyword.iskeyword(word)
 
 
+def identifier(text: str) -> str:
+    """A name that code can have for what is called `text`: `timm/resnet50.a1_in1k` gives `resnet50_a1_in1k`."""
+    word = re.sub(r"[^0-9a-z]+", "_", text.lower().rpartition("/")[2]).strip("_")[:60]
+    return word if is_name(word) else f"model_{word}".rstrip("_")
+
+
 def class_name(word: str) -> str:
     """`patch_embed` as `PatchEmbed`."""
     parts = [p for p in re.split(r"[^0-9A-Za-z]+", word) if p]

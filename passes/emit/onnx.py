@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.chain import Fragment
+from ..data.chain import Chain, Fragment
 from ..data.errors import ModelError, first_line
+from ..data.model import InputSpec
 from ..data.pass_options import OpsetOptions
 from ..data.plan import Plan
 from ..data.printable import one_line
 from ..pipeline import Pass
-from .docstring import first_model, used_models
+from .docstring import first_model
 from .load import load_module, load_onnx
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ExportOnnx(Pass, OpsetOptions):
         path = plan.folder / "model.onnx"
         images = torch.randn(2, *first_model(plan).input.size, generator=torch.Generator().manual_seed(plan.seed))
         model = export(load_module(plan.folder), images, self.opset)
-        _describe(model, plan)
+        describe(model, plan, plan.hybrid.chain)
         _write(model, path)
         if self.simplify:
             _simplify(model, path, images)
@@ -141,14 +142,15 @@ def _strip(model: ModelProto) -> None:
             del item.metadata_props[:]
 
 
-def _describe(model: ModelProto, plan: Plan) -> None:
-    chain = plan.hybrid.chain
-    spec = plan.input_of(chain)
+def describe(model: ModelProto, plan: Plan, chain: Chain, spec: InputSpec | None = None) -> None:
+    """Notes in an ONNX model of what it was made. spec: its input, where that is not what the chain's front wants."""
+    spec = spec or plan.input_of(chain)
+    models = [plan.models[fragment.model] for fragment in chain.fragments]
     cuts = [_span(plan, fragment) for fragment in chain.fragments]
     facts = {
-        "models": ", ".join(m.name for m in used_models(plan)),
+        "models": ", ".join(m.name for m in models),
         "fragments": ", ".join(cuts),
-        "licences": ", ".join(f"{m.name}: {m.licence or 'not stated'}" for m in used_models(plan)),
+        "licences": ", ".join(f"{m.name}: {m.licence or 'not stated'}" for m in models),
         "input_mean": ", ".join(f"{v:g}" for v in spec.mean),
         "input_std": ", ".join(f"{v:g}" for v in spec.std),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch.fx import Node
 
-from ..graphs.conventions import is_scalar, result
+from ..graphs.conventions import is_scalar, output
 from .program import Program, scopes
 
 
@@ -47,8 +47,8 @@ def is_inline(node: Node) -> bool:
     return node.op == "get_attr" or (is_scalar(node) and node.op == "call_function")
 
 
-def regroup(program: Program) -> Region:
-    """The program as a tree of module calls.
+def regroup(program: Program, kept: frozenset[str] = frozenset()) -> Region:
+    """The program as a tree of module calls. kept: paths of scopes that are calls whatever they hold.
 
     A scope is dissolved into the one around it where it cannot be a call: the module is called in the middle of
     itself, its nodes name layers that lie outside of it, or no class of its own would make it easier to read.
@@ -59,7 +59,8 @@ def regroup(program: Program) -> Region:
         broken = _twice(root)
         if not broken:
             _find_borders(root, program)
-            broken = {region.path for region in root.regions() if region.path and _is_needless(region, program)}
+            named = [region for region in root.regions() if region.path and region.path not in kept]
+            broken = {region.path for region in named if _is_needless(region, program)}
         if not broken:
             return root
         dissolved |= broken
@@ -106,7 +107,7 @@ def _twice(root: Region) -> set[str]:
 
 def _find_borders(root: Region, program: Program) -> None:
     position = {node: i for i, node in enumerate(program.graph.nodes)}
-    final = result(program.graph)
+    final = output(program.graph).all_input_nodes
     for region in root.regions():
         inside = set(region.nodes())
         seen: dict[Node, None] = {}
@@ -116,7 +117,7 @@ def _find_borders(root: Region, program: Program) -> None:
                     seen.setdefault(value)
         region.inputs = list(seen)
         region.outputs = sorted(
-            (n for n in inside if n is final or any(u not in inside for u in _readers(n))), key=position.__getitem__
+            (n for n in inside if n in final or any(u not in inside for u in _readers(n))), key=position.__getitem__
         )
     root.inputs = [n for n in program.graph.nodes if n.op == "placeholder"]
 

@@ -12,8 +12,8 @@ from .definition import ClassDef
 from .text import Bracketed, Hole, lay_out
 
 _LOAD = '''{table}
-def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
-    """The network with its trained weights, in eval mode."""
+def load(folder: str | Path = Path(__file__).parent) -> {kind}:
+    """{document}"""
     data = bytearray(Path(folder, "model.safetensors").read_bytes())
     start = 8 + int.from_bytes(data[:8], "little")  # the header's length, the header, the tensors
     header = json.loads(data[8:start])
@@ -23,10 +23,13 @@ def load(folder: str | Path = Path(__file__).parent) -> nn.Module:
         begin, end = info["data_offsets"]
         flat = torch.frombuffer(data[start + begin : start + end], dtype={dtype})
         weights[name] = flat.reshape(info["shape"])
-{tied}    model = Stitched()
+'''
+
+_STITCHED = """\
+    model = Stitched()
     model.load_state_dict(weights)
     return model.eval()
-'''
+"""
 
 
 def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tied: dict[str, str]) -> str:
@@ -34,27 +37,34 @@ def write_source(head: str, classes: list[ClassDef], dtypes: dict[str, str], tie
 
     tied: keys of parameters that share the memory of another, and the key of that one.
     """
-    body: list[str] = []
-    for made in classes:
-        body += ["", "", *_class(made)]
-    text = "\n".join(body)
+    load = load_function("nn.Module", "The network with its trained weights, in eval mode.", dtypes)
+    load += "".join(f"    weights[{quoted(here)}] = weights[{quoted(there)}]\n" for here, there in tied.items())
+    return whole_source(head, [class_lines(made) for made in classes], load + _STITCHED)
+
+
+def whole_source(head: str, classes: list[list[str]], load: str, more_imports: tuple[str, ...] = ()) -> str:
+    """The text of a file. classes: the lines of each. load: its last function. more_imports: lines for what the classes
+    need beside torch."""
+    text = "\n".join(line for lines in classes for line in ("", "", *lines))
     if "DropPath(" in text:
         text = f"\n\n{inspect.getsource(DropPath)}{text}"
-    imports = ["import json", *(["from collections import OrderedDict"] if "OrderedDict(" in text else [])]
-    imports += ["from pathlib import Path", "", "import torch"]
+    ordered = ["from collections import OrderedDict"] if "OrderedDict(" in text else []
+    imports = ["import json", *sorted([*ordered, *more_imports, "from pathlib import Path"]), "", "import torch"]
     imports += ["import torch.nn.functional as F"] if " F." in text or "(F." in text else []
     imports += ["from torch import Tensor, nn"]
-    alone = next(iter(dtypes.values())) if len(dtypes) == 1 else ""
-    entries = ", ".join(f"{quoted(name)}: {dtype}" for name, dtype in sorted(dtypes.items()))
-    load = _LOAD.format(
-        table="" if alone else f"\nDTYPES = {{{entries}}}\n\n",
-        dtype=alone or 'DTYPES[info["dtype"]]',
-        tied="".join(f"    weights[{quoted(here)}] = weights[{quoted(there)}]\n" for here, there in tied.items()),
-    )
     return f'"""{docstring(head)}"""\n\n' + "\n".join(imports) + "\n" + text + "\n\n" + load
 
 
-def _class(made: ClassDef) -> list[str]:
+def load_function(kind: str, document: str, dtypes: dict[str, str]) -> str:
+    """The beginning of `load`, up to where all tensors of the file are in `weights` by their names."""
+    alone = next(iter(dtypes.values())) if len(dtypes) == 1 else ""
+    entries = ", ".join(f"{quoted(name)}: {dtype}" for name, dtype in sorted(dtypes.items()))
+    table = "" if alone else f"\nDTYPES = {{{entries}}}\n\n"
+    return _LOAD.format(kind=kind, document=document, table=table, dtype=alone or 'DTYPES[info["dtype"]]')
+
+
+def class_lines(made: ClassDef) -> list[str]:
+    """The lines of a class, from its head to the end of its `forward`."""
     fills = iter(made.fills)
     lines = [f"class {made.name}({made.base}):"]
     if made.document:

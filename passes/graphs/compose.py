@@ -40,7 +40,7 @@ def compose(parts: Sequence[Part], *, copy_weights: bool = True) -> GraphModule:
     graph = fx.Graph()
     holders: dict[str, Any] = {}
     value = graph.placeholder("input")
-    value.meta = dict(placeholder(parts[0].graph.graph).meta) if parts[0].start is None else {}
+    value.meta = _entered(parts[0])
     for part in parts:
         value = _append(graph, holders, part, value, copy_weights)
     graph.output(value)
@@ -94,6 +94,14 @@ def values_at(graph: GraphModule, nodes: Sequence[str]) -> GraphModule:
             taken[node.name] = head.call_method("clone", (made[node],))
     head.output(tuple(taken[name] for name in nodes))
     return GraphModule(graph, head).eval()
+
+
+def _entered(part: Part) -> dict[str, Any]:
+    """What is known of the value that a part is given."""
+    if part.start is None:
+        return dict(placeholder(part.graph.graph).meta)
+    start = by_name(part.graph.graph)[part.start]
+    return {key: start.meta[key] for key in ("shape", "dtype") if key in start.meta}
 
 
 def _append(graph: fx.Graph, holders: dict[str, Any], part: Part, value: Node, copy_weights: bool) -> Node:

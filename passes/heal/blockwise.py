@@ -19,6 +19,9 @@ from .least_squares import refit, tensors
 from .probe import HeldOutDivergence, Probe
 from .values import Values
 
+#: How many nats of divergence a change of these tensors must take off to be kept.
+Toll = Callable[[Sequence[Tensor]], float]
+
 
 def heal(
     stitched: GraphModule,
@@ -26,11 +29,12 @@ def heal(
     chain: Chain,
     what: str = "back",
     progress: Callable[[int, int], None] | None = None,
+    toll: Toll | None = None,
 ) -> Healing:
     """Refits the operators of a chain's graph in graph order, in place, each toward what it gives in its own parent.
 
     what: "adapter", "back" (the fragments behind the first seam) or "all". After each block its refit is undone if the
-    hybrid's classes on held-out images came no nearer to the parent's.
+    hybrid's classes on held-out images came no nearer to the parent's, or by less than `toll` asks for those tensors.
     """
     stitched = written_out(stitched)  # on the same weights
     with torch.no_grad():
@@ -40,7 +44,7 @@ def heal(
         steps = plan_steps(stitched, probe, chain, what)
         done: list[HealedBlock] = []
         for step in steps:
-            done.append(_taken(step, hybrid, probe, chain, measure, state))
+            done.append(_taken(step, hybrid, probe, chain, measure, state, toll))
             state = done[-1].divergence, done[-1].agreement
             if progress:
                 progress(len(done), len(steps))
@@ -129,10 +133,12 @@ def _joined(together: Sequence[Block]) -> Block:
 
 
 def _taken(
-    step: Step, hybrid: Values, probe: Probe, chain: Chain, measure: HeldOutDivergence, before: tuple[float, float]
-) -> HealedBlock:
-    """Heals a block. If the hybrid's outputs are further from the parent's than before the block, changes are undone:
-    the last Gauss-Newton step first, and all of them if every state is worse."""
+    step: Step, hybrid: Values, probe: Probe, chain: Chain, measure: HeldOutDivergence, before: tuple[float, float],
+    toll: Toll | None = None,
+) -> HealedBlock:  # fmt: skip
+    """Heals a block. If the hybrid's outputs are further from the parent's than before the block, less the toll of a
+    change, changes are undone: the last Gauss-Newton step first, and all of them if every state is worse."""
+    asked = toll([tensor for operator in step.block.operators for tensor in tensors(operator)]) if toll else 0.0
     ridge, states, reached = 0.0, [_weights(step.block)], [before]
     if step.refitted:
         block = replace(step.refitted, start=step.block.start)
@@ -144,7 +150,7 @@ def _taken(
             break
         states.append(_weights(step.block))
         reached.append(measure())
-    best = next(i for i in reversed(range(len(reached))) if reached[i][0] <= before[0])
+    best = next(i for i in reversed(range(len(reached))) if not i or reached[i][0] <= before[0] - asked)
     if best < len(reached) - 1:
         for operator, old in zip(step.block.operators, states[best], strict=True):
             for tensor, value in zip(tensors(operator), old, strict=True):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..data.model import Images
+from ..graphs.placement import device_of
 from ..represent.vector_cache import Store, vectors_key
 from .effort import Effort
 from .pool import Pool
@@ -41,7 +42,7 @@ class Kept:
         for graph, model in zip(pool.plan.graphs, pool.plan.models, strict=True):
             seen = (batch for images in shown for batch in images.batches(model.input, _BATCH))
             numbers = [effort.rows, *map(len, shown)]
-            whole.update(vectors_key(graph, seen, f"{_VERSION} {rule}", numbers).encode())
+            whole.update(vectors_key(graph, seen, f"{_VERSION} {rule} {device_of(graph).type}", numbers).encode())
         for images in shown:
             whole.update(str(None if images.labels is None else images.labels.tolist()).encode())
         found = cls(pool, store, whole.hexdigest())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from torch.fx import GraphModule
 
 from ..cost.chains import price_of
 from ..data.errors import PipelineError
@@ -157,19 +158,14 @@ class Lazy:
         self.tried.sort(key=lambda one: one.standing, reverse=True)
         if self.heal is None:
             return
-        (what, options), plan = self.heal, self.probe.pool.plan
-        specs = [model.input for model in plan.models]
-        probe = HealProbe(plan.graphs, specs, self.probe.fit_images, options, keep=True)
+        what, options = self.heal
+        healer = healer_of(self.probe, options)
         each = -(-max(self.probe.effort.healed, self.members + 1) // min(2, len(self.budgets)))
         chosen = list(dict.fromkeys(k for budget in self.budgets for k in self._within(budget)[:each]))
         for done, k in enumerate(chosen):
             self._tell(done, len(chosen), "healing the best chains")
-            one = self.tried[k]
-            graph = graph_of(plan, one.chain, one.adapters)
-            heal(graph, probe, one.chain, what)
-            said = self.probe.logits(graph, plan.input_of(one.chain))
-            healed = float(self.probe.score(said, one.chain.back.model).mean())
-            self.tried[k] = replace(one, healed=healed, network=graph)
+            one, graph, scores = self.tried[k], *healed(self.probe, healer, self.tried[k], what)
+            self.tried[k] = replace(one, healed=float(scores.mean()), network=graph)
 
     def _within(self, budget: Mapping[str, float]) -> list[int]:
         """The stitched chains within a budget, in their order."""
@@ -182,3 +178,18 @@ class Lazy:
     def _tell(self, done: int, total: int, said: str) -> None:
         if self.progress:
             self.progress(done, total, said)
+
+
+def healer_of(probe: Probe, options: Options) -> HealProbe:
+    """What chains of a pool are healed with, one after the other: the models' values for the images that chains are
+    fitted on are computed once."""
+    plan = probe.pool.plan
+    return HealProbe(plan.graphs, [model.input for model in plan.models], probe.fit_images, options, keep=True)
+
+
+def healed(probe: Probe, healer: HealProbe, one: Tried, what: str) -> tuple[GraphModule, np.ndarray]:
+    """A chain as a network that was healed, and its score on each image that is shown: float64 [images]."""
+    plan = probe.pool.plan
+    graph = graph_of(plan, one.chain, one.adapters)
+    heal(graph, healer, one.chain, what)
+    return graph, probe.score(probe.logits(graph, plan.input_of(one.chain)), one.chain.back.model)

@@ -49,7 +49,7 @@ class Verify(Pass):
         assert plan.folder is not None
         hybrid = plan.hybrid
         spec = plan.input_of(hybrid.chain)
-        inputs = list(_inputs(spec, self.batches, plan.seed, plan.images))
+        inputs = list(inputs_of(spec, self.batches, plan.seed, plan.images))
         emitted = _emitted(plan.folder)
         verified = compare(hybrid.network, emitted, inputs, self.batches, self.tolerance)
         if torch.device(self.device).type != "cpu":
@@ -100,7 +100,7 @@ def verify_folder(
     if size is None:
         size = _size_of(folder / "model.onnx")
     spec = InputSpec(tuple(size), (0.0,) * size[0], (1.0,) * size[0])  # type: ignore[arg-type]
-    inputs = list(_inputs(spec, batches, seed, None))
+    inputs = list(inputs_of(spec, batches, seed, None))
     return compare(emitted["model.py"], emitted, inputs, batches, tolerance)
 
 
@@ -166,7 +166,7 @@ def _run(name: str, network: Network, images: Tensor) -> Tensor:
         raise VerificationError(f"{name} fails on a batch of {len(images)}: {first_line(error)}") from error
 
 
-def _inputs(spec: InputSpec, batches: tuple[int, ...], seed: int, images: Images | None) -> Iterator[Tensor]:
+def inputs_of(spec: InputSpec, batches: tuple[int, ...], seed: int, images: Images | None) -> Iterator[Tensor]:
     """For each batch size that many random images, and as many of the probe images where there are enough."""
     generator = torch.Generator().manual_seed(seed)
     for batch in batches:

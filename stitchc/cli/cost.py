@@ -45,11 +45,20 @@ def command(
 ) -> Outcome:
     """Show what a model or an artifact takes, in every metric.
 
-    An artifact is measured on its generated code. One multiply-add is one MAC and two FLOPs."""
+    An artifact is measured on its generated code; of a family, each member. One multiply-add is one MAC and two
+    FLOPs."""
     import stitchc
 
     from ..device import timed_on
+    from ..family_members import is_family
 
+    if is_family(model):
+        if latency or conventions or check or plot or "latency" in metric:
+            raise InputError(
+                f"{model} is a family, and latency, conventions, other counters and pictures are of one network",
+                f"Extract a member: `stitchc family extract {model} MEMBER -o OUT`.",
+            )
+        return _members(run, model, metric)
     if plot and not depth:
         raise InputError(f"'{plot}' is to show the cost by stage, and --depth 0 asks for no stages", "Leave it out.")
     may_write(run, plot)
@@ -83,3 +92,28 @@ def command(
         found, price, uncounted, stages=parts, timing=timed, conventions=by_convention, check=compared
     )
     return Outcome(document, report)
+
+
+def _members(run: Run, folder: str, metric: tuple[str, ...]) -> Outcome:
+    """The cost of each member of a family."""
+    from pathlib import Path
+
+    import stitchc
+
+    from ..documents import SCHEMA, cost_document
+    from ..family_members import members_of
+    from ..passes.data.records import encode
+    from ..report.members import MemberCosts
+    from ..report.notes import Inputs
+
+    given = dict(run.given)
+    models = members_of(folder, trust=given.pop("trust", False))
+    plans = [stitchc.cost(one, **given, progress=run.progress) for one in models]
+    documents = [
+        {"name": plan.models[0].name} | cost_document(plan.models[0], plan.prices[0], plan.uncounted[0])
+        for plan in plans
+    ]
+    size = (Path(folder) / "model.safetensors").stat().st_size
+    document = {"schema": SCHEMA, "model": {"name": Path(folder).name}, "size_bytes": size, "members": documents}
+    prices = {plan.models[0].name: plan.prices[0] for plan in plans}
+    return Outcome(document, [Inputs({Path(folder).name: encode(models[0].input)}), MemberCosts(prices, metric)])

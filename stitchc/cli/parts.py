@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -58,11 +59,24 @@ class Argument(click.Argument):
 
 
 class Verb(click.Command):
-    """A command whose help has the arguments, the options by group, and an example."""
+    """A command whose help has the arguments, the options by group, and an example.
+
+    under: by first word, the module of a command that runs in this one's place, with the words behind it.
+    """
+
+    under: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *args: Any, example: str = "", **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.example = example
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in self.under:
+            command = import_module(self.under[args[0]]).command
+            return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         arguments = [(p.make_metavar(ctx), p.text) for p in self.params if isinstance(p, Argument) and p.text]

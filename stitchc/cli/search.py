@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from ..folder import next_free
 from ..passes.data.errors import InputError
 from ..passes.data.pass_options import SEARCH
 from ..search_options import SearchOptions
 from ..sweep import check_csv, rows, write_csv
-from .compile import DEFAULT_OUT, next_free
+from .compile import DEFAULT_OUT
 from .parts import MODEL, argument, option
 from .plotting import check, plot_option
 from .run import Outcome, Run, verb

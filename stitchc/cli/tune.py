@@ -49,6 +49,10 @@ def command(run: Run, subject: str, recipe: str | None) -> Outcome:
     made = stitchc.tune(subject, **{**stated, **run.given}, progress=run.progress)
     if made.rank:
         raise click.exceptions.Exit(0)
+    if "members" in made.record:
+        from ..report.family_tune import FamilyTuneReport
+
+        return Outcome(made.record, FamilyTuneReport(made.record, made.folder, made.kept).parts())
     from ..report.tune import TuneReport
 
     return Outcome(made.record, TuneReport(made.record, made.folder, made.kept).parts())

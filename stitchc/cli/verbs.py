@@ -6,7 +6,7 @@ from .. import __version__
 from .parts import Verbs
 
 _TITLES = {
-    "Make": ["compile", "search", "tune", "demo"],
+    "Make": ["compile", "search", "family", "tune", "demo"],
     "Look": ["inspect", "compare", "cost"],
     "Check": ["eval", "verify"],
     "Around": ["zoo", "recipe", "cache", "env"],

@@ -140,8 +140,8 @@ class CompileReport:
         if self.plan.candidates:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
-        if self.record.get("healing"):
-            parts.append(Trajectory(self.record["healing"]))
+        healed = [one["healing"] for one in self.record.get("ensemble") or [self.record] if one.get("healing")]
+        parts += map(Trajectory, healed)
         if self.record.get("polishing"):
             parts.append(Polished(self.record["polishing"]))
         if compared:

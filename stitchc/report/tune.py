@@ -27,12 +27,35 @@ class Training:
     record: Mapping[str, Any]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        record, said = self.record, self.record["options"]
+        record = self.record
         what = {"adapter": "the adapter", "all": "all"}.get(record["train"], f"the adapter and the {record['train']}")
         yield Text.assemble(
             ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {record['epochs']} epochs "
             f"over {record['images']} images of {record['data']}",
         )  # fmt: skip
+        yield Epochs(record)
+        yield Text(kept(record))
+        found = record["accuracy"]
+        if found["after"] is not None:
+            yield Text(
+                f"top-1 {percent(found['before'])} before, {percent(found['after'])} after "
+                f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
+            )
+            if found["after"] < found["before"]:
+                more = "" if record.get("held_out") else ", or leave out `holdout=0`"
+                yield Text(as_flags(f"It fell on these images: try a lower `lr`{more}."))
+        else:
+            yield Text(as_flags(f"top-1 {NONE}: no images to measure on; `evaluate` names some"))
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """How a training went: its options, and a row an epoch. record: an item of the key `tuned` of a plan document."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        record, said = self.record, self.record["options"]
         taught = said.get("teacher") or ([said["distill"]] if said["distill"] else [])
         extra = f", distilled from {' and '.join(taught)}" if taught else ""
         augment = ",".join(said["augment"]) or "none"
@@ -46,18 +69,6 @@ class Training:
                 f"{entry['lr']:.2e}",
             )  # fmt: skip
         yield rows
-        yield Text(kept(record))
-        found = record["accuracy"]
-        if found["after"] is not None:
-            yield Text(
-                f"top-1 {percent(found['before'])} before, {percent(found['after'])} after "
-                f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
-            )
-            if found["after"] < found["before"]:
-                more = "" if record.get("held_out") else ", or leave out `holdout=0`"
-                yield Text(as_flags(f"It fell on these images: try a lower `lr`{more}."))
-        else:
-            yield Text(as_flags(f"top-1 {NONE}: no images to measure on; `evaluate` names some"))
 
 
 def kept(record: Mapping[str, Any]) -> str:

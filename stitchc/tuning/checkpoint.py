@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..passes.data.errors import InputError, OutputError
+from ..passes.data.errors import Diverged, InputError, OutputError
 from ..passes.data.whole_file import whole_file
 from ..zoo import pickled
 
@@ -62,6 +62,19 @@ class Checkpoint:
                 torch.save({"schema": SCHEMA, "identity": self.identity, **state}, file)
         except OutputError:
             self._remove_empty()
+            raise
+
+    @contextmanager
+    def of_a_training(self) -> Iterator[None]:
+        """Around its steps: what diverged leaves no checkpoint, and who interrupts it is told how it goes on."""
+        try:
+            yield
+        except Diverged:
+            self.drop()
+            raise
+        except KeyboardInterrupt as stopped:
+            if self.path.exists():
+                stopped.add_note(f"The same command goes on from the last checkpoint, in {self.folder}.")
             raise
 
     def drop(self) -> None:

@@ -71,26 +71,56 @@ def begin(source: Path, options: TuneOptions, place: Engine, progress: Progress)
     if place.rank == 0:
         try_out(target)
     with stage(progress, f"loading {source}"):
-        model = artifact.as_model(source, trust=options.trust)
-        data = options.data if options.data is not None else _compiled_with(source, record, options.trust)
-        images = images_of(data, "to train on")
-        settings = replace(_labelled(images, options), train=_trained_part(record, options.train))
-        images, model, said = meant(images, model)
-        if not options.evaluate and (named := (record["accuracy"] or {}).get("data")):
-            check_data(named, str(source / artifact.PLAN), trust=options.trust)
-        measured, unmeasured = measured_on(options.evaluate, record, images, model)
+        shown = shown_to(artifact.as_model(source, trust=options.trust), source, record, options)
+        settings = replace(shown.settings, train=_trained_part(record, options.train))
         record = {
             **record,
-            "class_names": list(model.class_names) if model.class_names else None,
-            "notes": list(dict.fromkeys((*record["notes"], *said, *unmeasured))),
+            "class_names": list(shown.model.class_names) if shown.model.class_names else None,
+            "notes": list(dict.fromkeys((*record["notes"], *shown.notes))),
         }
+    check_batch(settings, place)
+    return Job(source, target, record, shown.model, shown.images, shown.measured, settings, place, progress)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a training is shown. model: with the names that its outputs have from then on. images: to train on, with
+    labels that are outputs of it. measured: to measure accuracy on, if any. settings: as the images ask for them.
+    notes: what a report must say."""
+
+    model: Model
+    images: Images
+    measured: Images | None
+    settings: TuneOptions
+    notes: tuple[str, ...]
+
+
+def shown_to(model: Model, source: Path, record: Mapping[str, Any], options: TuneOptions) -> Shown:
+    """The images that the options, or the record of the artifact in `source`, name for a model.
+
+    Raises:
+        DataError: there are none, or they are of other classes. UnsafeCheckpoint: a file names what only a user may.
+    """
+    data = options.data if options.data is not None else _compiled_with(source, record, options.trust)
+    images = images_of(data, "to train on")
+    settings = _labelled(images, options)
+    images, model, said = meant(images, model)
+    if not options.evaluate and (named := (record["accuracy"] or {}).get("data")):
+        check_data(named, str(source / artifact.PLAN), trust=options.trust)
+    measured, unmeasured = measured_on(options.evaluate, record, images, model)
+    return Shown(model, images, measured, settings, (*said, *unmeasured))
+
+
+def check_batch(settings: TuneOptions, place: Engine) -> None:
+    """Raises:
+    InputError: a batch cannot be dealt out to the processes.
+    """
     if settings.batch % (settings.accumulate * place.world):
         raise InputError(
             f"a batch of {settings.batch} images cannot be shared by {place.world} processes in "
             f"{settings.accumulate} parts each",
             "Choose a batch that is a multiple of their product.",
         )
-    return Job(source, target, record, model, images, measured, settings, place, progress)
 
 
 def _trained_part(record: Mapping[str, Any], train: str | None) -> str:

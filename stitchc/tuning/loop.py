@@ -100,11 +100,16 @@ class Loop:
             while state.epoch < settings.epochs and not self._enough():
                 self._epoch(module)
                 self._finish_epoch()
-        if state.best is not None:
-            self.trainee.network.load_state_dict(state.best.weights, strict=False)
-            self.progress.tell(self._verdict(state.best))
+        self._back_to_best()
         lay_out(self.trainee, torch.contiguous_format)
         self.trainee.eval()
+
+    def _back_to_best(self) -> None:
+        """The network as it was worth most on the held-out images."""
+        best = self.state.best
+        if best is not None:
+            self.trainee.network.load_state_dict(best.weights, strict=False)
+            self.progress.tell(self._verdict(best))
 
     def _begin(self) -> None:
         if self.held is not None:
@@ -236,6 +241,7 @@ class Loop:
 
     @torch.no_grad()
     def _worth(self) -> Worth:
+        """What the network is worth on the held-out images, as it is now."""
         assert self.held is not None
         self.trainee.eval()
         taught = self._taught() if self.by == TEACHERS else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import torch
 
 from .. import artifact
 from ..evaluate import Accuracy
+from ..family_members import is_family
+from ..folder import next_free
 from ..inputs import is_artifact
 from ..keywords import with_options
-from ..passes.data.errors import Diverged
 from ..passes.data.model import Model
 from ..passes.training.distillation import Teachers
 from ..progress import Progress, Silent, stage
@@ -22,6 +24,7 @@ from . import features as kept
 from .checkpoint import Checkpoint
 from .emit import emit
 from .engine import Engine, engine
+from .family import TunedFamily, tune_family
 from .features import Features
 from .job import Job, begin
 from .loop import Loop
@@ -41,8 +44,8 @@ def tune(
     options: TuneOptions,
     parents: Sequence[Model] | None = None,
     progress: Progress | None = None,
-) -> Tuned:
-    """Trains an artifact, or a model, and writes it anew as an artifact, verified.
+) -> Tuned | TunedFamily:
+    """Trains an artifact, or a model, and writes it anew as an artifact, verified. Of a family, see `tune_family`.
 
     subject: the folder of an artifact; or a model, by its words or loaded, which becomes an artifact in `out`.
     parents: the models that the artifact was made from; by default they are loaded by the words that it names them by,
@@ -55,6 +58,9 @@ def tune(
     """
     place = engine(options.device, options.precision)
     watcher = (progress or Silent()) if place.rank == 0 else Silent()
+    if is_family(subject):
+        assert not isinstance(subject, Model)
+        return tune_family(Path(subject), options, place, watcher)
     if not isinstance(subject, Model) and is_artifact(subject):
         return _tuned(Path(subject), options, place, parents, watcher)
     with plain(subject, options, watcher) as (folder, model, told):
@@ -101,7 +107,7 @@ def _trained(
     settings, progress = job.settings, job.progress
     found, resumed = checkpoint.read(), 0
     values, taught = _features(job, trainee, views, teachers, checkpoint)
-    try:
+    with checkpoint.of_a_training(), closing(values) if values is not None else nullcontext():
         loop = Loop(
             trainee, views, settings, job.place, held=held, teachers=teachers, features=values, taught=taught,
             workers=settings.workers, every=settings.checkpoint_seconds, progress=progress,
@@ -115,16 +121,6 @@ def _trained(
             )
         with stage(progress, f"training {', '.join(trainee.trains)}"):
             loop.run()
-    except Diverged:
-        checkpoint.drop()
-        raise
-    except KeyboardInterrupt as stopped:
-        if checkpoint.path.exists():
-            stopped.add_note(f"The same command goes on from the last checkpoint, in {checkpoint.folder}.")
-        raise
-    finally:
-        if values is not None:
-            values.close()
     return loop, resumed
 
 
@@ -159,7 +155,7 @@ def _features(
 def _written(made: Tuned, job: Job, origins: Origins, start: float) -> Tuned:
     """The tuned artifact, in its place."""
     in_place = job.settings.out is None
-    keep = _next_free(f"{job.source.resolve()}-untuned") if in_place else None
+    keep = Path(next_free(f"{job.source.resolve()}-untuned")) if in_place else None
     said = replace(job.settings, data=job.images.name, evaluate=job.measured.name if job.measured else None)
     alone = len(job.record["chain"]) == 1
     parents = [made.before] if alone else origins.measured(job.measured, job.place.device.type)
@@ -170,7 +166,3 @@ def _written(made: Tuned, job: Job, origins: Origins, start: float) -> Tuned:
             progress=job.progress,
         )  # fmt: skip
     return replace(made, record=record, kept=keep)
-
-
-def _next_free(name: str) -> Path:
-    return next(Path(n) for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if not Path(n).exists())

@@ -11,6 +11,7 @@ import stitchc
 from stitchc import recipe
 from stitchc.cli import main
 from stitchc.compile import analysis, emission, synthesis
+from stitchc.family_options import FamilyOptions
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, Sides
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
@@ -23,11 +24,11 @@ from stitchc.wording import flag_of
 
 RECORDS = {
     "compile": CompileOptions, "compare": CompareOptions, "tune": TuneOptions, "inspect": InspectOptions,
-    "cost": CostOptions, "search": SearchOptions,
+    "cost": CostOptions, "search": SearchOptions, "family": FamilyOptions,
 }  # fmt: skip
 MODELS = {
-    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "tune": ("x",), "inspect": ("x",),
-    "cost": ("x",),
+    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "family": ("a", "b"), "tune": ("x",),
+    "inspect": ("x",), "cost": ("x",),
 }  # fmt: skip
 #: What cannot be changed alone.
 BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
@@ -50,7 +51,7 @@ def stopped(monkeypatch):
 
     places = [
         ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
-        ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"),
+        ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"), ("stitchc.family", "_check"),
     ]  # fmt: skip
     for module, _ in places:  # all first: one that is imported between would keep another's stop
         __import__(module)
@@ -195,7 +196,7 @@ def test_a_recipe_states_a_training_and_gives_it_back(name):
     assert TrainingOptions.of(found) == options and found[name] == getattr(options, name)
 
 
-@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "search", "tune"))
+@pytest.mark.parametrize(("verb", "name"), every("compile", "compare", "search", "family", "tune"))
 def test_what_an_option_cannot_be_is_refused_at_every_door(verb, name, stopped, capfd):
     of = options_of(RECORDS[verb])[name]
     for value in wrong(name, of):

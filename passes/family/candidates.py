@@ -1,0 +1,192 @@
+"""Chains of a pool that may be members of a family, with what they are worth on probe images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..cost.chains import seam_price
+from ..data import metrics
+from ..data.chain import Chain, Fragment
+from ..data.errors import Infeasible
+from ..data.healing import Options
+from ..data.values import Price
+from ..search.chains import Tried
+from ..search.dominance import nondominated
+from ..search.exact import front
+from ..search.lazy import Lazy, healed, healer_of
+from ..search.losses import Predictor, similarities
+from ..search.probe import Probe
+from ..search.problem import LOSS
+from ..search.space import Repeats, Route, Space
+from .choose import Offer
+from .fit import beginnings
+
+#: Bytes of a weight.
+WEIGHT = 4
+# By how much worse than the best a chain of other seams may be to be tried too: about the error of predicted losses.
+_AWAY = 0.02
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain with its score on each probe image that nothing was fitted on, float64 [images]. adds: the adapters that
+    it needs, by what they are fitted to, with their bytes. whole: it is one of the models as it is."""
+
+    chain: Chain
+    price: Price
+    scores: np.ndarray = field(repr=False)
+    adds: Mapping[object, int]
+    whole: bool = False
+
+    @property
+    def score(self) -> float:
+        """The mean over the images."""
+        return float(self.scores.mean())
+
+    def offer(self, timed: Mapping[str, Callable[[Chain], float]] | None = None) -> Offer:
+        """The same as numbers alone. timed: further amounts, each as a function of the chain."""
+        known = {name: self.price[name] for name in metrics.names() if self.price.get(name) is not None}
+        more = {name: of(self.chain) for name, of in (timed or {}).items()}
+        return Offer(known | more, self.score, self.adds, self.whole)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How candidates are found.
+
+    budgets: that members are wanted for; what does not add up along a chain is held where chains are chosen, not where
+    they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them.
+    price: the score that a byte must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed
+    before they are compared, None for nothing. healed: how many of them are.
+    """
+
+    budgets: Sequence[Mapping[str, float]]
+    metric: str
+    each: int
+    price: float
+    fragments: int
+    repeats: Repeats
+    heal: str | None
+    healed: int
+    max_memory: int | None = None
+    progress: Progress | None = None
+
+
+def candidates(probe: Probe, looking: Looking) -> list[Network]:
+    """The models, and the chains that may serve a budget better than these.
+
+    For each budget the best chains by the exact search over probed losses: once with the bytes of every adapter as a
+    loss, once more with those of the best chains of all budgets as nothing, since the file holds them then, and once
+    away from the seams that were found. All are stitched and scored; those that few others dominate are healed, in
+    closed form on the images that they were fitted on, and scored again.
+
+    Raises:
+        Infeasible: no budget is met by any chain.
+    """
+    pool = probe.pool
+    toll = looking.price * WEIGHT * np.array([max(0.0, row) for row in _params(probe)])
+    predictor = Predictor(pool, similarities(pool.plan))
+    search = Lazy(
+        probe, predictor, lambda space: _routes(space, toll, looking), budgets=looking.budgets,
+        progress=looking.progress,
+    )  # fmt: skip
+    tried = [one for one in search.run().tried if one.adapters]
+    chains = [_network(probe, one) for one in tried]
+    kept = _healed(probe, tried, chains, looking) if looking.heal else chains
+    return [*_models(probe), *kept]
+
+
+def _params(probe: Probe) -> np.ndarray:
+    """Parameters of the adapter of each seam."""
+    column = [metric.name for metric in metrics.sums()].index("params")
+    return probe.pool.seam_cost[:, column]
+
+
+def _routes(space: Space, toll: np.ndarray, looking: Looking) -> list[Route]:
+    """The best routes for each budget, those that share the seams of the best among them, and others that are near."""
+    charged = _best(replace(space, loss=space.loss + toll), looking)
+    if not any(charged):
+        raise Infeasible("no chain meets any of the budgets", "Raise them, or allow more fragments.", {})
+    taken = np.zeros(len(toll), dtype=bool)
+    taken[[seam for routes in charged if routes for seam in routes[0].seams]] = True
+    shared = _best(replace(space, loss=space.loss + np.where(taken, 0.0, toll)), looking)
+    taken[[seam for routes in (*charged, *shared) for route in routes for seam in route.seams]] = True
+    others = _best(replace(space, loss=space.loss + toll + np.where(taken, _AWAY, 0.0)), looking)
+    # In turn, so that the best of every budget come first.
+    found = [*charged, *shared, *others]
+    most = max(map(len, found))
+    return list(dict.fromkeys(routes[k] for k in range(most) for routes in found if k < len(routes)))
+
+
+def _best(space: Space, looking: Looking) -> list[list[Route]]:
+    """For each budget the best chains of the front of loss and all that is limited, as far as it adds up."""
+    limits = [_limits(space, budget) for budget in looking.budgets]
+    over = dict.fromkeys([LOSS, looking.metric, "params", *(name for limit in limits for name in limit)])
+    found = front(space, tuple(over), fragments=looking.fragments, repeats=looking.repeats)
+    stitched = sorted((one for one in found if one.route.seams), key=lambda one: one.loss)
+    return [
+        [one.route for one in stitched if all(one.cost[name] <= most for name, most in limit.items())][: looking.each]
+        for limit in limits
+    ]
+
+
+def _limits(space: Space, budget: Mapping[str, float]) -> dict[str, float]:
+    """Of a budget what holds of a sum along a chain."""
+    found = {name: limit for name, limit in budget.items() if name in space.metrics}
+    if "size" in budget:  # the file holds the weights, and little else
+        found["params"] = min(found.get("params", np.inf), budget["size"] / WEIGHT)
+    return found
+
+
+def _network(probe: Probe, one: Tried) -> Network:
+    assert one.scores is not None
+    return Network(one.chain, one.price, one.scores, adds(probe, one.chain))
+
+
+def adds(probe: Probe, chain: Chain) -> dict[object, int]:
+    """The adapters of a chain, each by the chain up to it, which it is fitted on, with its bytes."""
+    return {
+        key: WEIGHT * max(0, int(seam_price(probe.pool.plan, seam)["params"]))
+        for key, seam in zip(beginnings(chain), chain.seams(), strict=True)
+    }
+
+
+def _models(probe: Probe) -> list[Network]:
+    plan = probe.pool.plan
+    return [
+        Network(Chain((Fragment(model),)), plan.prices[model], probe.model_scores(model), {}, whole=True)
+        for model in range(len(plan.models))
+    ]
+
+
+def _healed(probe: Probe, tried: Sequence[Tried], networks: Sequence[Network], looking: Looking) -> list[Network]:
+    """The most promising, healed: fronts of cost and score are peeled off until there are enough."""
+    options = Options(sweeps=1, max_memory=looking.max_memory)
+    healer = healer_of(probe, options)
+    metric = looking.metric
+    chosen = promising(np.array([[one.price[metric], -one.score] for one in networks]), looking.healed)
+    found = []
+    for done, k in enumerate(chosen):
+        if looking.progress:
+            looking.progress(done, len(chosen), "healing candidates")
+        assert looking.heal is not None
+        _, scores = healed(probe, healer, tried[k], looking.heal)
+        found.append(replace(networks[k], scores=scores))
+    return found
+
+
+def promising(values: np.ndarray, most: int) -> list[int]:
+    """Up to `most` rows: those of the front, then those of the front of the rest, and so on.
+
+    values: [rows, 2], less being better.
+    """
+    left, found = np.arange(len(values)), list[int]()
+    while len(left) and len(found) < most:
+        front = left[nondominated(values[left])]
+        found += front.tolist()
+        left = left[~np.isin(left, front)]
+    return found[:most]

@@ -1,0 +1,50 @@
+"""`stitchc family`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..family_options import FamilyOptions
+from ..folder import next_free
+from .parts import MODEL, argument
+from .recipes import check_recipe, recipe_option
+from .run import Outcome, Run, verb
+
+DEFAULT_OUT = "family"
+
+
+@verb(
+    "family",
+    example="stitchc family digits/convnext digits/plain --budget 35% --budget 55% --budget 80% -o family/",
+    record=FamilyOptions,
+)
+@argument("models", metavar="MODEL...", nargs=-1, text=MODEL)
+@recipe_option(FamilyOptions)
+def command(run: Run, models: tuple[str, ...]) -> Outcome:
+    """Make one network that switches between budgets at run time, from two models or more.
+
+    Its members share weights and stand in one file, each weight once; the models are members too. They are chosen
+    together, healed together and verified one by one. `stitchc family extract DIR MEMBER -o OUT` writes a member as an
+    artifact of its own.
+    """
+    import stitchc
+
+    check_recipe(click.get_current_context(), run.given.get("trust", False))
+    given = dict(run.given)
+    options = FamilyOptions.of(given)  # what cannot be is refused before a progress bar is made
+    folder = None if options.dry_run else Path(given.get("out") or next_free(DEFAULT_OUT))
+    made = stitchc.family(*models, **(given | {"out": folder}), progress=run.progress)
+    from ..report.family import FamilyReport
+
+    if made.record is None:
+        from ..report.search import PoolTable
+        from ..search_record import pool_record
+
+        pool = {"schema": 1, "pool": pool_record(made.plan)}
+        return Outcome(pool, [PoolTable(pool["pool"])])
+    return Outcome(made.record, FamilyReport(made.record, folder).parts())
+
+
+command.under = {"extract": "stitchc.cli.family_extract"}  # type: ignore[attr-defined]

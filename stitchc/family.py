@@ -1,0 +1,244 @@
+"""One network for many budgets: members chosen together, healed together, written as one artifact."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .cache import Store
+from .compile import opened
+from .device import moving, resolve
+from .family_budgets import budgets_of
+from .family_options import FamilyOptions
+from .heads import check as check_head
+from .keywords import with_options
+from .passes.data.errors import InputError
+from .progress import Progress, Silent, stage
+from .search import check_images, check_rank, looked_at
+from .search_methods import METHODS, SHARE, Words, nothing_to_join, said_words
+
+if TYPE_CHECKING:
+    from .evaluate import Accuracy
+    from .family_budgets import Wanted
+    from .passes.data.family import Family
+    from .passes.data.hybrid import Hybrid
+    from .passes.data.model import Images, Model
+    from .passes.data.plan import Plan
+    from .passes.family.candidates import Network
+    from .passes.family.smaller import Smaller
+    from .passes.family.study import Study
+    from .passes.search.probe import Probe
+
+# Chains that are stitched for each budget, and how many for each are healed before members are chosen.
+_EACH, _HEALED = 4, 3
+
+
+@dataclass(frozen=True)
+class Made:
+    """A family. plan: of the models. family: its members, with their networks. record: what plan.json holds; None after
+    a dry run, as `family` is."""
+
+    plan: Plan
+    family: Family | None = None
+    record: Mapping[str, Any] | None = None
+
+
+@with_options(FamilyOptions)
+def family(*models: str | Path | Model, options: FamilyOptions, progress: Progress | None = None) -> Made:
+    """Makes one network that switches between budgets at run time, from two models or more, and writes it to `out`.
+
+    models: by their words or loaded; they are members too. budget: ["20%", "35%", {"params": 1e6}], a member for each;
+    without, as many as `members` along the front. data, evaluate: as `stitchc.compile` takes them.
+
+    Raises:
+        InputError: something given cannot be used. Infeasible: no chain meets any budget. VerificationError: what was
+        emitted does not agree with a member; nothing is left in `out`.
+    """
+    watcher, given = progress or Silent(), options
+    _check(models, options)
+    with opened(models, given, watcher) as (plan, options, measured, folder):
+        if options.dry_run:
+            return Made(looked_at(plan, options, words(options), watcher))
+        check_images(plan, options.rank)
+        plan = looked_at(plan, options, words(options), watcher)
+        wanted = budgets_of(plan, options)
+        return _made(plan, models, (options, given), wanted, measured, folder, watcher)
+
+
+def words(options: FamilyOptions) -> Words:
+    """The options of the search, with the defaults of the exact one."""
+    return said_words(options, METHODS["exact"].words)
+
+
+def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None:
+    from .passes import adapters
+
+    if len(models) < 2:
+        raise InputError(
+            f"a family is made of two models or more, and {len(models)} were given",
+            "Name two: stitchc family digits/convnext digits/plain -o family/.",
+        )
+    check_rank(options.rank)
+    moving(options.device)
+    check_head(options)
+    for name in options.adapters or ():
+        adapters.get(name)
+
+
+def _made(
+    plan: Plan, models: Sequence[str | Path | Model], options: tuple[FamilyOptions, FamilyOptions], wanted: Wanted,
+    measured: Images | None, folder: Path, progress: Progress,
+) -> Made:  # fmt: skip
+    from . import recipe
+    from .family_folder import write_family
+    from .family_record import Told, family_record
+    from .report.family import FamilyReport
+
+    used, given = options
+    probe = _probe(plan, used, wanted.members)
+    with stage(progress, "choosing members"):
+        found = _study(probe, used, wanted, progress)
+    made = _healed(plan, used, found.chosen(), wanted.metric, progress)
+    rivals = _rivals(probe, used, wanted, measured, progress)
+    accuracy = _measured(plan, made, measured, used, progress)
+    if moving(used.device):
+        plan, made = _brought_back(plan, made)
+    told = Told(plan, made, wanted, found, accuracy, rivals)
+    record = write_family(
+        plan, made, folder, more=family_record(told, used), recipe=recipe.dumps(models, given, "family"),
+        report=lambda record: FamilyReport(record).parts(), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
+        device=str(resolve(used.device)), progress=progress,
+    )  # fmt: skip
+    return Made(plan, made, record)
+
+
+def _brought_back(plan: Plan, made: Family) -> tuple[Plan, Family]:
+    """The plan and the members on the processor, where they are written."""
+    from .passes import Move, Pipeline
+
+    plan = Pipeline([Move()])(replace(plan, hybrids=tuple(member.hybrid for member in made.members)))
+    back = zip(made.members, plan.hybrids, strict=True)
+    return replace(plan, hybrids=()), replace(made, members=tuple(replace(m, hybrid=one) for m, one in back))
+
+
+def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Study:
+    """The members, chosen among chains that were stitched, healed on few images, and scored on others."""
+    from .passes.family.candidates import Looking
+    from .passes.family.study import study
+
+    said = words(options)
+    looking = Looking(
+        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats,
+        None if options.heal == "none" else options.heal, _HEALED * wanted.members, options.max_memory,
+        progress.update,
+    )  # fmt: skip
+    return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed)
+
+
+def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
+    """What chains of the models are scored with."""
+    from .passes.search.effort import effort_of
+    from .passes.search.pool import Pool
+    from .passes.search.probe import Probe
+
+    said = words(options)
+    share = SHARE if options.min_share is None else options.min_share
+    pool = Pool.of(plan, said.adapters, repeats=said.repeats == "loops", min_share=share, max_memory=options.max_memory)
+    if not len(pool):
+        raise nothing_to_join(said.adapters)
+    effort = effort_of(options.effort)
+    effort = replace(effort, chains=max(effort.chains, _EACH * members))
+    return Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
+
+
+def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress) -> Family:
+    """The members with their networks, fitted and healed on all images, from the cheapest on."""
+    from .passes.data.family import Family, Member
+    from .passes.data.healing import healing_options
+    from .passes.data.hybrid import Hybrid
+    from .passes.family.fit import hybrids
+    from .passes.family.heal import Healer
+    from .passes.family.weights import contents
+
+    stitched = [(one.chain, one.price) for one in chosen if not one.whole]
+    with stage(progress, "fitting members"):
+        made = hybrids(plan, stitched, options.max_memory, progress.update) if stitched else []
+    if options.heal != "none" and made:
+        price = options.price / max(1, sum(contents(plan.graphs).values()))
+        healer = Healer(plan, options.heal, healing_options(options, options.max_memory), options.share, price)
+        for k, hybrid in enumerate(made):
+            with stage(progress, f"healing member {k + 1} of {len(made)}"):
+                made[k] = healer.heal(hybrid, progress.update)
+    parents = [
+        replace(Hybrid.whole(plan.graphs[one.chain.front.model], one.chain.front.model), price=one.price)
+        for one in chosen if one.whole
+    ]  # fmt: skip
+    names = iter(names_of([*parents, *made], plan, metric))
+    members = [Member(next(names), one, plan.models[one.chain.front.model].name) for one in parents]
+    return Family((*members, *(Member(next(names), one, None) for one in made)))
+
+
+def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:
+    """A Python identifier for each: of a model its own name, of a stitched network what it takes of the metric, in
+    percent of the dearest model; with a number behind where that is taken."""
+    from .report.table import short
+
+    most = max(price[metric] for price in plan.prices)
+    models = short([model.name for model in plan.models])
+    found: list[str] = []
+    for one in hybrids:
+        assert one.price is not None
+        name = f"{metric}_{round(100 * one.price[metric] / most)}"
+        if not one.adapters:
+            name = re.sub(r"\W+", "_", models[one.chain.front.model].lower()).strip("_")
+            name = f"model_{name}" if not name[:1].isalpha() or keyword.iskeyword(name) else name
+        taken = sum(other == name or other.startswith(f"{name}_v") for other in found)
+        found.append(f"{name}_v{taken + 1}" if taken else name)
+    return found
+
+
+def _measured(
+    plan: Plan, made: Family, images: Images | None, options: FamilyOptions, progress: Progress
+) -> dict[str, Accuracy | None]:
+    """Accuracy of each member on the same images, by its name; None where it was not measured."""
+    from .evaluate import accuracy_if_matched
+
+    found: dict[str, Accuracy | None] = {}
+    for member in made.members:
+        found[member.name] = None
+        if images is not None:
+            owner = replace(plan.models[member.hybrid.chain.back.model], name=member.name)
+            spec = plan.input_of(member.hybrid.chain)
+            with stage(progress, f"measuring {member.name}"):
+                found[member.name], _ = accuracy_if_matched(
+                    member.hybrid.network, spec, images, owner, device=options.device, progress=progress
+                )
+    return found
+
+
+def _rivals(
+    probe: Probe, options: FamilyOptions, wanted: Wanted, images: Images | None, progress: Progress
+) -> list[tuple[Smaller, Accuracy | None]]:
+    """The models on smaller images that take no less than the least budget, with their accuracy."""
+    from .evaluate import accuracy_if_matched
+    from .passes import Cost, Partition, Trace
+    from .passes.family.smaller import smaller
+
+    if options.rivals == "none":
+        return []
+    look = [options.make(Trace), Partition(rule=words(options).rule), Cost(adapters=()), *moving(options.device)]
+    least = min(budget.get(wanted.metric, 0.0) for budget in wanted.budgets)
+    found: list[tuple[Smaller, Accuracy | None]] = []
+    with stage(progress, "measuring the models on smaller images"):
+        for rival in smaller(probe, look, wanted.metric, least):
+            accuracy = None
+            if images is not None:
+                accuracy, _ = accuracy_if_matched(
+                    rival.graph, rival.model.input, images, rival.model, device=options.device, progress=progress
+                )
+            found.append((rival, accuracy))
+    return found

@@ -1,0 +1,102 @@
+"""The budgets that members of a family are wanted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .device_budgets import Device, read_devices
+from .family_options import MEMBERS
+from .passes.data import metrics
+from .passes.data.errors import QuantityError
+
+if TYPE_CHECKING:
+    from .family_options import FamilyOptions
+    from .passes.data.budget import Limit
+    from .passes.data.chain import Chain
+    from .passes.data.plan import Plan
+
+#: Of a front, how many budgets are looked at for each member.
+FINER = 3
+#: A front begins at this share of the cheapest model.
+LOWEST = 0.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """budgets: in the metrics' own units; a latency is that of one device, under a name of its own (`latency_on`).
+    metric: that networks are compared by. members: for how many budgets these stand. most: members at most beside the
+    models, None for any number. devices: of each budget the device that it is of, None where it is of none; empty for a
+    grid along the front, that nobody named. timed: milliseconds of a chain on each device that has a table of times."""
+
+    budgets: tuple[Mapping[str, float], ...]
+    metric: str
+    members: int
+    most: int | None
+    devices: tuple[str | None, ...] = ()
+    timed: Mapping[str, Callable[[Chain], float]] = field(default_factory=dict)
+
+
+def latency_on(device: str) -> str:
+    """The name of a latency that holds on one device alone."""
+    return f"latency on {device}"
+
+
+def budgets_of(plan: Plan, options: FamilyOptions) -> Wanted:
+    """The budgets that were named, and those of devices; without, some at even ratios, from half of the cheapest model
+    to the dearest.
+
+    Raises:
+        InputError: devices that cannot be read. QuantityError: a metric that chains are not priced in, or operators
+        that it has no formula for.
+    """
+    devices = read_devices(options.devices) if options.devices else ()
+    stated = [(None, limits) for limits in options.budget] + [(device, device.limits) for device in devices]
+    found = tuple(_amounts(plan, limits, device) for device, limits in stated)
+    metric = next((name for budget in found for name in budget if _adds_up(name)), options.metric)
+    _check(plan, [metric, *(name for budget in found for name in budget)], options)
+    if found:
+        names = tuple(device.name if device else None for device, _ in stated)
+        return Wanted(found, metric, len(found), options.members, names, dict(_timed(plan, devices, options)))
+    costs = [price[metric] for price in plan.prices]
+    members = options.members or MEMBERS
+    count, low, high = FINER * members, LOWEST * min(costs), max(costs)
+    grid = tuple({metric: low * (high / low) ** (k / (count - 1))} for k in range(count))
+    return Wanted(grid, metric, members, members)
+
+
+def _amounts(plan: Plan, limits: Sequence[Limit], device: Device | None) -> dict[str, float]:
+    return {
+        latency_on(device.name) if device and x.metric == "latency" else x.metric: x.resolve(plan.prices)
+        for x in limits
+    }  # fmt: skip
+
+
+def _adds_up(name: str) -> bool:
+    from .passes.search.pool import columns
+
+    return name in columns()
+
+
+def _check(plan: Plan, names: Sequence[str], options: FamilyOptions) -> None:
+    from .passes.select import refuse_uncounted
+
+    if options.devices is None and "latency" in names:
+        raise QuantityError(
+            "a family is not timed, so it holds no budget of latency",
+            "Give a file of devices with times that were measured there: `devices='devices.toml'`. Or let the family "
+            "choose at run time, by `fit_latency`.",
+        )
+    for name in names:
+        if name in metrics.names() and not options.allow_uncounted:
+            refuse_uncounted(plan, {name: 1.0})
+
+
+def _timed(plan: Plan, devices: Sequence[Device], options: FamilyOptions):
+    from .passes.family.timing import Times
+
+    for device in devices:
+        if device.times:
+            times = Times.of(plan, device.times, f"the devices {options.devices}, {device.name}")
+            yield latency_on(device.name), lambda chain, times=times: times.of_chain(plan, chain)

@@ -1,0 +1,74 @@
+"""The report of a family's training: what it did to each member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from .notes import Notes
+from .numbers import count, percent
+from .table import table
+from .tune import Epochs
+
+
+@dataclass(frozen=True)
+class MemberGains:
+    """Each member before and after. record: an item of the key `tuned` of a family's record."""
+
+    record: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        record = self.record
+        by = next((one["held_out"]["by"] for one in record["members"] if one["held_out"]), None)
+        rows = table(ascii_only=options.ascii_only, title="The members")
+        rows.add_column("\nmember", overflow="fold")
+        heads = ["top-1\nbefore", "\nafter", "held out\nbefore", "\nafter", "kept\nepoch"]
+        for name in heads:
+            rows.add_column(name, justify="right", no_wrap=True)
+        for one in record["members"]:
+            held = [_worth(one["held_out_before"]), _worth(one["held_out"])]
+            which = str(one["epoch"]) if one["epoch"] else "untuned"
+            rows.add_row(one["name"], percent(one["before"]), percent(one["after"]), *held, which)
+        yield rows
+        if by is not None:
+            what = "the share of right classes" if by == "labels" else "the divergence from the teacher, in nats"
+            yield Text(f"held out: {what} on images that were not trained on, by which weights were kept.")
+        if record["accuracy"]["data"]:
+            yield Text(f"top-1 on {record['accuracy']['images']} images of {record['accuracy']['data']}.")
+
+
+def _worth(worth: Mapping[str, Any] | None) -> str:
+    if worth is None:
+        return "-"
+    return percent(worth["right"]) if worth["by"] == "labels" else f"{worth['nats']:.4f}"
+
+
+@dataclass(frozen=True)
+class FamilyTuneReport:
+    """The parts of the report, in order. record: of the tuned family. kept: where the untuned one lies."""
+
+    record: Mapping[str, Any]
+    folder: Path | None = None
+    kept: Path | None = None
+
+    def parts(self) -> list[RenderableType]:
+        """What a terminal prints, one after the other."""
+        record = self.record
+        parts: list[RenderableType] = [Notes(record["notes"])] if record["notes"] else []
+        for training in record["tuned"]:
+            what = "all of the family" if training["train"] == "all" else "the adapters"
+            parts.append(Text.assemble(
+                ("Trained", "bold"), f" {what}: {count(training['trained_params'])} params, "
+                f"{training['epochs']} epochs over {training['images']} images of {training['data']}",
+            ))  # fmt: skip
+            parts += [Epochs(training), MemberGains(training)]
+        if self.folder:
+            parts.append(Text(f"Written to {self.folder}."))
+        if self.kept:
+            parts.append(Text(f"The untuned family is kept in {self.kept.name}/."))
+        return parts

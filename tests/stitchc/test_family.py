@@ -1,0 +1,128 @@
+"""`stitchc.family`: budgets and devices as they are stated, and a family from end to end."""
+
+import json
+
+import pytest
+
+import stitchc
+from stitchc.device_budgets import read_devices
+from stitchc.family import names_of
+from stitchc.family_options import FamilyOptions
+from stitchc.family_record import dominating
+from stitchc.passes import Hybrid, Plan, Price
+from stitchc.passes.data.errors import InputError, QuantityError
+from stitchc.passes.data.line import Line
+from stitchc.passes.data.model import InputSpec, Model
+from stitchc.recipe import dumps, loads
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two models, three budgets: one that a stitch serves, one that a model does, one that is below all."""
+    out = tmp_path_factory.mktemp("made") / "family"
+    devices = out.parent / "devices.toml"
+    devices.write_text('[watch]\nparams = "150k"\nmemory = "1MiB"\n[button]\nmacs = "1k"\n')
+    found = stitchc.family(
+        "digits/convnext", "digits/plain", budget=["45%", "100%"], devices=str(devices), out=out, effort="low",
+        probe_images=160, evaluate="digits?split=test&limit=100", onnx=False, rivals="none",
+    )  # fmt: skip
+    return found, out
+
+
+def test_each_budget_has_the_member_that_serves_it(made):
+    found, _ = made
+    members = {member["name"]: member for member in found.record["members"]}
+    small, whole, watch, button = found.record["budgets"]
+    assert members[small["member"]]["cost"]["macs"] <= small["limits"]["macs"]
+    assert whole["member"] in members
+    assert watch["device"] == "watch" and members[watch["member"]]["cost"]["params"] <= 150_000
+    assert members[watch["member"]]["cost"]["memory_bytes"] <= 2**20
+    assert button["member"] is None and "least of all" in button["said"]
+
+
+def test_the_models_are_members_and_every_member_is_verified(made):
+    found, _ = made
+    assert {m["parent"] for m in found.record["members"]} >= {"digits/convnext", "digits/plain"}
+    assert all(m["verified"]["argmax_agreement"] == 1.0 for m in found.record["members"])
+
+
+def test_every_weight_stands_once(made):
+    found, out = made
+    said = found.record["family"]
+    size = (out / "model.safetensors").stat().st_size
+    assert said["models_bytes"] + said["members_bytes"] == pytest.approx(size, rel=0.03)  # headers
+    assert size < 1.15 * sum(model["size_bytes"] for model in found.record["models"])
+
+
+def test_plan_json_is_the_record(made):
+    found, out = made
+    assert json.loads((out / "plan.json").read_text()) == json.loads(json.dumps(found.record))
+
+
+def test_the_recipe_makes_the_same_options(made):
+    _, out = made
+    said = loads((out / "recipe.toml").read_text(), record=FamilyOptions)
+    assert said.models == ("digits/convnext", "digits/plain")
+    again = FamilyOptions.of(said.options)
+    assert [[f"{x.metric}={x.value:g}" for x in limits] for limits in again.budget] == [["macs=0.45"], ["macs=1"]]
+
+
+def test_budgets_are_several_and_each_may_have_several_limits():
+    options = FamilyOptions(budget=["20%", "macs=1M,params=5k", {"flops": 4e6}])
+    assert [[limit.metric for limit in limits] for limits in options.budget] == [
+        ["macs"],
+        ["macs", "params"],
+        ["flops"],
+    ]
+    assert FamilyOptions.of({k: v for k, v in [("budget", loads(dumps([], options, "family"), record=FamilyOptions).options["budget"])]}).budget == options.budget  # fmt: skip # noqa: E501
+
+
+@pytest.mark.parametrize("words", ["12 miles", "macs=1M,macs=2M", "nonesuch=4"])
+def test_a_budget_that_means_nothing_is_refused(words):
+    with pytest.raises(QuantityError):
+        FamilyOptions(budget=[words])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no device"),
+        ("[a]\n", "no budget"),
+        ('[a]\nmacs = "12 miles"\n', "macs"),
+        ("[a]\ncolour = 3\n", "colour"),
+        ('[a]\nlatency = "4ms"\n', "no times"),
+        ("[a\n", "TOML"),
+    ],
+)
+def test_devices_that_say_nothing_are_refused(tmp_path, text, said):
+    (tmp_path / "devices.toml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_devices(tmp_path / "devices.toml")
+
+
+def test_a_family_of_one_is_refused():
+    with pytest.raises(InputError, match="two models or more"):
+        stitchc.family("digits/plain")
+
+
+def test_names_are_identifiers_and_told_apart():
+    spec = InputSpec((1, 8, 8), (0.0,), (1.0,))
+    plan = Plan((Model("a/1st net", spec), Model("class", spec)), prices=(Price(macs=100), Price(macs=80)))
+    whole = [Hybrid.whole(None, model) for model in range(2)]  # type: ignore[arg-type]
+    whole = [type(one)(one.name, one.chain, price) for one, price in zip(whole, plan.prices, strict=True)]
+    stitched = Hybrid("x", whole[0].chain, Price(macs=50), adapters=(None,))  # type: ignore[arg-type]
+    names = names_of([*whole, stitched, stitched], plan, "macs")
+    assert all(name.isidentifier() for name in names) and len(set(names)) == 4
+    assert names[2:] == ["macs_50", "macs_50_v2"]
+
+
+def test_what_dominates_takes_no_more_and_scores_no_less():
+    cheap, dear = ("cheap", Price(macs=1), 0.9), ("dear", Price(macs=2), 0.9)
+    assert dominating(dear, [cheap, dear], "macs") == ["cheap"]
+    assert dominating(cheap, [cheap, dear], "macs") == []
+
+
+def test_the_line_is_straight_and_ends_at_the_models():
+    line = Line([(10, 0.5), (20, 0.7), (15, None)])
+    assert line.over(15, 0.65) == pytest.approx(0.05)
+    assert line.over(25, 0.9) is None and line.over(15, None) is None
