@@ -51,6 +51,11 @@ class Searched:
     budgets: tuple[Mapping[str, float], ...] = ()
     models: tuple[float | None, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import search_html
+
+        return search_html(self)
+
     @property
     def chains(self) -> tuple[Tried, ...]:
         """Those that were stitched, the best first: the first is the one that was chosen."""

@@ -29,7 +29,7 @@ CHAINS = [
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_block_of_every_model_is_kept_or_dropped_once(plan, chain):
     found = changes(plan, chain)
-    for model in {fragment.model for fragment in chain.fragments}:
+    for model in {part.model for part in chain.fragments}:
         whole = blocks(plan, model)
         seen = sorted(block.index for change in found if change.model == model for block in change.blocks)
         assert seen == [block.index for block in whole] == list(range(len(plan.cuts[model]) + 1))
@@ -41,7 +41,7 @@ def test_every_block_of_every_model_is_kept_or_dropped_once(plan, chain):
 @pytest.mark.parametrize("chain", CHAINS)
 def test_what_is_kept_is_what_the_fragments_run(plan, chain):
     kept = [change for change in changes(plan, chain) if change.state == "kept"]
-    assert [change.model for change in kept] == [fragment.model for fragment in chain.fragments]
+    assert [change.model for change in kept] == [part.model for part in chain.fragments]
     for change, part in zip(kept, chain.fragments, strict=True):
         first = 0 if part.start is None else part.start + 1
         last = len(plan.cuts[part.model]) if part.end is None else part.end
