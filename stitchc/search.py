@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .passes.pipeline import Pass
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
+    from .report.page.section import Section
     from .search_methods import Words
 
 # Ranks that score pairs of cuts, and no network.
@@ -50,6 +51,11 @@ class Searched:
     record: Mapping[str, Any] | None = None
     budgets: tuple[Mapping[str, float], ...] = ()
     models: tuple[float | None, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import search_html
+
+        return search_html(self)
 
     @property
     def chains(self) -> tuple[Tried, ...]:
@@ -93,7 +99,10 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         used, stated = _stated(plan, (options, given), best)
         choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
         plan = replace(plan, choice=choice, budget=dict(budgets[0]))
-        shown = [search_section(search_document(Searched(pool, found), options.keep) | {"chosen": found.members[0]})]
+
+        def shown(plan: Plan, record: Mapping[str, Any]) -> list[Section]:
+            return [search_section(search_document(Searched(pool, found, plan, record), options.keep))]
+
         return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others, shown))
 
 

@@ -48,6 +48,8 @@ def test_the_best_chain_is_written_with_its_rivals_and_is_what_it_says(found):
     assert best["accuracy"] == plan["accuracy"]["top1"] > 0.9
     page = (out / "report.html").read_text()
     assert "The search" in page and "The best chains" in page and 'data-chart="scatter"' in page
+    first = page[page.index("The best chains") :].split("</tr>")[1]
+    assert f"{100 * best['accuracy']:.1f} %" in first  # as it was written, which the search did not know yet
 
 
 def test_chains_are_ordered_and_estimates_come_with_how_far_they_hold(found):
