@@ -44,7 +44,7 @@ def emit(
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
     from ..passes.trace import trace
-    from ..report.page.compiled import tuned_sections
+    from ..report.page.compiled import artifact_sections
     from ..report.tune import Training
 
     network = network.cpu().eval().requires_grad_(False)
@@ -70,5 +70,5 @@ def emit(
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
     said = recipe.with_training(text, options.make(TrainingOptions))
-    report = list(tuned_sections(new, [Training(one) for one in new["tuned"]], said))
+    report = list(artifact_sections(new, said, [Training(one) for one in new["tuned"]]))
     return artifact.write(folder, new, recipe=said, report=report, seconds={**seconds, **plan.seconds})
