@@ -9,7 +9,7 @@ import optuna
 
 import stitchc
 
-FLOOR, OWN, GIVEN = 0.7, 8, 12  # the constraint; of a round the trials of NSGA-II, and at most so many of each kind
+FLOOR, OWN, GIVEN = 0.7, 4, 8  # the constraint; of a round the trials of NSGA-II, and at most so many of each kind
 
 
 def front(figures):

@@ -137,7 +137,7 @@ def begin(
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    loaded, said = load_all(models, options, progress), ()
+    loaded, said = load_all(models, options, progress), tuple[str, ...]()
     if isinstance(options, HeadOptions):  # a comparison looks at models as they are
         loaded, said = with_heads(loaded, options, progress)
     images, notes = probe(loaded, options.data, options.probe_images)

@@ -53,7 +53,7 @@ def emit(
     plan = plan_of(record)
     graph = trace(network, model.input.size, name=model.name)
     plan = replace(plan.with_hybrid(replace(plan.hybrid, graph=graph)), images=images, folder=folder)
-    given = recipe.read(source / "recipe.toml").options
+    given = recipe.of_artifact(source, record).options
     onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
     plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
     assert plan.hybrid.verified is not None

@@ -112,6 +112,9 @@ def test_a_sweep_gives_the_best_chain_under_each_budget_and_a_table(capsys, tmp_
     assert [row["network"] for row in table] == [one["words"] for one in chosen] + list(POOL)
     assert [int(row["macs"]) for row in table[: len(chosen)]] == [one["cost"]["macs"] for one in chosen]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["front.csv", "front.svg"]
+    stitchc.compile(*POOL, chain=chosen[-1]["words"], **FAST, out="chain")
+    written = json.loads((tmp_path / "chain" / "plan.json").read_text())
+    assert written["accuracy"]["top1"] == chosen[-1]["accuracy"], "the front is of networks as a compile writes them"
 
 
 @pytest.mark.parametrize(
