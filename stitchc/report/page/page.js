@@ -134,6 +134,9 @@
     return [low >= 0 ? Math.max(0, low - room) : low - room, high < 1 ? Math.min(1, high + room) : high + room / 3];
   }
 
+  // As many digits as tell the marks of an axis apart.
+  const figures = (share, range) => share ? (range < 0.01 ? ".2%" : range < 0.1 ? ".1%" : ".0%") : range < 0.02 ? ".4f" : range < 0.1 ? ".3f" : ".2f";
+
   const KINDS = ["candidate", "candidate over the budget", "parent", "rival", "hybrid"];
 
   function scatter(figure, data, chosen) {
@@ -153,7 +156,7 @@
     const place = {
       x: { field: x, type: "quantitative", title, scale: { zero: false, nice: true }, axis: { format: "~s", tickCount: small ? 4 : 8 } },
       y: { field: y, type: "quantitative", title: share ? "top-1 accuracy" : y, scale: { zero: false, nice: false, domain: around(spread) },
-        axis: { format: share ? (Math.max(...spread) - Math.min(...spread) < 0.05 ? ".1%" : ".0%") : ".2~f" } },
+        axis: { format: figures(share, Math.max(...spread) - Math.min(...spread)) } },
       color: { field: "kind", type: "nominal", legend, scale: { domain: kinds, range: kinds.map((k) => colour(hues[k])) } },
       shape: { field: "kind", type: "nominal", legend, scale: { domain: kinds, range: kinds.map((k) => shapes[k]) } },
     };
