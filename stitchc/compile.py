@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -84,13 +84,14 @@ def members_of(options: CompileOptions) -> list[CompileOptions]:
 def complete(
     plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
     measured: Images | None, folder: Path, progress: Progress, choices: Sequence[tuple[Candidate, ...]] = (),
-    shown: Sequence[Section] = (),
+    shown: Callable[[Plan, Mapping[str, Any]], Sequence[Section]] | None = None,
 ) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
     """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
     holds.
 
     models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
-    none. choices: of chains that are to vote with the plan's. shown: what the report shows beside all that.
+    none. choices: of chains that are to vote with the plan's. shown: what the report shows beside all that, of
+    the plan and what its plan.json holds.
     """
     from . import artifact, recipe
     from .documents import plan_document
@@ -113,7 +114,11 @@ def complete(
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
     with stage(progress, "writing the report"):
         return plan, artifact.write(
-            folder, record, recipe=said, report=list(sections(plan, record, said, shown)), seconds=plan.seconds
+            folder,
+            record,
+            recipe=said,
+            report=list(sections(plan, record, said, shown(plan, record) if shown else ())),
+            seconds=plan.seconds,
         )
 
 
@@ -132,7 +137,7 @@ def begin(
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    loaded, said = load_all(models, options, progress), ()
+    loaded, said = load_all(models, options, progress), tuple[str, ...]()
     if isinstance(options, HeadOptions):  # a comparison looks at models as they are
         loaded, said = with_heads(loaded, options, progress)
     images, notes = probe(loaded, options.data, options.probe_images)

@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,11 @@ class Made:
     family: Family | None = None
     record: Mapping[str, Any] | None = None
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import family_html
+
+        return family_html(self)
+
 
 @with_options(FamilyOptions)
 def family(*models: str | Path | Model, options: FamilyOptions, progress: Progress | None = None) -> Made:
@@ -82,6 +88,11 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
             f"a family is made of two models or more, and {len(models)} were given",
             "Name two: stitchc family digits/convnext digits/plain -o family/.",
         )
+    if options.extra is not None and options.share == "healed":
+        raise InputError(
+            "`extra` limits what members add, and with `share='healed'` they add all that healing changes",
+            "Take `share='auto'`.",
+        )
     check_rank(options.rank)
     moving(options.device)
     check_head(options)
@@ -96,7 +107,7 @@ def _made(
     from . import recipe
     from .family_folder import write_family
     from .family_record import Told, family_record
-    from .report.family import FamilyReport
+    from .report.page.family import family_sections
 
     used, given = options
     probe = _probe(plan, used, wanted.members)
@@ -108,9 +119,10 @@ def _made(
     if moving(used.device):
         plan, made = _brought_back(plan, made)
     told = Told(plan, made, wanted, found, accuracy, rivals)
+    said = recipe.dumps(models, given, "family")
     record = write_family(
-        plan, made, folder, more=family_record(told, used), recipe=recipe.dumps(models, given, "family"),
-        report=lambda record: FamilyReport(record).parts(), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
+        plan, made, folder, more=family_record(told, used), recipe=said,
+        report=lambda record: list(family_sections(record, said)), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
         device=str(resolve(used.device)), progress=progress,
     )  # fmt: skip
     return Made(plan, made, record)
@@ -136,7 +148,10 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
         None if options.heal == "none" else options.heal, _HEALED * wanted.members, options.max_memory,
         progress.update,
     )  # fmt: skip
-    return study(probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed)
+    return study(
+        probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed,
+        extra=inf if options.extra is None else options.extra,
+    )  # fmt: skip
 
 
 def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
@@ -168,8 +183,11 @@ def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metri
     with stage(progress, "fitting members"):
         made = hybrids(plan, stitched, options.max_memory, progress.update) if stitched else []
     if options.heal != "none" and made:
-        price = options.price / max(1, sum(contents(plan.graphs).values()))
-        healer = Healer(plan, options.heal, healing_options(options, options.max_memory), options.share, price)
+        total = sum(contents(plan.graphs).values())
+        healer = Healer(
+            plan, options.heal, healing_options(options, options.max_memory), options.share, options.price / total,
+            made, inf if options.extra is None else options.extra * total,
+        )  # fmt: skip
         for k, hybrid in enumerate(made):
             with stage(progress, f"healing member {k + 1} of {len(made)}"):
                 made[k] = healer.heal(hybrid, progress.update)

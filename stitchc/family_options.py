@@ -22,7 +22,7 @@ from .options import (
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
 from .passes.data.errors import InputError
-from .passes.data.option_kinds import Choice, Count, Kind, Number, Switch, Text
+from .passes.data.option_kinds import Choice, Count, Kind, Number, Share, Switch, Text
 from .passes.data.options import NEVER, WHEN_CHANGED, option, with_default
 from .passes.data.pass_options import (
     BUDGET,
@@ -104,6 +104,10 @@ class FamilyOptions(
         "What bytes as many as those of all models together must gain in score, or of what healing changes in nats of "
         "divergence. A higher price makes a smaller file.",
         group=FAMILY, metavar="P",
+    )  # fmt: skip
+    extra: float | None = option(
+        None, Share(most=100.0), "Most bytes that members add to those of all models, as a share of these: 15%.",
+        group=FAMILY, unset="as many as are worth it",
     )  # fmt: skip
     fragments: int | None = with_default(SearchOptions, "fragments", None, group=FAMILY, unset="3")
     repeats: str | None = with_default(SearchOptions, "repeats", None, group=FAMILY, unset="forward")

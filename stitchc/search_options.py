@@ -44,8 +44,7 @@ from .sweep import Sweep
 class SearchOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions,
     MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
-    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions, ShareOptions, PartitionOptions,
-    SimilarityOptions,
+    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions, ShareOptions,
 ):  # fmt: skip
     """Of `stitchc.search`."""
 

@@ -148,10 +148,7 @@ class Switched(nn.Module):
         return next((one for one in reversed(self.members.values()) if self._is_within(one, limits)), None)
 
     def _is_within(self, member: Member, limits: dict[str, float]) -> bool:
-        for metric, limit in limits.items():
-            if self._amount(member, metric) > limit:
-                return False
-        return True
+        return all(self._amount(member, metric) <= limit for metric, limit in limits.items())
 
     def _amount(self, member: Member, metric: str) -> float:
         return self.latency_ms[member.name] if metric == "latency_ms" else getattr(member, metric)

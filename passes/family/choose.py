@@ -42,21 +42,22 @@ class Chosen:
 
 
 def choose(
-    offers: Sequence[Offer], budgets: Sequence[Mapping[str, float]], price: float, most: int | None = None
-) -> Chosen:
+    offers: Sequence[Offer], budgets: Sequence[Mapping[str, float]], price: float, most: int | None = None,
+    room: float = np.inf,
+) -> Chosen:  # fmt: skip
     """The set of members that maximises the mean over the budgets of the score of the best member within each, less
     the price of all bytes that the set adds: exactly, as an integer program (facility location with shared costs).
 
-    price: the mean score that a byte must gain. most: members at most, those given not counted.
+    price: the mean score that a byte must gain. most: members at most, those given not counted. room: bytes that they
+    may add at most.
     """
-    opened = _solved(offers, budgets, price, most) if budgets and offers else ()
+    opened = _solved(offers, budgets, price, most, room) if budgets and offers else ()
     members = tuple(k for k, offer in enumerate(offers) if offer.given or k in opened)
     serving = tuple(serving_of(offers, members, budget) for budget in budgets)
     used = tuple(k for k in members if offers[k].given or k in serving)
-    held = {name: size for k in used for name, size in offers[k].adds.items()}
     served = [0.0 if k is None else offers[k].score for k in serving]
     worth = float(np.mean(served)) if served else 0.0
-    return Chosen(used, serving, worth - price * sum(held.values()))
+    return Chosen(used, serving, worth - price * _held(offers, used))
 
 
 def serving_of(offers: Sequence[Offer], members: Sequence[int], budget: Mapping[str, float]) -> int | None:
@@ -66,7 +67,7 @@ def serving_of(offers: Sequence[Offer], members: Sequence[int], budget: Mapping[
 
 
 def _solved(
-    offers: Sequence[Offer], budgets: Sequence[Mapping[str, float]], price: float, most: int | None
+    offers: Sequence[Offer], budgets: Sequence[Mapping[str, float]], price: float, most: int | None, room: float
 ) -> frozenset[int]:
     """The offers that are opened. Columns of the program: an offer is opened; something is held; a budget is served by
     an offer that is better than all that are given."""
@@ -106,6 +107,10 @@ def _solved(
     if most is not None:
         rows.append(dict.fromkeys(opened.values(), 1.0))
         limits.append(float(most))
+    if np.isfinite(room) and held:
+        unit = max(room, 1.0)
+        rows.append({holds[name]: sizes[name] / unit for name in held})
+        limits.append(room / unit)
     entries = [(r, c, value) for r, row in enumerate(rows) for c, value in row.items()]
     index, column, value = (np.array(part) for part in zip(*entries, strict=True))
     matrix = coo_array((value, (index, column)), shape=(len(rows), len(gain))).tocsr()
@@ -114,18 +119,19 @@ def _solved(
         constraints=LinearConstraint(matrix, -np.inf, np.array(limits)), options={"mip_rel_gap": 0},
     )  # fmt: skip
     if done.x is None or not (matrix @ done.x <= np.array(limits) + _SLACK).all():
-        return _greedy(offers, budgets, price, most, given)
+        return _greedy(offers, budgets, price, most, room, given)
     return frozenset(k for k in free if done.x[opened[k]] > 0.5)
 
 
 def _greedy(
-    offers: Sequence[Offer], budgets: Sequence[Mapping[str, float]], price: float, most: int | None,
+    offers: Sequence[Offer], budgets: Sequence[Mapping[str, float]], price: float, most: int | None, room: float,
     given: Sequence[int],
 ) -> frozenset[int]:  # fmt: skip
     """One offer after the other, that of the largest gain: where the solver fails."""
     members = list(given)
     while most is None or len(members) - len(given) < most:
-        gains = {k: _worth(offers, [*members, k], budgets, price) for k in range(len(offers)) if k not in members}
+        able = [k for k in range(len(offers)) if k not in members and _held(offers, [*members, k]) <= room]
+        gains = {k: _worth(offers, [*members, k], budgets, price) for k in able}
         best = max(gains, key=lambda k: gains[k], default=None)
         if best is None or gains[best] <= _worth(offers, members, budgets, price):
             break
@@ -136,9 +142,13 @@ def _greedy(
 def _worth(
     offers: Sequence[Offer], members: Sequence[int], budgets: Sequence[Mapping[str, float]], price: float
 ) -> float:
-    held = {name: size for k in members for name, size in offers[k].adds.items()}
     served = [_score(offers, serving_of(offers, members, budget)) for budget in budgets]
-    return float(np.mean(served)) - price * sum(held.values()) - _TIE * len(members)
+    return float(np.mean(served)) - price * _held(offers, members) - _TIE * len(members)
+
+
+def _held(offers: Sequence[Offer], members: Sequence[int]) -> int:
+    """The bytes that members add, what they share counted once."""
+    return sum({name: size for k in members for name, size in offers[k].adds.items()}.values())
 
 
 def _score(offers: Sequence[Offer], which: int | None) -> float:

@@ -32,7 +32,8 @@ class Healer:
     what: as of the pass `heal`. share: "healed" heals each as if it were alone. "all" heals nothing but adapters.
     "auto" begins each with what the best of the hybrids before changed in the same layers, where that is better than
     the models' own weights, and keeps of a further change only what takes off `price` nats of divergence for each byte
-    that the file does not hold already.
+    that the file does not hold already. room: bytes that all hybrids together may add at most; `unhealed` are those
+    that will be healed, whose adapters take some of it. Where there is none left, nothing is kept that takes more.
     """
 
     plan: Plan
@@ -40,13 +41,18 @@ class Healer:
     options: Options
     share: str
     price: float
+    unhealed: Sequence[Hybrid] = ()
+    room: float = float("inf")
     _held: dict[bytes, int] = field(init=False, repr=False)
+    _reserved: dict[bytes, int] = field(init=False, repr=False)
     _changed: list[dict[Place, Tensor]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         plan = self.plan
         assert plan.images is not None
         self._held = contents(plan.graphs)
+        self._reserved = {k: v for one in self.unhealed for k, v in added(one.network, self._held).items()}
+        self.room -= sum(self._reserved.values())
         specs = [model.input for model in plan.models]
         self._probe = Probe(plan.graphs, specs, plan.images, self.options, keep=True)
 
@@ -57,14 +63,23 @@ class Healer:
         if auto:
             self._begin(graph, chain)
         what = "adapter" if self.share == "all" else self.what
-        healing = heal(graph, self._probe, chain, what, progress, self._toll if auto else None)
+        toll = (lambda tensors: self._toll(graph, tensors)) if auto else None
+        healing = heal(graph, self._probe, chain, what, progress, toll)
         self._changed.append(self._changes(graph, chain))
+        self.room -= self._beyond(graph)
         self._held |= added(graph, self._held)
         return replace(hybrid, graph=graph, healing=healing, verified=None)
 
-    def _toll(self, tensors: Sequence[Tensor]) -> float:
+    def _toll(self, graph: GraphModule, tensors: Sequence[Tensor]) -> float:
         """What a change of these costs: those that are the file's already would stand in it once more."""
-        return self.price * sum(size_of(tensor) for tensor in tensors if digest(tensor) in self._held)
+        more = sum(size_of(tensor) for tensor in tensors if digest(tensor) in self._held)
+        if more and self._beyond(graph) + more > self.room:
+            return float("inf")
+        return self.price * more
+
+    def _beyond(self, graph: GraphModule) -> int:
+        """Bytes of a network that neither the file has nor the adapters of the unhealed."""
+        return sum(size for name, size in added(graph, self._held).items() if name not in self._reserved)
 
     @torch.no_grad()
     def _begin(self, graph: GraphModule, chain: Chain) -> None:

@@ -52,12 +52,12 @@ def command(run: Run, models: tuple[str, ...], csv: Path | None, plot: Path | No
         write_csv(csv, list(rows(document)))
     report = SearchReport(found, document, folder).parts()
     if plot is not None:
-        from ..report.page.charts import ChainsChart
+        from ..report.page.charts import chains_chart
         from ..report.page.section import Section
         from ..report.pictures import front_picture, search_picture
         from ..report.plot import write_plot
 
         draw = front_picture if options.sweep else search_picture
-        page = [Section("The search", [ChainsChart(document), *report])]
+        page = [Section("The search", [chains_chart(document), *report])]
         write_plot(plot, "a search", page, lambda: draw(document))
     return Outcome(document, report)

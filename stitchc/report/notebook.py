@@ -1,4 +1,4 @@
-"""What notebooks show of plans, cuts and candidates: the fragments of the report, which stand still.
+"""What notebooks show of plans, cuts, candidates, searches and families: fragments of the report, which stand still.
 
 Importing this makes it known to them.
 """
@@ -6,7 +6,7 @@ Importing this makes it known to them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from ..passes.data.candidates import Candidates
 from ..passes.data.notebook import shown_by
 from ..passes.data.plan import Plan
 from ..passes.data.values import Cuts, Price
+from ..search_record import search_document
 from .candidates import CandidateTable
 from .cuts import CutTable
+from .family import FamilyTable
 from .numbers import amount, score, shape
 from .page.charts import still_map
 from .page.compiled import joins
@@ -31,6 +33,11 @@ from .page.markup import Html, join, tag
 from .page.section import Section
 from .parent_table import ParentTable
 from .rivals import networks
+from .search import ChainTable, FrontTable, PoolTable
+
+if TYPE_CHECKING:
+    from ..family import Made
+    from ..search import Searched
 
 _ROWS = 10  # of candidates
 
@@ -43,6 +50,24 @@ def element(parts: Sequence[Any]) -> str:
 def plan_html(plan: Plan) -> str:
     """What is known of a plan so far: its hybrid, its candidates, the similarity of its models, or their cuts."""
     return element(list(_sections(plan)))
+
+
+def family_html(made: Made) -> str:
+    """A family: its members in a table, and each that was stitched as a chain; of a dry run the plan of its models."""
+    if made.record is None:
+        return plan_html(made.plan)
+    record = made.record
+    stitched = [member for member in record["members"] if member["parent"] is None]
+    drawn = [part for member in stitched for part in (tag("h3", member["name"]), Diagram(record | member))]
+    return element([FamilyTable(record), *drawn])
+
+
+def search_html(searched: Searched) -> str:
+    """A search: its pool, the chains that were stitched, and the front of a sweep."""
+    document = search_document(searched, _ROWS)
+    chains = [ChainTable(document)] if document["chains"] else []
+    front = [FrontTable(document)] if "front" in document else []
+    return element([PoolTable(document["pool"]), *chains, *front])
 
 
 def _sections(plan: Plan) -> Iterator[Section]:

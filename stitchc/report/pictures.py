@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..documents import label
 from ..passes.data import metrics
 from ..passes.data.printable import one_line
+from .family import networks, top1_of
 from .table import short
 
 if TYPE_CHECKING:
@@ -87,6 +88,27 @@ def front_picture(document: Mapping[str, Any]) -> Figure:
         for name, place in zip(short([m["name"] for m in models]), places, strict=True):
             axes.annotate(_plain(name), place, xytext=(5, 4), textcoords="offset points")
     _titled(axes, asked.column, "top-1 accuracy" if of == "accuracy" else "score on probe images")
+    return figure
+
+
+def family_picture(record: Mapping[str, Any]) -> Figure:
+    """The members of a family and the models on smaller images: top-1, or where it was not measured the score. record:
+    what plan.json holds."""
+    figure, axes = _figure((6.5, 4.0))
+    metric = metrics.get(record["family"]["metric"])
+    rows = networks(record)
+    measured = any(top1_of(row) is not None for row in rows)
+    places = [(row, (row["cost"][metric.key], top1_of(row) if measured else row["score"])) for row in rows]
+    for said, colour, mark, kind in (
+        ("member that was stitched", _THIRD, "D", lambda row: row["kind"] == "member" and row["stitched"]),
+        ("model", _SECOND, "s", lambda row: row["kind"] == "member" and not row["stitched"]),
+        ("model on smaller images", _INK, "^", lambda row: row["kind"] == "rival"),
+    ):
+        _points(axes, [place for row, place in places if kind(row)], said, colour, mark)
+    for row, place in places:
+        if row["kind"] == "member" and place[1] is not None:
+            axes.annotate(_plain(row["name"]), place, xytext=(5, 4), textcoords="offset points")
+    _titled(axes, metric.column, "top-1 accuracy" if measured else "score on probe images")
     return figure
 
 

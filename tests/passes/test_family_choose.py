@@ -66,6 +66,21 @@ def test_members_share_what_the_file_holds_already():
     assert choose([*apart, *shared], budgets, 1e-3).members == (2, 3)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_members_add_no_more_than_there_is_room_for(seed):
+    offers, budgets = random_offers(seed), [{"macs": limit} for limit in (25, 45, 60, 80, 105)]
+    room = 60
+    found = choose(offers, budgets, 0.0, room=room)
+    assert sum({n: s for k in found.members for n, s in offers[k].adds.items()}.values()) <= room
+    best = max(
+        worth(offers, [0, 1, *others], budgets, 0.0)
+        for count in range(len(offers) - 1)
+        for others in combinations(range(2, len(offers)), count)
+        if sum({n: s for k in others for n, s in offers[k].adds.items()}.values()) <= room
+    )
+    assert found.worth == pytest.approx(best, abs=1e-6)
+
+
 def test_a_budget_that_no_stitch_serves_better_than_a_model_gets_the_model():
     offers = [offer(50, 0.9, given=True), offer(100, 0.95, given=True), offer(60, 0.89, a=10), offer(70, 0.92, b=10)]
     budgets = [{"macs": 65.0}, {"macs": 75.0}]

@@ -82,6 +82,14 @@ def test_with_share_auto_no_member_gets_worse_and_the_file_smaller(plan):
     assert own_bytes(plan, dear) <= own_bytes(plan, unhealed)
 
 
+def test_nothing_is_kept_that_there_is_no_room_for(plan):
+    unhealed = made(plan)
+    least = own_bytes(plan, unhealed)
+    for more in (0, 300, 10_000):
+        healer = Healer(plan, "back", Options(), "auto", 0.0, unhealed, least + more)
+        assert own_bytes(plan, [healer.heal(hybrid) for hybrid in made(plan)]) <= least + more
+
+
 def test_a_later_member_begins_with_what_an_earlier_one_changed(plan):
     """The same chain twice: the second adds nothing."""
     chain = chains_of(plan)[0]

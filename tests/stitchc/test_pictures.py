@@ -7,7 +7,7 @@ import json
 import pytest
 
 from stitchc.cli import main
-from stitchc.report.page.charts import ChainsChart
+from stitchc.report.page.charts import chains_chart
 from stitchc.report.pictures import front_picture, search_picture, stages_picture
 
 
@@ -74,11 +74,10 @@ def test_stages_have_a_panel_for_each_sum():
 
 
 def test_the_chart_of_a_sweep_holds_chains_and_models(swept):
-    text = ChainsChart(swept).html()
-    document = json.loads(text[text.index('id="scatter-chains">') + 20 : text.rindex("</script>")])
-    assert [(point["kind"], point["macs"]) for point in document["points"]] == [
-        ("candidate", 10), ("candidate", 20), ("parent", 40),
-    ]  # fmt: skip
+    text = chains_chart(swept).html()
+    document = json.loads(text[text.index('id="scatter-points">') + 20 : text.rindex("</script>")])
+    assert [(point["kind"], point["macs"]) for point in document["points"]] == [("candidate", 10), ("candidate", 20)]
+    assert [(point["kind"], point["macs"]) for point in document["others"]] == [("parent", 40)]
     assert document["reached"] == ["score", "accuracy"]
 
 

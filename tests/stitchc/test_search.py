@@ -48,6 +48,8 @@ def test_the_best_chain_is_written_with_its_rivals_and_is_what_it_says(found):
     assert best["accuracy"] == plan["accuracy"]["top1"] > 0.9
     page = (out / "report.html").read_text()
     assert "The search" in page and "The best chains" in page and 'data-chart="scatter"' in page
+    first = page[page.index("The best chains") :].split("</tr>")[1]
+    assert f"{100 * best['accuracy']:.1f} %" in first  # as it was written, which the search did not know yet
 
 
 def test_chains_are_ordered_and_estimates_come_with_how_far_they_hold(found):
@@ -110,6 +112,9 @@ def test_a_sweep_gives_the_best_chain_under_each_budget_and_a_table(capsys, tmp_
     assert [row["network"] for row in table] == [one["words"] for one in chosen] + list(POOL)
     assert [int(row["macs"]) for row in table[: len(chosen)]] == [one["cost"]["macs"] for one in chosen]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["front.csv", "front.svg"]
+    stitchc.compile(*POOL, chain=chosen[-1]["words"], **FAST, out="chain")
+    written = json.loads((tmp_path / "chain" / "plan.json").read_text())
+    assert written["accuracy"]["top1"] == chosen[-1]["accuracy"], "the front is of networks as a compile writes them"
 
 
 @pytest.mark.parametrize(

@@ -136,35 +136,45 @@ class ScatterChart:
 
 
 @dataclass(frozen=True)
-class ChainsChart:
-    """The chains of a search or of a sweep, beside the models where these were measured. record: its document."""
+class PointsChart:
+    """Networks by what they take and reach. points: as `point` makes them. x: the key of the metric shown first."""
 
-    record: Mapping[str, Any]
+    points: Sequence[Mapping[str, Any]]
+    said: str
+    x: str = "macs"
     charts: ClassVar[bool] = True
 
     def html(self) -> Html:
         """The chart with its two choices of axes."""
-        chains = self.record["chains"]
-        amounts = [m for m in metrics.every() if any(one["cost"].get(m.key) is not None for one in chains)]
-        used = [link["model"] for one in chains for link in one["chain"] if "model" in link]
-        names = dict(zip(used, short(used), strict=True))
-        chosen = self.record["chosen"]
-        points = [
-            _point(chain_text(one["chain"], names), "candidate" if k != chosen else "hybrid", one)
-            for k, one in enumerate(chains)
-        ]
-        points += [_point(m["name"], "parent", m | {"score": None}) for m in self.record.get("models", ())]
-        reached = [name for name in ("score", "accuracy") if any(point[name] is not None for point in points)]
+        amounts = [m for m in metrics.every() if any(one.get(m.key) is not None for one in self.points)]
+        reached = [name for name in ("score", "accuracy") if any(one[name] is not None for one in self.points)]
         document = {
-            "points": points, "others": [], "reached": reached, "budget": {}, "x": "macs",
+            "points": [one for one in self.points if one["kind"] == "candidate"],
+            "others": [one for one in self.points if one["kind"] != "candidate"],
+            "reached": reached, "budget": {}, "x": self.x,
             "metrics": [{"key": m.key, "title": m.title} for m in amounts],
         }  # fmt: skip
-        return _figure(
-            "scatter", "chains", document, fragment("The chart needs scripts."), "The chains and the models."
-        )
+        return _figure("scatter", "points", document, fragment("The chart needs scripts."), self.said)
 
 
-def _point(name: str, kind: str, one: Mapping[str, Any]) -> dict[str, Any]:
+def chains_chart(record: Mapping[str, Any]) -> PointsChart:
+    """The chains of a search or of a sweep, beside the models where these were measured. record: its document."""
+    chains = record["chains"]
+    used = [link["model"] for one in chains for link in one["chain"] if "model" in link]
+    names = dict(zip(used, short(used), strict=True))
+    kinds = ["hybrid" if k == record["chosen"] else "candidate" for k in range(len(chains))]
+    points = [point(chain_text(one["chain"], names), kind, one) for one, kind in zip(chains, kinds, strict=True)]
+    points += [point(m["name"], "parent", m | {"score": None}) for m in record.get("models", ())]
+    return PointsChart(points, _said(record))
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    beside = " and the models" if record.get("models") else ""
+    return f"{len(record['chains'])} chains{beside}; the line joins the chains that no other is better than in both."
+
+
+def point(name: str, kind: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    """A network in a chart. kind: "candidate", "parent", "rival" or "hybrid". one: its `cost`, `score`, `accuracy`."""
     return {
         "name": one_line(name), "kind": kind, "accuracy": one["accuracy"], "score": number(one["score"]),
         **{m.key: one["cost"].get(m.key) for m in metrics.every()},
@@ -223,7 +233,7 @@ def _others(record: Mapping[str, Any]) -> list[dict[str, Any]]:
                  "accuracy": found["top1"] if found else None}]  # fmt: skip
         rows += [{"name": name, "kind": "parent", "cost": model, "score": None, "accuracy": model["accuracy"]}
                  for name, model in zip(names, record["models"], strict=True)]  # fmt: skip
-    return [_point(row["name"], row["kind"], row) for row in rows]
+    return [point(row["name"], row["kind"], row) for row in rows]
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:

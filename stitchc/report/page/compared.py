@@ -9,7 +9,7 @@ from ...passes.data.plan import Plan
 from ..candidates import CandidateTable
 from ..notes import notes_of
 from ..search import ChainTable, PoolTable
-from .charts import ChainsChart, HeatChart, ScatterChart
+from .charts import HeatChart, ScatterChart, chains_chart
 from .compiled import SIMILARITY
 from .dropped import Dropped
 from .section import Section
@@ -27,5 +27,5 @@ def compared_sections(plan: Plan, top: int, more: Sequence[Any] = ()) -> Iterato
 
 def search_section(document: Mapping[str, Any]) -> Section:
     """What a search looked among, and the chains that it stitched. document: of the search."""
-    parts = [ChainsChart(document), ChainTable(document), PoolTable(document["pool"])]
+    parts = [chains_chart(document), ChainTable(document), PoolTable(document["pool"])]
     return Section("The search", parts, "The chains that were stitched, by what they take and how they score.")

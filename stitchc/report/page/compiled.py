@@ -56,18 +56,19 @@ def sections(plan: Plan, record: Mapping[str, Any], recipe: str, more: Sequence[
         yield Section("What was dropped, and why", [Dropped(plan, record)])
     yield from _healed(record, plan)
     yield Section("Cost", [ParentTable(record), *_left_out(record), *_stages(plan)])
-    yield from _ending(record, recipe)
+    yield from ending(record, recipe)
 
 
-def tuned_sections(record: Mapping[str, Any], trainings: list[Any], recipe: str) -> Iterator[Section]:
-    """The page of a training, of which the record of the artifact is all that is at hand. trainings: parts that show
-    each."""
+def artifact_sections(record: Mapping[str, Any], recipe: str, trainings: Sequence[Any] = ()) -> Iterator[Section]:
+    """The page of an artifact of which the record is all that is at hand: trained, or a member of a family. trainings:
+    parts that show each."""
     yield _verdict(record)
     yield Section("The chain", [*_voting(record), Diagram(record)])
-    yield Section("Training", trainings)
+    if trainings:
+        yield Section("Training", trainings)
     yield from _healed(record)
     yield Section("Cost", [ParentTable(record), *_left_out(record)])
-    yield from _ending(record, recipe)
+    yield from ending(record, recipe)
 
 
 def _verdict(record: Mapping[str, Any]) -> Section:
@@ -112,8 +113,9 @@ def _stages(plan: Plan) -> list[Any]:
     return [StageTable(stages(hybrid.network, plan.input_of(hybrid.chain).size, _DEPTH))]
 
 
-def _ending(record: Mapping[str, Any], recipe: str) -> Iterator[Section]:
-    if record["verified"]:
+def ending(record: Mapping[str, Any], recipe: str) -> Iterator[Section]:
+    """What a page says last: how far its forms agree, what it came from, and how to make it again."""
+    if record.get("verified"):
         yield Section("Verification", [Checks(record["verified"])])
     inputs = {model["name"]: model["input"] for model in record["models"] if model.get("input")}
     said = {name: version for name, version in versions().items() if version}

@@ -36,9 +36,10 @@ def members(record: Mapping[str, Any], plan: Plan | None = None) -> list[Member]
     hybrids = plan.hybrids[0].members if plan is not None and plan.hybrids else ()
     found = []
     for k, one in enumerate(voting):
-        chain = hybrids[k].chain if k < len(hybrids) else None
-        healing = hybrids[k].healing if k < len(hybrids) else None
-        found.append(Member(one["name"], one["chain"], one["cost"], chain, healing and healing_record(healing)))
+        hybrid = hybrids[k] if k < len(hybrids) else None
+        chain = hybrid.chain if hybrid else None
+        healing = healing_record(hybrid.healing) if hybrid and hybrid.healing else None
+        found.append(Member(one["name"], one["chain"], one["cost"], chain, healing))
     return found
 
 

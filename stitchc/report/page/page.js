@@ -166,7 +166,7 @@
           encoding: { x: place.x } }]),
       { data: { values: points }, mark: { type: "point", filled: true, size: points.length > 1000 ? 14 : 42, opacity: points.length > 1000 ? 0.45 : 0.75, ...told },
         encoding: place },
-      { data: { values: front(points.filter((p) => p.kind === "candidate"), x, y) },
+      { data: { values: front([...points, ...others].filter((p) => p.kind === "candidate" || p.kind === "hybrid"), x, y) },
         mark: { type: "line", interpolate: "step-after", strokeWidth: 1.5, color: colour("m0"), tooltip: null }, encoding: { x: place.x, y: place.y } },
       { data: { values: others }, mark: { type: "point", filled: true, size: 170, opacity: 1, stroke: colour("ground"), strokeWidth: 1.5, ...told },
         encoding: place },
