@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
     from .report.page.section import Section
-    from .search_options import SearchOptions
+    from .search_options import SearchOptions, SpaceOptions
 
     V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
 
@@ -131,7 +131,7 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 def begin(
     models: Sequence[str | Path | Model],
-    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    options: CompileOptions | CompareOptions | SearchOptions | SpaceOptions | FamilyOptions,
     progress: Progress,
 ) -> Plan:
     """The plan of the models, loaded, and of the images to compare them on."""

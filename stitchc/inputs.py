@@ -16,7 +16,7 @@ from .zoo.naming import REGISTRIES, parse
 if TYPE_CHECKING:
     from .family_options import FamilyOptions
     from .options import CompareOptions, CompileOptions
-    from .search_options import SearchOptions
+    from .search_options import SearchOptions, SpaceOptions
 
 NOISE = "random"  # the DATA that needs nothing
 _LETTER = re.compile(r"[A-Z]=.")
@@ -94,7 +94,7 @@ def is_artifact(subject: str | Path | Model) -> bool:
 
 def load_all(
     given: Sequence[str | Path | Model],
-    options: CompileOptions | CompareOptions | SearchOptions | FamilyOptions,
+    options: CompileOptions | CompareOptions | SearchOptions | SpaceOptions | FamilyOptions,
     progress: Progress,
 ) -> list[Model]:
     """The models that are given, by their words or loaded, one after the other."""

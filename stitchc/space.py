@@ -184,7 +184,7 @@ class Space:
     # -- figures
 
     @overload
-    def cost(self, names: str, *of: str) -> dict[str, float]: ...
+    def cost(self, names: str, *of: str) -> dict[str, float]: ...  # type: ignore[overload-overlap]  # a text is one id
     @overload
     def cost(self, names: Sequence[str], *of: str) -> dict[str, np.ndarray]: ...
     def cost(self, names: str | Sequence[str], *of: str) -> dict[str, float] | dict[str, np.ndarray]:
@@ -207,7 +207,7 @@ class Space:
         return {name: column[0].item() for name, column in found.items()} if isinstance(names, str) else found
 
     @overload
-    def similarity(self, names: str) -> float: ...
+    def similarity(self, names: str) -> float: ...  # type: ignore[overload-overlap]  # a text is one id
     @overload
     def similarity(self, names: Sequence[str]) -> np.ndarray: ...
     def similarity(self, names: str | Sequence[str]) -> float | np.ndarray:
@@ -221,7 +221,7 @@ class Space:
         return self._told(names, self._scores.similarity(self._routes(names)))
 
     @overload
-    def score(self, names: str) -> float: ...
+    def score(self, names: str) -> float: ...  # type: ignore[overload-overlap]  # a text is one id
     @overload
     def score(self, names: Sequence[str]) -> np.ndarray: ...
     def score(self, names: str | Sequence[str]) -> float | np.ndarray:
@@ -238,7 +238,7 @@ class Space:
             return self._told(names, self._scores.score(self._routes(names), self._progress.update))
 
     @overload
-    def expected(self, names: str) -> float: ...
+    def expected(self, names: str) -> float: ...  # type: ignore[overload-overlap]  # a text is one id
     @overload
     def expected(self, names: Sequence[str]) -> np.ndarray: ...
     def expected(self, names: str | Sequence[str]) -> float | np.ndarray:

@@ -48,14 +48,15 @@ class ChainSpace:
         InputError: a number of fragments, or a rule of repeats, that chains cannot be numbered by.
     """
 
-    def __init__(self, pool: Pool, fragments: int = 2, repeats: Repeats = "forward"):
+    def __init__(self, pool: Pool, fragments: int = 2, repeats: str = "forward"):
         if not 2 <= fragments <= MOST_FRAGMENTS:
             raise InputError(
                 f"a space has chains of 2 or 3 fragments at most, not {fragments}", "`stitchc.search` has longer ones."
             )
         if repeats not in ("none", "forward"):
             raise InputError(f"a space does not repeat models by the rule '{repeats}'", "Take 'none' or 'forward'.")
-        self.pool, self.most, self.repeats = pool, fragments, repeats
+        self.pool, self.most = pool, fragments
+        self.repeats: Repeats = "none" if repeats == "none" else "forward"
         self.space: Space = pool.space(np.zeros(len(pool)), np.zeros(len(pool.plan.models)))
         self.prices = ManyPrices(pool.plan, [pool.seam(row) for row in range(len(pool))], middle=fragments > 2)
         self._models = len(pool.plan.models)
@@ -131,12 +132,12 @@ class ChainSpace:
     @cached_property
     def _ends(self) -> np.ndarray:
         """[seams]: how many chains of three fragments begin with this seam or an earlier one."""
-        counts: dict[tuple[int, int], int] = {}
-        for row, ends in enumerate(zip(self.pool.source.tolist(), self.pool.target.tolist(), strict=True)):
+        pairs = list(zip(self.pool.source.tolist(), self.pool.target.tolist(), strict=True))
+        counts: dict[tuple[int, int], int] = {}  # the same, whatever the adapter
+        for row, ends in enumerate(pairs):
             if ends not in counts:
                 counts[ends] = len(self.after(row))
-        ends = zip(self.pool.source.tolist(), self.pool.target.tolist(), strict=True)
-        return np.cumsum(np.array([counts[pair] for pair in ends], dtype=np.int64))
+        return np.cumsum(np.array([counts[ends] for ends in pairs], dtype=np.int64))
 
     # -- names
 
