@@ -4,7 +4,7 @@
 
 Seams are drawn at random over the whole pool and probed; each is predicted from the others (five parts in turn), with
 and without the held-out R2 of a small fit. Chains of three fragments are drawn at random among probed seams, stitched
-whole, and compared with the sum of the losses of their seams. Prints the table of docs/search.md.
+whole, and compared with the sum of the losses of their seams. Prints the table of docs/searching.md.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from stitchc.passes import Cost, Partition, Pipeline, Plan, Represent, Trace
 from stitchc.passes.search.chains import Tree
 from stitchc.passes.search.effort import EFFORTS
 from stitchc.passes.search.losses import Predictor, Trust, similarities
-from stitchc.passes.search.pool import Pool, lost
+from stitchc.passes.search.pool import INNER, Pool
 from stitchc.passes.search.probe import Probe
 from stitchc.passes.search.space import Route
-from stitchc.search_methods import METHODS
+from stitchc.search_methods import METHODS, SHARE
 from stitchc.zoo import images, load
 
 DIGITS = ["digits/resnet", "digits/plain", "digits/vit", "digits/convnext"]
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=DIGITS)
     parser.add_argument("--data", default="digits?limit=512")
     parser.add_argument("--seams", type=int, default=300)
-    parser.add_argument("--chains", type=int, default=120)
+    parser.add_argument("--chains", type=int, default=180)
     given = parser.parse_args()
     passes = [Trace(), Partition(), Cost(adapters=()), Represent()]
     plan = Pipeline(passes)(Plan(tuple(load(words) for words in given.models), images=images(given.data)))
@@ -42,28 +42,51 @@ def main() -> None:
     tell("loss of a seam, from similarity and depth", predictor.trust(probe.loss, probe.r2))
     probe.compare(drawn)
     tell("loss of a seam, with R2 too", predictor.trust(probe.loss, probe.r2))
-    routes = triples(pool, drawn, given.chains)
-    expected, scores = [], []
-    for route, _, found in Tree(probe).grown(routes):
-        ends = [route.model, pool.points[pool.target[route.seams[-1]]][0]]
-        expected.append(probe.own.max() - lost(probe.loss[list(route.seams)]) - probe.deficit[ends].sum() / 2)
-        scores.append(found.mean())
-    sums, seen = np.clip(expected, 0, None), np.array(scores)
-    tell("score of a chain of three, from the sum of its seams' losses", Trust.of(sums, seen))
-    best = seen >= np.quantile(seen, 0.5)
-    tell("the same, the better half of the chains", Trust.of(sums[best], seen[best]))
+    chains(plan, given.chains)
 
 
-def triples(pool: Pool, rows: list[int], count: int) -> list[Route]:
-    """Chains of three fragments over some seams, drawn at random."""
-    draw = random.Random(0)
-    follows = [
-        Route(pool.points[pool.source[a]][0], (a, b))
-        for a in rows
-        for b in rows
-        if pool.points[pool.target[a]][0] == pool.points[pool.source[b]][0] and pool.source[b] > pool.target[a]
-    ]
-    return draw.sample(follows, min(count, len(follows)))
+def chains(plan: Plan, count: int) -> None:
+    """Chains over seams of which most are promising, as a search meets them, and what the seams' losses say of them."""
+    pool = Pool.of(plan, METHODS["exact"].words.adapters, min_share=SHARE)
+    probe, predictor = Probe(pool, EFFORTS["medium"]), Predictor(pool, similarities(plan))
+    draw = np.random.default_rng(1)
+    rows = draw.permutation(len(pool))[:60].tolist()
+    probe.measure(rows)
+    promising = np.argsort(predictor.predict(probe.loss, probe.r2))[: len(pool) // 10]
+    rows = list(dict.fromkeys(rows + draw.permutation(promising)[:90].tolist()))
+    probe.measure(rows)
+    for fragments in (3, 4):
+        routes = drawn_chains(pool, rows, fragments, count)
+        expected: dict[float, list[float]] = {1.0: [], INNER: []}
+        seen = []
+        for route, _, found in Tree(probe).grown(routes):
+            loss, last = probe.loss[list(route.seams)], pool.points[pool.target[route.seams[-1]]][0]
+            alone = probe.own.max() - probe.deficit[[route.model, last]].sum() / 2
+            for share, said in expected.items():
+                said.append(float(np.clip(alone - share * loss[:-1].sum() - loss[-1], 0, 1)))
+            seen.append(found.mean())
+        scores = np.array(seen)
+        best = scores >= np.median(scores)
+        for share, said in expected.items():
+            what = f"chains of {fragments}, {share:g} of what all seams but the last lose"
+            tell(what, Trust.of(np.array(said), scores))
+            tell(f"{what}, the better half", Trust.of(np.array(said)[best], scores[best]))
+
+
+def drawn_chains(pool: Pool, rows: list[int], fragments: int, count: int) -> list[Route]:
+    """Chains of so many fragments over some seams, drawn at random."""
+    draw = random.Random(3)
+    found = [Route(pool.points[pool.source[row]][0], (row,)) for row in rows]
+    for _ in range(fragments - 2):
+        some = draw.sample(found, min(len(found), 400))
+        found = [Route(a.model, (*a.seams, b)) for a in some for b in rows if follows(pool, a.seams[-1], b)]
+    return draw.sample(found, min(count, len(found)))
+
+
+def follows(pool: Pool, a: int, b: int) -> bool:
+    """Whether seam b can be the next after seam a."""
+    same = pool.points[pool.target[a]][0] == pool.points[pool.source[b]][0]
+    return same and pool.source[b] > pool.target[a]
 
 
 def tell(what: str, trust: Trust) -> None:

@@ -3,13 +3,16 @@
 import re
 from itertools import pairwise
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 from stitchc import __version__
 
 project = "stitchc"
 author = "the authors of stitchc"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 # Pages are Markdown that a forge shows as well: ```math is a directive of both, and so is $x$.
 myst_enable_extensions = ["dollarmath"]
@@ -24,8 +27,12 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 88
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"stitchc {release}"
+html_static_path = ["site"]
+html_css_files = ["site.css"]
+html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 
@@ -64,6 +71,17 @@ def _escaped(match):
     return text + (r"\ " if follows.isalnum() else "")
 
 
+def shown_math(block):
+    """A visitor that writes a formula as MathML, which browsers show without a script from elsewhere."""
+
+    def visit(self, node):
+        self.body.append(tex2mathml(node.astext(), as_block=block))
+        raise SkipNode
+
+    return visit, None
+
+
 def setup(app):
-    """Before napoleon, which reads the sections of docstrings at the usual priority."""
+    """Docstrings are changed before napoleon, which reads their sections at the usual priority."""
     app.connect("autodoc-process-docstring", as_markdown, priority=400)
+    app.add_html_math_renderer("mathml", shown_math(False), shown_math(True))

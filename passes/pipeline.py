@@ -84,6 +84,9 @@ Callback = Callable[[Pass, Plan, float | None], None]
 class Pipeline(Pass):
     """Passes run in order. The time of each goes into `plan.seconds`.
 
+    passes: the sequence. callback: called before and after each of them with the pass, the plan at that moment, and the
+    seconds that it took, None before it ran.
+
     Raises:
         PipelineError: before anything runs, where a pass needs what no earlier one adds.
     """

@@ -13,6 +13,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .passes.data.notebook import writers_in
+
 if TYPE_CHECKING:
     from .artifact import load
     from .compile import compile
@@ -61,6 +63,7 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+writers_in(f"{__name__}.report.notebook")
 
 
 def __getattr__(name: str) -> Any:

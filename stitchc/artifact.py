@@ -49,7 +49,7 @@ def write(
     README.md and report.html. The same arguments and versions give the same bytes, but for the keys `seconds` and
     `date` of plan.json. Returns the record that plan.json holds: a plan document, and what is known of the files.
 
-    recipe: the text of recipe.toml. report: the parts of report.html, as rich renders them.
+    recipe: the text of recipe.toml. report: the parts of report.html (see `report.html.page`).
     """
     from .family_readme import family_readme
     from .readme import readme

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
+    from .report.page.section import Section
     from .search_options import SearchOptions
 
     V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
@@ -83,17 +84,19 @@ def members_of(options: CompileOptions) -> list[CompileOptions]:
 def complete(
     plan: Plan, models: Sequence[str | Path | Model], options: CompileOptions, given: CompileOptions,
     measured: Images | None, folder: Path, progress: Progress, choices: Sequence[tuple[Candidate, ...]] = (),
+    shown: Callable[[Plan, Mapping[str, Any]], Sequence[Section]] | None = None,
 ) -> tuple[Plan, dict[str, Any]]:  # fmt: skip
     """From the choice of what is to be stitched to the artifact in `folder`, with its rivals; and what its plan.json
     holds.
 
     models, given: as the recipe states them. measured: labelled images to measure accuracy on, None where there are
-    none. choices: of chains that are to vote with the plan's.
+    none. choices: of chains that are to vote with the plan's. shown: what the report shows beside all that, of
+    the plan and what its plan.json holds.
     """
     from . import artifact, recipe
     from .documents import plan_document
     from .passes import Pipeline, Vote
-    from .report.stitch import CompileReport
+    from .report.page.compiled import sections
 
     against = load_against(plan, options, progress)
     stitch, *repair = synthesis(options, progress)
@@ -108,9 +111,15 @@ def complete(
     written = with_winner(found) if options.best else found
     plan = Pipeline(emission(options, folder), callback=progress)(written.plan)
     record = plan_document(plan, accuracy=written.hybrid, parents=written.parents) | dict(written.document)
-    report = CompileReport.of(plan, record).parts()
     said = recipe.dumps(models, _repeatable(given, plan, found.plan))
-    return plan, artifact.write(folder, record, recipe=said, report=report, seconds=plan.seconds)
+    with stage(progress, "writing the report"):
+        return plan, artifact.write(
+            folder,
+            record,
+            recipe=said,
+            report=list(sections(plan, record, said, shown(plan, record) if shown else ())),
+            seconds=plan.seconds,
+        )
 
 
 def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> CompileOptions:
@@ -128,7 +137,7 @@ def begin(
     """The plan of the models, loaded, and of the images to compare them on."""
     from .passes import Plan
 
-    loaded, said = load_all(models, options, progress), ()
+    loaded, said = load_all(models, options, progress), tuple[str, ...]()
     if isinstance(options, HeadOptions):  # a comparison looks at models as they are
         loaded, said = with_heads(loaded, options, progress)
     images, notes = probe(loaded, options.data, options.probe_images)

@@ -54,7 +54,7 @@ def evaluate(
 ) -> Accuracy:
     """Top-1 and top-5 of a model (by its words, or loaded) or of an artifact folder, on labelled images.
 
-    batch: images of one forward pass; None for what suits the device.
+    subject: the model or the folder. batch: images of one forward pass; None for what suits the device.
 
     Raises:
         DataError: no data is known, the images have no labels, or labels that the network has no output for.

@@ -100,6 +100,8 @@ def compare(
 ) -> Plan:
     """The similarity of all cuts of two models, and the candidates ranked: `plan.similarity[0]`, `plan.candidates`.
 
+    a, b: the models, by their words or loaded.
+
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """

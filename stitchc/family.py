@@ -47,6 +47,11 @@ class Made:
     family: Family | None = None
     record: Mapping[str, Any] | None = None
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import family_html
+
+        return family_html(self)
+
 
 @with_options(FamilyOptions)
 def family(*models: str | Path | Model, options: FamilyOptions, progress: Progress | None = None) -> Made:
@@ -102,7 +107,7 @@ def _made(
     from . import recipe
     from .family_folder import write_family
     from .family_record import Told, family_record
-    from .report.family import FamilyReport
+    from .report.page.family import family_sections
 
     used, given = options
     probe = _probe(plan, used, wanted.members)
@@ -114,9 +119,10 @@ def _made(
     if moving(used.device):
         plan, made = _brought_back(plan, made)
     told = Told(plan, made, wanted, found, accuracy, rivals)
+    said = recipe.dumps(models, given, "family")
     record = write_family(
-        plan, made, folder, more=family_record(told, used), recipe=recipe.dumps(models, given, "family"),
-        report=lambda record: FamilyReport(record).parts(), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
+        plan, made, folder, more=family_record(told, used), recipe=said,
+        report=lambda record: list(family_sections(record, said)), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
         device=str(resolve(used.device)), progress=progress,
     )  # fmt: skip
     return Made(plan, made, record)

@@ -44,7 +44,7 @@ def extract(
         VerificationError: the family was changed, or what was written does not compute what its member does.
     """
     from .passes.emit.reread import member_graph, spans_again
-    from .report.stitch import CompileReport
+    from .report.page.compiled import artifact_sections
 
     watcher = progress or Silent()
     record = family_record(folder, trust=trust)
@@ -60,9 +60,7 @@ def extract(
         assert plan.hybrid.verified is not None
         new["verified"] = verified_record(plan.hybrid.verified)
         text = (Path(folder) / "recipe.toml").read_text(encoding="utf-8")
-        return artifact.write(
-            staged, new, recipe=text, report=CompileReport.of(plan, new).parts(), seconds=plan.seconds
-        )
+        return artifact.write(staged, new, recipe=text, report=list(artifact_sections(new, text)), seconds=plan.seconds)
 
 
 def _record(family: Mapping[str, Any], member: Mapping[str, Any], folder: Path) -> dict[str, Any]:

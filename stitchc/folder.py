@@ -86,6 +86,11 @@ def try_out(out: Path | str) -> None:
             _remove_empty(folder)
 
 
+def next_free(name: str) -> str:
+    """`name`, or `name-2`, `name-3`, ... if that is taken: a run that names no folder replaces nothing."""
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if not Path(n).exists())
+
+
 def _check_target(target: Path) -> None:
     """What can be known of the place without renaming it."""
     reason = ""

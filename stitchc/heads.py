@@ -14,6 +14,7 @@ from .progress import Progress, stage
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .family_options import FamilyOptions
     from .few_labels import Learned
     from .options import CompileOptions
     from .search_options import SearchOptions
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _BATCH = 32  # images of a forward pass
 
 
-def check(options: CompileOptions | SearchOptions) -> None:
+def check(options: CompileOptions | SearchOptions | FamilyOptions) -> None:
     """Raises InputError where labelled images are named for a head that has no use for them."""
     if options.head_data is not None and not words_of(options.head).learned:
         raise InputError(
@@ -31,7 +32,7 @@ def check(options: CompileOptions | SearchOptions) -> None:
 
 
 def with_heads(
-    models: Sequence[Model], options: CompileOptions | SearchOptions, progress: Progress,
+    models: Sequence[Model], options: CompileOptions | SearchOptions | FamilyOptions, progress: Progress,
     beside: Sequence[Model] = (),
 ) -> tuple[list[Model], tuple[str, ...]]:  # fmt: skip
     """The models, each with the head behind it, and what a report must say of it. A record's accuracy is that of a

@@ -177,7 +177,7 @@ _STEP = table({
     "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": _text(1000),
 }, required=("module", "piece", "part", "about"))  # fmt: skip
 
-_MEMBER = table({
+_FAMILY_MEMBER = table({
     "name": _member_name, "parent": optional(_NAME), "input": _INPUT, "chain": listed(_link, 1, 1000),
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "similarity": optional(_REAL), "trainable_params": _count(), "accuracy": optional(_ACCURACY),
@@ -185,7 +185,8 @@ _MEMBER = table({
 }, required=("name", "parent", "input", "steps", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
 
 FAMILY = table({
-    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT, "members": listed(_MEMBER, 1, 1000),
+    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
+    "members": listed(_FAMILY_MEMBER, 1, 1000),
     "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
     "size_bytes": _count(), "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000),
     "files": _family_files,

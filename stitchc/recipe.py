@@ -136,6 +136,21 @@ def read(path: Path | str, record: type[Options] = CompileOptions) -> Recipe:
     )
 
 
+def of_artifact(folder: Path | str, record: Mapping[str, Any]) -> Recipe:
+    """What the recipe.toml of an artifact states: one that makes it, or the family that it is or was extracted from.
+
+    record: of the artifact. Raises: as `read`.
+    """
+    return read(Path(folder) / "recipe.toml", made_by(record))
+
+
+def made_by(record: Mapping[str, Any]) -> type[Options]:
+    """The options that the recipe of an artifact states. record: of the artifact."""
+    from .family_options import FamilyOptions
+
+    return FamilyOptions if "members" in record or record.get("extracted") else CompileOptions
+
+
 def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
     """Holds what `read` found in a recipe against what a file may choose: models of the registries, checkpoints below
     the current folder or the recipe's, the embedded digits; with `trust` anything.

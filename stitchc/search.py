@@ -8,7 +8,7 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile import complete, opened
+from .compile import complete, opened, synthesis
 from .device import moving, timed_on
 from .heads import check as check_head
 from .keywords import with_options
@@ -18,6 +18,7 @@ from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .search_methods import METHODS, settled
 from .search_options import SearchOptions
+from .sweep import chosen
 
 if TYPE_CHECKING:
     from .family_options import FamilyOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .passes.pipeline import Pass
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
+    from .report.page.section import Section
     from .search_methods import Words
 
 # Ranks that score pairs of cuts, and no network.
@@ -50,6 +52,11 @@ class Searched:
     budgets: tuple[Mapping[str, float], ...] = ()
     models: tuple[float | None, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import search_html
+
+        return search_html(self)
+
     @property
     def chains(self) -> tuple[Tried, ...]:
         """Those that were stitched, the best first: the first is the one that was chosen."""
@@ -68,6 +75,8 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         emitted does not agree with the stitched graph; nothing is left in `out`.
     """
     from .passes import Candidate
+    from .report.page.compared import search_section
+    from .search_record import search_document
 
     watcher, given = progress or Silent(), options
     _check(models, options)
@@ -80,6 +89,8 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
         with stage(watcher, "searching"):
             found = METHODS[options.method].run(plan, options, each, watcher)
+        if options.sweep:
+            found = replace(found, tried=_as_written(plan, found.tried, budgets, options, watcher))
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
         if options.sweep:
             return Searched(pool, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
@@ -88,7 +99,30 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         used, stated = _stated(plan, (options, given), best)
         choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
         plan = replace(plan, choice=choice, budget=dict(budgets[0]))
-        return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others))
+
+        def shown(plan: Plan, record: Mapping[str, Any]) -> list[Section]:
+            return [search_section(search_document(Searched(pool, found, plan, record), options.keep))]
+
+        return Searched(pool, found, *complete(plan, models, used, stated, measured, folder, watcher, others, shown))
+
+
+def _as_written(
+    plan: Plan, tried: Sequence[Tried], budgets: Sequence[Mapping[str, float]], options: SearchOptions,
+    progress: Progress,
+) -> tuple[Tried, ...]:  # fmt: skip
+    """The chains, those of the front with the network that a compile makes of them: fitted and healed on all images,
+    where the search took a part. The others without one, as nobody asks for it."""
+    from .passes import Candidate, Pipeline
+
+    front, found = {*chosen(tried, budgets)}, []
+    for place, one in enumerate(tried):
+        network = None
+        if place in front:
+            (used,) = _stated(plan, (options,), [one])
+            stated = replace(plan, choice=(Candidate(one.chain, nan, one.price, True, one.score),))
+            network = Pipeline(synthesis(used, progress), callback=progress)(stated).hybrid.graph
+        found.append(replace(one, network=network))
+    return tuple(found)
 
 
 def _stated(plan: Plan, options: Sequence[SearchOptions], best: Sequence[Tried]) -> list[CompileOptions]:

@@ -44,8 +44,7 @@ from .sweep import Sweep
 class SearchOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions,
     MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
-    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions, ShareOptions, PartitionOptions,
-    SimilarityOptions,
+    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions, ShareOptions,
 ):  # fmt: skip
     """Of `stitchc.search`."""
 
@@ -137,5 +136,13 @@ class SpaceOptions(
         "are left out.",
         group=SEARCH,
     )  # fmt: skip
-    adapters: Sequence[str] | None = with_default(SearchOptions, "adapters", None)
-    min_share: float | None = with_default(SearchOptions, "min_share", None)
+    adapters: Sequence[str] = option(
+        ("identity", "linear", "conv3x3"), Texts(), "Adapters that chains may be joined by; auto stands for several.",
+        group=SEARCH, metavar="NAME", unset="identity, linear and conv3x3",
+    )  # fmt: skip
+    min_share: float = option(
+        0.1, Share(),
+        "Smallest share of its multiply-adds that a model gives before another follows it, and after it follows "
+        "another.",
+        group=SEARCH,
+    )  # fmt: skip

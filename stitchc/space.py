@@ -16,7 +16,7 @@ from .passes.data.errors import InputError, QuantityError, StitchError
 from .passes.data.options import options_of
 from .progress import Progress, Silent
 from .search import check_images, check_rank
-from .search_methods import METHODS, SHARE, nothing_to_join
+from .search_methods import nothing_to_join
 from .search_options import SpaceOptions
 
 if TYPE_CHECKING:
@@ -53,16 +53,13 @@ def space(*models: str | Path | Model, options: SpaceOptions, progress: Progress
     if not models:
         raise InputError("a space of no models was asked for", 'Name one or more: stitchc.space("a.pt", "b.pt").')
     check_rank(options.rank)
-    words = options.adapters or METHODS["exact"].words.adapters
-    names = [adapters.get(name).notation for word in words for name in adapters.expand(word)]
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys(name for word in options.adapters for name in adapters.expand(word)))
     options = with_memory(options)
     watcher = progress or Silent()
     plan = begin(models, options, watcher)
     passes = [options.make(Trace), options.make(Partition), Cost(adapters=()), *moving(options.device)]
     plan = Pipeline(passes, callback=watcher)(plan)
-    share = SHARE if options.min_share is None else options.min_share
-    pool = Pool.of(plan, names, min_share=share, max_memory=options.max_memory)
+    pool = Pool.of(plan, names, min_share=options.min_share, max_memory=options.max_memory)
     if not len(pool):
         raise nothing_to_join(names)
     return Space(ChainSpace(pool, options.fragments, options.repeats), options, watcher)

@@ -24,7 +24,8 @@ def verify(
     """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise. Of a family,
     member: what was found, by its name.
 
-    tolerance: the largest difference allowed, relative to the largest absolute output.
+    batches: the batch sizes that are tried. tolerance: the largest difference allowed, relative to the largest absolute
+    output. seed: of the noise.
 
     Raises:
         OutputError: the folder is no artifact.

@@ -22,8 +22,8 @@ SPEC.loader.exec_module(pages)
 
 PAGES = pages.pages()
 BLOCKS = [block for page in PAGES for block in pages.blocks(page)]
-#: Pages whose blocks take seconds, and print the same words everywhere.
-FAST = {"passes.md", "inspect.md"}
+#: Pages whose blocks take a few seconds, and print the same words everywhere.
+FAST = {"passes.md"}
 
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
 

@@ -57,7 +57,7 @@ SHARED = {
     "shorten": {"rivals"},  # a hybrid of one model is compared to what it is before it is healed
     "stitch.join": {"family", "fit", "latency", "rank", "rivals", "search"},
     "stitch.stated": {"search", "select"},  # a chain that is stated by hand is held to the budget
-    "trace.record": {"cost", "emit", "stitch", "vote"},  # adapters are traced like any other module
+    "trace.record": {"cost", "emit", "stitch", "vote"},  # adapters and pieces of a family are traced like any module
     "vote": {"rivals"},  # an ensemble is made once more from half of the images
 }
 

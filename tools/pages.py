@@ -1,7 +1,7 @@
 """The blocks of README.md and docs/: which are run, how, and what they print.
 
     python tools/pages.py                      # runs every block, and writes what they print now into the pages
-    python tools/pages.py docs/search.md       # of these pages only
+    python tools/pages.py docs/searching.md       # of these pages only
 
 What a block is, its language says:
 

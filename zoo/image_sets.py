@@ -1,4 +1,4 @@
-"""Images by name (interface.md, DATA), shown to each model through its own input transform."""
+"""Images by name (docs/zoo.md, Images), shown to each model through its own input transform."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from .weights import check_finite, mismatch, seeded, sha256
 
 
 def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
-    """The model that `name` names (interface.md, MODEL), in eval mode, with its input transform, licence and hash.
+    """The model that `name` names (docs/zoo.md, Models), in eval mode, with its input transform, licence and hash.
 
     trust: allow files that run code when they are read. arch: the architecture of a checkpoint that names none.
 
@@ -101,7 +101,8 @@ def pack(
 ) -> Path:
     """Writes a checkpoint that names its architecture, input, licence, data, classes and accuracy; returns its path.
 
-    arch: the words that build the architecture, for a checkpoint or a model that does not know them.
+    arch: the words that build the architecture, for a checkpoint or a model that does not know them. trust: allow files
+    that run code when they are read.
 
     Raises:
         ModelError: nothing names the architecture, or what is named is another network: it has other weights, or gives

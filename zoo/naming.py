@@ -80,7 +80,7 @@ class Words:
 
 
 def parse(given: str) -> Words:
-    """Takes the words that name a model apart (interface.md, MODEL).
+    """Takes the words that name a model apart (docs/zoo.md, Models).
 
     Raises:
         ModelError: no such form, no such option, or an option with a value that means nothing.

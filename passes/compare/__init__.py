@@ -73,6 +73,8 @@ class Compare(Pass, ConfidenceOptions):
 class Similarity(Pass, ConfidenceOptions, MemoryOptions):
     """`Represent` and `Compare` in sequence, with the options of both: each model is run once over the images.
 
+    metric, images, batch, store, progress: as of `Represent`.
+
     Raises:
         InputError, DataError, ModelError, QuantityError: as `Represent`.
     """

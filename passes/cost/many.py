@@ -18,6 +18,7 @@ from ..data import metrics
 from ..data.chain import Chain, Fragment, Seam
 from ..data.errors import CutError
 from ..data.plan import Plan
+from ..data.values import Price, Value
 from .adapter_prices import AdapterPrice, adapter_price, folded
 from .sizes import FileEntries, file_sizes
 
@@ -26,13 +27,13 @@ from .sizes import FileEntries, file_sizes
 class FragmentTable:
     """The fragments of one model, and their prices. Arrays have a row each.
 
-    fragments: what stands in the rows. sums: [fragments, metrics that are sums]. peak, held: int64 [fragments], as a
-    `Piece` has them; -1 in `held` where the last value lies in the memory of the one that the fragment starts from.
-    files: the tensors of each in a weights file.
+    fragments: what stands in the rows. sums: for every metric that is a sum, the amounts [fragments]. peak, held: int64
+    [fragments], as a `Piece` has them; -1 in `held` where the last value lies in the memory of the one that the
+    fragment starts from. files: the tensors of each in a weights file.
     """
 
     fragments: tuple[Fragment, ...]
-    sums: np.ndarray
+    sums: dict[str, np.ndarray]
     peak: np.ndarray
     held: np.ndarray
     files: FileEntries
@@ -50,10 +51,9 @@ class FragmentTable:
         chosen = np.zeros((len(place), len(pieces)), dtype=bool)
         for column, piece in enumerate(pieces):
             chosen[[place[entry] for entry in piece.entries], column] = True
-        names = [metric.name for metric in metrics.sums()]
         return cls(
             tuple(Fragment(model, start, end) for start, end in ends),
-            np.array([[piece.sums[name] for name in names] for piece in pieces]),
+            {metric.name: np.array([piece.sums[metric.name] for piece in pieces]) for metric in metrics.sums()},
             np.array([piece.peak_bytes for piece in pieces], dtype=np.int64),
             np.array([-1 if piece.held_bytes is None else piece.held_bytes for piece in pieces], dtype=np.int64),
             FileEntries.of(list(place), chosen),
@@ -65,10 +65,11 @@ class SeamTable:
     """Seams, and the prices of their adapters. Arrays have a row for each seam, but for `files`, which stands once for
     each list of tensors that an adapter has: `file` is the row there.
 
-    sums: [seams, metrics that are sums]. memory, given, more: int64 [seams], bytes, as an `AdapterPrice` has them.
+    sums: for every metric that is a sum, the amounts [seams]. memory, given, more: int64 [seams], bytes, as an
+    `AdapterPrice` has them.
     """
 
-    sums: np.ndarray
+    sums: dict[str, np.ndarray]
     memory: np.ndarray
     given: np.ndarray
     more: np.ndarray
@@ -80,32 +81,29 @@ class SeamTable:
         """Raises:
         CutError: an adapter that cannot join the two values at its seam.
         """
-        kinds = {seam.adapter: registry.get(seam.adapter) for seam in seams}
-        known: dict[tuple[object, ...], AdapterPrice] = {}
-        whole: dict[int, list[float]] = {}  # of an adapter between layers that it does not fold into
-        names = [metric.name for metric in metrics.sums()]
-        prices, sums = [], []
+        known: dict[tuple[str, Value, Value], AdapterPrice] = {}
+        prices: list[AdapterPrice] = []
+        sums: list[Price] = []
         for seam in seams:
             front, back = plan.value_at(seam.leaves), plan.value_at(seam.enters)
             key = seam.adapter, front, back
             if key not in known:
-                price = adapter_price(kinds[seam.adapter], front, back)
-                if isinstance(price, str):
-                    raise CutError(f"{seam.adapter} cannot join {front.shape} to {back.shape}: {price}")
-                known[key] = price
-                whole[id(price)] = [price.sums[name] for name in names]
-            price = known[key]
-            prices.append(price)
-            if price.widens:
-                own = folded(price, plan.parts[seam.enters.model].readers[seam.enters.cut], front, back)
-                sums.append([own[name] for name in names])
-            else:
-                sums.append(whole[id(price)])
+                known[key] = _price(*key)
+            prices.append(known[key])
+            sums.append(folded(known[key], plan.parts[seam.enters.model].readers[seam.enters.cut], front, back))
         lists = {entries: row for row, entries in enumerate(dict.fromkeys(price.entries for price in prices))}
         memory, given, more, file = np.array(
             [(p.memory_bytes, p.given_bytes, p.more_bytes, lists[p.entries]) for p in prices], dtype=np.int64
         ).reshape(-1, 4).T  # fmt: skip
-        return cls(np.array(sums).reshape(-1, len(names)), memory, given, more, file, FileEntries.each(list(lists)))
+        columns = {metric.name: np.array([price[metric.name] for price in sums]) for metric in metrics.sums()}
+        return cls(columns, memory, given, more, file, FileEntries.each(list(lists)))
+
+
+def _price(words: str, front: Value, back: Value) -> AdapterPrice:
+    price = adapter_price(registry.get(words), front, back)
+    if isinstance(price, str):
+        raise CutError(f"{words} cannot join {front.shape} to {back.shape}: {price}")
+    return price
 
 
 class ManyPrices:
@@ -158,17 +156,15 @@ class ManyPrices:
         return {name: column for name, column in columns.items() if column is not None}
 
     def _sums(self, fragments: np.ndarray, seams: np.ndarray) -> dict[str, np.ndarray]:
-        of_fragments = np.concatenate(
-            [*(table.sums for table in self.tables), self._nothing]
-        )  # -1 is the last: nothing
-        of_seams = np.concatenate([self._joints.sums, self._nothing])
-        # One column of one part after the other: indexing all at once would make an array of them all.
-        total = sum(of_fragments[column] for column in fragments.T) + sum(of_seams[column] for column in seams.T)
-        return {metric.name: total[:, k] for k, metric in enumerate(metrics.sums())}
-
-    @property
-    def _nothing(self) -> np.ndarray:
-        return np.zeros((1, len(metrics.sums())), dtype=np.int64)
+        found = {}
+        for metric in metrics.sums():
+            # -1 stands for no part: the last entry, of nothing.
+            of_fragments = np.concatenate([*(table.sums[metric.name] for table in self.tables), [0]])
+            of_seams = np.concatenate([self._joints.sums[metric.name], [0]])
+            found[metric.name] = sum(of_fragments[rows] for rows in fragments.T) + sum(
+                of_seams[rows] for rows in seams.T
+            )
+        return found
 
     def _memory(self, fragments: np.ndarray, seams: np.ndarray) -> np.ndarray:
         """Peak bytes, int64 [chains]: as `price_of` takes the maximum, step by step for all chains at once."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import metrics
 from .chain import Chain, End
+from .notebook import InNotebook
 from .values import Price
 
 
@@ -17,8 +18,8 @@ from .values import Price
 class Candidate:
     """A chain that could be stitched, with its similarity, price and score.
 
-    similarity: of the two cuts of a pair; NaN when not computed. score: what the pass `rank` measured of the stitched
-    network; None when it was not probed.
+    similarity: of the two cuts of a pair; NaN when not computed. feasible: whether it meets the budget. score: what the
+    pass `rank` measured of the stitched network; None when it was not probed.
     """
 
     chain: Chain
@@ -44,7 +45,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Candidates(InNotebook):
     """A table of candidates, one row each. All columns are arrays of one length.
 
     front_model, front_cut, back_model, back_cut: int32 indices into the plan. adapter: int32 index into `adapters`.

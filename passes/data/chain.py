@@ -18,7 +18,10 @@ class End(NamedTuple):
 
 @dataclass(frozen=True)
 class Fragment:
-    """What lies between two cuts of a model, by their indices; None is the model's own input, or output."""
+    """What lies between two cuts of a model.
+
+    model: its index in the plan. start, end: the indices of the cuts; None is the model's own input, or output.
+    """
 
     model: int
     start: int | None = None

@@ -57,7 +57,8 @@ class Healing:
     """What healing did, measured on probe images that were held out.
 
     images, held_out: how many. divergence: the mean Kullback-Leibler divergence, in nats, of the hybrid's classes from
-    the parent's, before. agreement: the share of the images to which both give the same class, before.
+    the parent's, before. agreement: the share of the images to which both give the same class, before. blocks: what
+    became of each, in the order in which they were refitted.
     """
 
     images: int

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AdapterUse:
-    """An adapter in a chain. residual: the share of the target's variance that the fit leaves unexplained, on held-out
-    probe images; None when it was not fitted. ridge: the penalty that was chosen, relative to the mean diagonal."""
+    """An adapter in a chain.
+
+    name: its notation, with its options. price: what it adds. residual: the share of the target's variance that the fit
+    leaves unexplained, on held-out probe images; None when it was not fitted. ridge: the penalty that was chosen,
+    relative to the mean diagonal.
+    """
 
     name: str
     price: Price
@@ -29,8 +33,9 @@ class AdapterUse:
 class Verified:
     """How far the stitched graph, the generated module and ONNX Runtime are apart, over all `batches`.
 
-    max_abs: largest absolute difference of an output; max_rel: that over the largest absolute output.
-    argmax_agreement: share of the images on which all agree on the class. onnx_*: None when no ONNX file was asked for.
+    module_max_abs: largest absolute difference of an output of the module; module_max_rel: that over the largest
+    absolute output. onnx_max_abs, onnx_max_rel: the same of ONNX Runtime, None when no ONNX file was asked for.
+    argmax_agreement: share of the images, in [0, 1], on which all agree on the class. batches: the batch sizes tried.
     device, device_max_rel: another device on which the module was run too, and how far it was from the processor there.
     """
 
@@ -48,10 +53,10 @@ class Verified:
 class Hybrid:
     """A chain with its weights.
 
-    price: of the whole, as it is written. adapters: one for each seam. members: of an ensemble, which stands under the
-    chain of its first member; none of a single chain. healing, polishing: None where nothing was
-    healed, or polished. verified: None until it was. graph: the network, which is no data: it is left out of comparison
-    and JSON.
+    name: of the network in its graph and code. price: of the whole, as it is written. adapters: one for each seam.
+    members: of an ensemble, which stands under the chain of its first member; none of a single chain. healing,
+    polishing: None where nothing was healed, or polished. verified: None until it was. graph: the network, which is no
+    data: it is left out of comparison and JSON.
     """
 
     name: str

@@ -37,9 +37,9 @@ class Model:
 
     source: the words it was named by. arch: the words that build the same architecture without its weights, "" where
     none do. sha256: of its weights' bytes (see `zoo`), "" where nobody computed it.
-    data: the DATA that its own record names (interface.md), or None.
+    data: the images that its own record names, by their words, or None.
     classes: length of the output, None when unknown. class_names: what its outputs mean, one name each, or None.
-    accuracy: top-1 its own record states, a fraction.
+    accuracy: top-1 its own record states, a fraction. notes: what a report must say of the model.
     module: the network, in eval mode. Not part of comparison or of JSON.
     """
 
@@ -141,7 +141,10 @@ def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
 @dataclass(frozen=True)
 class TensorImages:
     """A tensor [images, channels, height, width] shown to every model as it is, and resized (bilinear, antialiased) to
-    one whose input has another size. For plain `nn.Module`s."""
+    one whose input has another size. For plain `nn.Module`s.
+
+    labels: int64 [images], or None. name, noise: as of `Images`.
+    """
 
     tensor: Tensor = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .chain import Chain
 from .errors import InputError, PipelineError
 from .hybrid import Hybrid
 from .model import Images, InputSpec, Model, TensorImages
+from .notebook import InNotebook
 from .records import decode, encode
 from .representation import Representation
 from .rivals import Recommended, Rival
@@ -45,7 +46,7 @@ class PairSimilarity:
     """The similarity of every cut of model `a` to every cut of model `b` (indices into the plan).
 
     metric: its name. images: how many were compared. matrix: float64 [cuts of a, cuts of b], in [0, 1] for biased CKA.
-    low, high: the ends of an interval of that confidence around each, or None.
+    low, high: float64 [cuts of a, cuts of b], the ends of an interval of that confidence around each, or None.
     """
 
     a: int
@@ -69,8 +70,11 @@ TIMED = "latency"
 
 @dataclass(frozen=True)
 class Timed:
-    """A candidate that was stitched and timed: milliseconds for one image, predicted and measured (the median of `runs`
-    runs, and the range between the quartiles), with device, number of threads and backend."""
+    """A candidate that was stitched and timed.
+
+    row: of the candidate. predicted_ms, measured_ms: milliseconds for one image, the latter the median of `runs` runs;
+    iqr_ms: the range between their quartiles. device, threads, backend: what they were measured on, and with.
+    """
 
     row: int
     predicted_ms: float
@@ -84,9 +88,11 @@ class Timed:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of ranking by probes: how many candidates were compared on how many images, and how many were kept. The
-    stage "shortlist" counts pairs of cuts and uses no images; "probe" counts stitched networks, "healed" healed
-    ones."""
+    """One step of ranking by probes: how many candidates were compared on how many images, and how many were kept.
+
+    name: "shortlist", which counts pairs of cuts and uses no images; "probe", which counts stitched networks; "healed",
+    healed ones.
+    """
 
     name: str
     images: int
@@ -95,11 +101,19 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(InNotebook):
     """What is known so far about a compilation. Frozen, comparable, and JSON there and back (`to_json`, `from_json`).
 
-    The second group of fields holds what is not data: modules, graphs, tensors. It is left out of comparison and JSON.
-    Lists by model follow the order of `models`.
+    By model, in the order of `models`: cuts; prices, of the whole, for one image; uncounted, the calls of operators
+    that have no formula, by name. By pair of models: similarity. candidates: the table of all of them. budget: the
+    limit of each metric, in its unit. choice: the chosen fragments, once for each adapter that can join them, the most
+    promising first. timed: candidates that were timed for real, in their order. stages: the steps of the choice, where
+    candidates were probed. hybrids: what was stitched. rivals: what could be had instead within the budget;
+    recommended: which of all is best. notes: what a report must tell the user, assumptions and fallbacks. seed: of
+    every random choice.
+
+    What is not data is left out of comparison and JSON: images, the probe images; by model graphs, parts (the prices of
+    its fragments) and representations; folder, where files are written; seconds, by the name of a pass.
     """
 
     models: tuple[Model, ...]
@@ -110,15 +124,13 @@ class Plan:
     uncounted: tuple[Mapping[str, int], ...] = ()
     candidates: Candidates | None = None
     budget: Mapping[str, float] = field(default_factory=dict)
-    choice: tuple[
-        Candidate, ...
-    ] = ()  # the chosen fragments, once for each adapter that can join them, most promising first
-    timed: tuple[Timed, ...] = ()  # candidates that were timed for real, in their order
-    stages: tuple[Stage, ...] = ()  # the steps of the choice, where candidates were probed
-    hybrids: tuple[Hybrid, ...] = ()  # what was stitched
-    rivals: tuple[Rival, ...] = ()  # what could be had instead within the budget
-    recommended: Recommended | None = None  # which of them is best
-    notes: tuple[str, ...] = ()  # what a report must tell the user: assumptions, fallbacks
+    choice: tuple[Candidate, ...] = ()
+    timed: tuple[Timed, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    hybrids: tuple[Hybrid, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    recommended: Recommended | None = None
+    notes: tuple[str, ...] = ()
 
     images: Images | None = field(default=None, compare=False, repr=False, metadata={"data": False})
     graphs: tuple[GraphModule, ...] = field(default=(), compare=False, repr=False, metadata={"data": False})
@@ -168,6 +180,16 @@ class Plan:
         """Whether a field has been filled: not None, not empty."""
         value = getattr(self, name)
         return value is not None and (not isinstance(value, tuple | Mapping) or len(value) > 0)
+
+    def frame(self, kind: str | None = None) -> Any:
+        """The candidates as a DataFrame of pandas or polars (see `frames.candidates_frame`).
+
+        Raises:
+            InputError: there are no candidates, or neither library.
+        """
+        from .frames import candidates_frame
+
+        return candidates_frame(self, kind)
 
     def to_json(self) -> str:
         """The data of the plan as JSON: without modules, graphs, tensors and images."""

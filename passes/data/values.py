@@ -8,6 +8,7 @@ from math import prod
 
 from . import metrics
 from .errors import QuantityError
+from .notebook import InNotebook
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A value that is no cut, and why."""
+    """A value that is no cut: its fx node, the path of the module whose output it is, and the reason."""
 
     node: str
     path: str
@@ -136,8 +137,8 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class Cuts:
-    """The cuts of one graph under one rule, and the values that are none."""
+class Cuts(InNotebook):
+    """The cuts of one graph under one rule, in graph order; and the values that are none, which were rejected."""
 
     rule: str
     cuts: tuple[Cut, ...]

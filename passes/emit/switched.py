@@ -97,16 +97,15 @@ class Switched(nn.Module):
         Raises:
             ValueError: no member is within the limits, which says the nearest; the current one stays.
         """
-        if not limits:
-            raise ValueError("no limit was given: set_budget(macs=12e6)")
-        within = [member for member in self.members.values() if self._fits(member, limits, 1.0)]
-        if not within:
+        chosen = self._largest_within(limits)
+        if chosen is None:
             raise ValueError(self._none_within(limits))
         current = self._current
-        chosen = within[-1]
-        if hysteresis and current in within:
-            larger = within[within.index(current) + 1 :]
-            chosen = ([current] + [m for m in larger if self._fits(m, limits, 1.0 - hysteresis)])[-1]
+        if hysteresis and chosen is not current and self._is_within(current, limits):
+            names = list(self.members)
+            roomy = self._largest_within({metric: (1.0 - hysteresis) * limit for metric, limit in limits.items()})
+            grows = roomy is not None and names.index(roomy.name) > names.index(current.name)
+            chosen = roomy if roomy is not None and grows else current
         self._current = chosen
         return chosen
 
@@ -144,18 +143,25 @@ class Switched(nn.Module):
             raise ValueError(f"the family has no member {name!r}; it has {', '.join(self.members)}")
         return self.members[name]
 
-    def _amount(self, member: Member, metric: str) -> float:
-        if metric == "latency_ms":
-            if member.name not in self.latency_ms:
-                raise ValueError("no latency was measured: call measure_latency() or fit_latency(ms)")
-            return self.latency_ms[member.name]
-        if metric not in ("macs", "flops", "params", "size_bytes", "memory_bytes"):
-            known = "macs, flops, params, size_bytes, memory_bytes and latency_ms"
-            raise ValueError(f"a budget cannot limit {metric!r}; it can limit {known}")
-        return getattr(member, metric)
+    def _largest_within(self, limits: dict[str, float]) -> Member | None:
+        self._check(limits)
+        return next((one for one in reversed(self.members.values()) if self._is_within(one, limits)), None)
 
-    def _fits(self, member: Member, limits: dict[str, float], share: float) -> bool:
-        return all(self._amount(member, metric) <= share * limit for metric, limit in limits.items())
+    def _is_within(self, member: Member, limits: dict[str, float]) -> bool:
+        return all(self._amount(member, metric) <= limit for metric, limit in limits.items())
+
+    def _amount(self, member: Member, metric: str) -> float:
+        return self.latency_ms[member.name] if metric == "latency_ms" else getattr(member, metric)
+
+    def _check(self, limits: dict[str, float]) -> None:
+        if not limits:
+            raise ValueError("no limit was given: set_budget(macs=12e6)")
+        for metric in limits:
+            if metric not in ("macs", "flops", "params", "size_bytes", "memory_bytes", "latency_ms"):
+                known = "macs, flops, params, size_bytes, memory_bytes and latency_ms"
+                raise ValueError(f"a budget cannot limit {metric!r}; it can limit {known}")
+            if metric == "latency_ms" and not self.latency_ms:
+                raise ValueError("no latency was measured: call measure_latency() or fit_latency(ms)")
 
     def _none_within(self, limits: dict[str, float]) -> str:
         asked = " and ".join(f"{metric} {limit:,.10g}" for metric, limit in limits.items())

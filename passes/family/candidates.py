@@ -91,8 +91,8 @@ def candidates(probe: Probe, looking: Looking) -> list[Network]:
     toll = looking.price * WEIGHT * np.array([max(0.0, row) for row in _params(probe)])
     predictor = Predictor(pool, similarities(pool.plan))
     search = Lazy(
-        probe, predictor, lambda space: _routes(space, toll, looking),
-        budgets=looking.budgets, progress=looking.progress,
+        probe, predictor, lambda space: _routes(space, toll, looking), budgets=looking.budgets,
+        progress=looking.progress,
     )  # fmt: skip
     tried = [one for one in search.run().tried if one.adapters]
     chains = [_network(probe, one) for one in tried]

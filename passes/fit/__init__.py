@@ -29,6 +29,7 @@ class Fit(Pass, MemoryOptions):
 
     batch: images a forward pass. ridges: penalties to choose among, relative to the mean variance of a feature.
     rows: positions to use at most. max_memory: bytes that fitting may take beside the networks, None for 2 GiB.
+    progress: called with (images done, images in all sweeps).
 
     Raises:
         InputError: the normal equations of the only adapter take more than that.

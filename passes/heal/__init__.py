@@ -22,7 +22,8 @@ class Heal(Pass, HealOptions, MemoryOptions):
     None for all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block.
     heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes that healing may take
     beside the networks, None for what `options` say; values beyond go into files that vanish, and operators whose
-    normal equations take more are left as they are. options: see `healing.Options`.
+    normal equations take more are left as they are. options: see `healing.Options`. progress: called with (blocks done,
+    blocks in all).
 
     On noise nothing is healed: it would teach the back to repeat its parent on noise.
 

@@ -26,7 +26,8 @@ class TimeCandidates(Pass, BackendOptions):
 
     Under a budget of latency the choice is the first that holds it when measured; those that do not are no longer
     feasible. Where none of the first does, the next are tried, `most` in all. backend, device: as of `latency`.
-    Adapters have random weights while they are timed. If the choice changes, it has one adapter only.
+    Adapters have random weights while they are timed. If the choice changes, it has one adapter only. progress: called
+    with (candidates timed, candidates in all).
 
     Raises:
         Infeasible: none of `most` candidates holds the budget when measured.

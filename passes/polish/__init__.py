@@ -26,7 +26,8 @@ class Polish(Pass, PolishOptions, MemoryOptions):
     as fit into it, so that the outcome depends on the machine: `hybrid.polishing.steps` says the number, with which it
     is the same again.
     teachers: the indices of the models to learn from, of several from the mean; None for the one of the chain with the
-    most multiply-adds. batch: images of a step. lr: the highest learning rate of AdamW.
+    most multiply-adds. batch: images of a step. lr: the highest learning rate of AdamW. progress: called with (steps
+    done, steps in all).
 
     On noise, and on fewer than five images, nothing is polished, and a note says so.
     """

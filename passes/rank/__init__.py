@@ -37,7 +37,7 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
     heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
     healed and compared once more. max_memory: bytes that all this may take beside the networks, None for 2 GiB.
-    progress: called with (steps done, steps in all).
+    progress: called with (steps done, steps in all, how good the best so far is, in words).
 
     Fills the candidates' score and rank, reorders their order, and sets `plan.choice` to the one best candidate and
     `plan.stages` to what each stage dropped.
@@ -52,7 +52,7 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
     changes: ClassVar[tuple[str, ...]] = ("candidates", "choice")
 
     heal: str = with_default(HealOptions, "heal", "none")
-    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+    progress: Callable[[int, int, str], None] | None = field(default=None, compare=False)
 
     def run(self, plan: Plan) -> Plan:
         from ..data.healing import healing_options

@@ -79,7 +79,7 @@ class Halving:
         effort: Effort,
         heal: tuple[str, Options] | None = None,
         max_memory: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
     ):
         """rows: of the plan's candidates, those to choose among. heal: what of finalists is healed, and how.
         max_memory: bytes that all of it may take at one moment."""
@@ -95,6 +95,7 @@ class Halving:
         self._too_large: dict[str, None] = {}
         self._references: dict[tuple[int, int], Reference] = {}
         self._stages: list[Stage] = []
+        self._best: float | None = None  # the score of the best that was probed so far
         self._notes: tuple[str, ...] = ()
         self._place = {row: place for place, row in enumerate(self._table.order.tolist())}
 
@@ -163,6 +164,7 @@ class Halving:
             group = self._fitted(chosen[start : start + chunk])
             if self._rule != "fit":
                 self._show(group, self._effort.first)
+                self._best = max(one.score for one in [*done, *group])
             done += group
             if clock.over():
                 break
@@ -177,6 +179,7 @@ class Halving:
         running, images, joined = list(probed), min(self._effort.first, len(self._shown)), False
         while True:
             running.sort(key=lambda one: (-one.score, one.place))
+            self._best = running[0].score
             settled = images == len(self._shown) or _leads(running)
             kept = running[: 1 if settled and joined else max(self._effort.finalists, -(-len(running) // _KEPT))]
             self._stages.append(Stage("probe", images, len(running), len(kept)))
@@ -202,7 +205,7 @@ class Halving:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
-            heal(stitched, probe, chain, what, self._progress)
+            heal(stitched, probe, chain, what, self._tell)
             said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
@@ -225,9 +228,14 @@ class Halving:
             roughly=True,
             max_memory=self._max_memory,
             store=self._adapter_store,
-            progress=self._progress,
+            progress=self._tell,
         )
         return [Probed(row, self._place[row], one) for row, one in zip(rows, fitted, strict=True)]
+
+    def _tell(self, done: int, total: int) -> None:
+        """How far the step is that runs, and how good the best is that was probed before it."""
+        if self._progress:
+            self._progress(done, total, "" if self._best is None else f"probing stitches, best so far {self._best:.3f}")
 
     def _show(self, probed: Sequence[Probed], images: int) -> None:
         """Brings all of them to so many images, each shown only those that it has not seen."""

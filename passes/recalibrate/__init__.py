@@ -27,7 +27,7 @@ class Recalibrate(Pass):
     before it make with their new statistics. Every fifth image is held out; the new statistics stay only if the
     output on those images comes nearer to the back's own. A note says what they gained.
 
-    batch: images a forward pass.
+    batch: images a forward pass. progress: called with (images done, images in all).
     """
 
     name: ClassVar[str] = "recalibrate"

@@ -43,7 +43,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     That repairs a second time; it is not needed where accuracy is measured on other images afterwards.
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
-    predicted for the parents, that of their rivals is measured.
+    predicted for the parents, that of their rivals is measured. progress: called with (rivals made, one more).
 
     Fills `plan.rivals` and `plan.recommended`. What could not be made is there too, with the reason. On noise nothing
     is compared, and a note says so.

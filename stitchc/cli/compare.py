@@ -10,6 +10,7 @@ from ..options import CompareOptions
 from ..passes.data import metrics
 from ..passes.data.pass_options import CHOICE, IMAGES
 from .parts import MODEL, argument, option
+from .plotting import check, plot_option
 from .run import Outcome, Run, verb
 
 
@@ -20,8 +21,7 @@ from .run import Outcome, Run, verb
 @argument("b", metavar="B", text="The other model.")
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE,
         help="Number of candidates to show. [10]")  # fmt: skip
-@option("--plot", type=click.Path(path_type=Path), metavar="FILE", group=IMAGES,
-        help="Write the similarity matrix as a picture: .png, .svg, .pdf or .html.")  # fmt: skip
+@plot_option("the similarity matrix", IMAGES)
 @option("--pareto", metavar="X,Y", group=CHOICE,
         help="Also show the candidates that are best in two metrics at once, such as macs,similarity.")  # fmt: skip
 def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str | None) -> Outcome:
@@ -32,10 +32,7 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
         if metrics.get(axis).combine == "measured":
             given["metric"] = axis
     CompareOptions.of(given)  # what cannot be is refused before a progress bar is made
-    from ..report.plot import check_plot
-
-    if plot:
-        check_plot(plot, force=bool(run.common.get("force")))
+    check(run, plot)
     if axes:
         from ..passes.data.pareto import check_axes
 
@@ -52,6 +49,7 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
     stages = [Stages(plan)] if plan.stages else []
     report = [*notes_of(plan), heat_map(plan), *stages, CandidateTable(plan, top)]
     document = compare_document(plan, top)
+    fronts = []
     if axes:
         from ..documents import pareto_record
         from ..passes.data.pareto import knee, pareto_front
@@ -60,14 +58,14 @@ def command(run: Run, a: str, b: str, top: int, plot: Path | None, pareto: str |
         assert plan.candidates is not None
         front = pareto_front(plan.candidates, axes)
         best = knee(plan.candidates, axes, front)
-        report.append(ParetoTable(plan, axes, front.tolist(), best))
+        fronts = [ParetoTable(plan, axes, front.tolist(), best)]
         document["pareto"] = pareto_record(plan, axes, front.tolist(), best)
-    if plot and plot.suffix.lower() != ".html":
+    if plot:
+        from ..report.page.compared import compared_sections
+        from ..report.pictures import similarity_picture
         from ..report.plot import write_plot
 
-        write_plot(plot, plan)
-    elif plot:
-        from ..report.html import write_page
-
-        write_page(plot, f"{plan.models[0].name} and {plan.models[1].name}", report)
-    return Outcome(document, report)
+        title = f"{plan.models[0].name} and {plan.models[1].name}"
+        sections = list(compared_sections(plan, top, fronts))
+        write_plot(plot, title, sections, lambda: similarity_picture(plan))
+    return Outcome(document, [*report, *fronts])

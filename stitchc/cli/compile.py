@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..folder import next_free
 from ..options import CompileOptions
 from ..passes.data.pass_options import CHOICE
 from .parts import MODEL, argument, option
@@ -44,8 +45,3 @@ def command(run: Run, models: tuple[str, ...], top: int) -> Outcome:
 
     document = plan_document(plan) if folder is None else read(folder)
     return Outcome(document, CompileReport(plan, document, top, folder).parts())
-
-
-def next_free(name: str) -> str:
-    """`name`, or `name-2`, `name-3`, ... if that is taken: a run that names no folder replaces nothing."""
-    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if not Path(n).exists())

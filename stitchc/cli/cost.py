@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ..options import CostOptions
@@ -9,6 +11,8 @@ from ..passes.data import metrics
 from ..passes.data.errors import InputError
 from ..passes.data.pass_options import BACKENDS
 from .parts import MODEL_OR_ARTIFACT, Name, argument, option
+from .plotting import check as may_write
+from .plotting import plot_option
 from .run import Outcome, Run, verb
 
 
@@ -26,6 +30,7 @@ from .run import Outcome, Run, verb
 @option("--backend", type=Name(*BACKENDS), default="eager",
         help="Runtime that latency is measured with. [eager]")  # fmt: skip
 @option("--conventions", is_flag=True, help="Also show what thop and fvcore would count, and why they differ.")
+@plot_option("the cost by stage")
 @option("--check", is_flag=True, help="Also run thop and torch's own counter, and say why they differ.")
 def command(
     run: Run,
@@ -35,6 +40,7 @@ def command(
     latency: bool,
     backend: str,
     conventions: bool,
+    plot: Path | None,
     check: bool,
 ) -> Outcome:
     """Show what a model or an artifact takes, in every metric.
@@ -47,12 +53,15 @@ def command(
     from ..family_members import is_family
 
     if is_family(model):
-        if latency or conventions or check or "latency" in metric:
+        if latency or conventions or check or plot or "latency" in metric:
             raise InputError(
-                f"{model} is a family, and latency, conventions and other counters are of one network",
+                f"{model} is a family, and latency, conventions, other counters and pictures are of one network",
                 f"Extract a member: `stitchc family extract {model} MEMBER -o OUT`.",
             )
         return _members(run, model, metric)
+    if plot and not depth:
+        raise InputError(f"'{plot}' is to show the cost by stage, and --depth 0 asks for no stages", "Leave it out.")
+    may_write(run, plot)
     device = str(run.common.get("device", "cpu"))
     plan = stitchc.cost(model, **run.given, progress=run.progress)
     from ..documents import cost_document
@@ -73,6 +82,12 @@ def command(
     report += [StageTable(parts)] if parts and not metric else []
     report += [ConventionTable(*by_convention)] if by_convention else []
     report += [CounterTable(compared)] if compared else []
+    if plot:
+        from ..report.page.section import Section
+        from ..report.pictures import stages_picture
+        from ..report.plot import write_plot
+
+        write_plot(plot, found.name, [Section("Cost", report)], lambda: stages_picture(found.name, parts))
     document = cost_document(
         found, price, uncounted, stages=parts, timing=timed, conventions=by_convention, check=compared
     )

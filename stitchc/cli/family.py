@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 
 from ..family_options import FamilyOptions
-from .compile import next_free
+from ..folder import next_free
+from ..passes.data.errors import InputError
+from ..passes.data.pass_options import OUTPUT
 from .parts import MODEL, argument
+from .plotting import check, plot_option
 from .recipes import check_recipe, recipe_option
 from .run import Outcome, Run, verb
 
@@ -22,7 +25,8 @@ DEFAULT_OUT = "family"
 )
 @argument("models", metavar="MODEL...", nargs=-1, text=MODEL)
 @recipe_option(FamilyOptions)
-def command(run: Run, models: tuple[str, ...]) -> Outcome:
+@plot_option("the members by accuracy and cost", OUTPUT)
+def command(run: Run, models: tuple[str, ...], plot: Path | None) -> Outcome:
     """Make one network that switches between budgets at run time, from two models or more.
 
     Its members share weights and stand in one file, each weight once; the models are members too. They are chosen
@@ -34,6 +38,9 @@ def command(run: Run, models: tuple[str, ...]) -> Outcome:
     check_recipe(click.get_current_context(), run.given.get("trust", False))
     given = dict(run.given)
     options = FamilyOptions.of(given)  # what cannot be is refused before a progress bar is made
+    if plot and options.dry_run:
+        raise InputError(f"'{plot}' is to show the members, and a dry run chooses none", "Leave `dry_run` out.")
+    check(run, plot)
     folder = None if options.dry_run else Path(given.get("out") or next_free(DEFAULT_OUT))
     made = stitchc.family(*models, **(given | {"out": folder}), progress=run.progress)
     from ..report.family import FamilyReport
@@ -44,6 +51,14 @@ def command(run: Run, models: tuple[str, ...]) -> Outcome:
 
         pool = {"schema": 1, "pool": pool_record(made.plan)}
         return Outcome(pool, [PoolTable(pool["pool"])])
+    if plot is not None:
+        from ..report.page.family import family_sections
+        from ..report.pictures import family_picture
+        from ..report.plot import write_plot
+
+        record = made.record
+        recipe = (Path(folder) / "recipe.toml").read_text(encoding="utf-8") if folder else ""
+        write_plot(plot, "a family", list(family_sections(record, recipe)), lambda: family_picture(record))
     return Outcome(made.record, FamilyReport(made.record, folder).parts())
 
 

@@ -19,8 +19,9 @@ def _stated(path: str, subject: str, given: Mapping[str, Any]) -> Mapping[str, A
     from ..inputs import is_artifact
     from ..passes.data.errors import InputError
 
-    had = len(artifact.read(subject).get("tuned", [])) if is_artifact(subject) else 0
-    found = recipe.read(path).trainings
+    record = artifact.read(subject) if is_artifact(subject) else {}
+    had = len(record.get("tuned", []))
+    found = recipe.read(path, recipe.made_by(record)).trainings
     if had >= len(found):
         raise InputError(
             f"the recipe {path} states {len(found)} trainings, and the artifact has had {had}",

@@ -39,7 +39,7 @@ class FamilyTable:
             found.add_row(
                 f"{row['name']}{' *' if row['dominated_by'] else ''}", row["network"],
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
-                adds(row["adds_bytes"] or None), score(row["score"]), percent(_top1(row)), _points(row["over_line"]),
+                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), _points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
             )  # fmt: skip
         yield found
@@ -102,7 +102,11 @@ class FamilyReport:
         parts += [Inputs({model["name"]: model["input"] for model in self.record["models"]}), FamilyTable(self.record)]
         if self.record["budgets"]:
             parts.append(BudgetTable(self.record))
-        return [*parts, Text("\n".join(self._verified()))]
+        return [*parts, self.verified()]
+
+    def verified(self) -> Text:
+        """How far what was written is from what was computed, and where it lies."""
+        return Text("\n".join(self._verified()))
 
     def _verified(self) -> Iterator[str]:
         checked = [member["verified"] for member in self.record["members"] if member.get("verified")]
@@ -141,7 +145,8 @@ def _on_smaller(rival: Mapping[str, Any], names: Mapping[str, str]) -> str:
     return f"{names.get(name, name)} on {shape(rival['input']['size'][1:])}"
 
 
-def _top1(row: Mapping[str, Any]) -> float | None:
+def top1_of(row: Mapping[str, Any]) -> float | None:
+    """The accuracy of a row of `networks`, None where it was not measured."""
     found = row["accuracy"]
     return found["top1"] if isinstance(found, Mapping) else found
 

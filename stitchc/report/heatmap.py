@@ -109,12 +109,17 @@ def _legend(matrix: np.ndarray, coloured: bool, margin: int) -> Text:
 
 
 def _colour(value: float) -> Color:
-    if math.isnan(value):
-        return Color.from_rgb(*_UNKNOWN)
-    place = min(1.0, max(0.0, float(value))) * (len(_SCALE) - 1)
-    low = min(int(place), len(_SCALE) - 2)
-    share = place - low
-    return Color.from_rgb(*(round(a + share * (b - a)) for a, b in zip(_SCALE[low], _SCALE[low + 1], strict=True)))
+    return Color.from_rgb(*colours(np.array(value)).tolist())
+
+
+def colours(values: np.ndarray) -> np.ndarray:
+    """The colours of similarities: uint8 [..., 3] for float [...], grey where they are unknown."""
+    scale = np.array(_SCALE, dtype=np.float64)
+    place = np.nan_to_num(np.clip(values, 0, 1)) * (len(scale) - 1)
+    low = np.minimum(place.astype(int), len(scale) - 2)
+    share = (place - low)[..., None]
+    found = np.rint(scale[low] + share * (scale[low + 1] - scale[low]))
+    return np.where(np.isnan(values)[..., None], _UNKNOWN, found).astype(np.uint8)
 
 
 def _digit(value: float) -> str:

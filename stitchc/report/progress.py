@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from typing import IO, TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.text import Text
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from ..passes.pipeline import Pass
 
 LONG = 2.0  # seconds; what is quicker passes without a word
+OFTEN = 30.0  # seconds between two lines of a log on one stage
 
 # What each pass does, as shown to the user.
 _DOING = {
@@ -66,15 +74,34 @@ class _Stages(Silent):
 
 
 class _Told(_Stages):
-    """For a pipe or a log file: one line for each stage that took long (for every one if verbose)."""
+    """For a pipe or a log file: one line for each stage that took long (for every one if verbose); and of one that is
+    still running a line now and then, with what is done, what remains, and what the stage says of itself."""
 
     def __init__(self, stream: IO[str], *, verbose: bool):
         self.stream = stream
         self.least = 0.0 if verbose else LONG
         self.stages: list[tuple[str, float]] = []
+        self.told = self.counting = 0.0  # when the last line was written, and when what is counted began
+        self.done = 0
 
     def begin(self, name: str) -> None:
-        self.stages.append((name, time.monotonic()))
+        self.told = self.counting = time.monotonic()
+        self.done = 0
+        self.stages.append((name, self.told))
+
+    def update(self, done: int, total: int, said: str = "") -> None:
+        now = time.monotonic()
+        if done < self.done:  # the stage begins to count something else
+            self.counting = now
+        self.done = done
+        if not self.stages or now - self.told < OFTEN:
+            return
+        self.told = now
+        name, start = self.stages[-1]
+        left = (now - self.counting) * (total - done) / done if 0 < done <= total else None
+        remains = f", about {duration(left)} to go" if left is not None else ""
+        of = f"{done} of {total}" if total else f"{done}"
+        print(f"{one_line(said or name)}: {of}, {duration(now - start)} so far{remains}", file=self.stream, flush=True)
 
     def tell(self, line: str) -> None:
         print(one_line(line), file=self.stream, flush=True)
@@ -108,7 +135,8 @@ class _Drawn(_Stages):
         if not self.bars:
             return
         if len(self.bars.columns) == 2:  # only now is it known that there is something to count
-            self.bars.columns += (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+            remaining = (TextColumn("to go"), TimeRemainingColumn(compact=True)) if total else ()
+            self.bars.columns += (BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), *remaining)
         self.bars.update(self.bars.task_ids[0], completed=done, total=total)
         if said:
             self.bars.update(self.bars.task_ids[0], description=said)

@@ -85,7 +85,10 @@ class ChainTable:
             yield "expected: the score that the losses of the seams add up to."
         if "stitched" in scores:
             yield "stitched, healed: the score on probe images that nothing was fitted on."
-        yield "top-1: of the first as it was written, fitted on all images; of others as the search made them."
+        if "front" in self.record:
+            yield "top-1: of networks fitted and healed on all images, as a compile of the chain writes them."
+        else:
+            yield "top-1: of the first as it was written, fitted on all images; of others as the search made them."
         probed = "" if said["probed"] is None else f"{said['probed']} seams probed, "
         yield f"{probed}{said['stitched']} chains stitched."
         if said["unsettled"]:

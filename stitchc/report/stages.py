@@ -27,12 +27,7 @@ class Stages:
     plan: Plan
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        assert self.plan.candidates is not None
-        rule = self.plan.candidates.rank
-        by = _BY.get(rule, rule)
-        if rule == "cascade" and self.plan.images is not None and self.plan.images.labels is not None:
-            by += " and labels"
-        yield Text(f"Chosen by {by}, stitched and probed without training", style="bold")
+        yield Text(f"Chosen by {rule_of(self.plan)}, stitched and probed without training", style="bold")
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("stage", no_wrap=True)
         for name in ("images", "candidates", "kept"):
@@ -48,3 +43,12 @@ class Stages:
                     str(stage.kept),
                 )
         yield rows
+
+
+def rule_of(plan: Plan) -> str:
+    """What candidates were ranked by, in words."""
+    assert plan.candidates is not None
+    rule = plan.candidates.rank
+    by = _BY.get(rule, rule)
+    labelled = plan.images is not None and plan.images.labels is not None
+    return f"{by} and labels" if rule == "cascade" and labelled else by

@@ -36,6 +36,9 @@ _FILES = {
     "README.md": "what it is, from what, under which licences",
 }
 
+#: What an ensemble does.
+VOTING = "The chains vote: the scores are those of the mean of their probabilities."
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -48,7 +51,7 @@ class Choice:
         for member in record.get("ensemble") or [record]:
             yield ChainLine(member["chain"])
         if record.get("ensemble"):
-            yield Text("The chains vote: the scores are those of the mean of their probabilities.")
+            yield Text(VOTING)
         said = []
         if record["similarity"] is not None:
             said.append(f"similarity {score(record['similarity'])} ({record['similarity_metric']})")
@@ -137,8 +140,8 @@ class CompileReport:
         if self.plan.candidates:
             parts.append(CandidateTable(self.plan, self.top))
         parts.append(Choice(self.record))
-        if self.record.get("healing"):
-            parts.append(Trajectory(self.record["healing"]))
+        healed = [one["healing"] for one in self.record.get("ensemble") or [self.record] if one.get("healing")]
+        parts += map(Trajectory, healed)
         if self.record.get("polishing"):
             parts.append(Polished(self.record["polishing"]))
         if compared:

@@ -44,7 +44,8 @@ def emit(
     from ..passes import ExportOnnx, Pipeline, Verify
     from ..passes.emit.weights import write_weights
     from ..passes.trace import trace
-    from ..report.tune import TuneReport
+    from ..report.page.compiled import artifact_sections
+    from ..report.tune import Training
 
     network = network.cpu().eval().requires_grad_(False)
     shutil.copyfile(source / "model.py", folder / "model.py")
@@ -52,7 +53,7 @@ def emit(
     plan = plan_of(record)
     graph = trace(network, model.input.size, name=model.name)
     plan = replace(plan.with_hybrid(replace(plan.hybrid, graph=graph)), images=images, folder=folder)
-    given = recipe.read(source / "recipe.toml").options
+    given = recipe.of_artifact(source, record).options
     onnx = [ExportOnnx(opset=given.get("opset"))] if (source / "model.onnx").exists() else []
     plan = Pipeline([*onnx, Verify()], callback=progress)(plan)
     assert plan.hybrid.verified is not None
@@ -69,4 +70,5 @@ def emit(
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
     said = recipe.with_training(text, options.make(TrainingOptions))
-    return artifact.write(folder, new, recipe=said, report=TuneReport(new).parts(), seconds={**seconds, **plan.seconds})
+    report = list(artifact_sections(new, said, [Training(one) for one in new["tuned"]]))
+    return artifact.write(folder, new, recipe=said, report=report, seconds={**seconds, **plan.seconds})

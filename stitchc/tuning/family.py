@@ -15,8 +15,10 @@ from torch import nn
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
 from ..family_members import steps_of
-from ..folder import try_out
+from ..folder import next_free, try_out
+from ..passes.data import metrics
 from ..passes.data.errors import InputError
+from ..passes.data.line import Line
 from ..passes.data.model import Model
 from ..passes.emit.pieces import Span, Step
 from ..passes.emit.reread import spans_again
@@ -237,11 +239,9 @@ def _written(
 ) -> TunedFamily:
     """The tuned family, in its place."""
     from ..family_folder import rewrite_family
-    from ..report.family_tune import FamilyTuneReport
-    from .run import next_free
 
     in_place = job.settings.out is None
-    keep = next_free(f"{job.source.resolve()}-untuned") if in_place else None
+    keep = Path(next_free(f"{job.source.resolve()}-untuned")) if in_place else None
     parents_first = sorted(job.record["members"], key=lambda one: one["parent"] is None)
     spans: dict[str, list[Span]] = {}
     for member in parents_first:
@@ -249,21 +249,49 @@ def _written(
         spans |= spans_again(networks[name], {name: steps[name]})
     plan, family = family_of(job.record)
     plan = replace(plan, images=job.images)
-    record = dict(job.record) | {"tuned": [*job.record.get("tuned", []), entry(made, job)]}
-    record["members"] = [
-        member | {"accuracy": told.after.as_dict() if told.after else None}
-        for member, told in zip(job.record["members"], made.members, strict=True)
-    ]
+    record = _record(made, job)
     said = replace(job.settings, data=job.images.name, evaluate=job.measured.name if job.measured else None)
     text = (job.source / "recipe.toml").read_text(encoding="utf-8")
     with artifact.staging(job.target, force=job.settings.force or in_place, keep=keep) as staged:
         new = rewrite_family(
             plan, family, spans, staged, record=record, recipe=recipe.with_training(text, said.make(TrainingOptions)),
-            report=lambda record: FamilyTuneReport(record).parts(), onnx=(job.source / "onnx").exists(),
-            opset=recipe.read(job.source / "recipe.toml").options.get("opset"),
+            report=_report, onnx=(job.source / "onnx").exists(),
+            opset=recipe.of_artifact(job.source, job.record).options.get("opset"),
             seconds={"tune": time.perf_counter() - start}, progress=job.progress,
         )  # fmt: skip
     return replace(made, record=new, kept=keep)
+
+
+def _report(record: Mapping[str, Any]) -> list[Any]:
+    """The family as it is now, and its trainings."""
+    from ..report.family import FamilyTable
+    from ..report.family_tune import FamilyTuneReport
+
+    return [*([FamilyTable(record)] if "family" in record else []), *FamilyTuneReport(record).parts()]
+
+
+def _record(made: TunedFamily, job: Job) -> dict[str, Any]:
+    """The family's record with what the training changed: accuracies, and what follows from them. What its members add
+    to the file is not told any more where all of it trained, and rivals stay what they were: models as they are."""
+    record = dict(job.record) | {"tuned": [*job.record.get("tuned", []), entry(made, job)]}
+    members = [
+        member | {"accuracy": told.after.as_dict() if told.after else None}
+        for member, told in zip(job.record["members"], made.members, strict=True)
+    ]
+    if "family" in record:
+        metric = metrics.get(record["family"]["metric"]).key
+
+        def point(member: Mapping[str, Any]) -> tuple[float, float | None]:
+            return member["cost"][metric], (member["accuracy"] or {}).get("top1")
+
+        line = Line(point(member) for member in members if member["parent"])
+        whole = made.settings.train == "all"
+        members = [
+            member | {"over_line": None if member["parent"] else line.over(*point(member))}
+            | ({"adds_bytes": None} if whole else {})
+            for member in members
+        ]  # fmt: skip
+    return record | {"members": members}
 
 
 def entry(made: TunedFamily, job: Job) -> dict[str, Any]:

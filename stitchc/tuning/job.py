@@ -145,7 +145,7 @@ def _compiled_with(source: Path, record: Mapping[str, Any], trust: bool) -> str 
     Raises:
         UnsafeCheckpoint: they are of a kind that only the user may name, without `trust`.
     """
-    given = recipe.read(source / "recipe.toml").options.get("data")
+    given = recipe.of_artifact(source, record).options.get("data")
     if given is not None:
         check_data(given, str(source / "recipe.toml"), trust=trust)
         return given

@@ -70,7 +70,7 @@ class Origins:
                 "From Python, give the models: stitchc.tune(..., parents=(a, b)).",
             )
         check_model(source, str(self.folder / PLAN), (Path.cwd(), self.folder), trust=self.options.trust)
-        named = self.options.arch or recipe.read(self.folder / "recipe.toml").options.get("arch")
+        named = self.options.arch or recipe.of_artifact(self.folder, self.record).options.get("arch")
         if not self.options.arch:
             recipe.check(Recipe(options={"arch": named}), self.folder / "recipe.toml", trust=self.options.trust)
         arch = archs_for([one["source"] for one in self.record["models"]], named)[index]

@@ -13,6 +13,7 @@ import torch
 from .. import artifact
 from ..evaluate import Accuracy
 from ..family_members import is_family
+from ..folder import next_free
 from ..inputs import is_artifact
 from ..keywords import with_options
 from ..passes.data.model import Model
@@ -154,7 +155,7 @@ def _features(
 def _written(made: Tuned, job: Job, origins: Origins, start: float) -> Tuned:
     """The tuned artifact, in its place."""
     in_place = job.settings.out is None
-    keep = next_free(f"{job.source.resolve()}-untuned") if in_place else None
+    keep = Path(next_free(f"{job.source.resolve()}-untuned")) if in_place else None
     said = replace(job.settings, data=job.images.name, evaluate=job.measured.name if job.measured else None)
     alone = len(job.record["chain"]) == 1
     parents = [made.before] if alone else origins.measured(job.measured, job.place.device.type)
@@ -165,8 +166,3 @@ def _written(made: Tuned, job: Job, origins: Origins, start: float) -> Tuned:
             progress=job.progress,
         )  # fmt: skip
     return replace(made, record=record, kept=keep)
-
-
-def next_free(name: str) -> Path:
-    """The name, or where something has it, the first with a number behind that nothing has."""
-    return next(Path(n) for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if not Path(n).exists())

@@ -2,7 +2,9 @@
 
 import ast
 import html.parser
+import json
 import re
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,6 +20,9 @@ from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.data.printable import code, docstring, fenced, markdown, one_line, quoted
 from stitchc.report.html import page
 from stitchc.report.notes import Notes
+from stitchc.report.page.markup import data, tag
+from stitchc.report.page.provenance import Recipe
+from stitchc.report.page.section import Section
 from stitchc.report.progress import progress_on
 from stitchc.report.table import table
 from stitchc.report.terminal import render
@@ -54,13 +59,36 @@ def test_markdown_reads_it_as_text(text):
 
 
 class Tags(html.parser.HTMLParser):
+    """The elements of a page, and the text of its scripts."""
+
+    #: Attributes that name no place and run nothing.
+    HARMLESS: ClassVar[set[str]] = {
+        "charset", "lang", "name", "content", "class", "style", "id", "scope", "tabindex", "role", "title", "alt",
+        "http-equiv", "type", "data-chart", "data-from",
+    }  # fmt: skip
+
     def __init__(self):
         super().__init__()
-        self.found = set()
+        self.found, self.scripts = set(), []
 
     def handle_starttag(self, tag, attributes):
         self.found.add(tag)
-        assert not {name for name, _ in attributes} - {"charset", "lang", "name", "content", "class", "style"}
+        for name, value in attributes:
+            assert name in self.HARMLESS or name.startswith("aria-") or (name, value[:1]) == ("href", "#") or (
+                name == "src" and value.startswith("data:image/png;base64,")
+            )  # fmt: skip
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data):
+        if self.lasttag == "script" and self.scripts:
+            self.scripts[-1] += data
+
+
+def read(page_text):
+    tags = Tags()
+    tags.feed(page_text)
+    return tags
 
 
 @texts
@@ -68,13 +96,20 @@ def test_a_page_and_a_terminal_show_it_as_text(text):
     rows = table(title=text)
     rows.add_column(text)
     rows.add_row(text)
-    parts = [text, Text(text), Notes([text]), rows]
+    parts = [text, Text(text), Notes([text]), rows, Section(text, [tag("p", text, title=text)], text), Recipe(text)]
     made = page(text, parts)
-    tags = Tags()
-    tags.feed(made)
-    assert tags.found <= {"html", "head", "meta", "title", "style", "body", "h1", "pre", "span"}
+    tags, own = read(made), read(page("a", ["a"]))
+    assert tags.found <= own.found | {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "p", "span", "br",
+                                      "h2", "pre", "nav", "ul", "li"}  # fmt: skip
+    assert tags.scripts == own.scripts
     assert not BEYOND_TEXT.search(made)
-    assert not BEYOND_TEXT.search(render(parts))
+    assert not BEYOND_TEXT.search(render(parts[:4]))
+
+
+@texts
+def test_scripts_of_a_page_read_it_as_data(text):
+    tags = read(f"{data({text: [text]}, 'x')}<b>")
+    assert tags.found == {"script", "b"} and json.loads(tags.scripts[0]) == {text: [text]}
 
 
 @texts
@@ -126,8 +161,8 @@ def test_an_artifact_of_hostile_names_holds_text(text, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"h"}
     for name in ("README.md", "report.html", "model.py", "plan.json"):
         assert not BEYOND_TEXT.search((tmp_path / "h" / name).read_text(encoding="utf-8")), name
-    read = MarkdownIt("commonmark").enable("table").parse((tmp_path / "h" / "README.md").read_text(encoding="utf-8"))
-    found = {token.type for block in read for token in (block, *(block.children or ()))}
+    marked = MarkdownIt("commonmark").enable("table").parse((tmp_path / "h" / "README.md").read_text(encoding="utf-8"))
+    found = {token.type for block in marked for token in (block, *(block.children or ()))}
     assert not found & {"html_block", "html_inline", "link_open", "image"}
 
 

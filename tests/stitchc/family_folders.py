@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stitchc import artifact
+from stitchc import artifact, recipe
 from stitchc.evaluate import Accuracy
 from stitchc.family_folder import write_family
+from stitchc.family_options import FamilyOptions
 from stitchc.inputs import probe
 from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Stitch, Trace
 from stitchc.passes.data.family import Family, Member
@@ -37,6 +38,7 @@ def digits_family(*more: str):
 def written(plan, family, out, **more):
     with artifact.staging(out) as folder:
         return write_family(
-            plan, family, folder, recipe="# none\n", report=lambda record: [record["members"][0]["name"]],
+            plan, family, folder, report=lambda record: [record["members"][0]["name"]],
+            recipe=recipe.dumps(["digits/plain", "digits/resnet"], FamilyOptions(members=3), "family"),
             accuracy={"middle": Accuracy("digits?split=test", 500, 0.9, 1.0)}, **{"onnx": False, **more},
         )  # fmt: skip

@@ -350,3 +350,20 @@ def test_architectures_are_one_a_model(tmp_path, capsys):
     assert main(["compare", *models, "--arch", "digits/resnet", *rest]) == 2
     assert main(["eval", models[0], "--arch", "digits/resnet", "--arch", "digits/plain", "--json"]) == 2
     assert "2 architectures for 1 checkpoints" in capsys.readouterr().out
+
+
+def test_a_picture_needs_matplotlib_and_says_so_before_anything_runs(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr("stitchc.report.plot.find_spec", lambda name: None)
+    assert main(["compare", "a", "b", "--plot", str(tmp_path / "map.svg")]) == 2
+    said = capfd.readouterr().err
+    assert "matplotlib" in said and "stitchc[plot]" in said and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "begins"), [("cost.svg", "<?xml"), ("cost.html", "<!DOCTYPE html>")])
+def test_cost_draws_its_stages(capfd, tmp_path, name, begins):
+    picture = tmp_path / name
+    assert main(["cost", "digits/plain", "--plot", str(picture)]) == 0
+    text = picture.read_text()
+    assert text.startswith(begins) and "features" in text
+    assert main(["cost", "digits/plain", "--plot", str(picture), "--depth", "0"]) == 2
+    assert "no stages" in capfd.readouterr().err

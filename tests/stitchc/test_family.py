@@ -126,3 +126,22 @@ def test_the_line_is_straight_and_ends_at_the_models():
     line = Line([(10, 0.5), (20, 0.7), (15, None)])
     assert line.over(15, 0.65) == pytest.approx(0.05)
     assert line.over(25, 0.9) is None and line.over(15, None) is None
+
+
+def test_the_page_and_the_notebook_show_the_members(made):
+    found, out = made
+    page, cell = (out / "report.html").read_text(), found._repr_html_()
+    stitched = [m["name"] for m in found.record["members"] if m["parent"] is None]
+    assert stitched and "The family" in page and 'data-chart="scatter"' in page
+    for name in stitched:
+        assert f"<h3>{name}</h3>" in page and f"<h3>{name}</h3>" in cell
+    assert page.count('<ol class="chain"') == len(stitched) and "<script" not in cell
+
+
+def test_the_picture_has_a_place_for_every_member(made):
+    from stitchc.report.pictures import family_picture
+
+    found, _ = made
+    (axes,) = family_picture(found.record).axes
+    drawn = sorted(place[0] for points in axes.collections for place in points.get_offsets().tolist())
+    assert drawn == sorted(member["cost"]["macs"] for member in found.record["members"])

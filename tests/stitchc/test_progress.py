@@ -84,3 +84,29 @@ def test_nobody_watches(capfd):
         watcher.update(1, 2)
     assert list(plan.seconds) == [Nap.name]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_log_gets_a_line_now_and_then_of_what_lasts(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = StringIO()
+    watcher = progress_on(stream)
+    with stage(watcher, "probing stitches"):
+        for now[0], done in ((5.0, 1), (40.0, 4), (50.0, 5), (80.0, 8)):
+            watcher.update(done, 10, "probing stitches, best so far 0.873")
+    assert stream.getvalue() == (
+        "probing stitches, best so far 0.873: 4 of 10, 40 s so far, about 1 min 0 s to go\n"
+        "probing stitches, best so far 0.873: 8 of 10, 1 min 20 s so far, about 20 s to go\n"
+        "probing stitches: 1 min 20 s\n"
+    )
+
+
+def test_a_bar_says_what_remains_and_the_best_so_far(monkeypatch):
+    for name in ("NO_COLOR", "TERM", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    stream = Terminal()
+    watcher = progress_on(stream)
+    with stage(watcher, "probing stitches"):
+        watcher.update(3, 7, "probing stitches, best so far 0.873")
+        watcher.bars.refresh()
+    assert "best so far 0.873" in stream.getvalue() and "to go" in stream.getvalue()

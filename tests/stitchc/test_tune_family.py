@@ -69,7 +69,10 @@ def test_the_record_tells_what_became_of_each_member(folder, tuned):
             assert bool(one.epoch) is not torch.equal(scores(folder, one.name), scores(tuned.folder, one.name))
     assert {one.name for one in tuned.members if one.held_out_before is None} == {"plain", "resnet"}
     assert all(found.argmax_agreement == 1 for found in stitchc.verify(tuned.folder).values())
-    assert stitchc.extract(tuned.folder, "middle", tuned.folder.parent / "one", onnx=False)["verified"]
+    one = tuned.folder.parent / "one"
+    assert len(stitchc.extract(tuned.folder, "middle", one, onnx=False)["chain"]) == 3
+    again = stitchc.tune(one, **FAST | {"epochs": 1}, out=tuned.folder.parent / "two")
+    assert again.record["verified"] and again.record["extracted"]["member"] == "middle"
     assert "tune" in (tuned.folder / "recipe.toml").read_text()
 
 
