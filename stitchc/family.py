@@ -150,8 +150,19 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
     )  # fmt: skip
     return study(
         probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed,
-        extra=inf if options.extra is None else options.extra,
+        room=_room(probe.pool.plan, options),
     )  # fmt: skip
+
+
+def _room(plan: Plan, options: FamilyOptions) -> float:
+    """Bytes of weights that members may add: the option `extra` is of the models' files, and the header of a family's
+    file is taken to be twice as long as theirs."""
+    from .passes.family.weights import contents
+
+    if options.extra is None:
+        return inf
+    files = sum(price["size"] for price in plan.prices)
+    return max(0.0, options.extra * files - (files - sum(contents(plan.graphs).values())))
 
 
 def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
@@ -186,7 +197,7 @@ def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metri
         total = sum(contents(plan.graphs).values())
         healer = Healer(
             plan, options.heal, healing_options(options, options.max_memory), options.share, options.price / total,
-            made, inf if options.extra is None else options.extra * total,
+            made, _room(plan, options),
         )  # fmt: skip
         for k, hybrid in enumerate(made):
             with stage(progress, f"healing member {k + 1} of {len(made)}"):

@@ -106,7 +106,9 @@ class FamilyOptions(
         group=FAMILY, metavar="P",
     )  # fmt: skip
     extra: float | None = option(
-        None, Share(most=100.0), "Most bytes that members add to those of all models, as a share of these: 15%.",
+        None,
+        Share(most=100.0),
+        "Most bytes that members add to the weights files of all models, as a share of these: 15%.",
         group=FAMILY, unset="as many as are worth it",
     )  # fmt: skip
     fragments: int | None = with_default(SearchOptions, "fragments", None, group=FAMILY, unset="3")

@@ -43,7 +43,7 @@ def study(
     most: int | None,
     wanted: int,
     timed: Timed | None = None,
-    extra: float = np.inf,
+    room: float = np.inf,
 ) -> Study:
     """Chooses members for the budgets of `looking`.
 
@@ -52,15 +52,15 @@ def study(
 
     price: score, summed over the budgets, that bytes as many as those of all models must gain. most: members at most
     beside the models. wanted: for how many budgets those of `looking` stand, more or fewer than they are. timed: of a
-    chain, amounts that it has on devices, which budgets may name. extra: bytes that members may add, as a share of
-    those of all models.
+    chain, amounts that it has on devices, which budgets may name. room: bytes that members may add at
+    most.
     """
     held = sum(contents(probe.pool.plan.graphs).values())
     found = candidates(probe, replace(looking, price=price / max(held, 1)))
     models = [one for one in found if one.whole]
     fine = [one for one in found if one.whole or not under(one, models, looking.metric)]
     offers = [one.offer(timed) for one in fine]
-    made = choose(offers, looking.budgets, price / max(held, 1) / wanted, most, extra * held)
+    made = choose(offers, looking.budgets, price / max(held, 1) / wanted, most, room)
     order = tuple(sorted(made.members, key=lambda k: fine[k].price.ordering()))
     return Study(tuple(fine), order, made.serving, len(found) - len(fine), held)
 
