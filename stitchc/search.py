@@ -84,7 +84,9 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         if options.dry_run:
             return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
-        pool = plan = looked_at(plan, options, settled(options), watcher, timed=_asks_time(options))
+        pool = plan = looked_at(
+            plan, options, settled(options), watcher, backend=options.backend if _asks_time(options) else None
+        )
         budgets = _budgets(plan, options)
         each = [{metric: limit / options.ensemble for metric, limit in budget.items()} for budget in budgets]
         with stage(watcher, "searching"):
@@ -208,10 +210,10 @@ def check_images(plan: Plan, rank: str) -> None:
 
 
 def looked_at(
-    plan: Plan, options: SearchOptions | FamilyOptions, words: Words, progress: Progress, *, timed: bool = False
+    plan: Plan, options: SearchOptions | FamilyOptions, words: Words, progress: Progress, *, backend: str | None = None
 ) -> Plan:
-    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted. timed:
-    whether the latency of fragments is asked for too."""
+    """The plan with graphs, cuts and prices; and with what the cuts represent, unless only the pool is wanted.
+    backend: what the latency of fragments is measured with, where that is asked for too."""
     from .cache import Store
     from .passes import Cost, Latency, Partition, Pipeline, Represent, Trace
 
@@ -221,10 +223,14 @@ def looked_at(
         passes += moving(options.device)
         store = Store("similarity")
         passes.append(options.make(Represent, metric=words.similarity, batch=words.block, store=store, progress=told))
-        if timed:
+        if backend is not None:
             passes.append(
                 options.make(
-                    Latency, device=timed_on(options.device, options.backend), store=Store("latency"), progress=told
+                    Latency,
+                    backend=backend,
+                    device=timed_on(options.device, backend),
+                    store=Store("latency"),
+                    progress=told,
                 )
             )
     return Pipeline(passes, callback=progress)(plan)

@@ -112,8 +112,8 @@ def _solved(
         rows.append({holds[name]: sizes[name] / unit for name in held})
         limits.append(room / unit)
     entries = [(r, c, value) for r, row in enumerate(rows) for c, value in row.items()]
-    index, column, value = (np.array(part) for part in zip(*entries, strict=True))
-    matrix = coo_array((value, (index, column)), shape=(len(rows), len(gain))).tocsr()
+    at_row, at_column, values = (np.array(part) for part in zip(*entries, strict=True))
+    matrix = coo_array((values, (at_row, at_column)), shape=(len(rows), len(gain))).tocsr()
     done = milp(
         -gain, integrality=np.ones(len(gain)), bounds=Bounds(0, 1),
         constraints=LinearConstraint(matrix, -np.inf, np.array(limits)), options={"mip_rel_gap": 0},

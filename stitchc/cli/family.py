@@ -49,8 +49,8 @@ def command(run: Run, models: tuple[str, ...], plot: Path | None) -> Outcome:
         from ..report.search import PoolTable
         from ..search_record import pool_record
 
-        pool = {"schema": 1, "pool": pool_record(made.plan)}
-        return Outcome(pool, [PoolTable(pool["pool"])])
+        pool = pool_record(made.plan)
+        return Outcome({"schema": 1, "pool": pool}, [PoolTable(pool)])
     if plot is not None:
         from ..report.page.family import family_sections
         from ..report.pictures import family_picture
