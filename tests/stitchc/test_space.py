@@ -94,7 +94,7 @@ def test_noise_prices_chains_and_scores_none():
     name = space.sample(1)[0]
     assert space.cost(name)["macs"] > 0
     for ask in (space.score, space.expected):
-        with pytest.raises(InputError, match="cannot with 'random"):
+        with pytest.raises(InputError, match="'random"):
             ask(name)
 
 
