@@ -61,6 +61,10 @@ class _Package(ModuleType):
             return
         super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its name, as modules are sent to other processes: cloudpickle knows those of the very class ModuleType only.
+        return import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 writers_in(f"{__name__}.report.notebook")

@@ -1,8 +1,8 @@
 """The examples run as they are told to, and what they print is what they claim."""
 
 import importlib.util
-import subprocess
 import itertools
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType

@@ -40,3 +40,9 @@ def test_onnxruntime_writes_nothing_into_the_home_of_the_user(tmp_path):
     script = "import stitchc, onnxruntime"
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True, env={**keep, "HOME": str(tmp_path)})
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_package_is_sent_to_other_processes_by_its_name():
+    import pickle
+
+    assert pickle.loads(pickle.dumps(stitchc)) is stitchc
