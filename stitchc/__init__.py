@@ -62,7 +62,7 @@ class _Package(ModuleType):
         super().__setattr__(name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By its name, as modules are sent to other processes: cloudpickle knows those of the very class ModuleType only.
+        # By its name, as modules are sent to other processes; cloudpickle knows those of the very class ModuleType.
         return import_module, (self.__name__,)
 
 

@@ -97,7 +97,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
         if options.sweep:
             return Searched(pool, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
         best = [found.tried[k] for k in found.members]
-        _check_ensemble(options, best)
+        check_ensemble(options, best)
         used, stated = _stated(plan, (options, given), best)
         choice, *others = [(Candidate(one.chain, nan, one.price, True, one.score),) for one in best]
         plan = replace(plan, choice=choice, budget=dict(budgets[0]))
@@ -135,7 +135,7 @@ def _stated(plan: Plan, options: Sequence[SearchOptions], best: Sequence[Tried])
     return [one.make(CompileOptions, chain=words, similarity=settled(one).similarity) for one in options]
 
 
-def _check_ensemble(options: SearchOptions, members: Sequence[Tried]) -> None:
+def check_ensemble(options: SearchOptions, members: Sequence[Tried]) -> None:
     """Raises Infeasible where there are fewer chains than are to vote."""
     if len(members) < options.ensemble:
         raise Infeasible(
