@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from ..data.model import Images
 from ..graphs.placement import device_of
@@ -49,14 +47,12 @@ class Kept:
         found.values = _read(store.read(found.key))
         return found
 
-    def fill(self, loss: np.ndarray, r2: np.ndarray, pairs: Callable[[int], int]) -> None:
-        """Puts what is known into the losses of seams, and into the R2 of the seams that `pairs` leads them to."""
-        if not any(self.values.values()):
-            return
-        for row in range(len(self.pool)):
-            words = self._words(row)
-            loss[row] = self.values["loss"].get(words, np.nan)
-            r2[row] = self.values["r2"].get(self._words(pairs(row)), np.nan)
+    def known(self, kind: str, rows: Sequence[int]) -> dict[int, float]:
+        """What an earlier run measured of some seams, asked for only when they would be measured: what is chosen
+        does not depend on what is kept. kind: loss or r2."""
+        values = self.values.get(kind, {})
+        found = {row: values.get(self._words(row)) for row in rows} if values else {}
+        return {row: value for row, value in found.items() if value is not None}
 
     def add(self, kind: str, rows: Sequence[int], values: Sequence[float]) -> None:
         """Keeps the values of some seams. kind: loss or r2."""

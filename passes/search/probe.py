@@ -42,7 +42,7 @@ class Probe:
     labels where they are known (see `rank.scores`). The score of the best model alone is what losses are counted from:
     own: float64 [models], what each model scores; deficit: by how much less than the best.
     loss, r2: float64 [seams], NaN where not measured. fitted: adapters of seams, by row. store: where what was measured
-    is kept from run to run.
+    is kept from run to run (`kept`).
     """
 
     def __init__(
@@ -70,8 +70,7 @@ class Probe:
         _, first, self._pair = np.unique(ends[cheap], return_index=True, return_inverse=True)
         self._cheapest = cheap[first]
         self._pair = self._pair[np.argsort(cheap)]
-        self._kept = Kept.of(pool, store, effort, rule, (self.fit_images, self.shown))
-        self._kept.fill(self.loss, self.r2, lambda row: int(self._cheapest[self._pair[row]]))
+        self.kept = Kept.of(pool, store, effort, rule, (self.fit_images, self.shown))
 
     def reference(self, last: int) -> Reference:
         """What networks are held against whose last fragment is of a model."""
@@ -107,18 +106,23 @@ class Probe:
         all adapters that join the same two cuts."""
         asked = np.unique(self._pair[list(rows)])
         cheapest = [self._cheapest[pair] for pair in asked if np.isnan(self.r2[self._cheapest[pair]])]
-        if not cheapest:
-            return
-        images = Part(self.fit_images, 0, min(_R2_IMAGES, len(self.fit_images)))
-        plan = replace(self.pool.plan, images=images)
-        seams = [self.pool.seam(row) for row in cheapest]
-        made = fit_all(
-            plan, seams, rows=_R2_ROWS, ridges=_R2_RIDGES, max_memory=self._max_memory, roughly=True, final=False
-        )
-        known = {self._pair[row]: one.r2 for row, one in zip(cheapest, made, strict=True)}
-        self._kept.add("r2", cheapest, [one.r2 for one in made])
+        known = {self._pair[row]: r2 for row, r2 in self.kept.known("r2", cheapest).items()}
+        cheapest = [row for row in cheapest if self._pair[row] not in known]
+        if cheapest:
+            made = self._roughly(cheapest)
+            known |= {self._pair[row]: one.r2 for row, one in zip(cheapest, made, strict=True)}
+            self.kept.add("r2", cheapest, [one.r2 for one in made])
         of_pairs = np.array([known.get(pair, np.nan) for pair in range(len(self._cheapest))])
         self.r2 = np.where(np.isnan(self.r2), of_pairs[self._pair], self.r2)
+
+    def _roughly(self, rows: Sequence[int]) -> list[Fitted]:
+        """Seams fitted to few positions of few images."""
+        images = Part(self.fit_images, 0, min(_R2_IMAGES, len(self.fit_images)))
+        plan = replace(self.pool.plan, images=images)
+        seams = [self.pool.seam(row) for row in rows]
+        return fit_all(
+            plan, seams, rows=_R2_ROWS, ridges=_R2_RIDGES, max_memory=self._max_memory, roughly=True, final=False
+        )
 
     def fit_again(self, rows: Sequence[int]) -> None:
         """Fills `fitted` for seams whose losses are known from an earlier run."""
@@ -132,6 +136,9 @@ class Probe:
     def measure(self, rows: Sequence[int], progress: Progress | None = None, said: str = "") -> None:
         """Fills the loss of seams: by how much the two models, stitched there, score less than the best model, less
         half of what each of them loses alone; below 0 where they score more than the mean of both."""
+        known = self.kept.known("loss", [row for row in dict.fromkeys(rows) if not self.probed(row)])
+        for row, loss in known.items():
+            self.loss[row] = loss
         rows = [row for row in dict.fromkeys(rows) if not self.probed(row)]
         for start in range(0, len(rows), _CHUNK):
             group = rows[start : start + _CHUNK]
@@ -141,7 +148,7 @@ class Probe:
                 lost = self.own.max() - self.score(logits, back).mean()
                 self.loss[row] = lost - (self.deficit[front] + self.deficit[back]) / 2
                 self.fitted[row] = one
-            self._kept.add("loss", group, self.loss[group].tolist())
+            self.kept.add("loss", group, self.loss[group].tolist())
             self.store.unload()
             if progress:
                 progress(min(start + _CHUNK, len(rows)), len(rows), said)

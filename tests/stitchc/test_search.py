@@ -251,3 +251,19 @@ def test_fewer_chains_than_are_to_vote_are_refused():
     with pytest.raises(Infeasible, match="3 were asked for"):
         check_ensemble(SearchOptions(ensemble=3), [None, None])
     check_ensemble(SearchOptions(ensemble=2), [None, None])
+
+
+@pytest.mark.slow
+def test_what_is_kept_of_other_searches_changes_nothing(tmp_path, monkeypatch):
+    """Neither what is chosen nor a byte of it."""
+
+    def made(cache, budget):
+        monkeypatch.setenv("STITCHC_CACHE_DIR", str(tmp_path / cache))
+        found = stitchc.search(*POOL, **FAST, budget=budget, out=tmp_path / f"{cache}-{budget}", force=True)
+        return [one.chain for one in found.found.tried], (tmp_path / f"{cache}-{budget}/model.safetensors").read_bytes()
+
+    alone = made("one", "40%")
+    made("two", "90%")
+    assert list((tmp_path / "two").rglob("*")), "something is kept"
+    assert made("two", "40%") == alone
+    assert made("two", "40%") == alone
