@@ -25,6 +25,9 @@ def analysed(*models, shown) -> Plan:
     return Pipeline(passes)(Plan(tuple(models), images=shown))
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     return analysed(*(load(f"digits/{name}") for name in NAMES), shown=images("digits?limit=32"))

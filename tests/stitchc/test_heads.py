@@ -135,6 +135,7 @@ def test_classes_that_a_model_lacks_are_refused():
         with_head(load("digits/plain"), "classes=0-4=low,5-11=high")
 
 
+@pytest.mark.slow
 def test_a_network_is_compiled_and_exported_with_its_head(tmp_path):
     out = tmp_path / "x"
     words = ["--head", HEAD, "--budget", "60%", "--effort", "low", "--probe-images", "64", "--heal-sweeps", "1"]
@@ -166,6 +167,7 @@ def test_a_network_for_new_classes_is_made_from_a_few_labels(head, tmp_path):
     assert stitchc.load(out)(torch.zeros(3, 1, 8, 8)).shape == (3, 2)
 
 
+@pytest.mark.slow
 def test_a_search_ends_in_a_learned_head_and_its_recipe_makes_the_same_again(tmp_path):
     out, again = tmp_path / "x", tmp_path / "again"
     words = ["--head", "knn=3", "--head-images", "40", "--budget", "macs=1.6M", "--no-onnx", *FAST]

@@ -198,6 +198,7 @@ def voting(tmp_path_factory):
     return json.loads(said.getvalue()), out
 
 
+@pytest.mark.slow
 def test_chains_vote_and_take_what_they_take_together(voting):
     document, out = voting
     plan = json.loads((out / "plan.json").read_text())
@@ -211,6 +212,7 @@ def test_chains_vote_and_take_what_they_take_together(voting):
     assert document["ensemble"]["score"] > 0.5 and members[0]["words"] != members[1]["words"]
 
 
+@pytest.mark.slow
 def test_an_ensemble_says_the_mean_of_what_its_chains_say(voting, tmp_path):
     document, out = voting
     data = torch.rand(6, 1, 8, 8)
@@ -222,6 +224,7 @@ def test_an_ensemble_says_the_mean_of_what_its_chains_say(voting, tmp_path):
     torch.testing.assert_close(stitchc.load(out)(data).exp(), torch.stack(said).mean(0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_recipe_of_an_ensemble_compiles_to_the_same_bytes(voting, tmp_path):
     _, out = voting
     again = tmp_path / "again"
