@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from .cache import Store
 from .compile import opened
 from .device import moving, resolve
-from .family_budgets import budgets_of
-from .family_options import FamilyOptions
-from .heads import check as check_head
+from .families.budgets import budgets_of
+from .families.options import FamilyOptions
+from .heads.put import check as check_head
 from .keywords import with_options
 from .passes.data.errors import InputError
 from .progress import Progress, Silent, stage
 from .search import check_images, check_rank, looked_at
-from .search_methods import METHODS, SHARE, Words, nothing_to_join, said_words
+from .searches.methods import METHODS, SHARE, Words, nothing_to_join, said_words
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
-    from .family_budgets import Wanted
+    from .families.budgets import Wanted
     from .passes.data.family import Family
     from .passes.data.hybrid import Hybrid
     from .passes.data.model import Images, Model
@@ -105,8 +105,8 @@ def _made(
     measured: Images | None, folder: Path, progress: Progress,
 ) -> Made:  # fmt: skip
     from . import recipe
-    from .family_folder import write_family
-    from .family_record import Told, family_record
+    from .families.folder import write_family
+    from .families.record import Told, family_record
     from .report.page.family import family_sections
 
     used, given = options

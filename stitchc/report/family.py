@@ -75,7 +75,7 @@ class BudgetTable:
     record: Mapping[str, Any]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from ..family_record import limits_text
+        from ..families.record import limits_text
 
         found = table(ascii_only=options.ascii_only, title="The budgets")
         devices = any(budget["device"] for budget in self.record["budgets"])

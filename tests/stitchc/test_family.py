@@ -5,10 +5,10 @@ import json
 import pytest
 
 import stitchc
-from stitchc.device_budgets import read_devices
+from stitchc.families.devices import read_devices
+from stitchc.families.options import FamilyOptions
+from stitchc.families.record import dominating
 from stitchc.family import names_of
-from stitchc.family_options import FamilyOptions
-from stitchc.family_record import dominating
 from stitchc.passes import Hybrid, Plan, Price
 from stitchc.passes.data.errors import InputError, QuantityError
 from stitchc.passes.data.line import Line

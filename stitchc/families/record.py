@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .documents import number
-from .passes.data.budget import format_quantity
-from .passes.data.line import Line
-from .passes.data.records import encode
+from ..documents import number
+from ..passes.data.budget import format_quantity
+from ..passes.data.line import Line
+from ..passes.data.records import encode
 
 if TYPE_CHECKING:
-    from .evaluate import Accuracy
-    from .family_budgets import Wanted
-    from .family_options import FamilyOptions
-    from .passes.data.family import Family, Member
-    from .passes.data.plan import Plan
-    from .passes.data.values import Price
-    from .passes.family.choose import Offer
-    from .passes.family.smaller import Smaller
-    from .passes.family.study import Study
+    from ..evaluate import Accuracy
+    from ..passes.data.family import Family, Member
+    from ..passes.data.plan import Plan
+    from ..passes.data.values import Price
+    from ..passes.family.choose import Offer
+    from ..passes.family.smaller import Smaller
+    from ..passes.family.study import Study
+    from .budgets import Wanted
+    from .options import FamilyOptions
 
 #: A network with what it is compared by: its name, its price, its score.
 Standing = tuple[str, "Price", float]
@@ -87,7 +87,7 @@ def price_of(member: Member) -> Price:
 
 def _added(plan: Plan, family: Family) -> Iterator[tuple[str, int]]:
     """Of each member the bytes of its weights that neither the models nor cheaper members have."""
-    from .passes.family.weights import added, contents
+    from ..passes.family.weights import added, contents
 
     held = contents(plan.graphs)
     for member in family.members:
