@@ -53,7 +53,8 @@ def family_record(told: Told, options: FamilyOptions) -> dict[str, Any]:
     its score, by how much its accuracy lies over the line between the models, the bytes that the file holds for it
     beyond those of the models and of cheaper members, and the names of what it is dominated by."""
     metric, study = told.wanted.metric, told.study
-    parents = [member for member in told.family.members if member.parent is not None]
+    given = {one.chain for one in study.networks if one.given}
+    parents = [member for member in told.family.members if member.hybrid.chain in given]
     line = Line((price_of(member)[metric], told.top1(member)) for member in parents)
     adds = dict(_added(told.plan, told.family))
     standing = [(member.name, price_of(member), told.score(member)) for member in told.family.members]
@@ -62,7 +63,7 @@ def family_record(told: Told, options: FamilyOptions) -> dict[str, Any]:
         "members": {
             member.name: {
                 "score": number(told.score(member)),
-                "over_line": None if member.parent else line.over(price_of(member)[metric], told.top1(member)),
+                "over_line": None if member in parents else line.over(price_of(member)[metric], told.top1(member)),
                 "adds_bytes": adds[member.name],
                 "dominated_by": dominating(own, standing, metric),
             }
