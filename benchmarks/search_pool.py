@@ -19,7 +19,7 @@ from stitchc.passes.search.losses import Predictor, Trust, similarities
 from stitchc.passes.search.pool import INNER, Pool
 from stitchc.passes.search.probe import Probe
 from stitchc.passes.search.space import Route
-from stitchc.search_methods import METHODS, SHARE
+from stitchc.searches.methods import METHODS, SHARE
 from stitchc.zoo import images, load
 
 DIGITS = ["digits/resnet", "digits/plain", "digits/vit", "digits/convnext"]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .compile import compile
     from .evaluate import evaluate
     from .examine import compare, cost, inspect
+    from .families.extract import extract
     from .family import family
-    from .family_extract import extract
     from .passes.data import errors
     from .search import search
     from .space import space
@@ -40,7 +40,7 @@ _HOME = {
     "cost": "examine",
     "errors": "passes.data.errors",
     "evaluate": "evaluate",
-    "extract": "family_extract",
+    "extract": "families.extract",
     "family": "family",
     "inspect": "examine",
     "load": "artifact",

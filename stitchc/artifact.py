@@ -51,7 +51,7 @@ def write(
 
     recipe: the text of recipe.toml. report: the parts of report.html (see `report.html.page`).
     """
-    from .family_readme import family_readme
+    from .families.readme import family_readme
     from .readme import readme
     from .report.html import page
 

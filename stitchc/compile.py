@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .device import in_full_precision, moving, resolve, timed_on, with_memory
-from .heads import check as check_head
-from .heads import with_heads
+from .heads.put import check as check_head
+from .heads.put import with_heads
 from .inputs import load_all, probe
 from .keywords import with_options
 from .options import CompareOptions, CompileOptions, HeadOptions
@@ -24,13 +24,13 @@ from .progress import Progress, Silent, stage
 from .rivals import load_against, measure, rivals, with_winner
 
 if TYPE_CHECKING:
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
     from .passes.data.candidates import Candidate
     from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
     from .passes.pipeline import Pass
     from .report.page.section import Section
-    from .search_options import SearchOptions, SpaceOptions
+    from .searches.options import SearchOptions, SpaceOptions
 
     V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
 

@@ -12,10 +12,10 @@ from .passes.data.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
     from .options import CompareOptions, CompileOptions
     from .passes.pipeline import Pass
-    from .search_options import SearchOptions, SpaceOptions
+    from .searches.options import SearchOptions, SpaceOptions
 
     T = TypeVar("T", CompareOptions, CompileOptions, SearchOptions, SpaceOptions, FamilyOptions)
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from .cache import Store
 from .compile import opened
 from .device import moving, resolve
-from .family_budgets import budgets_of
-from .family_options import FamilyOptions
-from .heads import check as check_head
+from .families.budgets import budgets_of
+from .families.options import FamilyOptions
+from .heads.put import check as check_head
 from .keywords import with_options
 from .passes.data.errors import InputError
 from .progress import Progress, Silent, stage
 from .search import check_images, check_rank, looked_at
-from .search_methods import METHODS, SHARE, Words, nothing_to_join, said_words
+from .searches.methods import METHODS, SHARE, Words, nothing_to_join, said_words
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
-    from .family_budgets import Wanted
+    from .families.budgets import Wanted
     from .passes.data.family import Family
     from .passes.data.hybrid import Hybrid
     from .passes.data.model import Images, Model
@@ -105,16 +105,18 @@ def _made(
     measured: Images | None, folder: Path, progress: Progress,
 ) -> Made:  # fmt: skip
     from . import recipe
-    from .family_folder import write_family
-    from .family_record import Told, family_record
+    from .families.folder import write_family
+    from .families.record import Told, family_record
     from .report.page.family import family_sections
 
     used, given = options
     probe = _probe(plan, used, wanted.members)
+    smaller = _smaller(probe, used, wanted, progress)
     with stage(progress, "choosing members"):
-        found = _study(probe, used, wanted, progress)
-    made = _healed(plan, used, found.chosen(), wanted.metric, progress)
-    rivals = _rivals(probe, used, wanted, measured, progress)
+        found = _study(probe, used, wanted, smaller, progress)
+    joined = found.joined(smaller)
+    plan, made = _healed(plan, joined, used, found.chosen(), wanted.metric, progress)
+    rivals = _rivals([one for one in smaller if one not in joined], used, measured, progress)
     accuracy = _measured(plan, made, measured, used, progress)
     if moving(used.device):
         plan, made = _brought_back(plan, made)
@@ -137,8 +139,11 @@ def _brought_back(plan: Plan, made: Family) -> tuple[Plan, Family]:
     return replace(plan, hybrids=()), replace(made, members=tuple(replace(m, hybrid=one) for m, one in back))
 
 
-def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Study:
-    """The members, chosen among chains that were stitched, healed on few images, and scored on others."""
+def _study(
+    probe: Probe, options: FamilyOptions, wanted: Wanted, smaller: Sequence[Smaller], progress: Progress
+) -> Study:
+    """The members, chosen among chains that were stitched, healed on few images, and scored on others, and the models
+    on smaller images."""
     from .passes.family.candidates import Looking
     from .passes.family.study import study
 
@@ -150,7 +155,7 @@ def _study(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progr
     )  # fmt: skip
     return study(
         probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed,
-        room=_room(probe.pool.plan, options),
+        room=_room(probe.pool.plan, options), smaller=smaller,
     )  # fmt: skip
 
 
@@ -181,13 +186,18 @@ def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     return Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
 
 
-def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metric: str, progress: Progress) -> Family:
-    """The members with their networks, fitted and healed on all images, from the cheapest on."""
+def _healed(
+    plan: Plan, joined: Sequence[Smaller], options: FamilyOptions, chosen: Sequence[Network], metric: str,
+    progress: Progress,
+) -> tuple[Plan, Family]:  # fmt: skip
+    """The members with their networks, fitted and healed on all images, from the cheapest on; and the plan with the
+    models on smaller images that are members."""
     from .passes.data.family import Family, Member
     from .passes.data.healing import healing_options
     from .passes.data.hybrid import Hybrid
     from .passes.family.fit import hybrids
     from .passes.family.heal import Healer
+    from .passes.family.smaller import with_smaller
     from .passes.family.weights import contents
 
     stitched = [(one.chain, one.price) for one in chosen if not one.whole]
@@ -202,13 +212,14 @@ def _healed(plan: Plan, options: FamilyOptions, chosen: Sequence[Network], metri
         for k, hybrid in enumerate(made):
             with stage(progress, f"healing member {k + 1} of {len(made)}"):
                 made[k] = healer.heal(hybrid, progress.update)
+    plan = with_smaller(plan, joined)
     parents = [
         replace(Hybrid.whole(plan.graphs[one.chain.front.model], one.chain.front.model), price=one.price)
         for one in chosen if one.whole
     ]  # fmt: skip
     names = iter(names_of([*parents, *made], plan, metric))
     members = [Member(next(names), one, plan.models[one.chain.front.model].name) for one in parents]
-    return Family((*members, *(Member(next(names), one, None) for one in made)))
+    return plan, Family((*members, *(Member(next(names), one, None) for one in made)))
 
 
 def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:
@@ -233,27 +244,31 @@ def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:
 def _measured(
     plan: Plan, made: Family, images: Images | None, options: FamilyOptions, progress: Progress
 ) -> dict[str, Accuracy | None]:
-    """Accuracy of each member on the same images, by its name; None where it was not measured."""
+    """Accuracy of each member on the same images, by its name, as the family runs it: on the family's own input, of
+    which a member makes its own where it wants another; None where it was not measured."""
+    from torch import nn
+
     from .evaluate import accuracy_if_matched
+    from .passes.emit.conversion import conversions, input_of
 
     found: dict[str, Accuracy | None] = {}
+    first, spec = conversions(plan, made), input_of(plan, made)
     for member in made.members:
         found[member.name] = None
         if images is not None:
             owner = replace(plan.models[member.hybrid.chain.back.model], name=member.name)
-            spec = plan.input_of(member.hybrid.chain)
+            network: nn.Module = member.hybrid.network
+            if member.name in first:
+                network = nn.Sequential(first[member.name], network).eval()
             with stage(progress, f"measuring {member.name}"):
                 found[member.name], _ = accuracy_if_matched(
-                    member.hybrid.network, spec, images, owner, device=options.device, progress=progress
+                    network, spec, images, owner, device=options.device, progress=progress
                 )
     return found
 
 
-def _rivals(
-    probe: Probe, options: FamilyOptions, wanted: Wanted, images: Images | None, progress: Progress
-) -> list[tuple[Smaller, Accuracy | None]]:
-    """The models on smaller images that take no less than the least budget, with their accuracy."""
-    from .evaluate import accuracy_if_matched
+def _smaller(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progress) -> list[Smaller]:
+    """The models on smaller images, down to the first within the least budget."""
     from .passes import Cost, Partition, Trace
     from .passes.family.smaller import smaller
 
@@ -261,9 +276,19 @@ def _rivals(
         return []
     look = [options.make(Trace), Partition(rule=words(options).rule), Cost(adapters=()), *moving(options.device)]
     least = min(budget.get(wanted.metric, 0.0) for budget in wanted.budgets)
+    with stage(progress, "the models on smaller images"):
+        return list(smaller(probe, look, wanted.metric, least))
+
+
+def _rivals(
+    rivals: Sequence[Smaller], options: FamilyOptions, images: Images | None, progress: Progress
+) -> list[tuple[Smaller, Accuracy | None]]:
+    """The models on smaller images that are no members, with their accuracy."""
+    from .evaluate import accuracy_if_matched
+
     found: list[tuple[Smaller, Accuracy | None]] = []
     with stage(progress, "measuring the models on smaller images"):
-        for rival in smaller(probe, look, wanted.metric, least):
+        for rival in rivals:
             accuracy = None
             if images is not None:
                 accuracy, _ = accuracy_if_matched(

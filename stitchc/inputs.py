@@ -14,9 +14,9 @@ from .progress import Progress, stage
 from .zoo.naming import REGISTRIES, parse
 
 if TYPE_CHECKING:
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
     from .options import CompareOptions, CompileOptions
-    from .search_options import SearchOptions, SpaceOptions
+    from .searches.options import SearchOptions, SpaceOptions
 
 NOISE = "random"  # the DATA that needs nothing
 _LETTER = re.compile(r"[A-Z]=.")

@@ -19,15 +19,15 @@ from .passes.data.errors import InputError
 from .passes.data.model import Model
 from .passes.data.option_kinds import Kind
 from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of
-from .recipe_lines import Lines
-from .recipe_options import models_of, options_in
-from .recipe_schema import SCHEMA
-from .recipe_text import toml
+from .recipes.lines import Lines
+from .recipes.options import models_of, options_in
+from .recipes.schema import SCHEMA
+from .recipes.text import toml
 from .zoo import foreign
 from .zoo.trust import check_data, check_model
 
 if TYPE_CHECKING:
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
 
 _MOST_BYTES = 2**20
 _DATA = ("data", "evaluate")  # the options that may name images in a file
@@ -146,7 +146,7 @@ def of_artifact(folder: Path | str, record: Mapping[str, Any]) -> Recipe:
 
 def made_by(record: Mapping[str, Any]) -> type[Options]:
     """The options that the recipe of an artifact states. record: of the artifact."""
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
 
     return FamilyOptions if "members" in record or record.get("extracted") else CompileOptions
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .comparison import comparison_record
 from .device import moving
-from .heads import with_heads
+from .heads.put import with_heads
 from .inputs import model_of, name_of
 from .passes.data.rivals import recommend
 from .progress import Progress, stage

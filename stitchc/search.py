@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from .compile import complete, opened, synthesis
 from .device import moving, timed_on
-from .heads import check as check_head
+from .heads.put import check as check_head
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data.errors import Infeasible, InputError, QuantityError
 from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
-from .search_methods import METHODS, settled
-from .search_options import SearchOptions
-from .sweep import chosen
+from .searches.methods import METHODS, settled
+from .searches.options import SearchOptions
+from .searches.sweep import chosen
 
 if TYPE_CHECKING:
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
     from .passes.data.budget import Limit
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
     from .report.page.section import Section
-    from .search_methods import Words
+    from .searches.methods import Words
 
 # Ranks that score pairs of cuts, and no network.
 _OF_PAIRS = ("cka", "fit")
@@ -76,7 +76,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     """
     from .passes import Candidate
     from .report.page.compared import search_section
-    from .search_record import search_document
+    from .searches.record import search_document
 
     watcher, given = progress or Silent(), options
     _check(models, options)
@@ -261,7 +261,7 @@ def _budgets(plan: Plan, options: SearchOptions) -> tuple[dict[str, float], ...]
 
 
 def _swept(options: SearchOptions) -> tuple[Limit, ...]:
-    from .sweep import limits
+    from .searches.sweep import limits
 
     return limits(options.sweep) if options.sweep else ()
 

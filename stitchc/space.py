@@ -16,8 +16,8 @@ from .passes.data.errors import InputError, QuantityError, StitchError
 from .passes.data.options import options_of
 from .progress import Progress, Silent
 from .search import check_images, check_rank
-from .search_methods import nothing_to_join
-from .search_options import SpaceOptions
+from .searches.methods import nothing_to_join
+from .searches.options import SpaceOptions
 
 if TYPE_CHECKING:
     import numpy as np

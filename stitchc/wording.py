@@ -50,7 +50,7 @@ def _worded(name: str, value: str | None) -> str:
 
 @cache
 def _options() -> dict[str, Field]:
-    from .family_options import FamilyOptions
+    from .families.options import FamilyOptions
     from .options import CommonOptions, CompareOptions, CompileOptions, CostOptions, InspectOptions
     from .tuning.settings import TuneOptions
 

@@ -34,13 +34,15 @@ Progress = Callable[[int, int, str], None]
 @dataclass(frozen=True, eq=False)
 class Network:
     """A chain with its score on each probe image that nothing was fitted on, float64 [images]. adds: the adapters that
-    it needs, by what they are fitted to, with their bytes. whole: it is one of the models as it is."""
+    it needs, by what they are fitted to, with their bytes. whole: it is one of the models as it is, at whatever input
+    size; given: at its own, as which it is a member anyhow."""
 
     chain: Chain
     price: Price
     scores: np.ndarray = field(repr=False)
     adds: Mapping[object, int]
     whole: bool = False
+    given: bool = False
 
     @property
     def score(self) -> float:
@@ -51,7 +53,7 @@ class Network:
         """The same as numbers alone. timed: further amounts, each as a function of the chain."""
         known = {name: self.price[name] for name in metrics.names() if self.price.get(name) is not None}
         more = {name: of(self.chain) for name, of in (timed or {}).items()}
-        return Offer(known | more, self.score, self.adds, self.whole)
+        return Offer(known | more, self.score, self.adds, self.given)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def adds(probe: Probe, chain: Chain) -> dict[object, int]:
 def _models(probe: Probe) -> list[Network]:
     plan = probe.pool.plan
     return [
-        Network(Chain((Fragment(model),)), plan.prices[model], probe.model_scores(model), {}, whole=True)
+        Network(Chain((Fragment(model),)), plan.prices[model], probe.model_scores(model), {}, whole=True, given=True)
         for model in range(len(plan.models))
     ]
 

@@ -1,9 +1,9 @@
-"""What members of a family are compared to: the models on smaller images."""
+"""The models on smaller images: members that take no weights of their own, or what members are compared to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch.fx import GraphModule
@@ -22,12 +22,23 @@ SIZES = 4
 
 @dataclass(frozen=True, eq=False)
 class Smaller:
-    """A model on smaller images. scores: on the probe images that members are scored on, float64 [images]."""
+    """A model on smaller images. scores: on the probe images that members are scored on, float64 [images]. seen: a plan
+    of it alone, with its graph, cuts and prices."""
 
-    model: Model
-    price: Price
-    graph: GraphModule = field(repr=False)
+    seen: Plan = field(repr=False)
     scores: np.ndarray = field(repr=False)
+
+    @property
+    def model(self) -> Model:
+        return self.seen.models[0]
+
+    @property
+    def price(self) -> Price:
+        return self.seen.prices[0]
+
+    @property
+    def graph(self) -> GraphModule:
+        return self.seen.graphs[0]
 
     @property
     def score(self) -> float:
@@ -35,8 +46,22 @@ class Smaller:
         return float(self.scores.mean())
 
 
+def with_smaller(plan: Plan, more: Sequence[Smaller]) -> Plan:
+    """The plan with further models behind its own."""
+    seen = [one.seen for one in more]
+    return replace(
+        plan,
+        models=(*plan.models, *(one.models[0] for one in seen)),
+        graphs=(*plan.graphs, *(one.graphs[0] for one in seen)),
+        cuts=(*plan.cuts, *(one.cuts[0] for one in seen)),
+        prices=(*plan.prices, *(one.prices[0] for one in seen)),
+        uncounted=(*plan.uncounted, *(one.uncounted[0] for one in seen)),
+    )
+
+
 def smaller(probe: Probe, look: Sequence[Pass], metric: str, least: float) -> Iterator[Smaller]:
-    """Each model at multiples of its stride below its own size, the largest first, that take `least` or more.
+    """Each model at multiples of its stride below its own size, the largest first, down to the first that takes no more
+    than `least`.
 
     look: the passes that take a model to its graph, cuts and prices. A size that a model does not run at is left out.
     """
@@ -48,9 +73,9 @@ def smaller(probe: Probe, look: Sequence[Pass], metric: str, least: float) -> It
         ):
             try:
                 seen = Pipeline(look)(Plan((model.at(smaller_size),), plan.seed, images=plan.images))
-                if seen.prices[0][metric] < least:
-                    break
                 said = probe.logits(seen.graphs[0], seen.models[0].input)
             except StitchError:
                 continue
-            yield Smaller(seen.models[0], seen.prices[0], seen.graphs[0], probe.score(said, index))
+            yield Smaller(seen, probe.score(said, index))
+            if seen.prices[0][metric] <= least:
+                break

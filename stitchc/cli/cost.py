@@ -50,7 +50,7 @@ def command(
     import stitchc
 
     from ..device import timed_on
-    from ..family_members import is_family
+    from ..families.members import is_family
 
     if is_family(model):
         if latency or conventions or check or plot or "latency" in metric:
@@ -101,7 +101,7 @@ def _members(run: Run, folder: str, metric: tuple[str, ...]) -> Outcome:
     import stitchc
 
     from ..documents import SCHEMA, cost_document
-    from ..family_members import members_of
+    from ..families.members import members_of
     from ..passes.data.records import encode
     from ..report.members import MemberCosts
     from ..report.notes import Inputs

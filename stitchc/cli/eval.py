@@ -16,7 +16,7 @@ def command(run: Run, model: str, member: tuple[str, ...]) -> Outcome:
     """Measure top-1 and top-5 accuracy on labelled images; of a family, of each member."""
     import stitchc
 
-    from ..family_members import is_family
+    from ..families.members import is_family
     from ..inputs import is_artifact, model_of
     from ..progress import stage
 
@@ -43,7 +43,7 @@ def _members(run: Run, folder: str, names: tuple[str, ...]) -> Outcome:
     import stitchc
 
     from ..documents import SCHEMA, eval_document
-    from ..family_members import members_of
+    from ..families.members import members_of
     from ..passes.data.records import encode
     from ..progress import stage
     from ..report.members import MemberAccuracies

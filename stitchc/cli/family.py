@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..family_options import FamilyOptions
+from ..families.options import FamilyOptions
 from ..folder import next_free
 from ..passes.data.errors import InputError
 from ..passes.data.pass_options import OUTPUT
@@ -47,7 +47,7 @@ def command(run: Run, models: tuple[str, ...], plot: Path | None) -> Outcome:
 
     if made.record is None:
         from ..report.search import PoolTable
-        from ..search_record import pool_record
+        from ..searches.record import pool_record
 
         pool = pool_record(made.plan)
         return Outcome({"schema": 1, "pool": pool}, [PoolTable(pool)])

@@ -16,7 +16,7 @@ def command(run: Run, folder: str, member: str, out: str, onnx: bool) -> Outcome
     """Write one member of a family as an artifact of its own, with the very weights."""
     from pathlib import Path
 
-    from ..family_extract import extract
+    from ..families.extract import extract
     from ..report.stitch import Checks, Choice, Files
 
     trust, force = (bool(run.common.get(word)) for word in ("trust", "force"))

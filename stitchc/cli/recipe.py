@@ -17,6 +17,6 @@ def command() -> None:
 @verb("schema", example="stitchc recipe schema > recipe.schema.json")
 def described(run: Run) -> Outcome:
     """Print a JSON schema of recipes, by which editors complete and check them."""
-    from ..recipe_schema import schema
+    from ..recipes.schema import schema
 
     return Outcome(schema())

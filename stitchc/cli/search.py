@@ -9,8 +9,8 @@ import click
 from ..folder import next_free
 from ..passes.data.errors import InputError
 from ..passes.data.pass_options import SEARCH
-from ..search_options import SearchOptions
-from ..sweep import check_csv, rows, write_csv
+from ..searches.options import SearchOptions
+from ..searches.sweep import check_csv, rows, write_csv
 from .compile import DEFAULT_OUT
 from .parts import MODEL, argument, option
 from .plotting import check, plot_option
@@ -45,7 +45,7 @@ def command(run: Run, models: tuple[str, ...], csv: Path | None, plot: Path | No
     folder = None if options.dry_run or options.sweep else Path(given.get("out") or next_free(DEFAULT_OUT))
     found = stitchc.search(*models, **(given | ({} if options.sweep else {"out": folder})), progress=run.progress)
     from ..report.search import SearchReport
-    from ..search_record import search_document
+    from ..searches.record import search_document
 
     document = search_document(found, options.keep)
     if csv is not None:

@@ -75,7 +75,7 @@ class BudgetTable:
     record: Mapping[str, Any]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        from ..family_record import limits_text
+        from ..families.record import limits_text
 
         found = table(ascii_only=options.ascii_only, title="The budgets")
         devices = any(budget["device"] for budget in self.record["budgets"])
@@ -99,7 +99,10 @@ class FamilyReport:
     def parts(self) -> list[RenderableType]:
         """What a terminal prints, one after the other."""
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
-        parts += [Inputs({model["name"]: model["input"] for model in self.record["models"]}), FamilyTable(self.record)]
+        parts += [
+            Inputs({model["name"]: model["input"] for model in self.record["models"] if "@" not in model["name"]}),
+            FamilyTable(self.record),
+        ]
         if self.record["budgets"]:
             parts.append(BudgetTable(self.record))
         return [*parts, self.verified()]
@@ -126,23 +129,24 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = [
         member | {
             "kind": "member", "stitched": member["parent"] is None,
-            "network": "the model" if member["parent"] else chain_text(member["chain"], names),
+            "network": _whole(member["parent"], names) if member["parent"] else chain_text(member["chain"], names),
         }
         for member in record["members"]
     ]  # fmt: skip
     found += [
         rival | {
             "name": "-", "kind": "rival", "stitched": False, "adds_bytes": None, "dominated_by": [],
-            "network": _on_smaller(rival, names),
+            "network": _whole(rival["model"], names),
         }
         for rival in record["rivals"]
     ]  # fmt: skip
     return sorted(found, key=lambda row: row["cost"][metric])
 
 
-def _on_smaller(rival: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    name = rival["model"].rpartition("@")[0]
-    return f"{names.get(name, name)} on {shape(rival['input']['size'][1:])}"
+def _whole(name: str, names: Mapping[str, str]) -> str:
+    """A model, at its own input size or another, which its name then ends in."""
+    own, _, size = name.rpartition("@")
+    return f"{names.get(own, own)} on {shape(map(int, size.split('x')))}" if own in names else "the model"
 
 
 def top1_of(row: Mapping[str, Any]) -> float | None:

@@ -17,7 +17,7 @@ from ..passes.data.candidates import Candidates
 from ..passes.data.notebook import shown_by
 from ..passes.data.plan import Plan
 from ..passes.data.values import Cuts, Price
-from ..search_record import search_document
+from ..searches.record import search_document
 from .candidates import CandidateTable
 from .cuts import CutTable
 from .family import FamilyTable

@@ -14,7 +14,7 @@ from torch import nn
 
 from .. import artifact, recipe
 from ..evaluate import Accuracy, accuracy
-from ..family_members import steps_of
+from ..families.members import steps_of
 from ..folder import next_free, try_out
 from ..passes.data import metrics
 from ..passes.data.errors import InputError
@@ -238,7 +238,7 @@ def _written(
     made: TunedFamily, job: Job, networks: Mapping[str, nn.Module], steps: Mapping[str, tuple[Step, ...]], start: float
 ) -> TunedFamily:
     """The tuned family, in its place."""
-    from ..family_folder import rewrite_family
+    from ..families.folder import rewrite_family
 
     in_place = job.settings.out is None
     keep = Path(next_free(f"{job.source.resolve()}-untuned")) if in_place else None

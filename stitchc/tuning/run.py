@@ -12,7 +12,7 @@ import torch
 
 from .. import artifact
 from ..evaluate import Accuracy
-from ..family_members import is_family
+from ..families.members import is_family
 from ..folder import next_free
 from ..inputs import is_artifact
 from ..keywords import with_options

@@ -130,7 +130,7 @@ def papers_pool() -> Plan:
 
 @pytest.mark.slow
 def test_stitchnets_pool_has_48_fragments(papers_pool):
-    from stitchc.search_record import pool_record
+    from stitchc.searches.record import pool_record
 
     pool = pool_record(papers_pool)
     assert [model["fragments"] for model in pool["models"]] == [8, 5, 13, 6, 16]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from stitchc import artifact, recipe
 from stitchc.evaluate import Accuracy
-from stitchc.family_folder import write_family
-from stitchc.family_options import FamilyOptions
+from stitchc.families.folder import write_family
+from stitchc.families.options import FamilyOptions
 from stitchc.inputs import probe
 from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Stitch, Trace
 from stitchc.passes.data.family import Family, Member

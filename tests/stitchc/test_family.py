@@ -3,12 +3,13 @@
 import json
 
 import pytest
+import torch
 
 import stitchc
-from stitchc.device_budgets import read_devices
+from stitchc.families.devices import read_devices
+from stitchc.families.options import FamilyOptions
+from stitchc.families.record import dominating
 from stitchc.family import names_of
-from stitchc.family_options import FamilyOptions
-from stitchc.family_record import dominating
 from stitchc.passes import Hybrid, Plan, Price
 from stitchc.passes.data.errors import InputError, QuantityError
 from stitchc.passes.data.line import Line
@@ -145,3 +146,37 @@ def test_the_picture_has_a_place_for_every_member(made):
     (axes,) = family_picture(found.record).axes
     drawn = sorted(place[0] for points in axes.collections for place in points.get_offsets().tolist())
     assert drawn == sorted(member["cost"]["macs"] for member in found.record["members"])
+
+
+def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, monkeypatch):
+    """Where it serves a budget best: here there are no stitches, and it counts as being over the line."""
+    from stitchc.passes.family import study
+
+    every = study.candidates
+    monkeypatch.setattr(study, "candidates", lambda *given: [one for one in every(*given) if one.given])
+    monkeypatch.setattr(study, "under", lambda *_: False)
+    out = tmp_path / "family"
+    found = stitchc.family(
+        "digits/convnext", "digits/plain", budget=["50%"], out=out, effort="low", probe_images=160, heal="none",
+        evaluate="digits?split=test&limit=100",
+    )  # fmt: skip
+    first, *models = found.record["members"]
+    assert (
+        first["parent"] == "digits/plain@4x4" and first["name"] == "plain_4x4" and first["input"]["size"] == [1, 4, 4]
+    )
+    assert [one["parent"] for one in models] == ["digits/plain", "digits/convnext"] and first["adds_bytes"] == 0
+    assert all(rival["model"] != "digits/plain@4x4" for rival in found.record["rivals"])
+    assert found.record["budgets"][0]["member"] == first["name"] and first["verified"]["onnx_max_abs"] < 1e-4
+    size = sum(model["size_bytes"] for model in found.record["models"] if "@" not in model["name"])
+    assert (out / "model.safetensors").stat().st_size < 1.02 * size
+    network, alone = stitchc.load(out), stitchc.load(out)
+    network.set_member(first["name"])
+    images = torch.rand(4, 1, 8, 8)
+    small = torch.nn.functional.interpolate(images, size=(4, 4), mode="bilinear", antialias=True)
+    alone.set_member("plain")
+    with torch.inference_mode():
+        assert torch.allclose(network(images), alone.member("plain")(small), atol=1e-5)
+    extracted = tmp_path / "alone"
+    stitchc.extract(out, first["name"], extracted)
+    with torch.inference_mode():
+        assert torch.allclose(stitchc.load(extracted)(small), network(images), atol=1e-5)

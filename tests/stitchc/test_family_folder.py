@@ -11,7 +11,7 @@ import stitchc
 from stitchc import artifact
 from stitchc.cli import main
 from stitchc.cli.family_extract import command as extract_command
-from stitchc.family_folder import write_family
+from stitchc.families.folder import write_family
 from stitchc.passes import Codegen
 from stitchc.passes.data.errors import InputError, OutputError, VerificationError
 

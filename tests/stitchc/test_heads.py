@@ -12,9 +12,9 @@ from torch import nn
 
 import stitchc
 from stitchc.cli import main
-from stitchc.few_labels import linear, nearest
-from stitchc.head_words import words_of
-from stitchc.heads import with_heads
+from stitchc.heads.few_labels import linear, nearest
+from stitchc.heads.put import with_heads
+from stitchc.heads.words import words_of
 from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import DataError, InputError
 from stitchc.passes.data.model import TensorImages

@@ -11,14 +11,14 @@ import stitchc
 from stitchc import recipe
 from stitchc.cli import main
 from stitchc.compile import analysis, emission, synthesis
-from stitchc.family_options import FamilyOptions
+from stitchc.families.options import FamilyOptions
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, Sides
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
 from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch, Work
 from stitchc.passes.data.options import NEVER, default_of, option_of, options_of
 from stitchc.progress import Silent
-from stitchc.search_options import SearchOptions
+from stitchc.searches.options import SearchOptions
 from stitchc.tuning.settings import TrainingOptions, TuneOptions
 from stitchc.wording import flag_of
 

@@ -11,7 +11,7 @@ from stitchc.cli import main
 from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.options import NEVER, option_of, options_of
-from stitchc.recipe_schema import example, schema
+from stitchc.recipes.schema import example, schema
 from stitchc.tuning.settings import TrainingOptions
 
 SCHEMA = schema()

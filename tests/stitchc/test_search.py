@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import stitchc
-from stitchc import sweep
 from stitchc.cli import main
 from stitchc.passes.data.cut_names import find_cut
 from stitchc.passes.data.errors import Infeasible, InputError, QuantityError, StitchError
 from stitchc.search import check_ensemble
-from stitchc.search_options import SearchOptions
+from stitchc.searches import sweep
+from stitchc.searches.options import SearchOptions
 
 POOL = ("digits/convnext", "digits/plain")
 FAST = {"effort": "low", "probe_images": 128, "heal_sweeps": 1, "rivals": "none", "onnx": False}

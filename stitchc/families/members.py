@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import artifact
-from .inputs import is_artifact
-from .passes.data.errors import InputError, unknown
-from .passes.data.model import Model
-from .plan_record import input_of
+from .. import artifact
+from ..inputs import is_artifact
+from ..passes.data.errors import InputError, unknown
+from ..passes.data.model import Model
+from ..plan_record import input_of
 
 if TYPE_CHECKING:
-    from .passes.emit.pieces import Step
+    from ..passes.emit.pieces import Step
 
 
 def is_family(subject: str | Path | Model) -> bool:
@@ -53,7 +53,7 @@ def member_of(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def steps_of(member: Mapping[str, Any]) -> tuple[Step, ...]:
     """What a member runs, from its record."""
-    from .passes.emit.pieces import Step
+    from ..passes.emit.pieces import Step
 
     return tuple(Step(**step) for step in member["steps"])
 
@@ -65,7 +65,7 @@ def members_of(folder: Path | str, names: Sequence[str] = (), *, trust: bool = F
     Raises:
         InputError: the artifact is no family, or has no such member. Else as `artifact.load`.
     """
-    from .zoo.trust import data_in_file
+    from ..zoo.trust import data_in_file
 
     record = family_record(folder, trust=trust)
     chosen = [member_of(record, name) for name in names] or record["members"]

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .passes.data import metrics
-from .passes.data.budget import Limit, parse_quantity
-from .passes.data.errors import InputError, StitchError
-from .zoo import foreign
-from .zoo.foreign import Fault, either, mapping, number, table
+from ..passes.data import metrics
+from ..passes.data.budget import Limit, parse_quantity
+from ..passes.data.errors import InputError, StitchError
+from ..zoo import foreign
+from ..zoo.foreign import Fault, either, mapping, number, table
 
 _HINT = 'A device is a table with budgets, such as: [phone] macs = "40%"'
 _NAMES = r"[\w./@ ()-]{1,200}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .options import (
+from ..options import (
     ArchOptions,
     BudgetOptions,
     DataOptions,
@@ -22,9 +22,9 @@ from .options import (
     SimilarityOptions,
     TrustOptions,
 )
-from .passes.data.option_kinds import Choice, Count, Share, Texts
-from .passes.data.options import option, with_default
-from .passes.data.pass_options import (
+from ..passes.data.option_kinds import Choice, Count, Share, Texts
+from ..passes.data.options import option, with_default
+from ..passes.data.pass_options import (
     SEARCH,
     STITCHNET,
     BackendOptions,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .documents import without_formula
-from .passes.data import metrics
-from .passes.data.printable import code, fenced, markdown
-from .readme import said_of_input, said_of_model
-from .report.chain import ChainLine
-from .report.numbers import amount, percent
-from .report.terminal import render
+from ..documents import without_formula
+from ..passes.data import metrics
+from ..passes.data.printable import code, fenced, markdown
+from ..readme import said_of_input, said_of_model
+from ..report.chain import ChainLine
+from ..report.numbers import amount, percent
+from ..report.terminal import render
 
 _USE = """\
 ## Use

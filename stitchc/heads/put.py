@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .head_words import Groups, Words, words_of
-from .passes.data.errors import DataError, InputError
-from .passes.data.model import Images, Model
-from .progress import Progress, stage
+from ..passes.data.errors import DataError, InputError
+from ..passes.data.model import Images, Model
+from ..progress import Progress, stage
+from .words import Groups, Words, words_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .family_options import FamilyOptions
+    from ..families.options import FamilyOptions
+    from ..options import CompileOptions
+    from ..searches.options import SearchOptions
     from .few_labels import Learned
-    from .options import CompileOptions
-    from .search_options import SearchOptions
 
 _BATCH = 32  # images of a forward pass
 
@@ -47,7 +47,7 @@ def with_heads(
         return [_mapped(model, words.groups) for model in models], ()
     if not words.learned or not models:
         return list(models), ()
-    from .inputs import images_of, limited, probe_words
+    from ..inputs import images_of, limited, probe_words
 
     data = options.head_data if options.head_data is not None else probe_words(beside or models, options.data)
     images = images_of(limited(data, options.head_images), "to make a head from")
@@ -67,8 +67,8 @@ def with_heads(
 
 
 def _mapped(model: Model, groups: Groups) -> Model:
+    from ..classes import outputs_of
     from .class_map import ClassMap
-    from .classes import outputs_of
 
     most = max(last for ranges in groups.values() for _, last in ranges)
     outputs = outputs_of(model)
@@ -87,7 +87,7 @@ def _labels(images: Images, words: Words) -> tuple[Tensor, tuple[str, ...]]:
     Raises:
         DataError: the images have none; there is no image of a class, or one class alone; too few images.
     """
-    from .classes import checked
+    from ..classes import checked
 
     labels = checked(images)
     known = getattr(images, "class_names", None)
@@ -119,9 +119,9 @@ def _features(network: nn.Module, model: Model, images: Images, device: str) -> 
     """The network's own scores of images: float32 [images, scores], on the processor."""
     import torch
 
-    from .device import resolve
-    from .passes.data.scores import scores
-    from .passes.graphs.placement import exactly, on_device
+    from ..device import resolve
+    from ..passes.data.scores import scores
+    from ..passes.graphs.placement import exactly, on_device
 
     place = exactly(resolve(device))
     there = on_device(network, place)

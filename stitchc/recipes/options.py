@@ -9,13 +9,13 @@ from difflib import get_close_matches
 from string import ascii_lowercase
 from typing import Any
 
-from .options import Subjects
-from .passes.data.errors import InputError, StitchError
-from .passes.data.option_kinds import Kind
-from .passes.data.options import NEVER, Options, option_of, options_of, read_all
-from .recipe_lines import Lines
-from .recipe_schema import example
-from .recipe_text import toml
+from ..options import Subjects
+from ..passes.data.errors import InputError, StitchError
+from ..passes.data.option_kinds import Kind
+from ..passes.data.options import NEVER, Options, option_of, options_of, read_all
+from .lines import Lines
+from .schema import example
+from .text import toml
 
 
 def models_of(table: dict[str, Any], lines: Lines) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from dataclasses import Field
 from functools import singledispatch
 from typing import Any
 
-from .head_words import Head
-from .options import CompileOptions, Limits, Sides, Subjects
-from .passes.data.option_kinds import (
+from ..heads.words import Head
+from ..options import CompileOptions, Limits, Sides, Subjects
+from ..passes.data.option_kinds import (
     Bytes,
     Choice,
     Choices,
@@ -22,7 +22,7 @@ from .passes.data.option_kinds import (
     Texts,
     Work,
 )
-from .passes.data.options import NEVER, Options, default_of, option_of, options_of
+from ..passes.data.options import NEVER, Options, default_of, option_of, options_of
 
 Schema = dict[str, Any]
 
@@ -40,7 +40,7 @@ _EXAMPLES: dict[str, Any] = {
 def schema() -> Schema:
     """The JSON schema (draft 7) of recipes: every option with its help, its default and what it may be. Names that
     other packages add (metrics, ranking rules) are those of this installation."""
-    from .tuning.settings import TrainingOptions
+    from ..tuning.settings import TrainingOptions
 
     model = _TEXT | {"description": "A model, by its words: timm/NAME, torchvision/NAME, digits/NAME or a checkpoint."}
     training = {"type": "object", "additionalProperties": False, "properties": _properties(TrainingOptions)}

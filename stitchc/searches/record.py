@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .documents import SCHEMA, chain_record, notes, number
+from ..documents import SCHEMA, chain_record, notes, number
 
 if TYPE_CHECKING:
-    from .passes.data.plan import Plan
-    from .passes.search.chains import Tried
-    from .passes.search.losses import Trust
-    from .search import Searched
+    from ..passes.data.plan import Plan
+    from ..passes.search.chains import Tried
+    from ..passes.search.losses import Trust
+    from ..search import Searched
 
 
 def search_document(searched: Searched, keep: int | None = None) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def pool_record(plan: Plan) -> dict[str, Any]:
 
 
 def _chain(plan: Plan, one: Tried) -> dict[str, Any]:
-    from .passes.stitch.join import adapter_use
-    from .passes.stitch.stated import words_of
+    from ..passes.stitch.join import adapter_use
+    from ..passes.stitch.stated import words_of
 
     return {
         "chain": chain_record(plan, one.chain, [adapter_use(plan, seam) for seam in one.chain.seams()]),

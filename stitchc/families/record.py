@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .documents import number
-from .passes.data.budget import format_quantity
-from .passes.data.line import Line
-from .passes.data.records import encode
+from ..documents import number
+from ..passes.data.budget import format_quantity
+from ..passes.data.line import Line
+from ..passes.data.records import encode
 
 if TYPE_CHECKING:
-    from .evaluate import Accuracy
-    from .family_budgets import Wanted
-    from .family_options import FamilyOptions
-    from .passes.data.family import Family, Member
-    from .passes.data.plan import Plan
-    from .passes.data.values import Price
-    from .passes.family.choose import Offer
-    from .passes.family.smaller import Smaller
-    from .passes.family.study import Study
+    from ..evaluate import Accuracy
+    from ..passes.data.family import Family, Member
+    from ..passes.data.plan import Plan
+    from ..passes.data.values import Price
+    from ..passes.family.choose import Offer
+    from ..passes.family.smaller import Smaller
+    from ..passes.family.study import Study
+    from .budgets import Wanted
+    from .options import FamilyOptions
 
 #: A network with what it is compared by: its name, its price, its score.
 Standing = tuple[str, "Price", float]
@@ -53,7 +53,8 @@ def family_record(told: Told, options: FamilyOptions) -> dict[str, Any]:
     its score, by how much its accuracy lies over the line between the models, the bytes that the file holds for it
     beyond those of the models and of cheaper members, and the names of what it is dominated by."""
     metric, study = told.wanted.metric, told.study
-    parents = [member for member in told.family.members if member.parent is not None]
+    given = {one.chain for one in study.networks if one.given}
+    parents = [member for member in told.family.members if member.hybrid.chain in given]
     line = Line((price_of(member)[metric], told.top1(member)) for member in parents)
     adds = dict(_added(told.plan, told.family))
     standing = [(member.name, price_of(member), told.score(member)) for member in told.family.members]
@@ -62,7 +63,7 @@ def family_record(told: Told, options: FamilyOptions) -> dict[str, Any]:
         "members": {
             member.name: {
                 "score": number(told.score(member)),
-                "over_line": None if member.parent else line.over(price_of(member)[metric], told.top1(member)),
+                "over_line": None if member in parents else line.over(price_of(member)[metric], told.top1(member)),
                 "adds_bytes": adds[member.name],
                 "dominated_by": dominating(own, standing, metric),
             }
@@ -87,7 +88,7 @@ def price_of(member: Member) -> Price:
 
 def _added(plan: Plan, family: Family) -> Iterator[tuple[str, int]]:
     """Of each member the bytes of its weights that neither the models nor cheaper members have."""
-    from .passes.family.weights import added, contents
+    from ..passes.family.weights import added, contents
 
     held = contents(plan.graphs)
     for member in family.members:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .options import (
+from ..options import (
     ArchOptions,
     DataOptions,
     DeviceOptions,
@@ -19,12 +19,12 @@ from .options import (
     SeedOptions,
     TrustOptions,
 )
-from .passes.data import metrics
-from .passes.data.budget import Limit, as_limits, parse_budget
-from .passes.data.errors import InputError
-from .passes.data.option_kinds import Choice, Count, Kind, Number, Share, Switch, Text
-from .passes.data.options import NEVER, WHEN_CHANGED, option, with_default
-from .passes.data.pass_options import (
+from ..passes.data import metrics
+from ..passes.data.budget import Limit, as_limits, parse_budget
+from ..passes.data.errors import InputError
+from ..passes.data.option_kinds import Choice, Count, Kind, Number, Share, Switch, Text
+from ..passes.data.options import NEVER, WHEN_CHANGED, option, with_default
+from ..passes.data.pass_options import (
     BUDGET,
     FAMILY,
     OUTPUT,
@@ -36,7 +36,7 @@ from .passes.data.pass_options import (
     TraceOptions,
     UncountedOptions,
 )
-from .search_options import SearchOptions
+from ..searches.options import SearchOptions
 
 #: Members along the front where no budgets are named.
 MEMBERS = 8

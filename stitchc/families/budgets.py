@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .device_budgets import Device, read_devices
-from .family_options import MEMBERS
-from .passes.data import metrics
-from .passes.data.errors import QuantityError
+from ..passes.data import metrics
+from ..passes.data.errors import QuantityError
+from .devices import Device, read_devices
+from .options import MEMBERS
 
 if TYPE_CHECKING:
-    from .family_options import FamilyOptions
-    from .passes.data.budget import Limit
-    from .passes.data.chain import Chain
-    from .passes.data.plan import Plan
+    from ..passes.data.budget import Limit
+    from ..passes.data.chain import Chain
+    from ..passes.data.plan import Plan
+    from .options import FamilyOptions
 
 #: Of a front, how many budgets are looked at for each member.
 FINER = 3
@@ -74,13 +74,13 @@ def _amounts(plan: Plan, limits: Sequence[Limit], device: Device | None) -> dict
 
 
 def _adds_up(name: str) -> bool:
-    from .passes.search.pool import columns
+    from ..passes.search.pool import columns
 
     return name in columns()
 
 
 def _check(plan: Plan, names: Sequence[str], options: FamilyOptions) -> None:
-    from .passes.select import refuse_uncounted
+    from ..passes.select import refuse_uncounted
 
     if options.devices is None and "latency" in names:
         raise QuantityError(
@@ -94,7 +94,7 @@ def _check(plan: Plan, names: Sequence[str], options: FamilyOptions) -> None:
 
 
 def _timed(plan: Plan, devices: Sequence[Device], options: FamilyOptions):
-    from .passes.family.timing import Times
+    from ..passes.family.timing import Times
 
     for device in devices:
         if device.times:

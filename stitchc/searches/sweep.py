@@ -10,14 +10,14 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .passes.data import metrics
-from .passes.data.budget import Limit, parse_quantity
-from .passes.data.errors import InputError, OutputError, QuantityError
-from .passes.data.option_kinds import Kind
-from .passes.data.whole_file import try_file, whole_file
+from ..passes.data import metrics
+from ..passes.data.budget import Limit, parse_quantity
+from ..passes.data.errors import InputError, OutputError, QuantityError
+from ..passes.data.option_kinds import Kind
+from ..passes.data.whole_file import try_file, whole_file
 
 if TYPE_CHECKING:
-    from .passes.search.chains import Tried
+    from ..passes.search.chains import Tried
 
 #: Budgets of a sweep that does not say how many.
 STEPS = 8

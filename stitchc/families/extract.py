@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import artifact
-from .documents import verified_record
-from .family_members import family_record, member_of, steps_of
-from .plan_record import plan_of
-from .progress import Progress, Silent, stage
+from .. import artifact
+from ..documents import verified_record
+from ..plan_record import plan_of
+from ..progress import Progress, Silent, stage
+from .members import family_record, member_of, steps_of
 
 if TYPE_CHECKING:
-    from .passes.data.plan import Plan
+    from ..passes.data.plan import Plan
 
 #: What a plan document says that a family does not know of its members.
 _UNKNOWN: dict[str, Any] = {
@@ -43,8 +43,8 @@ def extract(
         InputError: `folder` is no family, or has no such member. OutputError: `out` cannot be written.
         VerificationError: the family was changed, or what was written does not compute what its member does.
     """
-    from .passes.emit.reread import member_graph, spans_again
-    from .report.page.compiled import artifact_sections
+    from ..passes.emit.reread import member_graph, spans_again
+    from ..report.page.compiled import artifact_sections
 
     watcher = progress or Silent()
     record = family_record(folder, trust=trust)
@@ -70,6 +70,6 @@ def _record(family: Mapping[str, Any], member: Mapping[str, Any], folder: Path) 
 
 
 def _written(plan: Plan, folder: Path, onnx: bool, progress: Progress) -> Plan:
-    from .passes import Codegen, ExportOnnx, Pipeline, Verify
+    from ..passes import Codegen, ExportOnnx, Pipeline, Verify
 
     return Pipeline([Codegen(folder), *([ExportOnnx()] if onnx else []), Verify()], callback=progress)(plan)

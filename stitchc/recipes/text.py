@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .passes.data.errors import InputError
+from ..passes.data.errors import InputError
 
 
 def toml(value: Any) -> str:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .passes.data.errors import InputError
-from .passes.data.option_kinds import Kind
+from ..passes.data.errors import InputError
+from ..passes.data.option_kinds import Kind
 
 #: No head beside each model's own.
 PARENT = "parent"

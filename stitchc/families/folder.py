@@ -7,18 +7,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import artifact
-from .documents import SCHEMA, notes, plan_document, verified_record
-from .passes.data.records import encode
-from .plan_record import input_of
-from .progress import Progress, Silent, stage
+from .. import artifact
+from ..documents import SCHEMA, notes, plan_document, verified_record
+from ..passes.data.records import encode
+from ..plan_record import input_of
+from ..progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
-    from .evaluate import Accuracy
-    from .passes.data.family import Family, Member
-    from .passes.data.plan import Plan
-    from .passes.emit.family import Emitted
-    from .passes.emit.pieces import Span
+    from ..evaluate import Accuracy
+    from ..passes.data.family import Family, Member
+    from ..passes.data.plan import Plan
+    from ..passes.emit.family import Emitted
+    from ..passes.emit.pieces import Span
 
 #: What the record of a member has of the plan document of its hybrid.
 _OF_MEMBER = (
@@ -52,7 +52,7 @@ def write_family(
     Raises:
         VerificationError: a member's module or ONNX file does not compute what its own graph does.
     """
-    from .passes.emit.family import emit_family
+    from ..passes.emit.family import emit_family
 
     watcher = progress or Silent()
     with stage(watcher, "writing the family"):
@@ -83,8 +83,8 @@ def rewrite_family(
     plan, family: as `plan_record.family_of` gives them. spans: what each member does, the parents first. record: what
     the new one says, but for what the files and the verification say.
     """
-    from .passes.emit.family import Emitted, write_members
-    from .passes.emit.reread import whole_graph
+    from ..passes.emit.family import Emitted, write_members
+    from ..passes.emit.reread import whole_graph
 
     with stage(progress, "writing the family"):
         steps = write_members(plan, family, spans, folder)
@@ -101,10 +101,10 @@ def _checked(
     progress: Progress,
 ) -> Family:  # fmt: skip
     """The ONNX files, where they are asked for, and the family as it was verified."""
-    from .passes.verify.family import verify_family
+    from ..passes.verify.family import verify_family
 
     if onnx:
-        from .passes.emit.family_onnx import export_family
+        from ..passes.emit.family_onnx import export_family
 
         with stage(progress, "exporting its members to ONNX"):
             export_family(plan, family, emitted, folder, opset, progress.update)

@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .passes.data.errors import Infeasible, InputError
-from .passes.search.effort import effort_of
-from .progress import Progress
+from ..passes.data.errors import Infeasible, InputError
+from ..passes.search.effort import effort_of
+from ..progress import Progress
 
 if TYPE_CHECKING:
-    from .family_options import FamilyOptions
-    from .passes.data.plan import Plan
-    from .passes.search.chains import Tried
-    from .passes.search.lazy import Found, Search
-    from .passes.search.pool import Pool
-    from .passes.search.rules import Rules
-    from .passes.search.space import Repeats, Route, Space
-    from .search_options import SearchOptions
+    from ..families.options import FamilyOptions
+    from ..passes.data.plan import Plan
+    from ..passes.search.chains import Tried
+    from ..passes.search.lazy import Found, Search
+    from ..passes.search.pool import Pool
+    from ..passes.search.rules import Rules
+    from ..passes.search.space import Repeats, Route, Space
+    from .options import SearchOptions
 
 
 #: Of its MACs, what a model gives at least before another follows it, and after it follows another.
@@ -73,7 +73,7 @@ def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, floa
         rules = _rules(pool, options)
 
         def routes(space: Space) -> list[Route]:
-            from .passes.search.milp import solve
+            from ..passes.search.milp import solve
 
             words = settled(options)
             found = solve(space, rules, fragments=words.fragments, budget=budgets[0], repeats=words.repeats)
@@ -85,8 +85,8 @@ def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, floa
 
 
 def _rules(pool: Pool, options: SearchOptions) -> Rules:
-    from .passes.search.rules import Rules
-    from .passes.stitch.stated import fragment_of
+    from ..passes.search.rules import Rules
+    from ..passes.stitch.stated import fragment_of
 
     fragments = [fragment_of(pool.plan, words) for words in options.hold or ()]
     parts = tuple((pool.point(f.model, f.start), pool.point(f.model, f.end, last=True)) for f in fragments)
@@ -98,12 +98,12 @@ def _probed(
     plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], search: Callable[[Pool], Search],
     progress: Progress,
 ) -> Found:  # fmt: skip
-    from .cache import Store
-    from .passes.data.healing import healing_options
-    from .passes.search.lazy import Lazy
-    from .passes.search.losses import Predictor, similarities
-    from .passes.search.pool import Pool
-    from .passes.search.probe import Probe
+    from ..cache import Store
+    from ..passes.data.healing import healing_options
+    from ..passes.search.lazy import Lazy
+    from ..passes.search.losses import Predictor, similarities
+    from ..passes.search.pool import Pool
+    from ..passes.search.probe import Probe
 
     words, effort = settled(options), effort_of(options.effort)
     share = SHARE if options.min_share is None else options.min_share
@@ -123,7 +123,7 @@ def _best_routes(
 ) -> Search:
     """The best chains of two fragments or more under each budget; of several, those that no chain meets are left
     out."""
-    from .passes.search.exact import diverse
+    from ..passes.search.exact import diverse
 
     def within(space: Space, limits: Mapping[str, float]) -> list[Route]:
         found = diverse(
@@ -161,10 +161,10 @@ def _stitches(routes: Sequence[Route]) -> list[Route]:
 
 def stitchnet(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
     """Algorithm 1 of StitchNet, on all images; its networks within the budget, by the product of similarities."""
-    from .passes.search.chains import Tried
-    from .passes.search.lazy import Found
-    from .passes.search.stitchnet import Algorithm1, ranked
-    from .passes.stitch.join import graph_of
+    from ..passes.search.chains import Tried
+    from ..passes.search.lazy import Found
+    from ..passes.search.stitchnet import Algorithm1, ranked
+    from ..passes.stitch.join import graph_of
 
     words = settled(options)
     if len(words.adapters) != 1:

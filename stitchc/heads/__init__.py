@@ -1,0 +1,1 @@
+"""Heads for classes that the models do not have."""

@@ -1,0 +1,1 @@
+"""What a recipe.toml states, how it is read and written."""
