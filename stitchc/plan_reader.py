@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from .passes.data import metrics
-from .zoo.foreign import Fault, Reader, choice, either, listed, mapping, number, optional, table, whole
+from .zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
 from .zoo.inputs import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
@@ -128,6 +128,23 @@ _VERIFIED = table({
     "device": optional(_text()), "device_max_rel": optional(_REAL),
 }, required=("module_max_abs", "onnx_max_abs", "argmax_agreement", "batches"), others=True)  # fmt: skip
 
+_MENDED = {
+    "images": _IMAGES, "held_out": _IMAGES, "agreement_before": _SHARE, "agreement": _SHARE,
+    "divergence_before": optional(_REAL), "divergence": optional(_REAL),
+}  # fmt: skip
+
+_BLOCK = {
+    "name": _NAME, "operators": _count(), "ridge": _REAL, "divergence": _REAL, "agreement": _SHARE, "kept": flag,
+}  # fmt: skip
+
+_HEALING = table(
+    {**_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000)},
+    required=(*_MENDED, "blocks"), others=True,
+)  # fmt: skip
+
+_POLISHED = {"teachers": listed(_NAME, most=26), "steps": _count(), "batch": _count(), "kept": _count()}
+_POLISHING = table({**_MENDED, **_POLISHED}, required=(*_MENDED, *_POLISHED), others=True)
+
 _EPOCH = table({
     "epoch": _count(), "loss": _REAL, "accuracy": optional(_SHARE), "holdout": optional(_SHARE),
     "holdout_nats": optional(_REAL), "lr": _REAL,
@@ -153,7 +170,7 @@ _TUNED = table({
 
 #: A chain of an ensemble.
 _MEMBER = table({
-    "name": _NAME, "chain": listed(_link, 1, 1000), "cost": table(_AMOUNTS, others=True),
+    "name": _NAME, "chain": listed(_link, 1, 1000), "cost": table(_AMOUNTS, others=True), "healing": optional(_HEALING),
 }, required=("name", "chain", "cost"), others=True)  # fmt: skip
 
 PLAN = table({
@@ -166,7 +183,8 @@ PLAN = table({
     "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "trainable_params": _count(), "accuracy": optional(_ACCURACY), "verified": optional(_VERIFIED),
-    "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000), "files": _files,
+    "healing": optional(_HEALING), "polishing": optional(_POLISHING), "tuned": listed(_TUNED, most=1000), "seed": _count(),
+    "notes": listed(_text(), most=10_000), "files": _files,
 }, required=(
     "schema", "models", "input", "budget", "chain", "similarity", "similarity_metric", "candidates", "probe", "cost",
     "accuracy", "verified", "seed", "notes", "files",
@@ -181,7 +199,8 @@ _FAMILY_MEMBER = table({
     "name": _member_name, "parent": optional(_NAME), "input": _INPUT, "chain": listed(_link, 1, 1000),
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "similarity": optional(_REAL), "trainable_params": _count(), "accuracy": optional(_ACCURACY),
-    "verified": optional(_VERIFIED), "steps": listed(_STEP, 1, 10_000),
+    "verified": optional(_VERIFIED), "healing": optional(_HEALING), "polishing": optional(_POLISHING),
+    "steps": listed(_STEP, 1, 10_000),
 }, required=("name", "parent", "input", "steps", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
 
 FAMILY = table({
