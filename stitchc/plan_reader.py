@@ -183,8 +183,8 @@ PLAN = table({
     "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "trainable_params": _count(), "accuracy": optional(_ACCURACY), "verified": optional(_VERIFIED),
-    "healing": optional(_HEALING), "polishing": optional(_POLISHING), "tuned": listed(_TUNED, most=1000), "seed": _count(),
-    "notes": listed(_text(), most=10_000), "files": _files,
+    "healing": optional(_HEALING), "polishing": optional(_POLISHING),
+    "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000), "files": _files,
 }, required=(
     "schema", "models", "input", "budget", "chain", "similarity", "similarity_metric", "candidates", "probe", "cost",
     "accuracy", "verified", "seed", "notes", "files",
