@@ -113,7 +113,8 @@ def _solved(
         limits.append(room / unit)
     entries = [(r, c, value) for r, row in enumerate(rows) for c, value in row.items()]
     at_row, at_column, values = (np.array(part) for part in zip(*entries, strict=True))
-    matrix = coo_array((values, (at_row, at_column)), shape=(len(rows), len(gain))).tocsr()
+    places = at_row.astype(np.int32), at_column.astype(np.int32)  # the numbers that the solver takes in all versions
+    matrix = coo_array((values, places), shape=(len(rows), len(gain))).tocsr()
     done = milp(
         -gain, integrality=np.ones(len(gain)), bounds=Bounds(0, 1),
         constraints=LinearConstraint(matrix, -np.inf, np.array(limits)), options={"mip_rel_gap": 0},
