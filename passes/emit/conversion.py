@@ -15,14 +15,21 @@ from ..data.plan import Plan
 
 class Converted(nn.Module):
     """Images as one specification has them, as another wants them: (pixel - mean) / std with other numbers, and another
-    size. A smaller image is averaged from the larger one, which is near what resizing the picture itself gives."""
+    size. A smaller image is averaged from the larger one, which is near what resizing the picture itself gives: by a
+    product with fixed shares of rows and of columns, since not every version exports an antialiased resize as it is."""
 
     scale: Tensor
     shift: Tensor
+    rows: Tensor
+    columns: Tensor
 
     def __init__(self, given: InputSpec, wanted: InputSpec):
         super().__init__()
-        self.size = wanted.size[1:] if wanted.size != given.size else None
+        self.resizes = wanted.size != given.size
+        if self.resizes:
+            (tall, wide), (low, narrow) = given.size[1:], wanted.size[1:]
+            self.register_buffer("rows", _shares(tall, low))
+            self.register_buffer("columns", _shares(wide, narrow).T.contiguous())
         channels = given.size[0]
         (mean, std), (mean2, std2) = (
             (torch.tensor(spec.mean, dtype=torch.float64), torch.tensor(spec.std, dtype=torch.float64))
@@ -38,9 +45,15 @@ class Converted(nn.Module):
         """x [batch, channels, height, width]."""
         if self.normalises:
             x = x * self.scale + self.shift
-        if self.size is not None:
-            x = F.interpolate(x, size=self.size, mode="bilinear", antialias=True)
+        if self.resizes:
+            x = torch.matmul(torch.matmul(self.rows, x), self.columns)
         return x
+
+
+def _shares(given: int, wanted: int) -> Tensor:
+    """Which share each of the given lines has in each of the wanted ones: [wanted, given]."""
+    lines = torch.eye(given)[None, None]
+    return F.interpolate(lines, size=(wanted, given), mode="bilinear", antialias=True)[0, 0].contiguous()
 
 
 def input_of(plan: Plan, family: Family) -> InputSpec:
