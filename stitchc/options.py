@@ -42,8 +42,6 @@ from .passes.data.pass_options import (
 if TYPE_CHECKING:
     from .passes.data.model import Images, Model
 
-Budget = str | Iterable[str] | Mapping[str, float | str] | Iterable[Limit]
-
 #: Measures of similarity (see `passes.numerics.similarity`).
 MEASURES = ("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes")
 
