@@ -52,6 +52,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
+def points(share: float | None) -> str:
+    """The difference of two fractions in percentage points: `+1.2`, `−0.4`."""
+    return NONE if share is None else f"{100 * share:+.1f}".replace("-", "−")
+
+
 def duration(seconds: float) -> str:
     """`0.8 s`, `12 s`, `3 min 20 s`."""
     if seconds < 60:

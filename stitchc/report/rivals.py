@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
-from .numbers import Column, percent, score, shape
+from .numbers import Column, percent, points, score, shape
 from .table import short, table
 
 
@@ -51,7 +51,7 @@ class RivalTable:
             found.add_row(
                 f"* {row['name']}" if row["best"] else row["name"], shape(row["input"]["size"][1:]),
                 *(column(row["cost"].get(m.key)) for m, column in zip(shown, columns, strict=True)),
-                score(row["score"]), percent(row["accuracy"]), _half(row["interval"]), _points(row["over_line"]),
+                score(row["score"]), percent(row["accuracy"]), _half(row["interval"]), points(row["over_line"]),
                 style="bold" if row["best"] else "" if row["within"] else "dim",
             )  # fmt: skip
         yield found
@@ -163,15 +163,11 @@ def _worth(by: str, row: Mapping[str, Any]) -> str:
 
 
 def _lead(by: str, lead: float) -> str:
-    return f"{_points(lead)} points" if by == "accuracy" else f"{lead:+.3f}".replace("-", "−")
+    return f"{points(lead)} points" if by == "accuracy" else f"{lead:+.3f}".replace("-", "−")
 
 
 def _ahead(lead: float) -> str:
     return "over" if lead else "beside"
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _half(between: Sequence[float] | None) -> str:
