@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             from .verbs import stitchc
 
-            if asked := os.environ.get(_COMPLETE):  # answered here: click would end the program, as code that is run may
+            # Answered here: click would call sys.exit, which is refused as a fault of code that was run.
+            if asked := os.environ.get(_COMPLETE):
                 from click.shell_completion import shell_complete
 
                 return shell_complete(stitchc, {}, "stitchc", _COMPLETE, asked)
