@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from ..passes.data.metrics import Unit
+from ..passes.data.metrics import Metric, Unit
 
 _DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -87,6 +88,30 @@ class Column:
 
     def head(self, name: str) -> str:
         return f"{name}\n({self.prefix})" if self.prefix else f"{name}\n"
+
+
+class Costs:
+    """Columns of metrics, each in one unit. A metric that no row has an amount of has no column.
+
+    costs: of each row, amounts by the keys of the metrics.
+    """
+
+    def __init__(self, asked: Iterable[Metric], costs: Sequence[Mapping[str, Any]]):
+        amounts = [(metric, [cost.get(metric.key) for cost in costs]) for metric in asked]
+        self._columns = [
+            (metric, Column(metric.unit, found))
+            for metric, found in amounts
+            if any(value is not None for value in found)
+        ]
+
+    @property
+    def heads(self) -> list[str]:
+        """The head of each column."""
+        return [column.head(metric.column) for metric, column in self._columns]
+
+    def __call__(self, cost: Mapping[str, Any]) -> list[str]:
+        """The figures of a row."""
+        return [column(cost.get(metric.key)) for metric, column in self._columns]
 
 
 def shape(sizes: Iterable[int]) -> str:
