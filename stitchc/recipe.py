@@ -167,7 +167,7 @@ def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
                 named = _LETTER.sub("", words) if key == "arch" else words
                 check_model(named, lines.place(key, training), folders, trust=trust)
         for key in _DATA:
-            check_data(options.get(key), lines.place(key, training), trust=trust)
+            check_data(options.get(key), lines.place(key, training), key, trust=trust)
 
 
 def _text(path: Path | str) -> str:
