@@ -69,8 +69,8 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Note: {markdown(note)}"
     if taken := record.get("extracted"):
         yield (
-            "\n`recipe.toml` makes the family that this is a member of; "
-            f"`stitchc family extract DIR {taken['member']}` takes it out."
+            "\n`stitchc family --recipe recipe.toml -o FAMILY` makes the family that this is a member of again, and "
+            f"`stitchc family extract FAMILY {taken['member']} -o DIR` takes it out."
         )
         return
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
