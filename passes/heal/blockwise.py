@@ -12,6 +12,7 @@ from torch.fx import GraphModule, Node
 from ..data.chain import Chain
 from ..data.healing import HealedBlock, Healing
 from ..graphs.attention import written_out
+from ..graphs.compose import part_of
 from ..graphs.conventions import result
 from .blocks import Block, blocks
 from .gauss_newton import gauss_newton_step
@@ -76,7 +77,7 @@ def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> 
     the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
     """
     found = {
-        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.can_solve)  # type: ignore[misc]
+        part.name: blocks(stitched, lambda node, name=part.name: part_of(node) == name, probe.can_solve)  # type: ignore[misc]
         for part in chain.parts()
     }
     ends = _fragment_ends(stitched, chain)
@@ -117,14 +118,10 @@ def _fragment_ends(stitched: GraphModule, chain: Chain) -> dict[str, Node]:
     names = {part.name for part in chain.parts() if part.fragment is not None}
     found: dict[str, Node] = {}
     for node in stitched.graph.nodes:
-        if _part(node) in names and "shape" in node.meta:
-            found[_part(node)] = node
+        if part_of(node) in names and "shape" in node.meta:
+            found[part_of(node)] = node
     found[chain.parts()[-1].name] = result(stitched.graph)
     return found
-
-
-def _part(node: Node) -> str:
-    return str(node.meta.get("origin", ("",))[0])
 
 
 def _joined(together: Sequence[Block]) -> Block:

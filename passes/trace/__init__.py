@@ -19,8 +19,9 @@ from ..data.scores import eagerly, ready, scores
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
+from .fake_copy import plain_tensors
 from .observe import BATCH, IMAGES, observe
-from .record import plain_tensors, record
+from .record import record
 
 FRONTENDS = ("auto", "record", "export")
 

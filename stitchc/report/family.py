@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..passes.data import metrics
 from .notes import Inputs, Notes
-from .numbers import Column, percent, score, shape, size
+from .numbers import Column, percent, points, score, shape, size
 from .search import chain_text
 from .table import short, table
 
@@ -39,7 +39,7 @@ class FamilyTable:
             found.add_row(
                 f"{row['name']}{' *' if row['dominated_by'] else ''}", row["network"],
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
-                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), _points(row["over_line"]),
+                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
             )  # fmt: skip
         yield found
@@ -153,7 +153,3 @@ def top1_of(row: Mapping[str, Any]) -> float | None:
     """The accuracy of a row of `networks`, None where it was not measured."""
     found = row["accuracy"]
     return found["top1"] if isinstance(found, Mapping) else found
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:+.1f}".replace("-", "−")

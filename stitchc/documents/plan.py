@@ -12,7 +12,7 @@ from .passes.data import metrics
 from .passes.data.chain import Chain, Fragment
 from .passes.data.hybrid import AdapterUse, Hybrid
 from .passes.data.records import encode
-from .passes.data.values import Price, listed
+from .passes.data.values import Price, added, listed
 from .wording import as_flags
 
 if TYPE_CHECKING:
@@ -326,11 +326,6 @@ def _uncounted(plan: Plan, fragment: Fragment) -> Counter[str]:
     before = whole if fragment.end is None else Counter(cuts[fragment.end].uncounted_before)
     after = whole if fragment.start is None else Counter(cuts[fragment.start].uncounted_after)
     return before + after - whole
-
-
-def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Operators and how often they are called, over several parts."""
-    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
