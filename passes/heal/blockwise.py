@@ -136,24 +136,27 @@ def _taken(
     """Heals a block. If the hybrid's outputs are further from the parent's than before the block, less the toll of a
     change, changes are undone: the last Gauss-Newton step first, and all of them if every state is worse."""
     asked = toll([tensor for operator in step.block.operators for tensor in tensors(operator)]) if toll else 0.0
-    ridge, states, reached = 0.0, [_weights(step.block)], [before]
+    ridge, states = 0.0, [_weights(step.block)]
     if step.refitted:
         block = replace(step.refitted, start=step.block.start)
         ridge = max(refit(hybrid, probe, block, operator, chain) for operator in block.operators)
         states.append(_weights(step.block))
-        reached.append(measure())
     for _ in range(step.gauss_newton_steps):
         if not gauss_newton_step(hybrid, probe, chain, step.block, step.end):
             break
         states.append(_weights(step.block))
-        reached.append(measure())
-    best = next(i for i in reversed(range(len(reached))) if not i or reached[i][0] <= before[0] - asked)
-    if best < len(reached) - 1:
-        for operator, old in zip(step.block.operators, states[best], strict=True):
-            for tensor, value in zip(tensors(operator), old, strict=True):
-                tensor.data.copy_(value)
+    reached, best = before, len(states) - 1
+    while best and not (reached := measure())[0] <= before[0] - asked:  # what is not finite is worse too
+        best, reached = best - 1, before
+        _restore(step.block, states[best])
         hybrid.forget(hybrid.position[step.block.start])
-    return HealedBlock(step.name, len(step.block.operators), ridge, *reached[best], best > 0)
+    return HealedBlock(step.name, len(step.block.operators), ridge, *reached, best > 0)
+
+
+def _restore(block: Block, weights: list[list[Tensor]]) -> None:
+    for operator, old in zip(block.operators, weights, strict=True):
+        for tensor, value in zip(tensors(operator), old, strict=True):
+            tensor.data.copy_(value)
 
 
 def _weights(block: Block) -> list[list[Tensor]]:
