@@ -204,7 +204,7 @@ class Halving:
             return
         what, options = self._heal
         specs = [model.input for model in self._plan.models]
-        probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
+        probe = Probe.of(self._plan, self._fit_images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
