@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..passes.data.model import own_name
 from .notes import Inputs, Notes
 from .numbers import Column, percent, score, shape, size
 from .search import chain_text
@@ -103,8 +104,9 @@ class FamilyReport:
     def parts(self) -> list[RenderableType]:
         """What a terminal prints, one after the other."""
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        inputs = {model["name"]: model["input"] for model in self.record["models"]}
         parts += [
-            Inputs({model["name"]: model["input"] for model in self.record["models"] if "@" not in model["name"]}),
+            Inputs({name: given for name, given in inputs.items() if own_name(name, inputs) == name}),
             FamilyTable(self.record),
         ]
         if self.record["budgets"]:
@@ -149,7 +151,7 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _whole(name: str, names: Mapping[str, str]) -> str:
     """A model, at its own input size or another, which its name then ends in."""
-    own = _own(name, names)
+    own = own_name(name, names)
     size = name.removeprefix(f"{own}@")
     return f"{names[own]} on {shape(map(int, size.split('x')))}" if own != name else "the model"
 
@@ -157,14 +159,8 @@ def _whole(name: str, names: Mapping[str, str]) -> str:
 def _chain(member: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """A chain of models, and the size of its images where that is not the models' own."""
     models = [link["model"] for link in member["chain"] if "model" in link]
-    said = chain_text(member["chain"], {name: names.get(_own(name, names), name) for name in models})
-    return f"{said} on {shape(member['input']['size'][1:])}" if _own(models[0], names) != models[0] else said
-
-
-def _own(name: str, names: Mapping[str, str]) -> str:
-    """The name of a model at its own size."""
-    own, _, size = name.rpartition("@")
-    return own if own in names and size.replace("x", "").isdigit() else name
+    said = chain_text(member["chain"], {name: names.get(own_name(name, names), name) for name in models})
+    return f"{said} on {shape(member['input']['size'][1:])}" if own_name(models[0], names) != models[0] else said
 
 
 def top1_of(row: Mapping[str, Any]) -> float | None:
