@@ -42,8 +42,8 @@ def faster(graph: GraphModule, kept: Collection[str] = ()) -> GraphModule:
 
 
 def overwriting(graph: GraphModule) -> GraphModule:
-    """The graph, changed: activations and sums take the memory of an argument that nobody else reads, since fresh memory
-    costs as much as the arithmetic. A value is there when its node has run, not for long after."""
+    """The graph, changed: activations and sums take the memory of an argument that nobody else reads, since fresh
+    memory costs as much as the arithmetic. A value is there when its node has run, not for long after."""
     fresh = {n for n in graph.graph.nodes if _allocates(graph, n) and len(n.users) == 1}
     for node in graph.graph.nodes:
         if not node.args or node.args[0] not in fresh:

@@ -30,6 +30,8 @@ from ..shared_options import (
 
 #: Members along the front where no budgets are named.
 MEMBERS = 8
+#: Images: up to 512 to fit and heal on, and the others to tell members apart that differ by little.
+PROBE_IMAGES = 1536
 #: What bytes as many as those of all models together must gain: in score, summed over the budgets, or in nats.
 PRICE = 0.1
 
@@ -71,6 +73,10 @@ class FamilyOptions(
     metric: str = with_default(
         BudgetOptions, "metric", "macs", help="Metric of budgets that do not name their own, and of the front."
     )
+    rank: str | None = with_default(
+        RankOptions, "rank", None, unset="accuracy where the images have labels, else cascade",
+    )  # fmt: skip
+    probe_images: int = with_default(ProbeOptions, "probe_images", PROBE_IMAGES)
     members: int | None = option(
         None, Count(least=1), "Most members beside the models.", group=FAMILY,
         unset=f"one for each budget; {MEMBERS} along the front",

@@ -11,10 +11,14 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..passes.data.model import own_name
 from .notes import Inputs, Notes
 from .numbers import Column, percent, points, score, shape, size
 from .search import chain_text
 from .table import short, table
+
+#: What members were chosen by, in words.
+_RULES = {"accuracy": "the share of right classes", "cascade": "agreement with the models, and labels where known"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ class FamilyTable:
             f"{size(whole)}, {whole / max(said['models_bytes'], 1):.2f} times those of the models."
         )
         yield (
-            f"score: by which members were chosen among {said['tried']} chains, on {said['score_images']} probe images "
-            "that they were not fitted on."
+            f"score: {_RULES.get(said['score'], said['score'])}, on {said['score_images']} images of the data that "
+            f"nothing was fitted on; members were chosen by it among {said['healed']} chains, on smaller images too, "
+            f"the most promising of {said['tried']}."
         )
         measured = next((row["accuracy"] for row in rows if isinstance(row["accuracy"], Mapping)), None)
         if measured:
@@ -99,8 +104,9 @@ class FamilyReport:
     def parts(self) -> list[RenderableType]:
         """What a terminal prints, one after the other."""
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        inputs = {model["name"]: model["input"] for model in self.record["models"]}
         parts += [
-            Inputs({model["name"]: model["input"] for model in self.record["models"] if "@" not in model["name"]}),
+            Inputs({name: given for name, given in inputs.items() if own_name(name, inputs) == name}),
             FamilyTable(self.record),
         ]
         if self.record["budgets"]:
@@ -129,7 +135,7 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = [
         member | {
             "kind": "member", "stitched": member["parent"] is None,
-            "network": _whole(member["parent"], names) if member["parent"] else chain_text(member["chain"], names),
+            "network": _whole(member["parent"], names) if member["parent"] else _chain(member, names),
         }
         for member in record["members"]
     ]  # fmt: skip
@@ -145,8 +151,16 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _whole(name: str, names: Mapping[str, str]) -> str:
     """A model, at its own input size or another, which its name then ends in."""
-    own, _, size = name.rpartition("@")
-    return f"{names.get(own, own)} on {shape(map(int, size.split('x')))}" if own in names else "the model"
+    own = own_name(name, names)
+    size = name.removeprefix(f"{own}@")
+    return f"{names[own]} on {shape(map(int, size.split('x')))}" if own != name else "the model"
+
+
+def _chain(member: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """A chain of models, and the size of its images where that is not the models' own."""
+    models = [link["model"] for link in member["chain"] if "model" in link]
+    said = chain_text(member["chain"], {name: names.get(own_name(name, names), name) for name in models})
+    return f"{said} on {shape(member['input']['size'][1:])}" if own_name(models[0], names) != models[0] else said
 
 
 def top1_of(row: Mapping[str, Any]) -> float | None:
