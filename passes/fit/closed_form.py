@@ -88,6 +88,7 @@ def fit_all(
     through: bool = False,
     roughly: bool = False,
     final: bool = True,
+    measured: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
     """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
@@ -105,8 +106,9 @@ def fit_all(
     moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
     of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
     `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final: solve
-    the weights from all images; without, only the residuals are of use. progress: called with (images done, images in
-    all sweeps).
+    the weights from all images; without, only the residuals are of use. measured: measure the residuals of adapters
+    that are not exactly the fitted linear map; without, theirs are of that map, and there is one sweep less. progress:
+    called with (images done, images in all sweeps).
 
     Raises:
         InputError: the normal equations of a single adapter take more than their share of the memory.
@@ -114,7 +116,7 @@ def fit_all(
     memory = Memory.of(max_memory)
     store = store or TensorStore(memory.weights)
     refuse_too_large(plan, seams, memory)
-    jobs = [_Job.of(plan, seam, prefix, store, through, final) for seam in seams]
+    jobs = [_Job.of(plan, seam, prefix, store, through, measured, final) for seam in seams]
     sweeps = list(_sweeps(jobs, memory, through, roughly, final))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
@@ -170,8 +172,9 @@ class _Job:
 
     @classmethod
     def of(
-        cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool, final: bool
-    ) -> _Job:
+        cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool, measured: bool,
+        final: bool,
+    ) -> _Job:  # fmt: skip
         back = seam.enters.model
         adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[back]))
         store.put_weights(adapter)
@@ -188,7 +191,7 @@ class _Job:
             (back, aim),
             (back, result(graph.graph).name),
             store,
-            through or not adapter.exact,
+            through or (measured and not adapter.exact),
             final,
         )
 

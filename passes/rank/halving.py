@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from ..data.errors import InputError
 from ..data.healing import Options
@@ -16,6 +17,8 @@ from ..data.plan import Plan, Stage
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
+from ..graphs.conventions import preactivation
+from ..graphs.faster import faster, has_room
 from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
@@ -91,7 +94,8 @@ class Halving:
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
         self._adapter_store = TensorStore(Memory.of(max_memory).weights)
-        self._stitched = Stitched(plan, max_memory)
+        self._graphs = _running(plan, Memory.of(max_memory))
+        self._stitched = Stitched(plan, max_memory, self._graphs)
         self._too_large: dict[str, None] = {}
         self._references: dict[tuple[int, int], Reference] = {}
         self._stages: list[Stage] = []
@@ -145,7 +149,7 @@ class Halving:
         images = Part(self._fit_images, 0, min(_PREDICTOR_IMAGES, len(self._fit_images)))
         rows = [int(min(pair, key=self._cost)) for pair in pairs]
         fitted = fit_all(
-            replace(self._plan, images=images),
+            replace(self._plan, images=images, graphs=self._graphs),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=_PREDICTOR_ROWS,
             ridges=_RIDGES,
@@ -200,7 +204,7 @@ class Halving:
             return
         what, options = self._heal
         specs = [model.input for model in self._plan.models]
-        probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
+        probe = Probe.of(self._plan, self._fit_images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
@@ -221,11 +225,12 @@ class Halving:
         if not rows:
             return []
         fitted = fit_all(
-            replace(self._plan, images=self._fit_images),
+            replace(self._plan, images=self._fit_images, graphs=self._graphs),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
             ridges=_RIDGES,
             roughly=True,
+            measured=self._rule == "fit",
             max_memory=self._max_memory,
             store=self._adapter_store,
             progress=self._tell,
@@ -270,6 +275,15 @@ class Halving:
             )
         note = f"The labels of '{name}' are not the classes that the networks name, so they were not used to choose."
         self._notes = (note,)
+
+
+def _running(plan: Plan, memory: Memory) -> tuple[GraphModule, ...]:
+    """The plan's graphs as they run fastest, with all values that seams and their targets are taken from."""
+    found = []
+    for graph, cuts in zip(plan.graphs, plan.cuts, strict=True):
+        kept = {cut.node for cut in cuts.cuts} | {preactivation(graph, cut.node) for cut in cuts.cuts}
+        found.append(faster(graph, kept) if has_room(graph, memory) else graph)
+    return tuple(found)
 
 
 def _unlike(ranked: Sequence[Probed]) -> list[Probed]:

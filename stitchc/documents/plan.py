@@ -16,7 +16,7 @@ from .words import SCHEMA, amounts, label, notes, number
 
 if TYPE_CHECKING:
     from ..evaluate import Accuracy
-    from ..passes.data.healing import Healing
+    from ..passes.data.healing import Followed, Healing
     from ..passes.data.hybrid import Verified
     from ..passes.data.plan import Plan
     from ..passes.data.polishing import Polishing
@@ -59,7 +59,7 @@ def plan_document(
         "trainable_params": sum(_trainable(use) for one in parts for use in one.adapters),
         "accuracy": accuracy.as_dict() if accuracy else None,
         "class_names": _class_names(plan),
-        "healing": healing_record(hybrid.healing) if hybrid and hybrid.healing else None,
+        "healing": healing_record(plan, hybrid.healing) if hybrid and hybrid.healing else None,
         "polishing": _polishing(hybrid.polishing) if hybrid and hybrid.polishing else None,
         "timed": [asdict(timed) for timed in plan.timed],
         "verified": verified_record(hybrid.verified) if hybrid and hybrid.verified else None,
@@ -112,7 +112,7 @@ def _member(plan: Plan, one: Hybrid) -> dict[str, Any]:
     """A chain of an ensemble."""
     return {
         "name": one.name, "chain": chain_record(plan, one.chain, one.adapters),
-        "cost": (one.price or Price()).as_dict(), "healing": healing_record(one.healing) if one.healing else None,
+        "cost": (one.price or Price()).as_dict(), "healing": healing_record(plan, one.healing) if one.healing else None,
     }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _class_names(plan: Plan) -> list[str] | None:
     return list(names) if names else None
 
 
-def healing_record(healing: Healing) -> dict[str, Any]:
+def healing_record(plan: Plan, healing: Healing) -> dict[str, Any]:
     """Before, after, and what each block changed; shares and nats on the probe images that were held out."""
     return {
         "images": healing.images,
@@ -168,6 +168,19 @@ def healing_record(healing: Healing) -> dict[str, Any]:
         "divergence_before": number(healing.divergence),
         "divergence": number(healing.healed_divergence),
         "blocks": [encode(block) for block in healing.blocks],
+        "followed": _followed(plan, healing.followed) if healing.followed else None,
+    }
+
+
+def _followed(plan: Plan, followed: Followed) -> dict[str, Any]:
+    return {
+        "models": [plan.models[model].name for model in followed.models],
+        "pull": followed.pull,
+        "kept": followed.kept,
+        "agreement_before": followed.agreement,
+        "agreement": followed.followed_agreement,
+        "divergence_before": number(followed.divergence),
+        "divergence": number(followed.followed_divergence),
     }
 
 

@@ -137,8 +137,14 @@ _BLOCK = {
     "name": _NAME, "operators": _count(), "ridge": _REAL, "divergence": _REAL, "agreement": _SHARE, "kept": flag,
 }  # fmt: skip
 
+_COMPARED = {key: kind for key, kind in _MENDED.items() if key not in ("images", "held_out")}
+_FOLLOWED = {**_COMPARED, "models": listed(_NAME, 1, 26), "pull": _REAL, "kept": flag}
+
 _HEALING = table(
-    {**_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000)},
+    {
+        **_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000),
+        "followed": optional(table(_FOLLOWED, required=tuple(_FOLLOWED), others=True)),
+    },
     required=(*_MENDED, "blocks"), others=True,
 )  # fmt: skip
 

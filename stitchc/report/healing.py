@@ -40,6 +40,24 @@ class Trajectory:
             said = "" if block["kept"] else "undone"
             rows.add_row(block["name"], *_measured(block["agreement"], block["divergence"]), said)
         yield rows
+        if record.get("followed"):
+            yield Text(followed(record) + ".")
+
+
+def followed(record: Mapping[str, Any]) -> str:
+    """What became of the classifier after that, in a sentence without its stop. record: the key `healing` of a plan
+    document, with something under `followed`."""
+    said = record["followed"]
+    whom, where = " and ".join(said["models"]), f"{record['held_out']} held-out images"
+    mean = "the mean of " if len(said["models"]) > 1 else ""
+    if not said["kept"]:
+        return f"Its classifier came no nearer to {mean}{whom} on {where}, and stayed"
+    far, near = (significant(said[key], 2) for key in ("divergence_before", "divergence"))
+    return (
+        f"Then its classifier was refitted toward {mean}{whom}: on {where} the divergence from it is {near} nats, "
+        f"{far} before, and the class is the same on {percent(said['agreement'])}, "
+        f"{percent(said['agreement_before'])} before"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""A private copy of a graph that runs faster and has the same values at its cuts, up to rounding.
-
-A value at a cut is there when its node has run, not for long after: what reads it may overwrite it.
-"""
+"""Private copies of graphs that run faster and have the same values, up to rounding."""
 
 from __future__ import annotations
 
@@ -12,12 +9,13 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from ..graphs.conventions import by_name, is_tensor, target_name
+from ..data.memory import Memory
+from .conventions import is_tensor, target_name
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -27,29 +25,35 @@ _FUSED: dict[tuple[type[nn.Module], type[nn.Module]], Any] = {
 }
 
 
-def for_comparison(graph: GraphModule, cuts: Collection[str]) -> GraphModule:
-    """The graph up to the last of `cuts` (nodes), with BatchNorm folded into the convolution before it unless that
-    is a cut itself, ready for maps in channels-last memory, which convolutions like best."""
+def has_room(graph: GraphModule, memory: Memory) -> bool:
+    """Whether a copy of a graph's weights takes a small part of what may be used while networks run."""
+    return sum(tensor.nbytes for tensor in (*graph.parameters(), *graph.buffers())) <= memory.running // 4
+
+
+def faster(graph: GraphModule, kept: Collection[str] = ()) -> GraphModule:
+    """A copy with BatchNorm folded into the convolution before it unless that is one of `kept` (nodes), ready for maps
+    in channels-last memory, which convolutions like best. All nodes of `kept` are in it."""
     private = copy.deepcopy(graph)
-    _cut_off(private, cuts)
-    _fold_batch_norm(private, cuts)
-    _overwrite(private)
+    _fold_batch_norm(private, kept)
     _allow_any_strides(private)
     private.to(memory_format=torch.channels_last)
     private.recompile()
     return private
 
 
-def _cut_off(graph: GraphModule, cuts: Collection[str]) -> None:
-    """Nothing behind the last cut is needed."""
-    nodes = by_name(graph.graph)
-    names = list(nodes)
-    last = nodes[max(cuts, key=names.index)]
-    (end,) = (node for node in graph.graph.nodes if node.op == "output")
-    end.args = (last,)
-    for node in reversed(names[names.index(last.name) + 1 : -1]):
-        graph.graph.erase_node(nodes[node])
-    graph.delete_all_unused_submodules()
+def overwriting(graph: GraphModule) -> GraphModule:
+    """The graph, changed: activations and sums take the memory of an argument that nobody else reads, since fresh
+    memory costs as much as the arithmetic. A value is there when its node has run, not for long after."""
+    fresh = {n for n in graph.graph.nodes if _allocates(graph, n) and len(n.users) == 1}
+    for node in graph.graph.nodes:
+        if not node.args or node.args[0] not in fresh:
+            continue
+        if (activation := _activation(graph, node)) is not None:
+            node.op, node.target, node.args, node.kwargs = "call_function", activation, node.args[:1], {}
+        elif _is_sum(node) and _shape(node) == _shape(node.args[0]) != ():
+            node.op, node.target = "call_function", operator.iadd
+    graph.recompile()
+    return graph
 
 
 def _fold_batch_norm(graph: GraphModule, cuts: Collection[str]) -> None:
@@ -76,22 +80,21 @@ def _only_input(node: Node) -> Node | None:
     return before if before.op == "call_module" and len(before.all_input_nodes) == 1 else None
 
 
-def _overwrite(graph: GraphModule) -> None:
-    """ReLUs and sums whose argument nobody else reads take its memory: fresh memory costs as much as the arithmetic."""
-    fresh = {n for n in graph.graph.nodes if _allocates(graph, n) and len(n.users) == 1}
-    for node in graph.graph.nodes:
-        if not node.args or node.args[0] not in fresh:
-            continue
-        if _is_relu(graph, node):
-            node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, node.args[:1], {}
-        elif _is_sum(node) and _shape(node) == _shape(node.args[0]) != ():
-            node.op, node.target = "call_function", operator.iadd
+def _relu6_(x: Tensor) -> Tensor:
+    return functional.hardtanh_(x, 0.0, 6.0)
 
 
-def _is_relu(graph: GraphModule, node: Node) -> bool:
+_ACTIVATIONS: dict[Any, Any] = {
+    **dict.fromkeys((nn.ReLU, functional.relu, torch.relu), torch.relu_),
+    **dict.fromkeys((nn.ReLU6, functional.relu6), _relu6_),
+}
+
+
+def _activation(graph: GraphModule, node: Node) -> Any:
+    """The function that computes the same as a node, in the memory of its argument; None where none is known."""
     if node.op == "call_module":
-        return type(graph.get_submodule(str(node.target))) is nn.ReLU
-    return node.target in (functional.relu, torch.relu)
+        return _ACTIVATIONS.get(type(graph.get_submodule(str(node.target))))
+    return _ACTIVATIONS.get(node.target) if node.op == "call_function" else None
 
 
 def _allocates(graph: GraphModule, node: Node) -> bool:
