@@ -102,9 +102,8 @@ def page(records: list[dict], seed: int) -> str:
         )
     text += [
         "",
-        "Module and ONNX: the largest absolute difference from the stitched graph, at batch 1 and 3. Verification allows "
-        "1e-4 of the",
-        "largest output, whose size depends on the random weights.",
+        "Module and ONNX: the largest absolute difference from the stitched graph, at batch 1 and 3. Verification",
+        "allows 1e-4 of the largest output, whose size depends on the random weights.",
         "",
     ]
     if len(good) < len(records):

@@ -36,7 +36,10 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> tuple[nn.Module, dict[i
     try:
         return copy.deepcopy(model, memo), names, kept
     except Exception as error:  # locks, open files, handles: whatever hangs on a model
-        raise TraceError(f"recording stopped: the network cannot be copied: {first_line(error)}") from error
+        raise TraceError(
+            f"recording stopped: the network cannot be copied: {first_line(error)}",
+            "Take locks, open files and handles out of its attributes, or leave them to forward.",
+        ) from error
 
 
 def plain_tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

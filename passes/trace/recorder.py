@@ -148,7 +148,10 @@ class Recorder(TorchFunctionMode):
         kinds |= {"Mod": operator.mod, "PythonMod": operator.mod, "Pow": operator.pow}
         function = kinds.get(expr.func.__name__)
         if function is None:
-            raise TraceError(f"recording stopped: the batch size enters a {expr.func.__name__} that has no operator")
+            raise TraceError(
+                f"recording stopped: the batch size enters a {expr.func.__name__} that has no operator",
+                "Take the batch size as x.shape[0], and compute with it by +, -, *, // and % alone.",
+            )
         parts = [self.scalar(a) for a in expr.args]
         node = parts[0]
         for part in parts[1:]:

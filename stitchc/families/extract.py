@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import artifact, recipe
 from ..documents import verified_record
-from ..plan_record import plan_of
+from ..documents.reread import plan_of
 from ..progress import Progress, Silent, stage
 from .members import family_record, member_of, steps_of
 
