@@ -41,4 +41,5 @@ def number(value: float | None) -> float | None:
 
 
 def amounts(price: Price, asked: Iterable[Metric]) -> dict[str, float | None]:
+    """What something takes of each metric, in its own unit, by the key that documents have for it."""
     return {metric.key: price.get(metric.name) for metric in asked}
