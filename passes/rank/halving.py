@@ -33,6 +33,8 @@ from .stitched import Stitched
 _KEPT = 3
 # Standard errors that a candidate is behind the best by when it is not shown more images.
 _HOPELESS = 4.0
+# Images that finalists are healed on to be compared, at most; the pass `heal` uses all.
+_HEALED_IMAGES = 128
 # Pairs fitted and probed between two checks of the time limit.
 _CHUNK = 12
 # Images that R2 is taken from, for the shortlist, positions of all together, and channels of a back's value at most.
@@ -220,7 +222,8 @@ class Halving:
             return
         what, options = self._heal
         specs = [model.input for model in self._plan.models]
-        probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
+        images = Part(self._fit_images, 0, min(_HEALED_IMAGES, len(self._fit_images)))
+        probe = Probe(self._plan.graphs, specs, images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
