@@ -31,9 +31,9 @@ class Trajectory:
         )
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("after block", no_wrap=True, overflow="ellipsis")
-        rows.add_column("agreement", justify="right", no_wrap=True)
+        rows.figures("agreement")
         rows.add_column("", no_wrap=True)
-        rows.add_column("divergence\n(nats)", justify="right", no_wrap=True)
+        rows.figures("divergence\n(nats)")
         rows.add_column("", no_wrap=True)
         rows.add_row("the adapter", *_measured(record["agreement_before"], record["divergence_before"]), "")
         for block in _spread(record["blocks"]):

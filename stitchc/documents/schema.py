@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .passes.data import metrics
-from .zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
-from .zoo.inputs import INTERPOLATIONS
+from ..passes.data import metrics
+from ..zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
+from ..zoo.inputs import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
 FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")

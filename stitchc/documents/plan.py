@@ -1,133 +1,25 @@
-"""The JSON documents of the verbs, made from plans. Their keys are a contract: add, but change and drop none."""
+"""What plan.json holds of a plan, and `compile --json` prints."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .passes.data import metrics
-from .passes.data.chain import Chain, Fragment
-from .passes.data.hybrid import AdapterUse, Hybrid
-from .passes.data.records import encode
-from .passes.data.values import Price, listed
-from .wording import as_flags
+from ..passes.data import metrics
+from ..passes.data.chain import Chain, Fragment
+from ..passes.data.hybrid import AdapterUse, Hybrid
+from ..passes.data.records import encode
+from ..passes.data.values import Price, added
+from .words import SCHEMA, amounts, label, notes, number
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from .evaluate import Accuracy
-    from .other_counters import Comparison
-    from .passes.cost.conventions import Table
-    from .passes.cost.stages import Stage
-    from .passes.data.candidates import Candidate
-    from .passes.data.healing import Followed, Healing
-    from .passes.data.hybrid import Verified
-    from .passes.data.metrics import Metric
-    from .passes.data.model import Model
-    from .passes.data.plan import Plan
-    from .passes.data.polishing import Polishing
-    from .passes.data.values import Cut
-    from .passes.latency.clock import Timing
-
-SCHEMA = 1
-
-
-def inspect_document(plan: Plan) -> dict[str, Any]:
-    """`stitchc inspect --json`: the cuts of the plan's first model."""
-    (model, *_), (cuts, *_), (price, *_) = plan.models, plan.cuts, plan.prices
-    return {
-        "schema": SCHEMA,
-        "model": {
-            "name": model.name,
-            "source": model.source,
-            **_amounts(price, metrics.counts()),
-            "input": list(model.input.size),
-        },
-        "input": encode(model.input),
-        "rule": cuts.rule,
-        "cuts": [_cut(cut) for cut in cuts.cuts],
-        "uncounted": dict(plan.uncounted[0]),
-        "fragments": len(cuts) + 1,
-        "rejected": [asdict(rejected) for rejected in cuts.rejected],
-        "notes": notes(plan),
-    }
-
-
-def compare_document(plan: Plan, top: int | None = None) -> dict[str, Any]:
-    """`stitchc compare --json`: the similarity matrix and the candidates, best first, at most `top`."""
-    document: dict[str, Any] = {"schema": SCHEMA, "models": [model.name for model in plan.models]}
-    if plan.similarity:
-        pair = plan.similarity[0]
-        document["similarity"] = {
-            "metric": pair.metric,
-            "images": pair.images,
-            "data": plan.images.name if plan.images else None,
-            "rows": [cut.node for cut in plan.cuts[pair.a].cuts],
-            "columns": [cut.node for cut in plan.cuts[pair.b].cuts],
-            "matrix": _rows(pair.matrix),
-        }
-        if pair.low is not None and pair.high is not None:
-            interval = {"confidence": pair.confidence, "low": _rows(pair.low), "high": _rows(pair.high)}
-            document["similarity"]["interval"] = interval
-    document["candidates"] = [candidate_record(plan, candidate) for candidate in ranked(plan, top)]
-    document["uncounted"] = added(plan.uncounted)
-    document["timed"] = [asdict(timed) for timed in plan.timed]
-    document["rank"] = plan.candidates.rank if plan.candidates is not None else None
-    document["stages"] = [asdict(stage) for stage in plan.stages]
-    return document | {"notes": notes(plan)}
-
-
-def pareto_record(plan: Plan, axes: Sequence[str], rows: Sequence[int], knee: int | None) -> dict[str, Any]:
-    """The key `pareto` of a comparison: the candidates of the front, best first in the first metric."""
-    assert plan.candidates is not None
-    return {
-        "metrics": list(axes),
-        "candidates": [candidate_record(plan, plan.candidates[row]) | {"knee": row == knee} for row in rows],
-    }
-
-
-def cost_document(
-    model: Model,
-    price: Price,
-    uncounted: Mapping[str, int],
-    *,
-    stages: Sequence[Stage] = (),
-    timing: Timing | None = None,
-    conventions: tuple[Table, Sequence[str]] | None = None,
-    check: Comparison | None = None,
-) -> dict[str, Any]:
-    """`stitchc cost --json`."""
-    document = {
-        "schema": SCHEMA,
-        "model": {"name": model.name, "source": model.source},
-        "input": encode(model.input),
-        "notes": list(model.notes),
-        "cost": price.as_dict(),
-        "uncounted": dict(uncounted),
-        "stages": [_stage(stage) for stage in stages],
-        "latency": asdict(timing) if timing else None,
-    }
-    if check:
-        document["check"] = {"macs": dict(check.macs), "why": list(check.why)}
-    if conventions:
-        table, why = conventions
-        totals = {name: sum(kinds.values()) for name, kinds in table.items()}
-        document["conventions"] = {"totals": totals, "kinds": {n: dict(k) for n, k in table.items()}, "why": list(why)}
-    return document
-
-
-def eval_document(name: str, model: Model, accuracy: Accuracy) -> dict[str, Any]:
-    """`stitchc eval --json`. name: what the model was called."""
-    said = {"input": encode(model.input), "notes": [*model.notes, *accuracy.notes]}
-    return {"schema": SCHEMA, "model": name, **accuracy.as_dict(), **said}
-
-
-def verify_document(verified: Verified) -> dict[str, Any]:
-    """`stitchc verify --json`, and the key `verified` of a plan."""
-    return {"schema": SCHEMA, **verified_record(verified)}
+    from ..evaluate import Accuracy
+    from ..passes.data.healing import Followed, Healing
+    from ..passes.data.hybrid import Verified
+    from ..passes.data.plan import Plan
+    from ..passes.data.polishing import Polishing
 
 
 def plan_document(
@@ -186,81 +78,6 @@ def verified_record(verified: Verified) -> dict[str, Any]:
     return told | {"batches": list(verified.batches)}
 
 
-def candidate_record(plan: Plan, candidate: Candidate) -> dict[str, Any]:
-    """A candidate as an item of the key `candidates`."""
-    return {
-        "front": _end(plan, candidate.front),
-        "back": _end(plan, candidate.back),
-        "adapter": candidate.adapter,
-        "similarity": number(candidate.similarity),
-        "score": number(candidate.score),
-        "cost": candidate.price.as_dict(),
-        "feasible": candidate.feasible,
-    }
-
-
-def ranked(plan: Plan, top: int | None = None) -> Iterator[Candidate]:
-    """The candidates from best to worst, only feasible ones once there is a budget; all when nobody ranked."""
-    table = plan.candidates
-    if table is None:
-        return
-    rows = table.order if len(table.order) or table.rank else range(len(table))
-    for row in rows[:top]:
-        yield table[int(row)]
-
-
-def notes(plan: Plan) -> list[str]:
-    """What a report must say first: the plan's own notes, then each model's, and what its price leaves out."""
-    said = [*map(as_flags, plan.notes), *(f"{model.name}: {note}" for model in plan.models for note in model.notes)]
-    priced = zip(plan.models, plan.uncounted, strict=False)
-    return said + [f"{model.name}: {without_formula(uncounted)}" for model, uncounted in priced if uncounted]
-
-
-def without_formula(uncounted: Mapping[str, int]) -> str:
-    """What is to be said beside MACs and FLOPs that lack some operators."""
-    return f"MACs and FLOPs leave out operators that have no formula: {listed(uncounted)}."
-
-
-def label(cut: Cut) -> str:
-    """A cut by the module whose output it is or, within a module, by its node: so it is told apart from others."""
-    return cut.path if cut.path and cut.path in cut.paths else cut.node
-
-
-def number(value: float | None) -> float | None:
-    """JSON has no NaN."""
-    return None if value is None or math.isnan(value) else float(value)
-
-
-def _amounts(price: Price, asked: Iterable[Metric]) -> dict[str, float | None]:
-    return {metric.key: price.get(metric.name) for metric in asked}
-
-
-def _stage(stage: Stage) -> dict[str, Any]:
-    return {
-        "path": stage.path,
-        **_amounts(stage.sums, metrics.sums()),
-        "weights_bytes": stage.weights_bytes,
-        "memory_bytes": stage.memory_bytes,
-        "uncounted": stage.uncounted,
-    }
-
-
-def _rows(matrix: np.ndarray) -> list[list[float | None]]:
-    return [[number(x) for x in row] for row in matrix.tolist()]
-
-
-def _cut(cut: Cut) -> dict[str, Any]:
-    around = {"before": cut.before or Price(), "after": cut.after or Price()}
-    return {
-        "index": cut.index,
-        "node": cut.node,
-        "path": cut.path,
-        "shape": list(cut.value.shape),
-        "layout": cut.value.layout,
-        "tokens": cut.value.tokens,
-    } | {f"{metric.key}_{side}": price.get(metric.name) for metric in metrics.sums() for side, price in around.items()}
-
-
 def _model(plan: Plan, index: int, measured: Accuracy | None) -> dict[str, Any]:
     model = plan.models[index]
     price = plan.prices[index] if index < len(plan.prices) else Price()
@@ -282,7 +99,7 @@ def chain_record(plan: Plan, chain: Chain, uses: Sequence[AdapterUse]) -> list[d
     for seam, use, fragment in zip(chain.seams(), uses, chain.fragments[1:], strict=True):
         given, wanted = plan.value_at(seam.leaves), plan.value_at(seam.enters)
         records.append({"adapter": {
-            "name": use.name, **_amounts(use.price, metrics.sums()),
+            "name": use.name, **amounts(use.price, metrics.sums()),
             "residual": number(use.residual), "ridge": number(use.ridge),
             "from_shape": list(given.shape), "from_layout": given.layout,
             "to_shape": list(wanted.shape), "to_layout": wanted.layout,
@@ -312,7 +129,7 @@ def _uses(plan: Plan, hybrid: Hybrid | None, chain: Chain) -> Sequence[AdapterUs
     """The adapters as they were fitted; before anything is stitched, as they were priced."""
     if hybrid is not None:
         return hybrid.adapters
-    from .passes.stitch.join import adapter_use
+    from ..passes.stitch.join import adapter_use
 
     return [adapter_use(plan, seam) for seam in chain.seams()]
 
@@ -328,20 +145,9 @@ def _uncounted(plan: Plan, fragment: Fragment) -> Counter[str]:
     return before + after - whole
 
 
-def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Operators and how often they are called, over several parts."""
-    return dict(sum(map(Counter, counts), Counter()))
-
-
-def _end(plan: Plan, end: tuple[int, int]) -> dict[str, Any]:
-    model, index = end
-    cut = plan.cuts[model][index]
-    return {"model": plan.models[model].name, "cut": cut.node, "path": cut.path, "index": cut.index}
-
-
 def _trainable(adapter: AdapterUse) -> int:
     """A folded adapter has no weights of its own: its price is what it adds to the back's."""
-    from .passes import adapters
+    from ..passes import adapters
 
     return 0 if adapters.get(adapter.name).folds else int(adapter.price["params"])
 
