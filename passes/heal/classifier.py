@@ -73,8 +73,10 @@ def follow(
     parts = [[chunk for chunk in probe.chunks if chunk.held_out == held] for held in (False, True)]
     if not models or not all(parts):
         return None
-    if probe.options.target == "auto" and _same_class(probe, models, parts[1]) < SAME:
-        return None
+    if probe.options.target == "auto":
+        images = sum(len(chunk.members) for chunk in parts[0])
+        if images < len(operator.weight) or _same_class(probe, models, parts[1]) < SAME:
+            return None  # of most classes there would be no image; or the models do not mean the same by them
     fitting, held_out = (_Rows.of(hybrid, probe, operator, models, part) for part in parts)
     nothing = (torch.zeros_like(operator.weight), operator.weight.new_zeros(len(operator.weight)))
     before = held_out.compared(operator, nothing)

@@ -100,6 +100,19 @@ def test_parents_of_other_outputs_are_left_out_and_refused_where_they_are_asked_
             Heal(heal_target=target)(plan)
 
 
+def test_of_fewer_images_than_classes_nothing_is_followed_unless_it_is_asked_for():
+    """Of 80 images 64 are not held out."""
+    large, small = pair()
+    for model in (large, small):
+        more = nn.Linear(4, 65)
+        with torch.no_grad():
+            more.weight[:5], more.bias[:5], more.bias[5:] = model.head.weight, model.head.bias, -9.0
+        model.head = more
+    plan = joined(large.eval(), small.eval())
+    assert Heal()(plan).hybrid.healing.followed is None
+    assert Heal(heal_target="both")(plan).hybrid.healing.followed is not None
+
+
 @pytest.mark.parametrize("options", [{"heal": "adapter"}, {"heal_layers": 1}])
 def test_a_classifier_that_is_not_to_be_healed_stays(options):
     plan = joined(*pair())
