@@ -108,9 +108,9 @@ def fit_all(
     of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
     `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final: solve
     the weights from all images; without, only the residuals are of use, and they may be those of at most so many
-    `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that
-    are not exactly the fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called
-    with (images done, images in all sweeps).
+    `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly the
+    fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images done,
+    images in all sweeps).
 
     Raises:
         InputError: the normal equations of a single adapter take more than their share of the memory.

@@ -42,8 +42,8 @@ def faster(graph: GraphModule, kept: Collection[str] = ()) -> GraphModule:
 
 
 def _private(graph: GraphModule) -> GraphModule:
-    """The graph on copies of its modules and tensors. What its nodes are said to be is shared: to copy all of that takes
-    a tenth of the time that a small network takes for 512 images."""
+    """The graph on copies of its modules and tensors. What its nodes are said to be is shared: to copy that too takes a
+    tenth of the time that a small network takes for 512 images."""
     root, memo = nn.Module(), dict[int, Any]()
     for held in ("_modules", "_parameters", "_buffers"):
         getattr(root, held).update(copy.deepcopy(dict(getattr(graph, held)), memo))
@@ -53,8 +53,8 @@ def _private(graph: GraphModule) -> GraphModule:
 
 
 def overwriting(graph: GraphModule) -> GraphModule:
-    """The graph, changed: activations and sums take the memory of an argument that nobody else reads, since fresh memory
-    costs as much as the arithmetic. A value is there when its node has run, not for long after."""
+    """The graph, changed: activations and sums take the memory of an argument that nobody else reads, since fresh
+    memory costs as much as the arithmetic. A value is there when its node has run, not for long after."""
     fresh = {n for n in graph.graph.nodes if _allocates(graph, n) and len(n.users) == 1}
     for node in graph.graph.nodes:
         if not node.args or node.args[0] not in fresh:

@@ -151,9 +151,7 @@ def test_residuals_that_nobody_reads_are_not_measured_and_the_weights_are_the_sa
 
 
 def test_the_residual_of_some_channels_is_that_of_a_target_that_has_no_others(plan, seams):
-    whole, all_of_them, some = (
-        fit_all(plan, seams, final=False, channels=channels) for channels in (None, 64, 2)
-    )
+    whole, all_of_them, some = (fit_all(plan, seams, final=False, channels=channels) for channels in (None, 64, 2))
     assert [one.residual for one in whole] == [one.residual for one in all_of_them]
     differ = [abs(one.residual - other.residual) for one, other in zip(whole, some, strict=True)]
     assert 0 < max(differ) < 0.5 and all(one.ridge for one in some)
