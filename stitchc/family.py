@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache import Store
-from .compile import opened
 from .device import moving, resolve
 from .families.budgets import budgets_of
 from .families.options import FamilyOptions
@@ -21,21 +20,28 @@ from .passes.data.errors import InputError
 from .progress import Progress, Silent, stage
 from .search import check_images, check_rank, looked_at
 from .searches.methods import METHODS, SHARE, Words, nothing_to_join, said_words
+from .start import opened
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy
     from .families.budgets import Wanted
+    from .passes.data.chain import Chain
     from .passes.data.family import Family
     from .passes.data.hybrid import Hybrid
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
+    from .passes.data.values import Price
     from .passes.family.candidates import Network
-    from .passes.family.smaller import Smaller
+    from .passes.family.judge import Judge
     from .passes.family.study import Study
     from .passes.search.probe import Probe
 
-# Chains that are stitched for each budget, and how many for each are healed before members are chosen.
-_EACH, _HEALED = 4, 3
+# Chains that are stitched for each budget, and how many for each are healed on few images before members are chosen.
+_EACH, _TRIED = 4, 2
+# What seams are scored by where no rule is asked for: it tells more from few images than accuracy does.
+_SEAMS_BY = "cascade"
+# Images that members are fitted and healed on, at most; the others say what they are worth.
+_HEALED_ON = 512
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,21 @@ def family(*models: str | Path | Model, options: FamilyOptions, progress: Progre
     with opened(models, given, watcher) as (plan, options, measured, folder):
         if options.dry_run:
             return Made(looked_at(plan, options, words(options), watcher))
-        check_images(plan, options.rank)
+        check_images(plan, options.rank or _SEAMS_BY)
+        plan, unseen = _divided(plan)
         plan = looked_at(plan, options, words(options), watcher)
         wanted = budgets_of(plan, options)
-        return _made(plan, models, (options, given), wanted, measured, folder, watcher)
+        return _made(plan, unseen, models, (options, given), wanted, measured, folder, watcher)
+
+
+def _divided(plan: Plan) -> tuple[Plan, Images]:
+    """The plan with the images that members are fitted and healed on, and those that say what they are worth."""
+    from .passes.data.some_images import Part
+
+    assert plan.images is not None
+    count = len(plan.images)
+    healed = min(_HEALED_ON, count // 2)
+    return replace(plan, images=Part(plan.images, 0, healed)), Part(plan.images, healed, count)
 
 
 def words(options: FamilyOptions) -> Words:
@@ -93,7 +110,7 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
             "`extra` limits what members add, and with `share='healed'` they add all that healing changes",
             "Take `share='auto'`.",
         )
-    check_rank(options.rank)
+    check_rank(options.rank or _SEAMS_BY)
     moving(options.device)
     check_head(options)
     for name in options.adapters or ():
@@ -101,8 +118,8 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
 
 
 def _made(
-    plan: Plan, models: Sequence[str | Path | Model], options: tuple[FamilyOptions, FamilyOptions], wanted: Wanted,
-    measured: Images | None, folder: Path, progress: Progress,
+    plan: Plan, unseen: Images, models: Sequence[str | Path | Model], options: tuple[FamilyOptions, FamilyOptions],
+    wanted: Wanted, measured: Images | None, folder: Path, progress: Progress,
 ) -> Made:  # fmt: skip
     from . import recipe
     from .families.folder import write_family
@@ -111,12 +128,10 @@ def _made(
 
     used, given = options
     probe = _probe(plan, used, wanted.members)
-    smaller = _smaller(probe, used, wanted, progress)
-    with stage(progress, "choosing members"):
-        found = _study(probe, used, wanted, smaller, progress)
-    joined = found.joined(smaller)
-    plan, made = _healed(plan, joined, used, found.chosen(), wanted.metric, progress)
-    rivals = _rivals([one for one in smaller if one not in joined], used, measured, progress)
+    judge = _judge(plan, unseen, used, wanted, progress)
+    found = _study(probe, judge, used, wanted, progress)
+    plan, made = _family(found, plan, wanted.metric)
+    rivals = _rivals(found, used, measured, progress)
     accuracy = _measured(plan, made, measured, used, progress)
     if moving(used.device):
         plan, made = _brought_back(plan, made)
@@ -139,24 +154,41 @@ def _brought_back(plan: Plan, made: Family) -> tuple[Plan, Family]:
     return replace(plan, hybrids=()), replace(made, members=tuple(replace(m, hybrid=one) for m, one in back))
 
 
-def _study(
-    probe: Probe, options: FamilyOptions, wanted: Wanted, smaller: Sequence[Smaller], progress: Progress
-) -> Study:
-    """The members, chosen among chains that were stitched, healed on few images, and scored on others, and the models
-    on smaller images."""
+def _judge(plan: Plan, unseen: Images, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Judge:
+    """What says what networks are worth; its plan has the models on smaller images too, down to the first within the
+    least budget, unless those are left out."""
+    from .passes import Cost, Partition, Trace
+    from .passes.family.judge import Judge
+    from .passes.family.smaller import with_smaller
+
+    with stage(progress, "the models on smaller images"):
+        if options.rivals != "none":
+            look = [
+                options.make(Trace),
+                Partition(rule=words(options).rule),
+                Cost(adapters=()),
+                *moving(options.device),
+            ]
+            least = min(budget.get(wanted.metric, 0.0) for budget in wanted.budgets)
+            plan = with_smaller(plan, look, wanted.metric, least)
+        return Judge(plan, unseen, options.rank, options.max_memory)
+
+
+def _study(probe: Probe, judge: Judge, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Study:
+    """The members, chosen among chains that were healed, as they are and on smaller images, and the models."""
     from .passes.family.candidates import Looking
     from .passes.family.study import study
 
-    said = words(options)
+    said, plan = words(options), probe.pool.plan
     looking = Looking(
-        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats,
-        None if options.heal == "none" else options.heal, _HEALED * wanted.members, options.max_memory,
-        progress.update,
+        wanted.budgets, wanted.metric, _EACH, 0.0, said.fragments, said.repeats, _TRIED * wanted.members,
+        None if options.heal == "none" else options.heal, options.max_memory, progress.update,
     )  # fmt: skip
-    return study(
-        probe, looking, price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed,
-        room=_room(probe.pool.plan, options), smaller=smaller,
-    )  # fmt: skip
+    with stage(progress, "choosing members"):
+        return study(
+            probe, judge, looking, lambda chains: _repaired(plan, chains, options, progress), price=options.price,
+            most=wanted.most, wanted=wanted.members, timed=wanted.timed, room=_room(plan, options),
+        )  # fmt: skip
 
 
 def _room(plan: Plan, options: FamilyOptions) -> float:
@@ -183,43 +215,49 @@ def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
         raise nothing_to_join(said.adapters)
     effort = effort_of(options.effort)
     effort = replace(effort, chains=max(effort.chains, _EACH * members))
-    return Probe(pool, effort, options.rank, options.max_memory, Store("seams"))
+    return Probe(pool, effort, options.rank or _SEAMS_BY, options.max_memory, Store("seams"))
 
 
-def _healed(
-    plan: Plan, joined: Sequence[Smaller], options: FamilyOptions, chosen: Sequence[Network], metric: str,
-    progress: Progress,
-) -> tuple[Plan, Family]:  # fmt: skip
-    """The members with their networks, fitted and healed on all images, from the cheapest on; and the plan with the
-    models on smaller images that are members."""
-    from .passes.data.family import Family, Member
+def _repaired(
+    plan: Plan, chains: Sequence[tuple[Chain, Price]], options: FamilyOptions, progress: Progress
+) -> list[Hybrid]:
+    """Chains as networks, fitted and healed on all images of the plan, one after the other."""
     from .passes.data.healing import healing_options
-    from .passes.data.hybrid import Hybrid
     from .passes.family.fit import hybrids
     from .passes.family.heal import Healer
-    from .passes.family.smaller import with_smaller
     from .passes.family.weights import contents
 
-    stitched = [(one.chain, one.price) for one in chosen if not one.whole]
+    if not chains:
+        return []
     with stage(progress, "fitting members"):
-        made = hybrids(plan, stitched, options.max_memory, progress.update) if stitched else []
-    if options.heal != "none" and made:
-        total = sum(contents(plan.graphs).values())
-        healer = Healer(
-            plan, options.heal, healing_options(options, options.max_memory), options.share, options.price / total,
-            made, _room(plan, options),
-        )  # fmt: skip
-        for k, hybrid in enumerate(made):
-            with stage(progress, f"healing member {k + 1} of {len(made)}"):
-                made[k] = healer.heal(hybrid, progress.update)
-    plan = with_smaller(plan, joined)
-    parents = [
-        replace(Hybrid.whole(plan.graphs[one.chain.front.model], one.chain.front.model), price=one.price)
-        for one in chosen if one.whole
-    ]  # fmt: skip
-    names = iter(names_of([*parents, *made], plan, metric))
-    members = [Member(next(names), one, plan.models[one.chain.front.model].name) for one in parents]
-    return plan, Family((*members, *(Member(next(names), one, None) for one in made)))
+        made = hybrids(plan, chains, options.max_memory, progress.update)
+    if options.heal == "none":
+        return made
+    total = sum(contents(plan.graphs).values())
+    healer = Healer(
+        plan, options.heal, healing_options(options, options.max_memory), options.share, options.price / total,
+        made, _room(plan, options),
+    )  # fmt: skip
+    for k, hybrid in enumerate(made):
+        with stage(progress, f"healing member {k + 1} of {len(made)}"):
+            made[k] = healer.heal(hybrid, progress.update)
+    return made
+
+
+def _family(found: Study, plan: Plan, metric: str) -> tuple[Plan, Family]:
+    """The members under their names; and the plan of the models, with those on smaller images that members are made of
+    behind them."""
+    from .passes.data.family import Family, Member
+    from .passes.family.smaller import moved, with_only
+
+    given = range(len(plan.models))
+    used = {one.model for network in found.chosen() for one in network.chain.fragments}
+    plan, place = with_only(found.plan, [*given, *sorted(used - set(given))])
+    made = [replace(one.hybrid, chain=moved(one.chain, place)) for one in found.chosen()]
+    named = zip(names_of(made, plan, metric), made, strict=True)
+    return plan, Family(tuple(
+        Member(name, one, None if one.adapters else plan.models[one.chain.front.model].name) for name, one in named
+    ))  # fmt: skip
 
 
 def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:
@@ -267,32 +305,19 @@ def _measured(
     return found
 
 
-def _smaller(probe: Probe, options: FamilyOptions, wanted: Wanted, progress: Progress) -> list[Smaller]:
-    """The models on smaller images, down to the first within the least budget."""
-    from .passes import Cost, Partition, Trace
-    from .passes.family.smaller import smaller
-
-    if options.rivals == "none":
-        return []
-    look = [options.make(Trace), Partition(rule=words(options).rule), Cost(adapters=()), *moving(options.device)]
-    least = min(budget.get(wanted.metric, 0.0) for budget in wanted.budgets)
-    with stage(progress, "the models on smaller images"):
-        return list(smaller(probe, look, wanted.metric, least))
-
-
 def _rivals(
-    rivals: Sequence[Smaller], options: FamilyOptions, images: Images | None, progress: Progress
-) -> list[tuple[Smaller, Accuracy | None]]:
+    found: Study, options: FamilyOptions, images: Images | None, progress: Progress
+) -> list[tuple[Model, Network, Accuracy | None]]:
     """The models on smaller images that are no members, with their accuracy."""
     from .evaluate import accuracy_if_matched
 
-    found: list[tuple[Smaller, Accuracy | None]] = []
+    rivals: list[tuple[Model, Network, Accuracy | None]] = []
     with stage(progress, "measuring the models on smaller images"):
-        for rival in rivals:
-            accuracy = None
+        for one in found.rivals():
+            model, accuracy = found.plan.models[one.chain.front.model], None
             if images is not None:
                 accuracy, _ = accuracy_if_matched(
-                    rival.graph, rival.model.input, images, rival.model, device=options.device, progress=progress
+                    one.hybrid.network, model.input, images, model, device=options.device, progress=progress
                 )
-            found.append((rival, accuracy))
-    return found
+            rivals.append((model, one, accuracy))
+    return rivals

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -84,6 +84,15 @@ class Model:
         accuracy is of its own size, so it is not taken over."""
         name = f"{self.name}@{size[1]}x{size[2]}" if size != self.input.size else self.name
         return replace(self, name=name, input=replace(self.input, size=size), accuracy=None)
+
+
+def own_name(name: str, names: Collection[str]) -> str:
+    """Of a model at another size, as `Model.at` names it, the name of the model itself; of others their own.
+
+    names: of all models that there are.
+    """
+    own, _, size = name.rpartition("@")
+    return own if own in names and size.replace("x", "").isdigit() else name
 
 
 def first_of(models: Sequence[Model]) -> list[int]:

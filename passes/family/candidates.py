@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..cost.chains import seam_price
 from ..data import metrics
-from ..data.chain import Chain, Fragment
+from ..data.chain import Chain
 from ..data.errors import Infeasible
 from ..data.healing import Options
+from ..data.hybrid import Hybrid
+from ..data.plan import Plan
 from ..data.values import Price
+from ..heal.blockwise import heal
 from ..search.chains import Tried
 from ..search.dominance import nondominated
 from ..search.exact import front
-from ..search.lazy import Lazy, healed, healer_of
+from ..search.lazy import Lazy, healer_of
 from ..search.losses import Predictor, similarities
 from ..search.probe import Probe
 from ..search.problem import LOSS
 from ..search.space import Repeats, Route, Space
+from ..stitch.join import adapter_use, graph_of
 from .choose import Offer
 from .fit import beginnings
 
@@ -33,16 +37,32 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A chain with its score on each probe image that nothing was fitted on, float64 [images]. adds: the adapters that
-    it needs, by what they are fitted to, with their bytes. whole: it is one of the models as it is, at whatever input
-    size; given: at its own, as which it is a member anyhow."""
+    """A network with its score on each image that nothing was fitted on, float64 [images].
 
-    chain: Chain
-    price: Price
+    own: the chain that it is at its models' own sizes, whose weights it has. adds: what the file holds for it beyond
+    the weights of the models, with its bytes. given: it is one of the models at its own size, as which it is a member
+    anyhow.
+    """
+
+    hybrid: Hybrid
+    own: Chain
     scores: np.ndarray = field(repr=False)
-    adds: Mapping[object, int]
-    whole: bool = False
+    adds: Mapping[Hashable, int]
     given: bool = False
+
+    @property
+    def chain(self) -> Chain:
+        return self.hybrid.chain
+
+    @property
+    def price(self) -> Price:
+        assert self.hybrid.price is not None
+        return self.hybrid.price
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one of the models as it is, at whatever size."""
+        return len(self.chain.fragments) == 1
 
     @property
     def score(self) -> float:
@@ -50,9 +70,10 @@ class Network:
         return float(self.scores.mean())
 
     def offer(self, timed: Mapping[str, Callable[[Chain], float]] | None = None) -> Offer:
-        """The same as numbers alone. timed: further amounts, each as a function of the chain."""
+        """The same as numbers alone. timed: further amounts, each as a function of the chain, known at the models' own
+        sizes alone."""
         known = {name: self.price[name] for name in metrics.names() if self.price.get(name) is not None}
-        more = {name: of(self.chain) for name, of in (timed or {}).items()}
+        more = {name: of(self.chain) if self.chain == self.own else np.inf for name, of in (timed or {}).items()}
         return Offer(known | more, self.score, self.adds, self.given)
 
 
@@ -62,8 +83,8 @@ class Looking:
 
     budgets: that members are wanted for; what does not add up along a chain is held where chains are chosen, not where
     they are searched for. metric: that networks are compared by. each: chains that are stitched for each of them.
-    price: the score that a byte must gain. fragments, repeats: as of `search.exact`. heal: what of chains is healed
-    before they are compared, None for nothing. healed: how many of them are.
+    price: the score that a byte must gain. fragments, repeats: as of `search.exact`. tried: how many chains are healed
+    on few images and compared. heal: what of them is, None for nothing.
     """
 
     budgets: Sequence[Mapping[str, float]]
@@ -72,19 +93,20 @@ class Looking:
     price: float
     fragments: int
     repeats: Repeats
+    tried: int
     heal: str | None
-    healed: int
     max_memory: int | None = None
     progress: Progress | None = None
 
 
-def candidates(probe: Probe, looking: Looking) -> list[Network]:
-    """The models, and the chains that may serve a budget better than these.
+def candidates(probe: Probe, looking: Looking) -> list[Hybrid]:
+    """The chains of the pool that may serve a budget, as networks: fitted and, where that is asked for, healed on few
+    images.
 
     For each budget the best chains by the exact search over probed losses: once with the bytes of every adapter as a
     loss, once more with those of the best chains of all budgets as nothing, since the file holds them then, and once
     away from the seams that were found. All are stitched and scored; those that few others dominate are healed, in
-    closed form on the images that they were fitted on, and scored again.
+    closed form on the images that they were fitted on.
 
     Raises:
         Infeasible: no budget is met by any chain.
@@ -97,9 +119,8 @@ def candidates(probe: Probe, looking: Looking) -> list[Network]:
         progress=looking.progress,
     )  # fmt: skip
     tried = [one for one in search.run().tried if one.adapters]
-    chains = [_network(probe, one) for one in tried]
-    kept = _healed(probe, tried, chains, looking) if looking.heal else chains
-    return [*_models(probe), *kept]
+    values = np.array([[one.price[looking.metric], -(one.unhealed or 0.0)] for one in tried]).reshape(-1, 2)
+    return list(_networks(probe, [tried[k] for k in promising(values, looking.tried)], looking))
 
 
 def _params(probe: Probe) -> np.ndarray:
@@ -144,41 +165,25 @@ def _limits(space: Space, budget: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _network(probe: Probe, one: Tried) -> Network:
-    assert one.scores is not None
-    return Network(one.chain, one.price, one.scores, adds(probe, one.chain))
-
-
-def adds(probe: Probe, chain: Chain) -> dict[object, int]:
+def adds(plan: Plan, chain: Chain) -> dict[Hashable, int]:
     """The adapters of a chain, each by the chain up to it, which it is fitted on, with its bytes."""
     return {
-        key: WEIGHT * max(0, int(seam_price(probe.pool.plan, seam)["params"]))
+        key: WEIGHT * max(0, int(seam_price(plan, seam)["params"]))
         for key, seam in zip(beginnings(chain), chain.seams(), strict=True)
     }
 
 
-def _models(probe: Probe) -> list[Network]:
+def _networks(probe: Probe, tried: Sequence[Tried], looking: Looking) -> Iterator[Hybrid]:
     plan = probe.pool.plan
-    return [
-        Network(Chain((Fragment(model),)), plan.prices[model], probe.model_scores(model), {}, whole=True, given=True)
-        for model in range(len(plan.models))
-    ]
-
-
-def _healed(probe: Probe, tried: Sequence[Tried], networks: Sequence[Network], looking: Looking) -> list[Network]:
-    """The most promising, healed: fronts of cost and score are peeled off until there are enough."""
-    options = Options(sweeps=1, max_memory=looking.max_memory)
-    healer = healer_of(probe, options)
-    metric = looking.metric
-    chosen = promising(np.array([[one.price[metric], -one.score] for one in networks]), looking.healed)
-    found = []
-    for done, k in enumerate(chosen):
+    healer = healer_of(probe, Options(sweeps=1, max_memory=looking.max_memory)) if looking.heal else None
+    for done, one in enumerate(tried):
         if looking.progress:
-            looking.progress(done, len(chosen), "healing candidates")
-        assert looking.heal is not None
-        _, scores = healed(probe, healer, tried[k], looking.heal)
-        found.append(replace(networks[k], scores=scores))
-    return found
+            looking.progress(done, len(tried), "healing candidates")
+        graph = graph_of(plan, one.chain, one.adapters)
+        if healer is not None and looking.heal is not None:
+            heal(graph, healer, one.chain, looking.heal)
+        uses = tuple(adapter_use(plan, seam) for seam in one.chain.seams())
+        yield Hybrid("hybrid", one.chain, one.price, uses, graph=graph)
 
 
 def promising(values: np.ndarray, most: int) -> list[int]:

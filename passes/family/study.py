@@ -2,102 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data.chain import Chain, Fragment
+from ..data.chain import Chain
+from ..data.hybrid import Hybrid
+from ..data.model import first_of
+from ..data.plan import Plan
+from ..data.values import Price
+from ..search.dominance import nondominated
 from ..search.probe import Probe
-from .candidates import Looking, Network, candidates
+from .candidates import Looking, Network, adds, candidates, promising
 from .choose import choose
-from .smaller import Smaller
-from .weights import contents
+from .judge import Judge
+from .smaller import smaller_chains, smaller_hybrid, with_weights_of
+from .weights import added, contents
 
 #: Further amounts of chains, by name.
 Timed = Mapping[str, Callable[[Chain], float]]
 
+#: From chains of a pool and what they take to networks, fitted and healed together on all images.
+Repair = Callable[[Sequence[tuple[Chain, Price]]], list[Hybrid]]
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What a family was chosen from. networks: the models first, then the chains that were tried, then the models on
-    smaller images, which count as further models, in their order; with their scores.
+    """What a family was chosen from. plan: of the models, with those on smaller images behind them. networks: the
+    models, the same on smaller images, and the chains that were healed at last, on either, with their scores.
     members: indices of those that the family has, from cheap to expensive. serving: of each budget the member that it
-    is best served by, None where it is below all. below: chains under the line between the models.
-    models_bytes: of the weights of all models."""
+    is best served by, None where it is below all. rule, images: what they were scored by, and on how many images.
+    tried: chains that were compared on few images. below: of these, such as lie under the line between the models at
+    every size. healed: chains that were healed on all images. models_bytes: of the weights of all models.
+    """
 
+    plan: Plan
     networks: tuple[Network, ...]
     members: tuple[int, ...]
     serving: tuple[int | None, ...]
+    rule: str
+    images: int
+    tried: int
     below: int
+    healed: int
     models_bytes: int
-
-    def joined(self, smaller: Sequence[Smaller]) -> list[Smaller]:
-        """Those of the models on smaller images that are members, in the order of their numbers."""
-        own = sorted(
-            (one for one in self.chosen() if one.whole and not one.given), key=lambda one: one.chain.front.model
-        )
-        return [next(each for each in smaller if each.scores is one.scores) for one in own]
 
     def chosen(self) -> list[Network]:
         """The members, from cheap to expensive."""
         return [self.networks[k] for k in self.members]
 
+    def rivals(self) -> list[Network]:
+        """The models on smaller images that are no members."""
+        return [one for k, one in enumerate(self.networks) if one.whole and k not in self.members]
+
 
 def study(
     probe: Probe,
+    judge: Judge,
     looking: Looking,
+    repair: Repair,
     *,
     price: float,
     most: int | None,
     wanted: int,
     timed: Timed | None = None,
     room: float = np.inf,
-    smaller: Sequence[Smaller] = (),
 ) -> Study:
     """Chooses members for the budgets of `looking`.
 
-    Chains that lie under the line between the models, by more than chance, are no candidates; nor is what another takes
-    no more than and is as good as.
+    Chains are tried on few images first; the most promising are repaired on all and scored again, each as it is and, as
+    far as its models are of use there, on smaller images; and of these the members are chosen. A network that lies
+    under the line between the models, by more than chance, is no candidate; nor is what another takes no more than and
+    is as good as.
 
     price: score, summed over the budgets, that bytes as many as those of all models must gain. most: members at most
-    beside the models. wanted: for how many budgets those of `looking` stand, more or fewer than they are. timed: of a
-    chain, amounts that it has on devices, which budgets may name. room: bytes that members may add at
-    most. smaller: the models on smaller images, which add none.
+    beside the models. wanted: for how many budgets those of `looking` stand, more or fewer than they are; so many
+    chains are repaired. timed: of a chain, amounts that it has on devices, which budgets may name. room: bytes that
+    members may add at most.
     """
-    held = sum(contents(probe.pool.plan.graphs).values())
-    found = candidates(probe, replace(looking, price=price / max(held, 1)))
-    models = [one for one in found if one.given]
-    found += [
-        Network(Chain((Fragment(number),)), one.price, one.scores, {}, whole=True)
-        for number, one in enumerate(smaller, len(models))
-    ]
-    fine = [one for one in found if one.given or not under(one, models, looking.metric)]
-    offers = [one.offer(timed) for one in fine]
-    made = choose(offers, looking.budgets, price / max(held, 1) / wanted, most, room)
-    order = tuple(sorted(made.members, key=lambda k: fine[k].price.ordering()))
-    below = sum(not one.whole for one in found) - sum(not one.whole for one in fine)
-    return _numbered(Study(tuple(fine), order, made.serving, below, held), len(models))
+    plan, own = judge.plan, probe.pool.plan
+    held = contents(own.graphs)
+    of_byte = price / max(sum(held.values()), 1)
+
+    def chosen(networks: Sequence[Network]) -> tuple[tuple[int, ...], tuple[int | None, ...]]:
+        offers = [one.offer(timed) for one in networks]
+        found = choose(offers, looking.budgets, of_byte / wanted, most, room)
+        return found.members, found.serving
+
+    models = _models(judge)
+    sizes = _useful(models, looking.metric)
+    tried = candidates(probe, replace(looking, price=of_byte))
+    previews = list(_at_sizes(judge, tried, sizes, lambda one: adds(own, one.own), looking))
+    fine = [one for one in previews if not under(one, models, looking.metric)]
+    first = [fine[k - len(models)] for k in chosen([*models, *fine])[0] if k >= len(models)]
+    values = np.array([[one.price[looking.metric], -one.score] for one in fine]).reshape(-1, 2)
+    chains = _distinct([*first, *(fine[k] for k in promising(values, len(fine)))], wanted, room)
+    priced = {one.chain: one.price for one in tried}
+    made = repair(sorted(((chain, priced[chain]) for chain in chains), key=lambda one: one[1].ordering()))
+    last = _at_sizes(judge, made, sizes, lambda one: added(one.hybrid.network, held), looking)
+    networks = [*models, *last]
+    able = [k for k, one in enumerate(networks) if one.given or not under(one, models, looking.metric)]
+    members, serving = chosen([networks[k] for k in able])
+    return Study(
+        plan, tuple(networks), tuple(sorted((able[k] for k in members), key=lambda k: networks[k].price.ordering())),
+        tuple(None if k is None else able[k] for k in serving), judge.rule, len(judge.images), len(tried),
+        len(tried) - len({one.own for one in fine}), len(made), sum(held.values()),
+    )  # fmt: skip
 
 
-def _numbered(found: Study, models: int) -> Study:
-    """The same, with the models on smaller images that are members numbered before the others, behind the models."""
-    taken = sorted(k for k in found.members if found.networks[k].whole and not found.networks[k].given)
-    others = [k for k, one in enumerate(found.networks) if one.whole and not one.given and k not in taken]
-    number = {k: Chain((Fragment(place),)) for place, k in enumerate((*taken, *others), models)}
-    networks = [replace(one, chain=number.get(k, one.chain)) for k, one in enumerate(found.networks)]
-    return replace(found, networks=tuple(networks))
+def _models(judge: Judge) -> list[Network]:
+    """Every model of a plan as a network, those on smaller images behind the others."""
+    found = []
+    for model, first in enumerate(first_of(judge.plan.models)):
+        hybrid = replace(Hybrid.whole(judge.plan.graphs[model], model), price=judge.plan.prices[model])
+        scores = judge(hybrid.network, hybrid.chain)
+        own = hybrid.chain if model == first else Hybrid.whole(judge.plan.graphs[first], first).chain
+        found.append(Network(hybrid, own, scores, {}, given=model == first))
+    return found
+
+
+def _useful(models: Sequence[Network], metric: str) -> list[int]:
+    """The models on smaller images that no model takes less than and is as good as."""
+    best = nondominated(np.array([[one.price[metric], -one.score] for one in models]))
+    return [k for k in sorted(best.tolist()) if not models[k].given]
+
+
+def _at_sizes(
+    judge: Judge, hybrids: Sequence[Hybrid], sizes: Sequence[int], of: Callable[[Network], Mapping[Hashable, int]],
+    looking: Looking,
+) -> Iterator[Network]:  # fmt: skip
+    """Networks as they are, and on images of the sizes of some models, scored. of: what the file holds for one."""
+    for done, hybrid in enumerate(hybrids):
+        if looking.progress:
+            looking.progress(done, len(hybrids), "scoring networks")
+        for one in (hybrid, *_smaller(judge.plan, hybrid, sizes)):
+            network = Network(one, hybrid.chain, judge(one.network, one.chain), {})
+            yield replace(network, adds=of(network))
+
+
+def _smaller(plan: Plan, hybrid: Hybrid, sizes: Sequence[int]) -> Iterator[Hybrid]:
+    for chain in smaller_chains(plan, hybrid.chain, sizes):
+        graph = with_weights_of(plan, chain, hybrid)
+        if graph is not None:
+            yield smaller_hybrid(plan, chain, hybrid, graph)
+
+
+def _distinct(networks: Sequence[Network], most: int, room: float) -> list[Chain]:
+    """The first chains of these, at their models' own sizes, whose adapters there is room for together."""
+    found, held = dict[Chain, None](), dict[Hashable, int]()
+    for one in networks:
+        more = held | one.adds
+        if len(found) < most and sum(more.values()) <= room:
+            found[one.own], held = None, more
+    return list(found)
 
 
 def under(one: Network, models: Sequence[Network], metric: str) -> bool:
-    """Whether a network lies under the line between the models by more than the standard error on the probe images.
+    """Whether a network lies under the line between the models by more than the standard error on the images.
 
     The line leads from nothing, which costs nothing and scores 0, over the models from the cheapest to the dearest; of
-    these, such as a cheaper one is as good as are left out.
+    these, such as a cheaper one is as good as are left out. models: at their own sizes, or other networks, which do not
+    count.
     """
     cost = one.price[metric]
     points: list[tuple[float, np.ndarray]] = [(0.0, np.zeros_like(one.scores))]
-    for model in sorted(models, key=lambda model: (model.price[metric], -model.score)):
+    for model in sorted(
+        (model for model in models if model.given), key=lambda model: (model.price[metric], -model.score)
+    ):
         if model.score > points[-1][1].mean():
             points.append((model.price[metric], model.scores))
     above = next((k for k, (at, _) in enumerate(points) if at >= cost), None)

@@ -258,11 +258,6 @@ MAP = Rule(solve, Moments.variation, patience=2)
 CORRECTION = Rule(correction, lambda moments: moments.yy, patience=1)
 
 
-def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tuple[float, float]:
-    """The ridge whose solution on `fit` leaves least of `held_out` unexplained, and how much it leaves."""
-    return choose_ridges(fit, held_out, ridges, [slice(None)])[0]
-
-
 def choose_ridges(
     fit: Moments,
     held_out: Moments,
@@ -272,7 +267,8 @@ def choose_ridges(
     intercept: bool = True,
     rule: Rule = MAP,
 ) -> list[tuple[float, float]]:
-    """As `choose_ridge` for each of several targets, which are slices of y's channels: one factorisation serves all.
+    """For each of several targets, which are slices of y's channels, the ridge whose solution on `fit` leaves least of
+    `held_out` unexplained, and how much it leaves. One factorisation serves all.
 
     What is left falls and then rises as the penalty shrinks, so the search goes from the largest down and ends when
     `rule.patience` in a row were no better than the best before them.

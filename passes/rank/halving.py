@@ -221,15 +221,14 @@ class Halving:
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        specs = [model.input for model in self._plan.models]
         images = Part(self._fit_images, 0, min(_HEALED_IMAGES, len(self._fit_images)))
-        probe = Probe(self._plan.graphs, specs, images, options, keep=True)
+        probe = Probe.of(self._plan, images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
-            said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
+            said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 

@@ -6,40 +6,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import (
-    ArchOptions,
-    DataOptions,
-    DeviceOptions,
-    ForceOptions,
-    HeadOptions,
-    MeasuringOptions,
-    OnnxOptions,
-    OutOptions,
-    ProbeOptions,
-    SeedOptions,
-    TrustOptions,
-)
-from ..passes.data import metrics
 from ..passes.data.budget import Limit, as_limits, parse_budget
 from ..passes.data.errors import InputError
-from ..passes.data.option_kinds import Choice, Count, Kind, Number, Share, Switch, Text
-from ..passes.data.options import NEVER, WHEN_CHANGED, option, with_default
+from ..passes.data.option_kinds import Choice, Count, Kind, Number, Share, Text
+from ..passes.data.options import option, with_default
 from ..passes.data.pass_options import (
     BUDGET,
     FAMILY,
-    OUTPUT,
     RIVALS,
     HealOptions,
     MemoryOptions,
-    OpsetOptions,
     RankOptions,
-    TraceOptions,
     UncountedOptions,
 )
 from ..searches.options import SearchOptions
+from ..shared_options import (
+    ArtifactOptions,
+    BudgetOptions,
+    DataOptions,
+    MeasuringOptions,
+    ProbeOptions,
+)
 
 #: Members along the front where no budgets are named.
 MEMBERS = 8
+#: Images: up to 512 to fit and heal on, and the others to tell members apart that differ by little.
+PROBE_IMAGES = 1536
 #: What bytes as many as those of all models together must gain: in score, summed over the budgets, or in nats.
 PRICE = 0.1
 
@@ -58,19 +50,13 @@ class Budgets(Kind):
         raise InputError(f"`{name}` is {value!r}", "Write each budget as text, such as '35%' or 'macs=35%,params=1M'.")
 
     def plain(self, value: Iterable[Sequence[Limit]]) -> list[str]:
-        return [",".join(map(_plain, limits)) for limits in value]
-
-
-def _plain(limit: Limit) -> str:
-    amount = f"{limit.value * 100:g}%" if limit.relative else f"{limit.value:.15g}"
-    return f"{limit.metric}={amount}"
+        return [",".join(limit.text() for limit in limits) for limits in value]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyOptions(
     UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions, MemoryOptions, ProbeOptions,
-    OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions,
-    TrustOptions, ForceOptions,
+    ArtifactOptions,
 ):  # fmt: skip
     """Of `stitchc.family`. budget is kept as one tuple of `Limit`s for each budget, whatever form it was given in.
 
@@ -84,11 +70,13 @@ class FamilyOptions(
         "both hold. Once for each.",
         group=BUDGET, metavar="[METRIC=]Q", unset="along the front between the models",
     )  # fmt: skip
-    metric: str = option(
-        "macs", Choice(known=metrics.names),
-        "Metric of budgets that do not name their own, and of the front.",
-        group=BUDGET, recipe=WHEN_CHANGED,
+    metric: str = with_default(
+        BudgetOptions, "metric", "macs", help="Metric of budgets that do not name their own, and of the front."
+    )
+    rank: str | None = with_default(
+        RankOptions, "rank", None, unset="accuracy where the images have labels, else cascade",
     )  # fmt: skip
+    probe_images: int = with_default(ProbeOptions, "probe_images", PROBE_IMAGES)
     members: int | None = option(
         None, Count(least=1), "Most members beside the models.", group=FAMILY,
         unset=f"one for each budget; {MEMBERS} along the front",
@@ -127,8 +115,8 @@ class FamilyOptions(
         None, Text(), "File of devices with their own budgets; which member serves which is said.",
         group=FAMILY, metavar="FILE", also=("--for",), unset="none",
     )  # fmt: skip
-    dry_run: bool = option(
-        False, Switch(), "Stop when the pool of fragments is known, and write nothing.", group=OUTPUT, recipe=NEVER
+    dry_run: bool = with_default(
+        ArtifactOptions, "dry_run", False, help="Stop when the pool of fragments is known, and write nothing."
     )
 
     def __post_init__(self) -> None:

@@ -14,10 +14,11 @@ from ..passes.data.records import encode
 if TYPE_CHECKING:
     from ..evaluate import Accuracy
     from ..passes.data.family import Family, Member
+    from ..passes.data.model import Model
     from ..passes.data.plan import Plan
     from ..passes.data.values import Price
+    from ..passes.family.candidates import Network
     from ..passes.family.choose import Offer
-    from ..passes.family.smaller import Smaller
     from ..passes.family.study import Study
     from .budgets import Wanted
     from .options import FamilyOptions
@@ -29,18 +30,18 @@ Standing = tuple[str, "Price", float]
 @dataclass(frozen=True, eq=False)
 class Told:
     """A family with all that was measured of it. accuracy: of the members by name, None where it was not measured.
-    rivals: the models on smaller images, each with its accuracy."""
+    rivals: the models on smaller images that are no members, as they were compared, and with their accuracy."""
 
     plan: Plan
     family: Family
     wanted: Wanted
     study: Study
     accuracy: Mapping[str, Accuracy | None]
-    rivals: Sequence[tuple[Smaller, Accuracy | None]] = ()
+    rivals: Sequence[tuple[Model, Network, Accuracy | None]] = ()
 
-    def score(self, member: Member) -> float:
-        """The score by which a member was chosen."""
-        return next(one.score for one in self.study.networks if one.chain == member.hybrid.chain)
+    def members(self) -> Iterator[tuple[Member, Network]]:
+        """Each member with what was compared, from cheap to expensive."""
+        return zip(self.family.members, self.study.chosen(), strict=True)
 
     def top1(self, member: Member) -> float | None:
         """Its accuracy."""
@@ -53,29 +54,28 @@ def family_record(told: Told, options: FamilyOptions) -> dict[str, Any]:
     its score, by how much its accuracy lies over the line between the models, the bytes that the file holds for it
     beyond those of the models and of cheaper members, and the names of what it is dominated by."""
     metric, study = told.wanted.metric, told.study
-    given = {one.chain for one in study.networks if one.given}
-    parents = [member for member in told.family.members if member.hybrid.chain in given]
-    line = Line((price_of(member)[metric], told.top1(member)) for member in parents)
+    given = [member for member, one in told.members() if one.given]
+    line = Line((price_of(member)[metric], told.top1(member)) for member in given)
     adds = dict(_added(told.plan, told.family))
-    standing = [(member.name, price_of(member), told.score(member)) for member in told.family.members]
-    standing += [(rival.model.name, rival.price, rival.score) for rival, _ in told.rivals]
+    standing = [(member.name, one.price, one.score) for member, one in told.members()]
+    standing += [(model.name, one.price, one.score) for model, one, _ in told.rivals]
     return {
         "members": {
             member.name: {
-                "score": number(told.score(member)),
-                "over_line": None if member in parents else line.over(price_of(member)[metric], told.top1(member)),
+                "score": number(one.score),
+                "over_line": None if one.given else line.over(one.price[metric], told.top1(member)),
                 "adds_bytes": adds[member.name],
-                "dominated_by": dominating(own, standing, metric),
+                "dominated_by": dominating((member.name, one.price, one.score), standing, metric),
             }
-            for member, own in zip(told.family.members, standing, strict=False)
+            for member, one in told.members()
         },
         "budgets": list(_budgets(told)) if told.wanted.devices else [],
-        "rivals": [_rival(rival, found, line, metric) for rival, found in told.rivals],
+        "rivals": [_rival(model, one, found, line, metric) for model, one, found in told.rivals],
         "family": {
             "metric": metric, "share": options.share, "price": options.price,
             "models_bytes": study.models_bytes, "members_bytes": sum(adds.values()),
-            "tried": sum(not one.whole for one in study.networks) + study.below, "below_line": study.below,
-            "score_images": len(study.networks[0].scores),
+            "tried": study.tried, "below_line": study.below, "healed": study.healed,
+            "score": study.rule, "score_images": study.images,
         },
     }  # fmt: skip
 
@@ -107,19 +107,19 @@ def dominating(own: Standing, others: Sequence[Standing], metric: str) -> list[s
     ]  # fmt: skip
 
 
-def _rival(rival: Smaller, found: Accuracy | None, line: Line, metric: str) -> dict[str, Any]:
+def _rival(model: Model, one: Network, found: Accuracy | None, line: Line, metric: str) -> dict[str, Any]:
     top1 = found.top1 if found else None
     return {
-        "kind": "smaller-input", "model": rival.model.name, "input": encode(rival.model.input),
-        "cost": rival.price.as_dict(), "score": number(rival.score), "accuracy": top1,
-        "over_line": line.over(rival.price[metric], top1),
+        "kind": "smaller-input", "model": model.name, "input": encode(model.input),
+        "cost": one.price.as_dict(), "score": number(one.score), "accuracy": top1,
+        "over_line": line.over(one.price[metric], top1),
     }  # fmt: skip
 
 
 def _budgets(told: Told) -> Iterator[dict[str, Any]]:
     """Each budget that somebody named, or that a device has, with the member that serves it, and a sentence where that
     is no stitch or none does."""
-    names = {member.hybrid.chain: member.name for member in told.family.members}
+    names = {one.chain: member.name for member, one in told.members()}
     offers = [one.offer(told.wanted.timed) for one in told.study.networks]
     stated = zip(told.wanted.budgets, told.wanted.devices, told.study.serving, strict=True)
     for budget, device, serving in stated:

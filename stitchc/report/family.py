@@ -11,10 +11,14 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..passes.data.model import own_name
 from .notes import Inputs, Notes
-from .numbers import Column, percent, score, shape, size
+from .numbers import Column, percent, points, score, shape, size
 from .search import chain_text
 from .table import short, table
+
+#: What members were chosen by, in words.
+_RULES = {"accuracy": "the share of right classes", "cascade": "agreement with the models, and labels where known"}
 
 
 @dataclass(frozen=True)
@@ -29,23 +33,25 @@ class FamilyTable:
         columns = [Column(metric.unit, [row["cost"][metric.key] for row in rows]) for metric in shown]
         adds = Column(metrics.get("size").unit, [row["adds_bytes"] for row in rows])
         found = table(ascii_only=options.ascii_only, title="The family")
-        found.add_column("\nmember", no_wrap=True)
-        found.add_column("\nnetwork", overflow="fold", ratio=1)
+        found.add_column("\nmember", overflow="fold")
         for metric, column in zip(shown, columns, strict=True):
             found.add_column(column.head(metric.column), justify="right", no_wrap=True)
         for name in (adds.head("adds"), "\nscore", "\ntop-1", "over the\nline"):
             found.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             found.add_row(
-                f"{row['name']}{' *' if row['dominated_by'] else ''}", row["network"],
+                f"({row['network']})" if row["kind"] == "rival" else row["name"] + " *" * bool(row["dominated_by"]),
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
-                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), _points(row["over_line"]),
+                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
             )  # fmt: skip
         yield found
         yield from map(Text, self._legend(rows))
 
     def _legend(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        yield from (f"{row['name']}: {row['network']}" for row in rows if row["stitched"])
+        if any(row["kind"] == "rival" for row in rows):
+            yield "In brackets: models on smaller images that are no members."
         said = self.record["family"]
         metric = metrics.get(said["metric"])
         whole = said["models_bytes"] + said["members_bytes"]
@@ -54,8 +60,9 @@ class FamilyTable:
             f"{size(whole)}, {whole / max(said['models_bytes'], 1):.2f} times those of the models."
         )
         yield (
-            f"score: by which members were chosen among {said['tried']} chains, on {said['score_images']} probe images "
-            "that they were not fitted on."
+            f"score: {_RULES.get(said['score'], said['score'])}, on {said['score_images']} images of the data that "
+            f"nothing was fitted on; members were chosen by it among {said['healed']} chains, on smaller images too, "
+            f"the most promising of {said['tried']}."
         )
         measured = next((row["accuracy"] for row in rows if isinstance(row["accuracy"], Mapping)), None)
         if measured:
@@ -99,8 +106,9 @@ class FamilyReport:
     def parts(self) -> list[RenderableType]:
         """What a terminal prints, one after the other."""
         parts: list[RenderableType] = [Notes(self.record["notes"])] if self.record["notes"] else []
+        inputs = {model["name"]: model["input"] for model in self.record["models"]}
         parts += [
-            Inputs({model["name"]: model["input"] for model in self.record["models"] if "@" not in model["name"]}),
+            Inputs({name: given for name, given in inputs.items() if own_name(name, inputs) == name}),
             FamilyTable(self.record),
         ]
         if self.record["budgets"]:
@@ -129,7 +137,7 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = [
         member | {
             "kind": "member", "stitched": member["parent"] is None,
-            "network": _whole(member["parent"], names) if member["parent"] else chain_text(member["chain"], names),
+            "network": _whole(member["parent"], names) if member["parent"] else _chain(member, names),
         }
         for member in record["members"]
     ]  # fmt: skip
@@ -145,15 +153,19 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _whole(name: str, names: Mapping[str, str]) -> str:
     """A model, at its own input size or another, which its name then ends in."""
-    own, _, size = name.rpartition("@")
-    return f"{names.get(own, own)} on {shape(map(int, size.split('x')))}" if own in names else "the model"
+    own = own_name(name, names)
+    size = name.removeprefix(f"{own}@")
+    return f"{names[own]} on {shape(map(int, size.split('x')))}" if own != name else "the model"
+
+
+def _chain(member: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """A chain of models, and the size of its images where that is not the models' own."""
+    models = [link["model"] for link in member["chain"] if "model" in link]
+    said = chain_text(member["chain"], {name: names.get(own_name(name, names), name) for name in models})
+    return f"{said} on {shape(member['input']['size'][1:])}" if own_name(models[0], names) != models[0] else said
 
 
 def top1_of(row: Mapping[str, Any]) -> float | None:
     """The accuracy of a row of `networks`, None where it was not measured."""
     found = row["accuracy"]
     return found["top1"] if isinstance(found, Mapping) else found
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:+.1f}".replace("-", "−")

@@ -13,18 +13,18 @@ import torch
 from torch import nn
 
 from .. import artifact, recipe
+from ..documents.reread import family_of, input_of
 from ..evaluate import Accuracy, accuracy
 from ..families.members import steps_of
 from ..folder import next_free, try_out
 from ..passes.data import metrics
 from ..passes.data.errors import InputError
 from ..passes.data.line import Line
-from ..passes.data.model import Model
+from ..passes.data.model import Model, own_name
 from ..passes.emit.pieces import Span, Step
 from ..passes.emit.reread import spans_again
 from ..passes.training.distillation import Teachers
 from ..passes.training.worth import Worth
-from ..plan_record import family_of, input_of
 from ..progress import Progress, stage
 from .checkpoint import Checkpoint
 from .engine import Engine
@@ -284,12 +284,14 @@ def _record(made: TunedFamily, job: Job) -> dict[str, Any]:
         def point(member: Mapping[str, Any]) -> tuple[float, float | None]:
             return member["cost"][metric], (member["accuracy"] or {}).get("top1")
 
-        line = Line(point(member) for member in members if member["parent"])
+        names = [model["name"] for model in record["models"]]
+        given = [m["parent"] is not None and own_name(m["parent"], names) == m["parent"] for m in members]
+        line = Line(point(member) for member, one in zip(members, given, strict=True) if one)
         whole = made.settings.train == "all"
         members = [
-            member | {"over_line": None if member["parent"] else line.over(*point(member))}
+            member | {"over_line": None if one else line.over(*point(member))}
             | ({"adds_bytes": None} if whole else {})
-            for member in members
+            for member, one in zip(members, given, strict=True)
         ]  # fmt: skip
     return record | {"members": members}
 

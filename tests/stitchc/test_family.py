@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -152,8 +153,7 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, mo
     """Where it serves a budget best: here there are no stitches, and it counts as being over the line."""
     from stitchc.passes.family import study
 
-    every = study.candidates
-    monkeypatch.setattr(study, "candidates", lambda *given: [one for one in every(*given) if one.given])
+    monkeypatch.setattr(study, "candidates", lambda *_: [])
     monkeypatch.setattr(study, "under", lambda *_: False)
     out = tmp_path / "family"
     found = stitchc.family(
@@ -180,3 +180,38 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, mo
     stitchc.extract(out, first["name"], extracted)
     with torch.inference_mode():
         assert torch.allclose(stitchc.load(extracted)(small), network(images), atol=1e-5)
+
+
+def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_full_size(tmp_path, monkeypatch):
+    """Chosen where it scores best; here stitches on smaller images are said to."""
+    from stitchc.passes.family.judge import Judge
+
+    def score(self, _, chain):
+        front = self.plan.models[chain.front.model].name
+        stitched = 0.4 * ("@" in front and bool(chain.adapters))
+        return np.full(len(self.images), 0.5 + stitched + 0.01 * ("convnext" in front))
+
+    monkeypatch.setattr(Judge, "__call__", score)
+    out = tmp_path / "family"
+    found = stitchc.family(
+        "digits/convnext", "digits/plain", budget=["20%"], out=out, effort="low", probe_images=160,
+        evaluate="digits?split=test&limit=100",
+    )  # fmt: skip
+    first, *models = found.record["members"]
+    assert first["parent"] is None and first["input"]["size"][1] < 8 and first["adds_bytes"] > 0
+    assert [one["parent"] for one in models] == ["digits/plain", "digits/convnext"]
+    assert first["verified"]["argmax_agreement"] == 1.0 and first["verified"]["onnx_max_abs"] < 1e-4
+    size = sum(model["size_bytes"] for model in found.record["models"] if "@" not in model["name"])
+    assert (out / "model.safetensors").stat().st_size < 1.05 * (size + first["adds_bytes"])
+    network = stitchc.load(out)
+    network.set_member(first["name"])
+    hybrid = found.family[first["name"]].hybrid.network
+    images, side = torch.rand(4, 1, 8, 8), first["input"]["size"][1]
+    small = torch.nn.functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+    extracted = tmp_path / "alone"
+    stitchc.extract(out, first["name"], extracted)
+    with torch.inference_mode():
+        assert torch.allclose(network(images), hybrid(small), atol=1e-5)
+        assert torch.allclose(stitchc.load(extracted)(small), hybrid(small), atol=1e-5)
+    page = (out / "report.html").read_text()
+    assert f"on {side}" in page

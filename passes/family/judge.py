@@ -1,0 +1,58 @@
+"""What networks of a family are worth, on images that nothing was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from ..data.chain import Chain, Fragment
+from ..data.memory import Memory
+from ..data.model import Images, first_of
+from ..data.plan import Plan
+from ..graphs.outputs import outputs
+from ..rank.scores import Reference, reference, score_of
+
+#: The rule without one that was asked for: with labels of the networks' classes, and without.
+BY_LABELS, BY_AGREEMENT = "accuracy", "cascade"
+
+
+class Judge:
+    """Scores networks made of the models of a plan, all on the same images.
+
+    A network is held against the labels, and against the mean of the outputs of all models that share the classes of
+    its last, as `rank.scores` says; of the models both at their own size and at the next smaller one of the plan, since
+    the mean at their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`; None
+    for accuracy where the labels are known, else expected agreement.
+    """
+
+    def __init__(self, plan: Plan, images: Images, rule: str | None, max_memory: int | None = None):
+        self.plan, self.images, self._memory = plan, images, Memory.of(max_memory)
+        self._first = first_of(plan.models)
+        next_smaller = {own: model for model, own in reversed(list(enumerate(self._first))) if own != model}
+        own = [model for model, first in enumerate(self._first) if first == model]
+        self._compared = [model for each in own for model in (each, next_smaller.get(each)) if model is not None]
+        self._said = {model: self._outputs(plan.graphs[model], Chain((Fragment(model),))) for model in self._compared}
+        self._references: dict[int, Reference] = {}
+        known = all(self._reference(model).labels is not None for model in own)
+        self.rule = rule or (BY_LABELS if known else BY_AGREEMENT)
+        self._score: Callable[[Tensor, Reference], Tensor] = score_of(self.rule)
+
+    def __call__(self, graph: GraphModule, chain: Chain) -> np.ndarray:
+        """The score of a chain's network on each image: float64 [images]. Where its outputs are not finite, 0."""
+        against = self._reference(self._first[chain.back.model])
+        found = self._score(self._outputs(graph, chain), against).double()
+        return torch.where(found.isfinite(), found, 0.0).cpu().numpy()
+
+    def _reference(self, last: int) -> Reference:
+        """What networks are held against whose last fragment is of a model."""
+        if last not in self._references:
+            others = [self._said[model] for model in self._compared if model != last]
+            self._references[last] = reference(self._said[last], others, self.images.labels)
+        return self._references[last]
+
+    def _outputs(self, graph: GraphModule, chain: Chain) -> Tensor:
+        return outputs(graph, self.images, self.plan.input_of(chain), self._memory)
