@@ -16,7 +16,8 @@ class Options:
     not refitted. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one;
     each further one takes a Gauss-Newton step for the whole of a block after it (see `heal/gauss_newton.py`). target:
     the models whose mean the classifier follows in the end ("auto", "back", "front", "both"; see `heal/classifier.py`).
-    max_memory: bytes that healing may take at one moment (see `data/memory.py`), None for 2 GiB.
+    flips: whether mirror images serve too, where the models give them the same class. max_memory: bytes that healing
+    may take at one moment (see `data/memory.py`), None for 2 GiB.
     """
 
     batch: int = 64
@@ -26,6 +27,7 @@ class Options:
     layers: int | None = None
     sweeps: int = 2
     target: str = "auto"
+    flips: bool = False
     max_memory: int | None = None
 
 
@@ -33,7 +35,10 @@ def healing_options(said: HealOptions, max_memory: int | None, base: Options | N
     """How to heal, as a pass or a record of options says it. max_memory: None for what `base` says, as for the rest."""
     base = base or Options()
     limit = base.max_memory if max_memory is None else max_memory
-    return replace(base, layers=said.heal_layers, sweeps=said.heal_sweeps, target=said.heal_target, max_memory=limit)
+    return replace(
+        base, layers=said.heal_layers, sweeps=said.heal_sweeps, target=said.heal_target, flips=said.heal_flips,
+        max_memory=limit,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Healing:
     images, held_out: how many. divergence: the mean Kullback-Leibler divergence, in nats, of the hybrid's classes from
     the parent's, before. agreement: the share of the images to which both give the same class, before. blocks: what
     became of each, in the order in which they were refitted. followed: what became of the classifier then, None where
-    it stayed with its own parent.
+    it stayed with its own parent. mirrored: whether mirror images are among the images.
     """
 
     images: int
@@ -86,6 +91,7 @@ class Healing:
     agreement: float
     blocks: tuple[HealedBlock, ...] = ()
     followed: Followed | None = None
+    mirrored: bool = False
 
     @property
     def healed_divergence(self) -> float:

@@ -59,7 +59,7 @@ def heal(
         followed = follow(hybrid, probe, chain, classifier, toll) if classifier else None
         hybrid.close()
     held_out = sum(len(chunk.members) for chunk in probe.chunks if chunk.held_out)
-    return Healing(len(probe.images), held_out, *before, tuple(done), followed)
+    return Healing(len(probe.images), held_out, *before, tuple(done), followed, probe.mirrored)
 
 
 @dataclass(frozen=True)

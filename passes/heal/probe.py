@@ -21,6 +21,7 @@ from ..graphs.live import batch_within
 from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..numerics.ridge import moments_bytes, solving_bytes
+from .mirrored import SAME, Mirrored, same_mirrored
 from .operators import Operator
 from .values import Chunk, Values, chunks
 
@@ -30,6 +31,9 @@ class Probe:
 
     graphs, specs, prices: of the models, by their index in the plan; no prices where none are known. keep: the values
     that a hybrid was healed toward stay for the next one that needs them.
+
+    mirrored: whether mirror images are among the images; where that was asked for, every model must give most of them
+    the class of the image.
     """
 
     def __init__(
@@ -44,11 +48,15 @@ class Probe:
     ):
         options = options or Options()
         self.graphs, self.prices = graphs, prices
-        self.images, self.specs, self.options, self.keep = images, specs, options, keep
+        self.mirrored = options.flips and all(
+            same_mirrored(graph, spec, images) >= SAME for graph, spec in zip(graphs, specs, strict=True)
+        )
+        self.images: Images = Mirrored(images) if self.mirrored else images
+        self.specs, self.options, self.keep = specs, options, keep
         self.shares = Memory.of(options.max_memory)
         self.memory = TensorStore(self.shares.parent_values, device_of(graphs[0]))
         half = self.shares.running // 2  # the error of an operator's output takes the other
-        self.chunks = chunks(len(images), min(batch_within(half, graph, options.batch) for graph in graphs))
+        self.chunks = chunks(len(self.images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
         self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
         self.nodes = [by_name(parent.graph.graph) for parent in self.parents]

@@ -31,12 +31,17 @@ from .stitched import Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
 _KEPT = 3
+# Standard errors that a candidate is behind the best by when it is not shown more images.
+_HOPELESS = 4.0
+# Images that finalists are healed on to be compared, at most; the pass `heal` uses all.
+_HEALED_IMAGES = 128
 # Pairs fitted and probed between two checks of the time limit.
 _CHUNK = 12
-# Images that R2 is taken from, for the shortlist, and positions of all together.
-_PREDICTOR_IMAGES, _PREDICTOR_ROWS = 64, 4096
-# Penalties that ranking chooses among; the pass `fit` looks more closely.
+# Images that R2 is taken from, for the shortlist, positions of all together, and channels of a back's value at most.
+_PREDICTOR_IMAGES, _PREDICTOR_ROWS, _PREDICTOR_CHANNELS = 64, 4096, 64
+# Penalties that ranking chooses among, and the shortlist; the pass `fit` looks more closely.
 _RIDGES = (1e-5, 1e-3, 1e-1, 10.0)
+_PREDICTOR_RIDGES = (1e-3, 1e-1)
 # Pairs that R2 is taken of, for each that the shortlist has room for.
 _PREDICTOR_PAIRS = 6
 
@@ -152,10 +157,12 @@ class Halving:
             replace(self._plan, images=images, graphs=self._graphs),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=_PREDICTOR_ROWS,
-            ridges=_RIDGES,
+            ridges=_PREDICTOR_RIDGES,
             max_memory=self._max_memory,
             roughly=True,
             final=False,
+            channels=_PREDICTOR_CHANNELS,
+            measured=False,
         )
         return np.array([one.r2 for one in fitted])
 
@@ -186,6 +193,7 @@ class Halving:
             self._best = running[0].score
             settled = images == len(self._shown) or _leads(running)
             kept = running[: 1 if settled and joined else max(self._effort.finalists, -(-len(running) // _KEPT))]
+            kept = kept[:2] + _within_reach(running[0], kept[2:])
             self._stages.append(Stage("probe", images, len(running), len(kept)))
             if settled and joined:
                 return running
@@ -193,9 +201,19 @@ class Halving:
             if settled or (len(kept) <= self._effort.finalists and not joined):
                 others = self._other_adapters(kept, probed, pairs)
                 probed += others
-                kept, joined = kept + others, True
+                kept, joined = kept + self._caught_up(running[0], others), True
             self._show(kept, images)
             running = kept
+
+    def _caught_up(self, best: Probed, others: list[Probed]) -> list[Probed]:
+        """Those of others that are within reach of the best when they have been shown as many images: few at first."""
+        images = min(self._effort.first, best.images)
+        while True:
+            self._show(others, images)
+            others = _within_reach(best, others)
+            if images == best.images or not others:
+                return others
+            images = min(2 * images, best.images)
 
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change."""
@@ -203,14 +221,14 @@ class Halving:
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        specs = [model.input for model in self._plan.models]
-        probe = Probe.of(self._plan, self._fit_images, options, keep=True)
+        images = Part(self._fit_images, 0, min(_HEALED_IMAGES, len(self._fit_images)))
+        probe = Probe.of(self._plan, images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
-            said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
+            said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
@@ -298,9 +316,17 @@ def _unlike(ranked: Sequence[Probed]) -> list[Probed]:
 def _leads(ranked: Sequence[Probed]) -> bool:
     """Whether the first is better than every other by two standard errors of their difference on the same images."""
     first, *others = ranked
-    for other in others:
-        differences = (first.values - other.values).double()
-        error = differences.std() / len(differences) ** 0.5
-        if not differences.mean() > 2 * error:
-            return False
-    return True
+    return all(_is_behind(other, first, 2) for other in others)
+
+
+def _within_reach(best: Probed, others: Sequence[Probed]) -> list[Probed]:
+    """Without those that are behind the best by so much that more images would hardly change it."""
+    return [other for other in others if not _is_behind(other, best, _HOPELESS)]
+
+
+def _is_behind(other: Probed, best: Probed, errors: float) -> bool:
+    """Whether one is behind another by more than so many standard errors of their difference, on the images that both
+    were shown."""
+    count = min(other.images, best.images)
+    differences = (best.values[:count] - other.values[:count]).double()
+    return bool(differences.mean() > errors * differences.std() / count**0.5)

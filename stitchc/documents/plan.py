@@ -163,6 +163,7 @@ def healing_record(plan: Plan, healing: Healing) -> dict[str, Any]:
     return {
         "images": healing.images,
         "held_out": healing.held_out,
+        "mirrored": healing.mirrored,
         "agreement_before": healing.agreement,
         "agreement": healing.healed_agreement,
         "divergence_before": number(healing.divergence),

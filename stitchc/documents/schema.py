@@ -143,7 +143,7 @@ _FOLLOWED = {**_COMPARED, "models": listed(_NAME, 1, 26), "pull": _REAL, "kept":
 _HEALING = table(
     {
         **_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000),
-        "followed": optional(table(_FOLLOWED, required=tuple(_FOLLOWED), others=True)),
+        "mirrored": flag, "followed": optional(table(_FOLLOWED, required=tuple(_FOLLOWED), others=True)),
     },
     required=(*_MENDED, "blocks"), others=True,
 )  # fmt: skip

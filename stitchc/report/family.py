@@ -33,15 +33,14 @@ class FamilyTable:
         columns = [Column(metric.unit, [row["cost"][metric.key] for row in rows]) for metric in shown]
         adds = Column(metrics.get("size").unit, [row["adds_bytes"] for row in rows])
         found = table(ascii_only=options.ascii_only, title="The family")
-        found.add_column("\nmember", no_wrap=True)
-        found.add_column("\nnetwork", overflow="fold", ratio=1)
+        found.add_column("\nmember", overflow="fold")
         for metric, column in zip(shown, columns, strict=True):
             found.add_column(column.head(metric.column), justify="right", no_wrap=True)
         for name in (adds.head("adds"), "\nscore", "\ntop-1", "over the\nline"):
             found.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             found.add_row(
-                f"{row['name']}{' *' if row['dominated_by'] else ''}", row["network"],
+                f"({row['network']})" if row["kind"] == "rival" else f"{row['name']}{' *' if row['dominated_by'] else ''}",
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
                 adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
@@ -50,6 +49,9 @@ class FamilyTable:
         yield from map(Text, self._legend(rows))
 
     def _legend(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        yield from (f"{row['name']}: {row['network']}" for row in rows if row["stitched"])
+        if any(row["kind"] == "rival" for row in rows):
+            yield "In brackets: models on smaller images that are no members."
         said = self.record["family"]
         metric = metrics.get(said["metric"])
         whole = said["models_bytes"] + said["members_bytes"]

@@ -26,8 +26,8 @@ class Trajectory:
         record = self.record
         yield Text.assemble(
             ("Healed", "bold green"),
-            f": agrees with its parent on {percent(record['agreement'])} of {record['held_out']} held-out "
-            f"images, {percent(record['agreement_before'])} before",
+            f": agrees with its parent on {percent(record['agreement'])} of {held_out(record)}, "
+            f"{percent(record['agreement_before'])} before",
         )
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("after block", no_wrap=True, overflow="ellipsis")
@@ -44,11 +44,16 @@ class Trajectory:
             yield Text(followed(record) + ".")
 
 
+def held_out(record: Mapping[str, Any]) -> str:
+    """What was measured on. record: the key `healing` of a plan document."""
+    return f"{record['held_out']} held-out images" + " and mirror images" * bool(record.get("mirrored"))
+
+
 def followed(record: Mapping[str, Any]) -> str:
     """What became of the classifier after that, in a sentence without its stop. record: the key `healing` of a plan
     document, with something under `followed`."""
     said = record["followed"]
-    whom, where = " and ".join(said["models"]), f"{record['held_out']} held-out images"
+    whom, where = " and ".join(said["models"]), held_out(record)
     mean = "the mean of " if len(said["models"]) > 1 else ""
     if not said["kept"]:
         return f"Its classifier came no nearer to {mean}{whom} on {where}, and stayed"
