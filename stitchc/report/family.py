@@ -40,7 +40,7 @@ class FamilyTable:
             found.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             found.add_row(
-                f"({row['network']})" if row["kind"] == "rival" else f"{row['name']}{' *' if row['dominated_by'] else ''}",
+                f"({row['network']})" if row["kind"] == "rival" else row["name"] + " *" * bool(row["dominated_by"]),
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
                 adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
