@@ -41,7 +41,7 @@ SHARED = {
     "latency.clock": {"rivals"},
     "rank.effort": {"search"},  # seams of a pool are probed, and chains scored, like candidates
     "rank.preselection": {"search"},
-    "rank.scores": {"rivals", "search"},
+    "rank.scores": {"family", "rivals", "search"},
     "rank.stitched": {"search"},
     "search.chains": {"family"},  # members are chosen among the chains of a search
     "search.dominance": {"family"},
