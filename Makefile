@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= $(or $(shell command -v python3.11),$(PYTHON))
 
-.PHONY: demo test test-all test-lowest coverage docs lint clean
+.PHONY: demo test test-all test-slow test-lowest coverage docs lint fuzz clean
 
 demo: $(VENV)/installed
 	$(BIN)/stitchc demo -o demo --force
@@ -14,7 +14,10 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
 
 test-all: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto -m ''
+	$(BIN)/python -m pytest -n auto --dist worksteal -m ''
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --durations 30
 
 # The same tests with the lowest version of everything that pyproject.toml admits, in an environment of its own. Those
 # versions have wheels for the lowest Python, 3.11, and not all of them for later ones.
@@ -35,6 +38,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python tools/typecheck.py
+
+# A minute, from one seed, so that it tries the same inputs each time. Needs atheris, which has wheels for Linux only.
+fuzz: $(VENV)/installed
+	PYTHONHASHSEED=0 $(BIN)/python tools/fuzz.py --seconds 60
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -48,7 +48,6 @@ UNLABELLED: dict[str, dict[str, Any]] = {
 }
 #: Numbers of training images, and by which recipes they are trained on.
 TRAININGS = {20_000: LABELLED, 3_000: UNLABELLED, 512: UNLABELLED}
-HEALED = ("adapter", "back")
 
 
 @dataclass(frozen=True)

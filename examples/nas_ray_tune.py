@@ -21,7 +21,7 @@ def trial(config, models):
         tune.report({"score": score, "chain": name, "macs": space.cost(name, "macs")["macs"]})
 
 
-def search(models, macs, groups=4, each=16):
+def search(models, macs, groups=2, each=16):
     """The best (score, id) of so many groups of chains that take at most so many multiply-adds."""
     space = stitchc.space(*models, adapters=ADAPTERS)
     ids = space.sample(len(space), seed=0)

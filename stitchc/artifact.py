@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import folder as folders
+from .documents.reread import input_of
+from .documents.schema import FILES, ONNX, plan
 from .env import versions
 from .passes.data.errors import InputError, OutputError, VerificationError
 from .passes.data.model import Model
-from .plan_reader import FILES, ONNX, plan
-from .plan_record import input_of
 from .zoo import foreign
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _title(record: Mapping[str, Any]) -> str:
 
 
 def read(folder: Path | str) -> dict[str, Any]:
-    """The record in an artifact's plan.json: of the types and ranges that `plan_reader` states.
+    """The record in an artifact's plan.json: of the types and ranges that `documents/schema.py` states.
 
     Raises:
         OutputError: the folder is no artifact of stitchc.

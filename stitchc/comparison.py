@@ -51,7 +51,7 @@ def comparison_record(plan: Plan, hybrid: Accuracy | None, parents: Sequence[Acc
         "rivals": [_named(plan, rival) | figures(rival.price, rival.score, rival.accuracy) for rival in plan.rivals],
         "written": "hybrid",
         "recommended": "hybrid" if found.rival is None else found.rival,
-        "recommendation": _recommendation(plan, found, metric),
+        "recommendation": _recommendation(found, metric),
     }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def _named(plan: Plan, rival: Rival) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _recommendation(plan: Plan, found: Recommended, metric: str) -> dict[str, Any]:
+def _recommendation(found: Recommended, metric: str) -> dict[str, Any]:
     """What it rests on. lead_interval: of 95 %, from the differences on the same images; it leaves out that the best of
     several looks better than it is."""
     spread = None

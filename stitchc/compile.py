@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from string import ascii_lowercase
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from .device import in_full_precision, moving, resolve, timed_on, with_memory
+from .compile_passes import analysis, emission, synthesis
+from .device import moving
 from .heads.put import check as check_head
-from .heads.put import with_heads
-from .inputs import load_all, probe
 from .keywords import with_options
-from .options import CompareOptions, CompileOptions, HeadOptions
+from .options import CompileOptions
 from .passes.data.errors import InputError
 from .passes.data.model import Images, Model
 from .passes.data.option_kinds import Work
 from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .rivals import load_against, measure, rivals, with_winner
+from .start import opened
 
 if TYPE_CHECKING:
-    from .families.options import FamilyOptions
     from .passes.data.candidates import Candidate
     from .passes.data.hybrid import Hybrid
     from .passes.data.plan import Plan
-    from .passes.pipeline import Pass
     from .report.page.section import Section
-    from .searches.options import SearchOptions, SpaceOptions
-
-    V = TypeVar("V", CompileOptions, SearchOptions, FamilyOptions)
 
 
 @with_options(CompileOptions)
@@ -61,18 +53,6 @@ def compile(*models: str | Path | Model, options: CompileOptions, progress: Prog
             return _settled(plan, options, watcher)
         plan, _ = complete(plan, models, options, given, measured, folder, watcher, choices)
         return plan
-
-
-@contextmanager
-def opened(
-    models: Sequence[str | Path | Model], given: V, progress: Progress
-) -> Iterator[tuple[Plan, V, Images | None, Path]]:
-    """The models and images of a verb that writes an artifact: the plan of them, the options with the memory there is,
-    the images to measure accuracy on where that will be done, and a folder to make the artifact in."""
-    options = with_memory(given)
-    with folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, progress)
-        yield plan, options, None if options.dry_run else measured_on(plan, options), folder
 
 
 def members_of(options: CompileOptions) -> list[CompileOptions]:
@@ -129,63 +109,6 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
     return options if polishing is None else replace(options, polish=f"{polishing.steps} steps")
 
 
-def begin(
-    models: Sequence[str | Path | Model],
-    options: CompileOptions | CompareOptions | SearchOptions | SpaceOptions | FamilyOptions,
-    progress: Progress,
-) -> Plan:
-    """The plan of the models, loaded, and of the images to compare them on."""
-    from .passes import Plan
-
-    loaded, said = load_all(models, options, progress), tuple[str, ...]()
-    if isinstance(options, HeadOptions):  # a comparison looks at models as they are
-        loaded, said = with_heads(loaded, options, progress)
-    images, notes = probe(loaded, options.data, options.probe_images)
-    return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=(*notes, *said))
-
-
-def analysis(
-    options: CompileOptions | CompareOptions, images: Images, progress: Progress, *, alone: bool = False
-) -> list[Pass]:
-    """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
-    names. alone: there is one model, to be stitched to itself."""
-    from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Shorten, Similarity, TimeCandidates, Trace
-
-    cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
-    told = progress.update
-    if getattr(options, "chain", None) is not None:
-        return [
-            options.make(Trace),
-            options.make(Partition),
-            options.make(Cost, adapters=()),
-            options.make(Select, budget=options.budget, adapter=options.adapters),
-            *moving(options.device),
-        ]
-    passes: list[Pass] = [
-        options.make(Trace),
-        options.make(Partition),
-        options.make(Cost, adapters=(options.adapters,), direction="given" if cuts else options.direction),
-        *moving(options.device),
-    ]
-    timed_there = timed_on(options.device, options.backend)
-    if len(cuts) < 2:
-        store = Store("similarity")
-        passes.append(options.make(Similarity, metric=options.similarity, store=store, progress=told))
-    if options.asks_latency:
-        passes.append(options.make(Latency, device=timed_there, store=Store("latency"), progress=told))
-    share = least_share(options, images)
-    passes.append(options.make(Select, budget=options.budget, min_share=share))
-    best: list[Pass] = []
-    if options.rank != "cka" and len(cuts) < 2:
-        best.append(options.make(Rank, min_share=share, progress=told))
-    if options.asks_latency:
-        best.append(options.make(TimeCandidates, device=timed_there, progress=told))
-    if alone and not cuts and options.adapters in ("auto", "identity"):
-        return [*passes, Shorten(otherwise=best)]
-    return [*passes, *best]
-
-
 def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     """The plan with its choice, and without the other sizes of models that nothing was chosen at."""
     from .input_sizes import with_sizes, without_unused
@@ -198,45 +121,6 @@ def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     assert plan.images is not None
     passes = analysis(options, plan.images, progress, alone=given == 1)
     return without_unused(Pipeline(passes, callback=progress)(plan), given)
-
-
-def least_share(options: CompileOptions | CompareOptions, images: Images) -> float:
-    """`min_share`, or what suits the rank where nobody says: similarity alone prefers cuts where one model does all the
-    work, so a minimum is set; where candidates are stitched and tested, none is needed."""
-    from .passes.rank import cannot_probe
-    from .passes.select import LEAST_SHARE
-
-    if options.min_share is not None:
-        return options.min_share
-    return LEAST_SHARE if options.rank == "cka" or cannot_probe(images) else 0.0
-
-
-def synthesis(options: CompileOptions, progress: Progress) -> list[Pass]:
-    """The passes from the chosen candidate to a network."""
-    from .passes import Fit, Heal, Polish, Recalibrate, Stitch, Unseen
-
-    told = progress.update
-    repair: list[Pass] = [
-        options.make(Fit, progress=told),
-        options.make(Heal, progress=told),
-        *([options.make(Recalibrate, progress=told)] if options.recalibrate else []),
-    ]
-    if options.polish is not None:
-        repair = [*map(Unseen, repair), options.make(Polish, progress=told)]
-    return [options.make(Stitch), *repair]
-
-
-def emission(options: CompileOptions, folder: Path) -> list[Pass]:
-    """The passes from a network to verified files in `folder`."""
-    from .passes import Codegen, ExportOnnx, Move, Verify
-
-    away = moving(options.device)
-    return [
-        *([Move()] if away else []),
-        options.make(Codegen, folder=folder),
-        *([options.make(ExportOnnx)] if options.onnx else []),
-        options.make(Verify, device=str(resolve(options.device))),
-    ]
 
 
 def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> None:
@@ -297,42 +181,3 @@ def _idle_told(plan: Plan, choices: Sequence[tuple[Candidate, ...]]) -> Plan:
     used = [plan.models[fragment.model].module for chain in chains for fragment in chain.fragments]
     idle = [model.name for model in plan.models if not any(model.module is module for module in used)]
     return replace(plan, notes=(*plan.notes, *(f"No fragment of the chain is of {name}." for name in idle)))
-
-
-@contextmanager
-def folder_of(options: CompileOptions | SearchOptions | FamilyOptions) -> Iterator[Path]:
-    """Where to make the artifact: it becomes `out` when all went well; without `out` it is made to be checked only."""
-    if options.out is not None and not options.dry_run:
-        from .artifact import staging
-
-        with staging(options.out, force=options.force) as folder:
-            yield folder
-    else:
-        with TemporaryDirectory(prefix="stitchc-") as scratch:
-            yield Path(scratch)
-
-
-def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
-    """Several models of one name would be one in every report."""
-    same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
-    letters = iter(ascii_lowercase)
-    return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)
-
-
-def measured_on(plan: Plan, options: CompileOptions | SearchOptions | FamilyOptions) -> Images | None:
-    """The images to measure on: those given, else some that were used neither to train the embedded zoo nor to fit.
-
-    Raises:
-        DataError: their classes are those of none of the models, which is said before the work.
-    """
-    from .classes import check
-    from .inputs import images_of, test_split
-
-    assert plan.images is not None
-    data = options.evaluate or test_split(plan.images)
-    if data is None:
-        return None
-    images = images_of(data, "to measure on", measuring=True)
-    if options.evaluate:
-        check(images, plan.models)
-    return images

@@ -105,8 +105,9 @@ def compare(
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """
-    from .compile import analysis, begin
+    from .compile_passes import analysis
     from .passes import Pipeline, adapters
+    from .start import begin
 
     watcher = progress or Silent()
     adapters.expand(options.adapters)  # words that mean nothing are refused before anything slow begins

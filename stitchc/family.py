@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache import Store
-from .compile import opened
 from .device import moving, resolve
 from .families.budgets import budgets_of
 from .families.options import FamilyOptions
@@ -21,6 +20,7 @@ from .passes.data.errors import InputError
 from .progress import Progress, Silent, stage
 from .search import check_images, check_rank, looked_at
 from .searches.methods import METHODS, SHARE, Words, nothing_to_join, said_words
+from .start import opened
 
 if TYPE_CHECKING:
     from .evaluate import Accuracy

@@ -10,7 +10,7 @@ from .passes.data import metrics
 from .passes.data.printable import code, fenced, markdown
 from .report.chain import ChainLine
 from .report.healing import Polished
-from .report.numbers import amount, count, percent, score, shape
+from .report.numbers import amount, count, percent, points, score, shape
 from .report.rivals import dominated, legend, networks, winner
 from .report.terminal import render
 from .report.tune import kept
@@ -69,8 +69,8 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Note: {markdown(note)}"
     if taken := record.get("extracted"):
         yield (
-            "\n`recipe.toml` makes the family that this is a member of; "
-            f"`stitchc family extract DIR {taken['member']}` takes it out."
+            "\n`stitchc family --recipe recipe.toml -o FAMILY` makes the family that this is a member of again, and "
+            f"`stitchc family extract FAMILY {taken['member']} -o DIR` takes it out."
         )
         return
     again = ", then `stitchc tune DIR --recipe recipe.toml`" if record.get("tuned") else ""
@@ -126,8 +126,8 @@ def _compared(record: Mapping[str, Any]) -> Iterator[str]:
         name = markdown(row["name"])
         name = f"**{name}**" if row["best"] else name
         costs = [amount(row["cost"].get(metric.key), metric.unit) for metric in told]
-        over = "-" if row["over_line"] is None else f"{100 * row['over_line']:+.1f}"
-        cells = [name, shape(row["input"]["size"]), *costs, score(row["score"]), percent(row["accuracy"]), over]
+        shown = score(row["score"]), percent(row["accuracy"]), points(row["over_line"])
+        cells = [name, shape(row["input"]["size"]), *costs, *shown]
         yield f"| {' | '.join(cells)} |"
     yield ""
     yield from (f"{markdown(line)}  " for line in legend(record, rows))

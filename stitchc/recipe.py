@@ -45,6 +45,15 @@ _HEAD = """\
 """
 
 
+# Of a network that was taken out of a family.
+_OF_MEMBER = """\
+# A recipe of stitchc, of the family that this network is a member of. Make the family, then take the member out:
+#     stitchc family --recipe recipe.toml -o FAMILY
+{tune}#     stitchc family extract FAMILY {member} -o DIR
+"""
+_TUNE = "#     stitchc tune FAMILY --recipe recipe.toml\n"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a recipe states. models: by their words. options: of the compile. trainings: the options of each. lines:
@@ -67,6 +76,15 @@ def dumps(models: Iterable[str | Path | Model], options: CompileOptions | Family
     named = {letter: Kind().plain(model) for letter, model in zip(ascii_lowercase, models, strict=False)}
     lines = [f"{key} = {toml(value)}" for key, value in (named | stated(options)).items()]
     return "\n".join([_HEAD.replace("VERB", verb), f"schema = {SCHEMA}", *lines]) + "\n"
+
+
+def of_member(family: str, member: str) -> str:
+    """The text of the recipe of a network that was taken out of a family, from the text of the family's: the same, with
+    the commands that make the network of it. That chain alone, compiled, would be healed alone, to other weights."""
+    lines = family.splitlines(keepends=True)
+    first = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    tune = _TUNE if "[[tune]]" in family else ""
+    return _OF_MEMBER.format(tune=tune, member=member) + "".join(lines[first:])
 
 
 def stated(options: Options) -> dict[str, Any]:
@@ -106,12 +124,27 @@ def loads(text: str, where: str = "the recipe", record: type[Options] = CompileO
         raise InputError(
             f"{lines.place('tune')} has a 'tune' that is no table", "A training begins with a line [[tune]]."
         )
+    _check_verb(table, record, lines)
     return Recipe(
         models,
         options_in(record, table, lines),
         tuple(options_in(TrainingOptions, training, lines, n) for n, training in enumerate(trainings)),
         lines,
     )
+
+
+def _check_verb(table: Mapping[str, Any], record: type[Options], lines: Lines) -> None:
+    """Raises InputError where a recipe states an option that another verb has, and not the one that it is given to."""
+    from .families.options import FamilyOptions
+
+    verbs = {CompileOptions: "compile", FamilyOptions: "family"}
+    for key in table:
+        others = [verb for other, verb in verbs.items() if key in options_of(other)]
+        if others and key not in options_of(record):
+            raise InputError(
+                f"{lines.place(key)} states '{key}', which is an option of `stitchc {others[0]}`",
+                f"Give the recipe to `stitchc {others[0]} --recipe`. Its first lines say what it makes.",
+            )
 
 
 def with_training(text: str, options: Options) -> str:
@@ -167,7 +200,7 @@ def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
                 named = _LETTER.sub("", words) if key == "arch" else words
                 check_model(named, lines.place(key, training), folders, trust=trust)
         for key in _DATA:
-            check_data(options.get(key), lines.place(key, training), trust=trust)
+            check_data(options.get(key), lines.place(key, training), key, trust=trust)
 
 
 def _text(path: Path | str) -> str:

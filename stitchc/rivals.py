@@ -58,7 +58,7 @@ def rivals(
     """The pass `rivals`, where it was not declined. measured: whether accuracy will be, on other images. repair: the
     passes that fit and heal the hybrid."""
     from .passes import Compare, Cost, Partition, Polish, Rank, Rivals, Select, Shorten, Similarity, Trace
-    from .passes.polish import largest
+    from .passes.graphs.largest import largest
 
     if options.rivals == "none":
         return []
@@ -76,7 +76,7 @@ def rivals(
 
     train: list[Pass] = []
     if options.rivals == "trained":
-        teachers = (largest(plan, plan.choice[0].chain),)
+        teachers = (largest(plan.graphs, plan.prices, plan.choice[0].chain),)
         train = [options.make(Polish, teachers=teachers, progress=progress.update)]
     return [
         options.make(

@@ -8,7 +8,8 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile import complete, opened, synthesis
+from .compile import complete
+from .compile_passes import synthesis
 from .device import moving, timed_on
 from .heads.put import check as check_head
 from .keywords import with_options
@@ -19,6 +20,7 @@ from .progress import Progress, Silent, stage
 from .searches.methods import METHODS, settled
 from .searches.options import SearchOptions
 from .searches.sweep import chosen
+from .start import opened
 
 if TYPE_CHECKING:
     from .families.options import FamilyOptions

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from .compile import begin
 from .device import in_full_precision, moving, with_memory
 from .keywords import with_options
 from .options import CompileOptions
@@ -18,6 +17,7 @@ from .progress import Progress, Silent
 from .search import check_images, check_rank
 from .searches.methods import nothing_to_join
 from .searches.options import SpaceOptions
+from .start import begin
 
 if TYPE_CHECKING:
     import numpy as np

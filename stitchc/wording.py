@@ -51,7 +51,8 @@ def _worded(name: str, value: str | None) -> str:
 @cache
 def _options() -> dict[str, Field]:
     from .families.options import FamilyOptions
-    from .options import CommonOptions, CompareOptions, CompileOptions, CostOptions, InspectOptions
+    from .options import CompareOptions, CompileOptions, CostOptions, InspectOptions
+    from .shared_options import CommonOptions
     from .tuning.settings import TuneOptions
 
     records = (CompileOptions, CompareOptions, InspectOptions, CostOptions, TuneOptions, FamilyOptions, CommonOptions)

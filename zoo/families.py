@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from stitchc.passes.data.errors import ModelError
+from stitchc.passes.data.errors import ModelError, first_line
 
 from .naming import parse
 
@@ -38,7 +38,7 @@ def weight(name: str) -> int:
             except RuntimeError:  # it computes its widths with tensors
                 module = builder()
     except Exception as error:  # whatever a library's own code raises
-        raise ModelError(f"{name} cannot be built: {error}") from error
+        raise ModelError(f"{name} cannot be built: {first_line(error)}") from error
     return sum(parameter.numel() for parameter in module.parameters())
 
 

@@ -85,16 +85,16 @@ def toml_of(text: str | bytes, *, most_bytes: int = 2**20, most_depth: int = MOS
         raise Fault("it", f"is no TOML: {error}") from error
 
 
-def text(most: int = 300, *, lines: bool = False) -> Reader[str]:
-    """A text of at most `most` characters, all printable; with `lines` it may have several lines."""
+def text(most: int = 300) -> Reader[str]:
+    """One line of text, of at most `most` characters, all printable."""
 
     def reader(value: Any, place: str) -> str:
         if not isinstance(value, str):
             raise Fault(place, f"is {_kind(value)}, not a text")
         if len(value) > most:
             raise Fault(place, f"is a text of {len(value):,} characters; at most {most} are read")
-        if not (value.replace("\n", "") if lines else value).isprintable():
-            raise Fault(place, "holds control characters" if lines else "is not one line of printable characters")
+        if not value.isprintable():
+            raise Fault(place, "is not one line of printable characters")
         return value
 
     return reader

@@ -66,8 +66,10 @@ def _not_by_file(text: str, where: str, what: str) -> UnsafeCheckpoint:
     )
 
 
-def check_data(text: str | None, where: str, *, trust: bool = False) -> None:
+def check_data(text: str | None, where: str, option: str, *, trust: bool = False) -> None:
     """Holds words that a recipe or a plan.json names images by against what a file may choose: the embedded digits.
+
+    option: by which the user can name them instead.
 
     Raises:
         UnsafeCheckpoint: they name others, without `trust`.
@@ -75,7 +77,7 @@ def check_data(text: str | None, where: str, *, trust: bool = False) -> None:
     if data_in_file(text, trust=trust) != text:
         raise UnsafeCheckpoint(
             f"{where} names the images {text!r}; a file may name the embedded digits only",
-            f"Name them yourself: {text!r}; or, if you trust where the file comes from, give --trust.",
+            f"Name them yourself: `{option}={text!r}`; or, if you trust where the file comes from, give --trust.",
         )
 
 

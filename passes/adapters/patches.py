@@ -41,11 +41,12 @@ class Patches:
         after the convolution is linear and its weights add up to one, so it commutes with the convolution and its bias:
         a row is then the weighted sum of the patches at the source pixels that the target pixel is interpolated from.
         """
-        if self.place == "before":
+        blended = self.source != self.target and (self.place == "after" or self._few_pixels(keep))
+        if self.place == "before" and not blended:
             maps = resample.resize(maps, self.source, self.target, self.by)
         kernel = (self.kernel, self.kernel)
-        padded = F.pad(maps, (self.kernel // 2,) * 4)
-        if self.place == "after" and self.source != self.target:
+        padded = F.pad(maps, (self.kernel // 2,) * 4) if self.kernel > 1 else maps
+        if blended:
             corners, weights = (tensor.to(maps.device) for tensor in self._blended(padded.shape[3]))
             return rows_at(padded, kernel, corners, weights, keep)
         steps = resample.stride(self.source, self.target) if self.place == "strided" else (1, 1)
@@ -53,6 +54,11 @@ class Patches:
             return im2col(padded, kernel, steps).contiguous()
         corners = self._corners(padded.shape[3], steps).to(maps.device)
         return rows_at(padded, kernel, corners, torch.ones(corners.shape, device=maps.device), keep)
+
+    def _few_pixels(self, keep: Tensor | None) -> bool:
+        """Whether only some pixels are wanted of a resize before a 1x1 convolution, which commutes with it. Not where
+        they are means of whole blocks, of which most pixels take part anyway."""
+        return self.place == "before" and self.kernel == 1 and keep is not None and self.by != "area"
 
     def _corners(self, width: int, steps: Grid) -> Tensor:
         """The padded pixel at which the patch of each target pixel begins, [positions, 1]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +34,7 @@ def divides(source: Grid, target: Grid) -> bool:
     return all(s % t == 0 for s, t in zip(source, target, strict=True))
 
 
+@lru_cache(maxsize=256)
 def taps(source: int, target: int, by: str) -> tuple[Tensor, Tensor]:
     """Of each target pixel along one axis: the source pixels that it is made of and their weights, [target, taps].
 

@@ -10,8 +10,7 @@ Peak memory and the size of a file are no sums; see `memory` and `sizes`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from torch.fx import Graph, Node
 
 from ..data.metrics import CountedCall
-from ..data.values import Price
+from ..data.values import Price, added
 from ..data.weights_file import Stored, file_bytes
 from ..graphs.conventions import by_name, dependencies, output, reachable, reads_input
 from .count import Count, NodeCost
@@ -97,9 +96,9 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
         whole=Price(whole),
         before=_prices(ahead, len(cuts)),
         after=_prices(behind, len(cuts)),
-        uncounted=_added(found for _, _, found in uncounted),
-        uncounted_before=tuple(_added(found for first, _, found in uncounted if first <= cut) for cut in at),
-        uncounted_after=tuple(_added(found for _, last, found in uncounted if last > cut) for cut in at),
+        uncounted=added(found for _, _, found in uncounted),
+        uncounted_before=tuple(added(found for first, _, found in uncounted if first <= cut) for cut in at),
+        uncounted_after=tuple(added(found for _, last, found in uncounted if last > cut) for cut in at),
         readers=tuple(
             tuple(count.costs[position[user]] for user in node.users if user.op == "call_module") for node in at_nodes
         ),
@@ -139,10 +138,6 @@ def _uses(graph: Graph) -> dict[Node, tuple[int, int]]:
                 before, after = uses.get(needed, (first, last))
                 uses[needed] = min(before, first), max(after, last)
     return uses
-
-
-def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    return dict(sum(map(Counter, counts), Counter()))
 
 
 def _prices(columns: Mapping[str, np.ndarray], count: int) -> tuple[Price, ...]:

@@ -45,6 +45,11 @@ class Limit:
             )
         return self.value * max(known)
 
+    def text(self) -> str:
+        """The limit as `parse_budget` reads it: `macs=60%`, `params=12000000`."""
+        amount = f"{self.value * 100:g}%" if self.relative else f"{self.value:.15g}"
+        return f"{self.metric}={amount}"
+
 
 def parse_quantity(text: str, metric: str) -> Limit:
     """Reads `12M`, `1.5G`, `600k`, `4500`, `60%`, `5ms` or `20MiB` as a limit on `metric`.

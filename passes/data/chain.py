@@ -69,11 +69,15 @@ class Chain:
         inner = [f.end for f in self.fragments[:-1]] + [f.start for f in self.fragments[1:]]
         if first.start is not None or last.end is not None or None in inner:
             raise CutError(
-                "a chain begins at a model's input, ends at a model's output, and has a cut on either side of each seam"
+                "a chain begins at a model's input, ends at a model's output, and has a cut on both sides of each seam",
+                "None stands for the start of the first fragment and the end of the last one, and for no other.",
             )
         for fragment in self.fragments:
             if fragment.start is not None and fragment.end is not None and fragment.start >= fragment.end:
-                raise CutError(f"a fragment from cut {fragment.start} to cut {fragment.end} of a model holds nothing")
+                raise CutError(
+                    f"a fragment from cut {fragment.start} to cut {fragment.end} of a model holds nothing",
+                    "End it at a later cut than the one where it starts.",
+                )
 
     @classmethod
     def pair(cls, front: tuple[int, int], back: tuple[int, int], adapter: str) -> Chain:

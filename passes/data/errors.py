@@ -140,30 +140,32 @@ class PipelineError(StitchError):
 
 
 def unknown(
-    given: object, what: str, known: Iterable[str], error: type[StitchError] = InputError, *, among: str = "",
-    cutoff: float = 0.6,
+    given: object, what: str, known: Iterable[str], error: type[StitchError] = InputError, *, among: str = ""
 ) -> StitchError:  # fmt: skip
     """The error for a word that is none of those known: "'x' is no y. Did you mean 'z'? There are a, b and c."
 
     what: the noun, with what is to be said behind it. among: where they are too many to be listed, what names them.
-    cutoff: how near a word must be to be suggested, of 1.
     """
     names = list(known)
     listed = among or (f"There are {', '.join(names)}." if names else "There are none.")
-    return error(f"'{given}' is no {what}", f"{did_you_mean(str(given), names, cutoff=cutoff)} {listed}".strip())
+    return error(f"'{given}' is no {what}", f"{did_you_mean(str(given), names)} {listed}".strip())
 
 
 def did_you_mean(given: str, known: list[str], *, cutoff: float = 0.6) -> str:
-    """`Did you mean 'x'?` with up to three of the `known` names nearest to `given`, or an empty string."""
+    """`Did you mean 'x'?` with up to three of the `known` names nearest to `given`, or an empty string.
+
+    cutoff: how near a name must be, of 1.
+    """
     near = get_close_matches(given, known, n=3, cutoff=cutoff)
     return f"Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # of a terminal: colours, bold
+_LONGEST = 300  # characters of a message of somebody else's
 
 
-def first_line(error: BaseException, longest: int = 300) -> str:
+def first_line(error: BaseException) -> str:
     """What an exception of somebody else's code says, in one line of plain text; its type where it says nothing."""
     lines = [line.strip() for line in _ESCAPES.sub("", str(error)).splitlines() if line.strip()]
     said = lines[0] if lines else type(error).__name__
-    return said if len(said) <= longest else f"{said[: longest - 3]}..."
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 3]}..."

@@ -15,8 +15,9 @@ class Options:
     positions that an operator is refitted on, at most, evenly spaced. features: an operator with more input features is
     not refitted. layers: blocks behind the seam that are healed, None for all. sweeps: 1 refits operators one by one;
     each further one takes a Gauss-Newton step for the whole of a block after it (see `heal/gauss_newton.py`). target:
-    whose logits the classifier follows ("back", "front", "both"). max_memory: bytes that healing may take at one moment
-    (see `data/memory.py`), None for 2 GiB.
+    the models whose mean the classifier follows in the end ("auto", "back", "front", "both"; see `heal/classifier.py`).
+    flips: whether mirror images serve too, where the models give them the same class. max_memory: bytes that healing
+    may take at one moment (see `data/memory.py`), None for 2 GiB.
     """
 
     batch: int = 64
@@ -25,7 +26,8 @@ class Options:
     features: int = 4608
     layers: int | None = None
     sweeps: int = 2
-    target: str = "back"
+    target: str = "auto"
+    flips: bool = False
     max_memory: int | None = None
 
 
@@ -33,7 +35,10 @@ def healing_options(said: HealOptions, max_memory: int | None, base: Options | N
     """How to heal, as a pass or a record of options says it. max_memory: None for what `base` says, as for the rest."""
     base = base or Options()
     limit = base.max_memory if max_memory is None else max_memory
-    return replace(base, layers=said.heal_layers, sweeps=said.heal_sweeps, target=said.heal_target, max_memory=limit)
+    return replace(
+        base, layers=said.heal_layers, sweeps=said.heal_sweeps, target=said.heal_target, flips=said.heal_flips,
+        max_memory=limit,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,31 @@ class HealedBlock:
 
 
 @dataclass(frozen=True)
+class Followed:
+    """What became of the classifier, refitted toward the mean of several models after all blocks were healed.
+
+    models: their indices in the plan. pull: what holds its weights back, as it was chosen. divergence, agreement: of
+    the hybrid with that mean on the held-out images, before (nats, and a share of the images); followed_divergence,
+    followed_agreement: after. kept: whether the refit was.
+    """
+
+    models: tuple[int, ...]
+    pull: float
+    divergence: float
+    agreement: float
+    followed_divergence: float
+    followed_agreement: float
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Healing:
     """What healing did, measured on probe images that were held out.
 
     images, held_out: how many. divergence: the mean Kullback-Leibler divergence, in nats, of the hybrid's classes from
     the parent's, before. agreement: the share of the images to which both give the same class, before. blocks: what
-    became of each, in the order in which they were refitted.
+    became of each, in the order in which they were refitted. followed: what became of the classifier then, None where
+    it stayed with its own parent. mirrored: whether mirror images are among the images.
     """
 
     images: int
@@ -66,13 +90,15 @@ class Healing:
     divergence: float
     agreement: float
     blocks: tuple[HealedBlock, ...] = ()
+    followed: Followed | None = None
+    mirrored: bool = False
 
     @property
     def healed_divergence(self) -> float:
-        """The divergence in nats after healing."""
+        """The divergence in nats after all blocks."""
         return self.blocks[-1].divergence if self.blocks else self.divergence
 
     @property
     def healed_agreement(self) -> float:
-        """The agreement, in [0, 1], after healing."""
+        """The agreement, in [0, 1], after all blocks."""
         return self.blocks[-1].agreement if self.blocks else self.agreement

@@ -105,9 +105,16 @@ class HealOptions(Options):
         group=HEALING,
     )  # fmt: skip
     heal_target: str = option(
-        "back", Choice("back", "front", "both"),
-        "Model whose outputs the classifier is refitted to: the one after the adapter, the one before, or their mean.",
+        "auto", Choice("auto", "back", "front", "both"),
+        "Models whose mean output the classifier follows in the end: the last of the chain alone, the first, both, or "
+        "(auto) the last and the one with the most multiply-adds, where both know the same classes.",
         group=HEALING,
+    )  # fmt: skip
+    heal_flips: bool = option(
+        False, Switch(),
+        "Heal on the mirror image of each image too, where the models give it the same class: better, and takes nearly "
+        "twice as long.",
+        group=HEALING, recipe=WHEN_CHANGED,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -104,6 +105,11 @@ class Price(Mapping[str, float]):
 def listed(uncounted: Mapping[str, int]) -> str:
     """Operators without a formula as text: "erfinv (1), fft_r2c (2)"."""
     return ", ".join(f"{name} ({times})" for name, times in sorted(uncounted.items()))
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Operators and how often they are called, over several parts."""
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 @dataclass(frozen=True)

@@ -2,58 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from ..data.errors import InputError
 from ..data.family import Family, Member
 from ..data.model import InputSpec
 from ..data.plan import Plan
-
-
-class Converted(nn.Module):
-    """Images as one specification has them, as another wants them: (pixel - mean) / std with other numbers, and another
-    size. A smaller image is averaged from the larger one, which is near what resizing the picture itself gives: by a
-    product with fixed shares of rows and of columns, since not every version exports an antialiased resize as it is."""
-
-    scale: Tensor
-    shift: Tensor
-    rows: Tensor
-    columns: Tensor
-
-    def __init__(self, given: InputSpec, wanted: InputSpec):
-        super().__init__()
-        self.resizes = wanted.size != given.size
-        if self.resizes:
-            (tall, wide), (low, narrow) = given.size[1:], wanted.size[1:]
-            self.register_buffer("rows", _shares(tall, low))
-            self.register_buffer("columns", _shares(wide, narrow).T.contiguous())
-        channels = given.size[0]
-        (mean, std), (mean2, std2) = (
-            (torch.tensor(spec.mean, dtype=torch.float64), torch.tensor(spec.std, dtype=torch.float64))
-            for spec in (given, wanted)
-        )
-        self.normalises = bool((mean != mean2).any() or (std != std2).any())
-        if self.normalises:
-            scale, shift = (std / std2).expand(channels), ((mean - mean2) / std2).expand(channels)
-            self.register_buffer("scale", scale.float().reshape(-1, 1, 1).clone())
-            self.register_buffer("shift", shift.float().reshape(-1, 1, 1).clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [batch, channels, height, width]."""
-        if self.normalises:
-            x = x * self.scale + self.shift
-        if self.resizes:
-            x = torch.matmul(torch.matmul(self.rows, x), self.columns)
-        return x
-
-
-def _shares(given: int, wanted: int) -> Tensor:
-    """Which share each of the given lines has in each of the wanted ones: [wanted, given]."""
-    lines = torch.eye(given)[None, None]
-    return F.interpolate(lines, size=(wanted, given), mode="bilinear", antialias=True)[0, 0].contiguous()
+from ..numerics.converted import Converted
 
 
 def input_of(plan: Plan, family: Family) -> InputSpec:

@@ -160,7 +160,7 @@ def _source(
     load += (_LOAD_EQUAL if equal else "") + _LOAD_END
     imports = ("from dataclasses import dataclass", "from statistics import median", "from time import perf_counter")
     size = f"INPUT = {input_of(plan, family).size}"
-    return whole_source(describe(plan, family, made), [*runtime, *told, [size], *filter(None, last)], load, imports)
+    return whole_source(describe(plan, family), [*runtime, *told, [size], *filter(None, last)], load, imports)
 
 
 _RUNTIME = (switched.Member, switched.MemberNetwork, switched.Switched, switched._milliseconds)

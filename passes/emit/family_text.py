@@ -6,10 +6,9 @@ from ..data.family import Family
 from ..data.plan import Plan
 from .conversion import input_of
 from .docstring import numbers
-from .pieces import Pieces
 
 
-def describe(plan: Plan, family: Family, made: Pieces) -> str:
+def describe(plan: Plan, family: Family) -> str:
     """Which members there are, of what they are made, and how one switches. No date and no path."""
     used = {fragment.model for member in family.members for fragment in member.hybrid.chain.fragments}
     models = [plan.models[index] for index in sorted(used)]

@@ -33,7 +33,10 @@ def load_module(folder: Path) -> nn.Module:
         spec.loader.exec_module(module)
         return module.load()
     except Exception as error:
-        raise VerificationError(f"{path} cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+        raise VerificationError(
+            f"{path} cannot be loaded: {type(error).__name__}: {first_line(error)}",
+            "Was it changed, or written for another torch? The recipe.toml beside it makes it again.",
+        ) from error
 
 
 class _FromSource(SourceFileLoader):
@@ -62,7 +65,10 @@ def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise VerificationError(f"{path} cannot be loaded by ONNX Runtime: {error}") from error
+        raise VerificationError(
+            f"{path} cannot be loaded by ONNX Runtime: {first_line(error)}",
+            "An older ONNX Runtime reads a lower operator set: `opset=18`.",
+        ) from error
 
     def run(images: Tensor) -> Tensor:
         (result,) = session.run(["output"], {"input": np.ascontiguousarray(images.numpy())})

@@ -85,11 +85,6 @@ class Memory:
             if write:
                 self.writers.setdefault(self.root[node], []).append(node)
 
-    def written_between(self, root: Node, first: Node, last: Node) -> bool:
-        """Whether someone writes to that memory after `first` and before `last`."""
-        start, stop = self.position[first], self.position[last]
-        return any(start < self.position[w] < stop for w in self.writers.get(root, ()))
-
     def read_later(self, node: Node) -> bool:
         """Whether the memory that `node` lies in is read after it by anyone who does not go through `node`."""
         root, here = self.root[node], self.position[node]

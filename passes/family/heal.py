@@ -53,8 +53,7 @@ class Healer:
         self._held = contents(plan.graphs)
         self._reserved = {k: v for one in self.unhealed for k, v in added(one.network, self._held).items()}
         self.room -= sum(self._reserved.values())
-        specs = [model.input for model in plan.models]
-        self._probe = Probe(plan.graphs, specs, plan.images, self.options, keep=True)
+        self._probe = Probe.of(plan, plan.images, self.options, keep=True)
 
     def heal(self, hybrid: Hybrid, progress: Callable[[int, int], None] | None = None) -> Hybrid:
         """The hybrid, healed. Its own graph stays as it is."""

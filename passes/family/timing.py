@@ -68,7 +68,10 @@ def _points(plan: Plan, model: int, known: Mapping[str, float], where: str) -> t
     macs = np.array(sorted(found))
     ms = np.array([found[at] for at in macs])
     if (np.diff(ms) < 0).any():
-        raise InputError(f"{where}: the times of {plan.models[model].name} fall from a cut to a later one")
+        raise InputError(
+            f"{where}: the times of {plan.models[model].name} fall from a cut to a later one",
+            "Each is the time from the input to there, so a later one is no shorter.",
+        )
     return macs, ms
 
 

@@ -88,6 +88,8 @@ def fit_all(
     through: bool = False,
     roughly: bool = False,
     final: bool = True,
+    channels: int | None = None,
+    measured: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
     """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
@@ -104,9 +106,11 @@ def fit_all(
     half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
     moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
     of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
-    `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final: solve
-    the weights from all images; without, only the residuals are of use. progress: called with (images done, images in
-    all sweeps).
+    `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final:
+    solve the weights from all images; without, only the residuals are of use, and they may be those of at most so many
+    `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly
+    the fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images
+    done, images in all sweeps).
 
     Raises:
         InputError: the normal equations of a single adapter take more than their share of the memory.
@@ -114,8 +118,8 @@ def fit_all(
     memory = Memory.of(max_memory)
     store = store or TensorStore(memory.weights)
     refuse_too_large(plan, seams, memory)
-    jobs = [_Job.of(plan, seam, prefix, store, through, final) for seam in seams]
-    sweeps = list(_sweeps(jobs, memory, through, roughly, final))
+    jobs = [_Job.of(plan, seam, prefix, store, through, measured, final) for seam in seams]
+    sweeps = list(_sweeps(jobs, memory, through, roughly, final, channels))
     images = len(_images(plan))
     for index, sweep in enumerate(sweeps):
         sweep.begin(plan, rows)
@@ -170,8 +174,9 @@ class _Job:
 
     @classmethod
     def of(
-        cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool, final: bool
-    ) -> _Job:
+        cls, plan: Plan, seam: Seam, prefix: Prefix | Known | None, store: TensorStore, through: bool, measured: bool,
+        final: bool,
+    ) -> _Job:  # fmt: skip
         back = seam.enters.model
         adapter = adapters.built(seam.adapter, *ends(plan, seam), plan.seed).to(device_of(plan.graphs[back]))
         store.put_weights(adapter)
@@ -188,7 +193,7 @@ class _Job:
             (back, aim),
             (back, result(graph.graph).name),
             store,
-            through or not adapter.exact,
+            through or (measured and not adapter.exact),
             final,
         )
 
@@ -332,13 +337,15 @@ class _Measure(_Observe):
 _Sweep = _Observe | _Collect
 
 
-def _sweeps(jobs: list[_Job], memory: Memory, through: bool, roughly: bool, final: bool) -> Iterator[_Sweep]:
+def _sweeps(
+    jobs: list[_Job], memory: Memory, through: bool, roughly: bool, final: bool, channels: int | None
+) -> Iterator[_Sweep]:
     """As few sweeps as possible: each collects the moments of as many sets of equations as the memory holds."""
     observers = [job for job in jobs if job.adapter.observes]
     if observers:
         yield _Observe(observers)
     collect = _Collect(jobs, memory, roughly, final)
-    for one in _equations(jobs, memory):
+    for one in _equations(jobs, memory, channels):
         if collect.equations and not collect.has_room(one):
             yield collect
             collect = _Collect(jobs, memory, roughly, final)
@@ -349,7 +356,7 @@ def _sweeps(jobs: list[_Job], memory: Memory, through: bool, roughly: bool, fina
         yield _Measure(shown, through)
 
 
-def _equations(jobs: list[_Job], memory: Memory) -> list[NormalEquations]:
+def _equations(jobs: list[_Job], memory: Memory, channels: int | None) -> list[NormalEquations]:
     """The sets of normal equations. Adapters with one design matrix share a set, as far as the memory allows."""
     equations: dict[Hashable, list[NormalEquations]] = {}
     for index, job in enumerate(jobs):
@@ -357,7 +364,7 @@ def _equations(jobs: list[_Job], memory: Memory) -> list[NormalEquations]:
             continue
         shared = equations.setdefault((job.front, job.adapter.design_key, job.adapter.ridge), [])
         if not shared or not shared[-1].has_room(job.target, job.adapter, memory.equations):
-            shared.append(NormalEquations(job.front, job.adapter))
+            shared.append(NormalEquations(job.front, job.adapter, channels))
         shared[-1].join(index, job.target, job.adapter)
     return [one for several in equations.values() for one in several]
 

@@ -60,11 +60,13 @@ class NormalEquations:
 
     front: where the design is computed from, by `reader`, one of the adapters. columns: the channels of y that each
     target takes. targets: the value that each is computed from, and the adapter that computes it. users: by the number
-    of an adapter, its channels of y. fitting, held_out: the moments of the two parts of the images.
+    of an adapter, its channels of y. most: how many channels of a target are fitted at most, evenly spaced; None for
+    all. fitting, held_out: the moments of the two parts of the images.
     """
 
     front: Place
     reader: Adapter
+    most: int | None = None
     columns: dict[Hashable, slice] = field(default_factory=dict)
     targets: list[tuple[Place, Adapter]] = field(default_factory=list)
     users: dict[int, slice] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class NormalEquations:
         """Adds adapter number `user`, fitted to the value at `target`."""
         key = target, adapter.target_key
         if key not in self.columns:
-            self.columns[key] = slice(self.channels, self.channels + adapter.back.channels)
+            self.columns[key] = slice(self.channels, self.channels + len(self._fitted_channels(adapter)))
             self.targets.append((target, adapter))
         self.users[user] = self.columns[key]
 
@@ -83,7 +85,12 @@ class NormalEquations:
         """Whether the equations take at most `limit` bytes with one more adapter."""
         if (target, adapter.target_key) in self.columns:
             return True
-        return sum(equations_bytes(self.reader, self.channels + adapter.back.channels)) <= limit
+        return sum(equations_bytes(self.reader, self.channels + len(self._fitted_channels(adapter)))) <= limit
+
+    def _fitted_channels(self, adapter: Adapter) -> range:
+        """Those of the back's value that an adapter is fitted to."""
+        channels = adapter.back.channels
+        return range(0, channels, 1 if self.most is None else -(-channels // self.most))
 
     @property
     def places(self) -> set[Place]:
@@ -118,24 +125,24 @@ class NormalEquations:
         place, adapter = self.targets[0]
         positions = adapter.target(values[place][:1]).shape[1]
         numbers = (self.reader.features + self.channels) * min(rows, positions)  # of an image
-        for part in torch.arange(len(held)).split(max(1, limit // (4 * numbers))):
-            keep = None
+        for part in torch.arange(len(held)).split(max(1, limit // (8 * numbers))):  # all, and a copy of those of a part
+            here, keep = slice(int(part[0]), int(part[-1]) + 1), None
             if rows < positions:
                 # Drawn image by image, so that the draw does not depend on how the images are batched.
                 keep = torch.stack([torch.randperm(positions, generator=generator)[:rows] for _ in part])
                 keep = keep.to(values[place].device)
-            for moments, mask in ((self.fitting, ~held[part]), (self.held_out, held[part])):
-                shown, kept = part[mask], None if keep is None else keep[mask]
-                if len(shown):
+            x, y = self.reader.design(values[self.front][here], keep), self._targets(values, here, keep)
+            for moments, mask in ((self.fitting, ~held[here]), (self.held_out, held[here])):
+                if mask.any():
                     add = moments.add_roughly if roughly else moments.add
-                    add(self._design(values, shown, kept), self._targets(values, shown, kept))
+                    add(x[mask].flatten(0, 1), y[mask].flatten(0, 1))
 
-    def _design(self, values: Mapping[Place, Tensor], shown: Tensor, keep: Tensor | None) -> Tensor:
-        return self.reader.design(values[self.front][shown], keep).flatten(0, 1)
-
-    def _targets(self, values: Mapping[Place, Tensor], shown: Tensor, keep: Tensor | None) -> Tensor:
-        found = [picked(adapter.target(values[place][shown]), keep) for place, adapter in self.targets]
-        return torch.cat(found, dim=2).flatten(0, 1)
+    def _targets(self, values: Mapping[Place, Tensor], images: slice, keep: Tensor | None) -> Tensor:
+        found = []
+        for place, adapter in self.targets:
+            step = self._fitted_channels(adapter).step
+            found.append(picked(adapter.target(values[place][images])[..., ::step], keep))
+        return torch.cat(found, dim=2)
 
     def choose(self, ridges: Sequence[float]) -> dict[int, tuple[float, float]]:
         """For each adapter the ridge of the least error on held-out images, and the share of the variance that is

@@ -30,6 +30,11 @@ class Part:
     end: str | None = None
 
 
+def part_of(node: Node) -> str:
+    """The name of the part of a composed graph that a node comes from; empty where it comes from none."""
+    return str(node.meta.get("origin", ("",))[0])
+
+
 def compose(parts: Sequence[Part], *, copy_weights: bool = True) -> GraphModule:
     """One flat graph that runs the parts one after the other; it obeys `passes/graphs/conventions.py`.
 

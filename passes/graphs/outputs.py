@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 from ..data.memory import Memory
 from ..data.model import Images, InputSpec
 from ..data.some_images import Part
+from .faster import faster, has_room, overwriting
 from .live import forward_batch
 
 # Images of a forward pass, at most.
@@ -49,4 +50,5 @@ def outputs(graph: GraphModule, images: Images, spec: InputSpec, memory: Memory)
 @torch.inference_mode()
 def _computed(graph: GraphModule, images: Images, spec: InputSpec, memory: Memory) -> Tensor:
     size = forward_batch(memory.running, graph, _BATCH)
-    return torch.cat([graph(batch) for batch in images.batches(spec, size)])
+    run = overwriting(faster(graph)) if has_room(graph, memory) else graph
+    return torch.cat([run(batch) for batch in images.batches(spec, size)])

@@ -20,7 +20,9 @@ class Heal(Pass, HealOptions, MemoryOptions):
 
     heal: "back", "adapter", "all" (both, and the front's last block) or "none". heal_layers: blocks behind the seam,
     None for all. heal_sweeps: 1 for the closed form alone; each further one takes a Gauss-Newton step a block.
-    heal_target: what the classifier follows, "back", "front" or "both" parents. max_memory: bytes that healing may take
+    heal_target: the models whose mean output the classifier follows in the end: "back", "front", "both", or "auto", the
+    back's and the largest of the chain's, where both know the same classes. heal_flips: mirror images serve too, where
+    all models give them the class of the image; a note says where they do not. max_memory: bytes that healing may take
     beside the networks, None for what `options` say; values beyond go into files that vanish, and operators whose
     normal equations take more are left as they are. options: see `healing.Options`. progress: called with (blocks done,
     blocks in all).
@@ -28,7 +30,7 @@ class Heal(Pass, HealOptions, MemoryOptions):
     On noise nothing is healed: it would teach the back to repeat its parent on noise.
 
     Raises:
-        InputError: an unknown `heal` or `heal_target`.
+        InputError: an unknown `heal` or `heal_target`, or one that names models of other outputs than the back's.
     """
 
     name: ClassVar[str] = "heal"
@@ -48,7 +50,10 @@ class Heal(Pass, HealOptions, MemoryOptions):
         from .probe import Probe
 
         options = healing_options(self, self.max_memory, self.options)
-        probe = Probe(plan.graphs, [model.input for model in plan.models], plan.images, options)
+        probe = Probe.of(plan, plan.images, options)
         graph = copy.deepcopy(hybrid.network)
         healing = heal(graph, probe, hybrid.chain, self.heal, self.progress)
+        if self.heal_flips and not healing.mirrored:
+            note = "Mirror images were not healed on: the models do not give them the classes of the images."
+            plan = replace(plan, notes=(*plan.notes, note))
         return plan.with_hybrid(replace(hybrid, graph=graph, healing=healing, verified=None))

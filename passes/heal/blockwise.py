@@ -12,10 +12,13 @@ from torch.fx import GraphModule, Node
 from ..data.chain import Chain
 from ..data.healing import HealedBlock, Healing
 from ..graphs.attention import written_out
+from ..graphs.compose import part_of
 from ..graphs.conventions import result
 from .blocks import Block, blocks
+from .classifier import follow
 from .gauss_newton import gauss_newton_step
 from .least_squares import refit, tensors
+from .operators import Matrix
 from .probe import HeldOutDivergence, Probe
 from .values import Values
 
@@ -35,6 +38,10 @@ def heal(
 
     what: "adapter", "back" (the fragments behind the first seam) or "all". After each block its refit is undone if the
     hybrid's classes on held-out images came no nearer to the parent's, or by less than `toll` asks for those tensors.
+    In the end the classifier is refitted toward the models that `probe.options.target` names (see `classifier.py`).
+
+    Raises:
+        InputError: the target names models that give outputs of another shape than the hybrid.
     """
     stitched = written_out(stitched)  # on the same weights
     with torch.no_grad():
@@ -48,9 +55,11 @@ def heal(
             state = done[-1].divergence, done[-1].agreement
             if progress:
                 progress(len(done), len(steps))
+        classifier = _classifier(stitched, steps)
+        followed = follow(hybrid, probe, chain, classifier, toll) if classifier else None
         hybrid.close()
     held_out = sum(len(chunk.members) for chunk in probe.chunks if chunk.held_out)
-    return Healing(len(probe.images), held_out, *before, tuple(done))
+    return Healing(len(probe.images), held_out, *before, tuple(done), followed, probe.mirrored)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def plan_steps(stitched: GraphModule, probe: Probe, chain: Chain, what: str) -> 
     the fragments before it gave when they were not healed. For "adapter" there is a step for each adapter, alone in it.
     """
     found = {
-        part.name: blocks(stitched, lambda node, name=part.name: _part(node) == name, probe.can_solve)  # type: ignore[misc]
+        part.name: blocks(stitched, lambda node, name=part.name: part_of(node) == name, probe.can_solve)  # type: ignore[misc]
         for part in chain.parts()
     }
     ends = _fragment_ends(stitched, chain)
@@ -117,14 +126,20 @@ def _fragment_ends(stitched: GraphModule, chain: Chain) -> dict[str, Node]:
     names = {part.name for part in chain.parts() if part.fragment is not None}
     found: dict[str, Node] = {}
     for node in stitched.graph.nodes:
-        if _part(node) in names and "shape" in node.meta:
-            found[_part(node)] = node
+        if part_of(node) in names and "shape" in node.meta:
+            found[part_of(node)] = node
     found[chain.parts()[-1].name] = result(stitched.graph)
     return found
 
 
-def _part(node: Node) -> str:
-    return str(node.meta.get("origin", ("",))[0])
+def _classifier(stitched: GraphModule, steps: Sequence[Step]) -> Matrix | None:
+    """The linear layer that gives the output, a score for each class, where it is among what was healed."""
+    end = result(stitched.graph)
+    for step in steps:
+        for operator in step.block.operators:
+            if operator.node is end and isinstance(operator, Matrix) and len(end.meta["shape"]) == 2:
+                return operator
+    return None
 
 
 def _joined(together: Sequence[Block]) -> Block:
@@ -139,24 +154,27 @@ def _taken(
     """Heals a block. If the hybrid's outputs are further from the parent's than before the block, less the toll of a
     change, changes are undone: the last Gauss-Newton step first, and all of them if every state is worse."""
     asked = toll([tensor for operator in step.block.operators for tensor in tensors(operator)]) if toll else 0.0
-    ridge, states, reached = 0.0, [_weights(step.block)], [before]
+    ridge, states = 0.0, [_weights(step.block)]
     if step.refitted:
         block = replace(step.refitted, start=step.block.start)
         ridge = max(refit(hybrid, probe, block, operator, chain) for operator in block.operators)
         states.append(_weights(step.block))
-        reached.append(measure())
     for _ in range(step.gauss_newton_steps):
         if not gauss_newton_step(hybrid, probe, chain, step.block, step.end):
             break
         states.append(_weights(step.block))
-        reached.append(measure())
-    best = next(i for i in reversed(range(len(reached))) if not i or reached[i][0] <= before[0] - asked)
-    if best < len(reached) - 1:
-        for operator, old in zip(step.block.operators, states[best], strict=True):
-            for tensor, value in zip(tensors(operator), old, strict=True):
-                tensor.data.copy_(value)
+    reached, best = before, len(states) - 1
+    while best and not (reached := measure())[0] <= before[0] - asked:  # what is not finite is worse too
+        best, reached = best - 1, before
+        _restore(step.block, states[best])
         hybrid.forget(hybrid.position[step.block.start])
-    return HealedBlock(step.name, len(step.block.operators), ridge, *reached[best], best > 0)
+    return HealedBlock(step.name, len(step.block.operators), ridge, *reached, best > 0)
+
+
+def _restore(block: Block, weights: list[list[Tensor]]) -> None:
+    for operator, old in zip(block.operators, weights, strict=True):
+        for tensor, value in zip(tensors(operator), old, strict=True):
+            tensor.data.copy_(value)
 
 
 def _weights(block: Block) -> list[list[Tensor]]:

@@ -72,9 +72,6 @@ class _Fit:
             if chunk.held_out != held_out:
                 continue
             (x,) = self.hybrid(chunk, [self.start], lambda n: self.hybrid.last[n] >= here or n is self.start)
-            if self.end is result(self.hybrid.graph.graph):
-                yield x, self.probe.logits(chunk, self.chain, self.probe.options.target)
-                continue
             part, name = self.end.meta["origin"]
             model = self.chain.models()[part]
             node = self.probe.nodes[model][name]

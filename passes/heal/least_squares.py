@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from ..data.chain import Chain
-from ..graphs.conventions import result
 from ..numerics.ridge import CORRECTION, Moments, choose_ridges, correction
 from .blocks import Block
 from .operators import Operator
@@ -83,7 +82,7 @@ class Errors:
     def __init__(self, hybrid: Values, probe: Probe, block: Block, operator: Operator, chain: Chain):
         self.hybrid, self.probe, self.block, self.operator = hybrid, probe, block, operator
         part, name = operator.node.meta["origin"]
-        self.chain, models = chain, chain.models()
+        models = chain.models()
         self.model = models[part]
         self.node = probe.nodes[self.model][name]
         self.branch = branch_of(operator.node, hybrid.position, {o.node for o in block.operators})
@@ -103,8 +102,6 @@ class Errors:
         wanted = [self.node, *([self.other] if self.other is not None else [])]
         parents = self.probe.parents[self.model]
         y, *others = self.probe.parent(self.model, chunk, wanted, parents.position[self.node])
-        if operator.node is result(hybrid.graph.graph):
-            y = self.probe.logits(chunk, self.chain, self.probe.options.target)
         error = y - hybrid.through([operator.node], operator.given, x, hybrid.parameters(operator.node))
         if branch is None:
             return x, error

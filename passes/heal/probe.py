@@ -10,16 +10,18 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from ..data.chain import Chain
-from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
 from ..data.model import Images, InputSpec
+from ..data.plan import Plan
+from ..data.values import Price
 from ..graphs.attention import written_out
 from ..graphs.conventions import by_name, result
 from ..graphs.live import batch_within
 from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..numerics.ridge import moments_bytes, solving_bytes
+from .mirrored import SAME, Mirrored, same_mirrored
 from .operators import Operator
 from .values import Chunk, Values, chunks
 
@@ -27,8 +29,11 @@ from .values import Chunk, Values, chunks
 class Probe:
     """Probe images and what the parents compute for them.
 
-    graphs, specs: of the models, by their index in the plan. keep: the values that a hybrid was healed toward stay for
-    the next one that needs them.
+    graphs, specs, prices: of the models, by their index in the plan; no prices where none are known. keep: the values
+    that a hybrid was healed toward stay for the next one that needs them.
+
+    mirrored: whether mirror images are among the images; where that was asked for, every model must give most of them
+    the class of the image.
     """
 
     def __init__(
@@ -38,18 +43,29 @@ class Probe:
         images: Images,
         options: Options | None = None,
         *,
+        prices: Sequence[Price] = (),
         keep: bool = False,
     ):
         options = options or Options()
-        self.images, self.specs, self.options, self.keep = images, specs, options, keep
+        self.graphs, self.prices = graphs, prices
+        self.mirrored = options.flips and all(
+            same_mirrored(graph, spec, images) >= SAME for graph, spec in zip(graphs, specs, strict=True)
+        )
+        self.images: Images = Mirrored(images) if self.mirrored else images
+        self.specs, self.options, self.keep = specs, options, keep
         self.shares = Memory.of(options.max_memory)
         self.memory = TensorStore(self.shares.parent_values, device_of(graphs[0]))
         half = self.shares.running // 2  # the error of an operator's output takes the other
-        self.chunks = chunks(len(images), min(batch_within(half, graph, options.batch) for graph in graphs))
+        self.chunks = chunks(len(self.images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
         self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
         self.nodes = [by_name(parent.graph.graph) for parent in self.parents]
         self._lasting: list[set[Node]] = [set() for _ in graphs]
+
+    @classmethod
+    def of(cls, plan: Plan, images: Images, options: Options, *, keep: bool = False) -> Probe:
+        """Of the models of a plan."""
+        return cls(plan.graphs, [model.input for model in plan.models], images, options, prices=plan.prices, keep=keep)
 
     def can_solve(self, operator: Operator) -> bool:
         """Whether the normal equations of an operator are small enough to be made."""
@@ -68,31 +84,18 @@ class Probe:
             lasting.update(wanted)
         return values(chunk, wanted, lambda node: values.last[node] >= here or node in lasting)
 
-    def logits(self, chunk: Chunk, chain: Chain, target: str) -> Tensor:
-        """The target logits of the hybrid: the outputs of the parent of its first fragment ("front"), of its last
-        ("back"), or the mean of both.
-
-        Raises:
-            InputError: the parents' outputs differ in shape.
-        """
-        models = {"front": [chain.front.model], "back": [chain.back.model]}
-        wanted = [*models["front"], *models["back"]] if target == "both" else models[target]
-        ends = [(model, result(self.parents[model].graph.graph)) for model in wanted]
-        if len({node.meta.get("shape") for _, node in ends}) > 1:
-            raise InputError(
-                "the two parents give outputs of different shapes, so that a classifier has no mean of both to follow",
-                "Leave the target at 'back'.",
-            )
-        found = [self.parents[model](chunk, [node])[0] for model, node in ends]
-        return torch.stack(found).mean(0)
+    def logits(self, chunk: Chunk, models: Sequence[int]) -> Tensor:
+        """The outputs of a model, or the mean of those of several, which have one shape."""
+        ends = [(model, result(self.parents[model].graph.graph)) for model in models]
+        return torch.stack([self.parents[model](chunk, [node])[0] for model, node in ends]).mean(0)
 
 
 class HeldOutDivergence:
-    """The divergence of a hybrid's outputs from the target logits, on the held-out images."""
+    """The divergence of a hybrid's outputs from those of its last fragment's parent, on the held-out images."""
 
     def __init__(self, hybrid: Values, probe: Probe, chain: Chain):
         self.hybrid = hybrid
-        self.wanted = {chunk: probe.logits(chunk, chain, probe.options.target) for chunk in probe.held_out}
+        self.wanted = {chunk: probe.logits(chunk, [chain.back.model]) for chunk in probe.held_out}
 
     def __call__(self) -> tuple[float, float]:
         """The mean divergence in nats, and the share of images of the same class."""

@@ -18,6 +18,8 @@ from torch import Tensor
 
 # Rows of one product in float32: few enough that it sums them to its own precision.
 _PRODUCT_ROWS = 4096
+# Rows of a symmetric product that are computed at once: of each only what lies from the diagonal on.
+_SYMMETRIC_ROWS = 256
 # Numbers of a square matrix that are worked on at once.
 _BLOCK = 1 << 20
 _TINY = torch.finfo(torch.float64).tiny
@@ -58,7 +60,7 @@ class Moments:
         self.count += len(x)
         self.x += x.sum(0)
         self.y += y.sum(0)
-        self.xx.addmm_(x.T, x)
+        _add_square(self.xx, x)
         self.xy.addmm_(x.T, y)
         self.yy += y.square().sum(0)
 
@@ -66,7 +68,7 @@ class Moments:
         """Rows of which a few thousand at a time are multiplied in float32, which takes a third of the time. The
         sampling noise of rows is far larger than the rounding of such a product; the products are summed in float64."""
         for part, wanted in zip(x.split(_PRODUCT_ROWS, -2), y.split(_PRODUCT_ROWS, -2), strict=True):
-            self.xx += part.mT @ part
+            _add_square(self.xx, part)
             self.xy += part.mT @ wanted
             self.yy += wanted.square().sum(-2)
             self.x += part.sum(-2)
@@ -97,6 +99,17 @@ class Moments:
         zero unless it is centred."""
         mean = weight @ self.x / self.count
         return weight @ self.xx @ weight.T / self.count - centred * _outer(mean, mean)
+
+
+def _add_square(total: Tensor, x: Tensor) -> None:
+    """Adds x' x to `total` [..., features, features], multiplied as precisely as x [..., rows, features] is. It is
+    symmetric: half of it is computed, which takes little more than half the time where there are many features."""
+    features = x.shape[-1]
+    for start in range(0, features, _SYMMETRIC_ROWS):
+        stop = min(start + _SYMMETRIC_ROWS, features)
+        product = x[..., start:stop].mT @ x[..., start:]
+        total[..., start:stop, start:] += product
+        total[..., stop:, start:stop] += product[..., stop - start :].mT
 
 
 def moments_bytes(features: int, channels: int, groups: int = 1) -> int:
@@ -245,11 +258,6 @@ MAP = Rule(solve, Moments.variation, patience=2)
 CORRECTION = Rule(correction, lambda moments: moments.yy, patience=1)
 
 
-def choose_ridge(fit: Moments, held_out: Moments, ridges: Sequence[float]) -> tuple[float, float]:
-    """The ridge whose solution on `fit` leaves least of `held_out` unexplained, and how much it leaves."""
-    return choose_ridges(fit, held_out, ridges, [slice(None)])[0]
-
-
 def choose_ridges(
     fit: Moments,
     held_out: Moments,
@@ -259,7 +267,8 @@ def choose_ridges(
     intercept: bool = True,
     rule: Rule = MAP,
 ) -> list[tuple[float, float]]:
-    """As `choose_ridge` for each of several targets, which are slices of y's channels: one factorisation serves all.
+    """For each of several targets, which are slices of y's channels, the ridge whose solution on `fit` leaves least of
+    `held_out` unexplained, and how much it leaves. One factorisation serves all.
 
     What is left falls and then rises as the penalty shrinks, so the search goes from the largest down and ends when
     `rule.patience` in a row were no better than the best before them.

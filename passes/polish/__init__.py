@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from ..data.chain import Chain
 from ..data.option_kinds import Work
 from ..data.pass_options import MemoryOptions, PolishOptions
 from ..data.plan import Plan
-from ..graphs.conventions import result
+from ..graphs.largest import largest
 from ..pipeline import Pass
 
 
@@ -55,17 +54,8 @@ class Polish(Pass, PolishOptions, MemoryOptions):
         kind = Work()
         graph = copy.deepcopy(plan.hybrid.network)
         found = polish(
-            graph, plan, self.teachers or (largest(plan, plan.hybrid.chain),),
+            graph, plan, self.teachers or (largest(plan.graphs, plan.prices, plan.hybrid.chain),),
             steps=kind.steps("polish", self.polish), seconds=kind.seconds("polish", self.polish),
             batch=self.batch, lr=self.lr, max_memory=self.max_memory, progress=self.progress,
         )  # fmt: skip
         return plan.with_hybrid(replace(plan.hybrid, graph=graph, polishing=found, verified=None))
-
-
-def largest(plan: Plan, chain: Chain) -> int:
-    """Of the models that a chain has fragments of, and that have as many outputs as it has, the one with the most
-    multiply-adds; the last where none is priced."""
-    models = dict.fromkeys([chain.back.model, *(fragment.model for fragment in chain.fragments)])
-    shapes = [result(graph.graph).meta.get("shape") for graph in plan.graphs]
-    able = [model for model in models if shapes[model] == shapes[chain.back.model]]
-    return max(able, key=lambda model: plan.prices[model].get("macs", 0) if plan.prices else 0)

@@ -35,7 +35,7 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
     "cka" leaves the order as it is; or a rule that another package adds.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
-    heal, heal_layers, heal_sweeps, heal_target: as in the pass `heal`; where it will heal the choice, the finalists are
+    heal and the options that begin with it: as in the pass `heal`; where it will heal the choice, the finalists are
     healed and compared once more. max_memory: bytes that all this may take beside the networks, None for 2 GiB.
     progress: called with (steps done, steps in all, how good the best so far is, in words).
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from ..data.errors import InputError
 from ..data.healing import Options
@@ -16,6 +17,8 @@ from ..data.plan import Plan, Stage
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
+from ..graphs.conventions import preactivation
+from ..graphs.faster import faster, has_room
 from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
@@ -28,12 +31,17 @@ from .stitched import Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
 _KEPT = 3
+# Standard errors that a candidate is behind the best by when it is not shown more images.
+_HOPELESS = 4.0
+# Images that finalists are healed on to be compared, at most; the pass `heal` uses all.
+_HEALED_IMAGES = 128
 # Pairs fitted and probed between two checks of the time limit.
 _CHUNK = 12
-# Images that R2 is taken from, for the shortlist, and positions of all together.
-_PREDICTOR_IMAGES, _PREDICTOR_ROWS = 64, 4096
-# Penalties that ranking chooses among; the pass `fit` looks more closely.
+# Images that R2 is taken from, for the shortlist, positions of all together, and channels of a back's value at most.
+_PREDICTOR_IMAGES, _PREDICTOR_ROWS, _PREDICTOR_CHANNELS = 64, 4096, 64
+# Penalties that ranking chooses among, and the shortlist; the pass `fit` looks more closely.
 _RIDGES = (1e-5, 1e-3, 1e-1, 10.0)
+_PREDICTOR_RIDGES = (1e-3, 1e-1)
 # Pairs that R2 is taken of, for each that the shortlist has room for.
 _PREDICTOR_PAIRS = 6
 
@@ -91,7 +99,8 @@ class Halving:
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
         self._adapter_store = TensorStore(Memory.of(max_memory).weights)
-        self._stitched = Stitched(plan, max_memory)
+        self._graphs = _running(plan, Memory.of(max_memory))
+        self._stitched = Stitched(plan, max_memory, self._graphs)
         self._too_large: dict[str, None] = {}
         self._references: dict[tuple[int, int], Reference] = {}
         self._stages: list[Stage] = []
@@ -145,13 +154,15 @@ class Halving:
         images = Part(self._fit_images, 0, min(_PREDICTOR_IMAGES, len(self._fit_images)))
         rows = [int(min(pair, key=self._cost)) for pair in pairs]
         fitted = fit_all(
-            replace(self._plan, images=images),
+            replace(self._plan, images=images, graphs=self._graphs),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=_PREDICTOR_ROWS,
-            ridges=_RIDGES,
+            ridges=_PREDICTOR_RIDGES,
             max_memory=self._max_memory,
             roughly=True,
             final=False,
+            channels=_PREDICTOR_CHANNELS,
+            measured=False,
         )
         return np.array([one.r2 for one in fitted])
 
@@ -182,6 +193,7 @@ class Halving:
             self._best = running[0].score
             settled = images == len(self._shown) or _leads(running)
             kept = running[: 1 if settled and joined else max(self._effort.finalists, -(-len(running) // _KEPT))]
+            kept = kept[:2] + _within_reach(running[0], kept[2:])
             self._stages.append(Stage("probe", images, len(running), len(kept)))
             if settled and joined:
                 return running
@@ -189,9 +201,19 @@ class Halving:
             if settled or (len(kept) <= self._effort.finalists and not joined):
                 others = self._other_adapters(kept, probed, pairs)
                 probed += others
-                kept, joined = kept + others, True
+                kept, joined = kept + self._caught_up(running[0], others), True
             self._show(kept, images)
             running = kept
+
+    def _caught_up(self, best: Probed, others: list[Probed]) -> list[Probed]:
+        """Those of others that are within reach of the best when they have been shown as many images: few at first."""
+        images = min(self._effort.first, best.images)
+        while True:
+            self._show(others, images)
+            others = _within_reach(best, others)
+            if images == best.images or not others:
+                return others
+            images = min(2 * images, best.images)
 
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change."""
@@ -199,14 +221,14 @@ class Halving:
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        specs = [model.input for model in self._plan.models]
-        probe = Probe(self._plan.graphs, specs, self._fit_images, options, keep=True)
+        images = Part(self._fit_images, 0, min(_HEALED_IMAGES, len(self._fit_images)))
+        probe = Probe.of(self._plan, images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
-            said = outputs(stitched, self._shown, specs[front], Memory.of(self._max_memory))
+            said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
             one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
@@ -221,11 +243,12 @@ class Halving:
         if not rows:
             return []
         fitted = fit_all(
-            replace(self._plan, images=self._fit_images),
+            replace(self._plan, images=self._fit_images, graphs=self._graphs),
             [self._table[row].chain.seams()[0] for row in rows],
             rows=self._effort.rows,
             ridges=_RIDGES,
             roughly=True,
+            measured=self._rule == "fit",
             max_memory=self._max_memory,
             store=self._adapter_store,
             progress=self._tell,
@@ -272,6 +295,15 @@ class Halving:
         self._notes = (note,)
 
 
+def _running(plan: Plan, memory: Memory) -> tuple[GraphModule, ...]:
+    """The plan's graphs as they run fastest, with all values that seams and their targets are taken from."""
+    found = []
+    for graph, cuts in zip(plan.graphs, plan.cuts, strict=True):
+        kept = {cut.node for cut in cuts.cuts} | {preactivation(graph, cut.node) for cut in cuts.cuts}
+        found.append(faster(graph, kept) if has_room(graph, memory) else graph)
+    return tuple(found)
+
+
 def _unlike(ranked: Sequence[Probed]) -> list[Probed]:
     """Without those that score as one before them on every image: adapters of several names may be the same network."""
     found: list[Probed] = []
@@ -284,9 +316,17 @@ def _unlike(ranked: Sequence[Probed]) -> list[Probed]:
 def _leads(ranked: Sequence[Probed]) -> bool:
     """Whether the first is better than every other by two standard errors of their difference on the same images."""
     first, *others = ranked
-    for other in others:
-        differences = (first.values - other.values).double()
-        error = differences.std() / len(differences) ** 0.5
-        if not differences.mean() > 2 * error:
-            return False
-    return True
+    return all(_is_behind(other, first, 2) for other in others)
+
+
+def _within_reach(best: Probed, others: Sequence[Probed]) -> list[Probed]:
+    """Without those that are behind the best by so much that more images would hardly change it."""
+    return [other for other in others if not _is_behind(other, best, _HOPELESS)]
+
+
+def _is_behind(other: Probed, best: Probed, errors: float) -> bool:
+    """Whether one is behind another by more than so many standard errors of their difference, on the images that both
+    were shown."""
+    count = min(other.images, best.images)
+    differences = (best.values[:count] - other.values[:count]).double()
+    return bool(differences.mean() > errors * differences.std() / count**0.5)

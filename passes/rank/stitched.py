@@ -15,6 +15,7 @@ from ..data.model import Images
 from ..data.plan import Plan
 from ..fit.closed_form import Fitted
 from ..graphs.compose import fragment, values_at
+from ..graphs.faster import overwriting
 from ..graphs.live import forward_batch
 from ..graphs.outputs import outputs
 from ..stitch.join import folded
@@ -24,10 +25,12 @@ _SUFFIX = 64
 
 
 class Stitched:
-    """Runs candidates whose adapters are fitted. Fragments are cut out of the parents' graphs once."""
+    """Runs candidates whose adapters are fitted. Fragments are cut out of the parents' graphs once.
 
-    def __init__(self, plan: Plan, max_memory: int | None = None):
-        self._plan, self._memory = plan, Memory.of(max_memory)
+    graphs: of the plan's models, or copies of them that run faster; None for the plan's own."""
+
+    def __init__(self, plan: Plan, max_memory: int | None = None, graphs: Sequence[GraphModule] | None = None):
+        self._plan, self._memory, self._graphs = plan, Memory.of(max_memory), graphs or plan.graphs
         self._suffixes: dict[End, GraphModule] = {}
 
     @torch.inference_mode()
@@ -50,7 +53,7 @@ class Stitched:
 
     def _front_values(self, model: int, ends: Sequence[End], images: Images) -> Iterator[dict[End, Tensor]]:
         cuts = [self._plan.cuts[model][cut] for _, cut in ends]
-        head = values_at(self._plan.graphs[model], [cut.node for cut in cuts])
+        head = overwriting(values_at(self._graphs[model], [cut.node for cut in cuts]))
         size = forward_batch(self._memory.running, head, _SUFFIX)
         size = max(1, min(size, self._memory.values // (4 * sum(prod(cut.value.shape) for cut in cuts))))
         for batch in images.batches(self._plan.models[model].input, size):
@@ -86,5 +89,6 @@ class Stitched:
     def _suffix(self, end: End) -> GraphModule:
         if end not in self._suffixes:
             model, cut = end
-            self._suffixes[end] = fragment(self._plan.graphs[model], start=self._plan.cuts[model][cut].node)
+            behind = fragment(self._graphs[model], start=self._plan.cuts[model][cut].node)
+            self._suffixes[end] = overwriting(behind)
         return self._suffixes[end]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Interpreter, Node
 
 from ..data.plan import Plan
+from ..graphs.compose import part_of
 from ..graphs.conventions import target_name
 from ..numerics.held_out import held_out, measured
 from ..pipeline import Pass
@@ -99,7 +100,7 @@ class _Norms(Interpreter):
     def __init__(self, graph: GraphModule, parts: Container[str]):
         """parts: the names of those whose norms they are."""
         super().__init__(graph, garbage_collect_values=True)
-        self.nodes = {n.name: n for n in graph.graph.nodes if _part(n) in parts and _is_norm(graph, n)}
+        self.nodes = {n.name: n for n in graph.graph.nodes if part_of(n) in parts and _is_norm(graph, n)}
         self.counts = dict.fromkeys(self.nodes, 0)
         self.sums: dict[str, Tensor] = {}
         self.squares: dict[str, Tensor] = {}
@@ -142,10 +143,6 @@ class _Norms(Interpreter):
             return norm.running_mean, norm.running_var
         read = attrgetter(*(str(argument.target) for argument in node.args[1:3]))  # type: ignore[union-attr]
         return read(self.module)
-
-
-def _part(node: Node) -> str:
-    return str(node.meta.get("origin", ("",))[0])
 
 
 def _is_norm(graph: GraphModule, node: Node) -> bool:

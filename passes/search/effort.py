@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..data.errors import unknown
 from ..data.pass_options import EFFORT
 
 
@@ -44,6 +43,4 @@ def effort_of(words: str | float) -> Effort:
     """
     if isinstance(words, str) and words in EFFORTS:
         return EFFORTS[words]
-    if isinstance(words, str) and words.isalpha():
-        raise unknown(words, "effort", EFFORTS)
     return replace(EFFORTS["high"], seconds=EFFORT.seconds("effort", words))

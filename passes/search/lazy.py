@@ -183,8 +183,7 @@ class Lazy:
 def healer_of(probe: Probe, options: Options) -> HealProbe:
     """What chains of a pool are healed with, one after the other: the models' values for the images that chains are
     fitted on are computed once."""
-    plan = probe.pool.plan
-    return HealProbe(plan.graphs, [model.input for model in plan.models], probe.fit_images, options, keep=True)
+    return HealProbe.of(probe.pool.plan, probe.fit_images, options, keep=True)
 
 
 def healed(probe: Probe, healer: HealProbe, one: Tried, what: str) -> tuple[GraphModule, np.ndarray]:

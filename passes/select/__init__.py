@@ -86,7 +86,10 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         for metric in limits:
             if np.isnan(table.metric(metric)).all():
                 by = metrics.get(metric).computed_by
-                raise PipelineError(f"a budget of {metric} needs the pass '{by}' before 'select'")
+                raise PipelineError(
+                    f"a budget of {metric} needs the pass '{by}', which has not run before 'select'",
+                    f"Put the pass '{by}' before it, or limit another metric.",
+                )
         within = {metric: table.metric(metric) <= limit for metric, limit in limits.items()}
         feasible = np.logical_and.reduce([eligible, *within.values()])
         if not feasible.any():
@@ -132,7 +135,10 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         """Of each row; NaN throughout where both cuts are given and nothing was compared."""
         column = np.full(len(table), np.nan)
         if not plan.similarity and len(table) and (self.front is None or self.back is None):
-            raise PipelineError("the pass 'select' needs similarity, unless front and back are both given")
+            raise PipelineError(
+                "the pass 'select' needs similarity, unless front and back are both given",
+                "Put the pass 'similarity' before it.",
+            )
         for pair in plan.similarity:
             ahead = (table.front_model == pair.a) & (table.back_model == pair.b)
             column[ahead] = pair.matrix[table.front_cut[ahead], table.back_cut[ahead]]

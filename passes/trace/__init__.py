@@ -19,8 +19,9 @@ from ..data.scores import eagerly, ready, scores
 from ..graphs.constants import fold_constants
 from ..pipeline import Pass
 from .export import export, is_exported
+from .fake_copy import plain_tensors
 from .observe import BATCH, IMAGES, observe
-from .record import plain_tensors, record
+from .record import record
 
 FRONTENDS = ("auto", "record", "export")
 
@@ -153,18 +154,20 @@ def _refuse_scripts(module: nn.Module, name: str) -> nn.Module:
 
 @torch.no_grad()  # not inference_mode: a model may keep what it computes here
 def _compare(graph: GraphModule, images: Tensor, want: Tensor, name: str) -> None:
+    hint = (
+        "Does forward go another way for some batch sizes (if x.shape[0] == 1), or compute in torch.autocast? Such a "
+        "network cannot be compiled."
+    )
     try:
         got = graph(images.clone())
     except Exception as error:
-        raise TraceError(f"{name}: its graph fails on {len(images)} images: {first_line(error)}") from error
+        raise TraceError(f"{name}: its graph fails on {len(images)} images: {first_line(error)}", hint) from error
     if got.shape != want.shape:
-        raise TraceError(f"{name}: the graph returns {tuple(got.shape)}, the model {tuple(want.shape)}")
+        raise TraceError(f"{name}: the graph returns {tuple(got.shape)}, the model {tuple(want.shape)}", hint)
     difference = ((got - want).abs().max() / want.abs().max().clamp_min(1e-12)).item()
     if not difference <= _ROUNDING:
         raise TraceError(
-            f"{name}: the graph differs from the model by {difference:.2g} (relative) on {len(images)} images",
-            "Does forward go another way for some batch sizes (if x.shape[0] == 1), or compute in torch.autocast? Such "
-            "a network cannot be compiled.",
+            f"{name}: the graph differs from the model by {difference:.2g} (relative) on {len(images)} images", hint
         )
 
 

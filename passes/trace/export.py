@@ -68,7 +68,10 @@ def from_exported(program: GraphModule) -> GraphModule:
     """The graph of an exported program's module, with what all passes expect of a graph."""
     images = [n for n in program.graph.nodes if n.op == "placeholder"]
     if len(images) != 1:
-        raise TraceError(f"the program takes {len(images)} inputs; only networks of one image can be stitched")
+        raise TraceError(
+            f"the program takes {len(images)} inputs; only networks of images alone can be stitched",
+            "Export a module whose forward takes the images and nothing else.",
+        )
     graph = fx.Graph()
     holders: dict[str, Any] = {}
     made: dict[Node, Node] = {}

@@ -23,6 +23,7 @@ Network = Callable[[Tensor], Tensor]
 
 # What another order of summation does to the outputs of a deep float32 network, relative to the largest.
 ROUNDING = 1e-5
+_DEFECT = "This is a defect of stitchc; please report it with the command that led here."
 
 
 @dataclass(frozen=True)
@@ -121,23 +122,28 @@ def compare(
     for images in inputs:
         want = _run("the network", reference, images)
         if not torch.isfinite(want).all():
-            raise VerificationError(f"the network itself gives infinite or undefined outputs at batch {len(images)}")
+            raise VerificationError(
+                f"the network itself gives infinite or undefined outputs at batch {len(images)}",
+                "Measure each of its models alone, with stitchc eval: are the weights of one damaged?",
+            )
         for name, network in emitted.items():
             got = _run(name, network, images)
             if got.shape != want.shape:
                 shapes = f"{tuple(got.shape)} where the network gives {tuple(want.shape)}"
-                raise VerificationError(f"{name} gives {shapes}, at batch {len(images)}")
+                raise VerificationError(f"{name} gives {shapes}, at batch {len(images)}", _DEFECT)
             difference = (got - want).abs().max().item()
             share = difference / max(want.abs().max().item(), 1e-12)
             if not share <= tolerance:
                 raise VerificationError(
                     f"{name} differs from the network by {difference:.3g} ({share:.3g} relative, "
                     f"allowed {tolerance:g}) at batch {len(images)}",
-                    "This is a defect of stitchc; please report it with the command that led here.",
+                    _DEFECT,
                 )
             wrong = _disagreements(want, got)
             if wrong:
-                raise VerificationError(f"{name} gives another class for {wrong} of {len(images)} images of a batch")
+                raise VerificationError(
+                    f"{name} gives another class for {wrong} of {len(images)} images of a batch", _DEFECT
+                )
             absolute[name] = max(absolute[name], difference)
             relative[name] = max(relative[name], share)
     return Verified(
@@ -163,7 +169,7 @@ def _run(name: str, network: Network, images: Tensor) -> Tensor:
     except ModelError as error:
         raise VerificationError(error.message, error.hint) from error
     except Exception as error:
-        raise VerificationError(f"{name} fails on a batch of {len(images)}: {first_line(error)}") from error
+        raise VerificationError(f"{name} fails on a batch of {len(images)}: {first_line(error)}", _DEFECT) from error
 
 
 def inputs_of(spec: InputSpec, batches: tuple[int, ...], seed: int, images: Images | None) -> Iterator[Tensor]:
@@ -187,7 +193,9 @@ def _disagreements(want: Tensor, got: Tensor) -> int:
 
 def _size_of(path: Path) -> tuple[int, ...]:
     if not path.exists():
-        raise VerificationError(f"{path} does not exist, and nothing else says how large the input is")
+        raise VerificationError(
+            f"{path} does not exist, and nothing else says how large the input is", "Compile again with model.onnx."
+        )
     import onnx
 
     (given,) = [i for i in onnx.load(str(path), load_external_data=False).graph.input if i.name == "input"]

@@ -4,9 +4,13 @@ Standard output carries results, standard error everything else. Exit status: 0 
 stitch meets the budget, or verification failed; 2 usage or input; 130 interrupted.
 """
 
+import os
 import sys
 
 from .process import Interruption, open_closed_streams, prepare_for_torch
+
+#: The variable by which a shell asks for its script, or for what a word can be completed to.
+_COMPLETE = "_STITCHC_COMPLETE"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             from .verbs import stitchc
 
+            # Answered here: click would call sys.exit, which is refused as a fault of code that was run.
+            if asked := os.environ.get(_COMPLETE):
+                from click.shell_completion import shell_complete
+
+                return shell_complete(stitchc, {}, "stitchc", _COMPLETE, asked)
             return stitchc.main(given, prog_name="stitchc", standalone_mode=False) or 0
         except BaseException as error:
             interruption.over()

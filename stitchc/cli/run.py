@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import CommonOptions
 from ..passes.data.errors import InputError, StitchError
 from ..passes.data.options import Options, options_of
+from ..shared_options import CommonOptions
 from .failure import silence_stdout
 from .flags import flags, given
 from .parts import COMMON, Verb, option

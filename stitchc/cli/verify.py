@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..options import SeedOptions
+from ..shared_options import SeedOptions
 from .parts import argument
 from .run import Outcome, Run, verb
 

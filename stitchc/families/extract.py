@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import artifact
+from .. import artifact, recipe
 from ..documents import verified_record
-from ..plan_record import plan_of
+from ..documents.reread import plan_of
 from ..progress import Progress, Silent, stage
 from .members import family_record, member_of, steps_of
 
@@ -59,7 +59,7 @@ def extract(
         plan = _written(plan, staged, onnx, watcher)
         assert plan.hybrid.verified is not None
         new["verified"] = verified_record(plan.hybrid.verified)
-        text = (Path(folder) / "recipe.toml").read_text(encoding="utf-8")
+        text = recipe.of_member((Path(folder) / "recipe.toml").read_text(encoding="utf-8"), member)
         return artifact.write(staged, new, recipe=text, report=list(artifact_sections(new, text)), seconds=plan.seconds)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import artifact
 from ..documents import SCHEMA, notes, plan_document, verified_record
+from ..documents.reread import input_of
 from ..passes.data.records import encode
-from ..plan_record import input_of
 from ..progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def rewrite_family(
 ) -> dict[str, Any]:
     """As `write_family`, of a family that was read back and has new weights.
 
-    plan, family: as `plan_record.family_of` gives them. spans: what each member does, the parents first. record: what
-    the new one says, but for what the files and the verification say.
+    plan, family: as `documents.reread.family_of` gives them. spans: what each member does, the parents first. record:
+    what the new one says, but for what the files and the verification say.
     """
     from ..passes.emit.family import Emitted, write_members
     from ..passes.emit.reread import whole_graph

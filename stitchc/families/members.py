@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import artifact
+from ..documents.reread import input_of
 from ..inputs import is_artifact
 from ..passes.data.errors import InputError, unknown
 from ..passes.data.model import Model
-from ..plan_record import input_of
 
 if TYPE_CHECKING:
     from ..passes.emit.pieces import Step

@@ -6,37 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..options import (
-    ArchOptions,
-    DataOptions,
-    DeviceOptions,
-    ForceOptions,
-    HeadOptions,
-    MeasuringOptions,
-    OnnxOptions,
-    OutOptions,
-    ProbeOptions,
-    SeedOptions,
-    TrustOptions,
-)
-from ..passes.data import metrics
 from ..passes.data.budget import Limit, as_limits, parse_budget
 from ..passes.data.errors import InputError
-from ..passes.data.option_kinds import Choice, Count, Kind, Number, Share, Switch, Text
-from ..passes.data.options import NEVER, WHEN_CHANGED, option, with_default
+from ..passes.data.option_kinds import Choice, Count, Kind, Number, Share, Text
+from ..passes.data.options import option, with_default
 from ..passes.data.pass_options import (
     BUDGET,
     FAMILY,
-    OUTPUT,
     RIVALS,
     HealOptions,
     MemoryOptions,
-    OpsetOptions,
     RankOptions,
-    TraceOptions,
     UncountedOptions,
 )
 from ..searches.options import SearchOptions
+from ..shared_options import (
+    ArtifactOptions,
+    BudgetOptions,
+    DataOptions,
+    MeasuringOptions,
+    ProbeOptions,
+)
 
 #: Members along the front where no budgets are named.
 MEMBERS = 8
@@ -60,19 +50,13 @@ class Budgets(Kind):
         raise InputError(f"`{name}` is {value!r}", "Write each budget as text, such as '35%' or 'macs=35%,params=1M'.")
 
     def plain(self, value: Iterable[Sequence[Limit]]) -> list[str]:
-        return [",".join(map(_plain, limits)) for limits in value]
-
-
-def _plain(limit: Limit) -> str:
-    amount = f"{limit.value * 100:g}%" if limit.relative else f"{limit.value:.15g}"
-    return f"{limit.metric}={amount}"
+        return [",".join(limit.text() for limit in limits) for limits in value]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyOptions(
     UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions, MemoryOptions, ProbeOptions,
-    OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions, HeadOptions, TraceOptions, OutOptions,
-    TrustOptions, ForceOptions,
+    ArtifactOptions,
 ):  # fmt: skip
     """Of `stitchc.family`. budget is kept as one tuple of `Limit`s for each budget, whatever form it was given in.
 
@@ -86,11 +70,9 @@ class FamilyOptions(
         "both hold. Once for each.",
         group=BUDGET, metavar="[METRIC=]Q", unset="along the front between the models",
     )  # fmt: skip
-    metric: str = option(
-        "macs", Choice(known=metrics.names),
-        "Metric of budgets that do not name their own, and of the front.",
-        group=BUDGET, recipe=WHEN_CHANGED,
-    )  # fmt: skip
+    metric: str = with_default(
+        BudgetOptions, "metric", "macs", help="Metric of budgets that do not name their own, and of the front."
+    )
     rank: str | None = with_default(
         RankOptions, "rank", None, unset="the probability of the right class where images have labels, else cascade",
     )  # fmt: skip
@@ -133,8 +115,8 @@ class FamilyOptions(
         None, Text(), "File of devices with their own budgets; which member serves which is said.",
         group=FAMILY, metavar="FILE", also=("--for",), unset="none",
     )  # fmt: skip
-    dry_run: bool = option(
-        False, Switch(), "Stop when the pool of fragments is known, and write nothing.", group=OUTPUT, recipe=NEVER
+    dry_run: bool = with_default(
+        ArtifactOptions, "dry_run", False, help="Stop when the pool of fragments is known, and write nothing."
     )
 
     def __post_init__(self) -> None:

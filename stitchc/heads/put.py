@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from ..families.options import FamilyOptions
     from ..options import CompileOptions
     from ..searches.options import SearchOptions
+    from ..shared_options import HeadOptions
     from .few_labels import Learned
 
 _BATCH = 32  # images of a forward pass
 
 
-def check(options: CompileOptions | SearchOptions | FamilyOptions) -> None:
+def check(options: HeadOptions) -> None:
     """Raises InputError where labelled images are named for a head that has no use for them."""
     if options.head_data is not None and not words_of(options.head).learned:
         raise InputError(

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from string import ascii_lowercase
 from typing import Any
 
-from ..options import Subjects
+from ..option_kinds import Subjects
 from ..passes.data.errors import InputError, StitchError
 from ..passes.data.option_kinds import Kind
 from ..passes.data.options import NEVER, Options, option_of, options_of, read_all

@@ -7,7 +7,8 @@ from functools import singledispatch
 from typing import Any
 
 from ..heads.words import Head
-from ..options import CompileOptions, Limits, Sides, Subjects
+from ..option_kinds import Limits, Sides, Subjects
+from ..options import CompileOptions
 from ..passes.data.option_kinds import (
     Bytes,
     Choice,

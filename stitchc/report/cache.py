@@ -31,8 +31,7 @@ class CacheReport:
             return
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("kind", no_wrap=True)
-        for name in ("files", "size", "oldest", "newest"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures("files", "size", "oldest", "newest")
         for kind, group in groupby(self.entries, key=lambda entry: entry.kind):
             kept = list(group)
             ages = [entry.modified for entry in kept]

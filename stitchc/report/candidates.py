@@ -43,19 +43,19 @@ class CandidateTable:
         ]
         counts = metrics.sums() if measured else metrics.counts()  # what is measured takes the room of what is derived
         columns = [(metric, Column(metric.unit, (c.price.get(metric.name) for c in shown))) for metric in counts]
-        rows.add_column("#", justify="right", no_wrap=True)
+        rows.figures("#")
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
-        rows.add_column("similarity", justify="right", no_wrap=True)
+        rows.figures("similarity")
         rows.add_column("adapter", overflow="fold")
         timed = {t.row: t for t in self.plan.timed}
         for metric, column in columns:
-            rows.add_column(column.head(metric.column).strip(), justify="right", no_wrap=True)
+            rows.figures(column.head(metric.column).strip())
         for metric in measured:
             what = "predicted" if metric.name == TIMED else metric.column
-            rows.add_column(f"{what}\n({metric.unit.symbol})", justify="right", no_wrap=True)
+            rows.figures(f"{what}\n({metric.unit.symbol})")
             if metric.name == TIMED:
-                rows.add_column(f"measured\n({metric.unit.symbol})", justify="right", no_wrap=True)
+                rows.figures(f"measured\n({metric.unit.symbol})")
         probed = any(candidate.score is not None for candidate in shown)
         rows.add_column("score" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):

@@ -26,8 +26,7 @@ class CheckReport:
         found = summary(self.models)
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("step", no_wrap=True)
-        for library in found:
-            rows.add_column(library, justify="right", no_wrap=True)
+        rows.figures(*found)
         for step in STEPS:
             rows.add_row(step, *(passed_of(counts["steps"][step]) or "-" for counts in found.values()))
         yield rows

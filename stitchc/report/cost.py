@@ -35,8 +35,7 @@ class CostTable:
         yield heading(self.name)
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("metric", no_wrap=True)
-        rows.add_column("value", justify="right", no_wrap=True)
-        rows.add_column("exactly", justify="right", no_wrap=True)
+        rows.figures("value", "exactly")
         rows.add_column("unit", no_wrap=True)
         rows.add_column("of what", overflow="fold")
         for name in self.metrics or metrics.names():
@@ -80,8 +79,7 @@ class StageTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = table(ascii_only=options.ascii_only, title="By stage")
         rows.add_column("module", overflow="fold")
-        for name in (*(metric.column for metric in metrics.sums()), "weights", "peak activations"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures(*(metric.column for metric in metrics.sums()), "weights", "peak activations")
         for stage in self.stages:
             sums = [amount(stage.sums.get(metric.name), metric.unit) for metric in metrics.sums()]
             rows.add_row(stage.path or "(between)", *sums, size(stage.weights_bytes), size(stage.memory_bytes))
@@ -98,8 +96,7 @@ class ConventionTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = table(ascii_only=options.ascii_only, title="By convention: multiply-adds of one image")
         rows.add_column("what", no_wrap=True)
-        for name in self.counted:
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures(*self.counted)
         kinds = dict.fromkeys(kind for found in self.counted.values() for kind in found)
         for kind in kinds:
             rows.add_row(kind, *(f"{found.get(kind, 0):,}" for found in self.counted.values()))
@@ -120,8 +117,7 @@ class CounterTable:
         ours = self.compared.macs["stitchc"]
         rows = table(ascii_only=options.ascii_only, title="By counter, one image")
         rows.add_column("counter", no_wrap=True)
-        rows.add_column("MACs", justify="right", no_wrap=True)
-        rows.add_column("difference", justify="right", no_wrap=True)
+        rows.figures("MACs", "difference")
         for name, macs in self.compared.macs.items():
             difference = NONE if macs is None or ours is None else f"{macs - ours:+,}" if macs != ours else "0"
             rows.add_row(name, _exact(macs), difference)

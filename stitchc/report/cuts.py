@@ -32,14 +32,14 @@ class CutTable:
         yield Text(f"{found} cuts by the rule {self.cuts.rule}, {found + 1} fragments\n")
         columns = [(metric, Column(metric.unit, [price.get(metric.name)])) for metric in metrics.sums()]
         rows = table(ascii_only=options.ascii_only)
-        rows.add_column("\n#", justify="right", no_wrap=True)
+        rows.figures("\n#")
         rows.add_column("\npath", overflow="fold")
         rows.add_column("\nnode", overflow="fold")
         rows.add_column("\nlayout", no_wrap=True)
         rows.add_column("\nshape", no_wrap=True)
         for metric, column in columns:
             for side in ("before", "after"):
-                rows.add_column(f"{metric.column}\n{side}" + _behind(column), justify="right", no_wrap=True)
+                rows.figures(f"{metric.column}\n{side}" + _behind(column))
         for cut in self.cuts.cuts:
             around = [cut.before or Price(), cut.after or Price()]
             tokens = f" +{cut.value.tokens}" if cut.value.tokens else ""

@@ -13,7 +13,7 @@ from rich.text import Text
 from ..passes.data import metrics
 from ..passes.data.model import own_name
 from .notes import Inputs, Notes
-from .numbers import Column, percent, score, shape, size
+from .numbers import Column, percent, points, score, shape, size
 from .search import chain_text
 from .table import short, table
 
@@ -47,7 +47,7 @@ class FamilyTable:
             found.add_row(
                 f"({row['network']})" if row["kind"] == "rival" else name,
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
-                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), _points(row["over_line"]),
+                adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",
             )  # fmt: skip
         yield found
@@ -174,7 +174,3 @@ def top1_of(row: Mapping[str, Any]) -> float | None:
     """The accuracy of a row of `networks`, None where it was not measured."""
     found = row["accuracy"]
     return found["top1"] if isinstance(found, Mapping) else found
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:+.1f}".replace("-", "−")

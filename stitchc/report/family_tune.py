@@ -11,9 +11,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from .notes import Notes
-from .numbers import count, percent
+from .numbers import percent
 from .table import table
-from .tune import Epochs
+from .tune import Epochs, trained
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,7 @@ class MemberGains:
         by = next((one["held_out"]["by"] for one in record["members"] if one["held_out"]), None)
         rows = table(ascii_only=options.ascii_only, title="The members")
         rows.add_column("\nmember", overflow="fold")
-        heads = ["top-1\nbefore", "\nafter", "held out\nbefore", "\nafter", "kept\nepoch"]
-        for name in heads:
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures("top-1\nbefore", "\nafter", "held out\nbefore", "\nafter", "kept\nepoch")
         for one in record["members"]:
             held = [_worth(one["held_out_before"]), _worth(one["held_out"])]
             which = str(one["epoch"]) if one["epoch"] else "untuned"
@@ -62,11 +60,7 @@ class FamilyTuneReport:
         parts: list[RenderableType] = [Notes(record["notes"])] if record["notes"] else []
         for training in record["tuned"]:
             what = "all of the family" if training["train"] == "all" else "the adapters"
-            parts.append(Text.assemble(
-                ("Trained", "bold"), f" {what}: {count(training['trained_params'])} params, "
-                f"{training['epochs']} epochs over {training['images']} images of {training['data']}",
-            ))  # fmt: skip
-            parts += [Epochs(training), MemberGains(training)]
+            parts += [trained(training, what), Epochs(training), MemberGains(training)]
         if self.folder:
             parts.append(Text(f"Written to {self.folder}."))
         if self.kept:

@@ -26,20 +26,43 @@ class Trajectory:
         record = self.record
         yield Text.assemble(
             ("Healed", "bold green"),
-            f": agrees with its parent on {percent(record['agreement'])} of {record['held_out']} held-out "
-            f"images, {percent(record['agreement_before'])} before",
+            f": agrees with its parent on {percent(record['agreement'])} of {held_out(record)}, "
+            f"{percent(record['agreement_before'])} before",
         )
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("after block", no_wrap=True, overflow="ellipsis")
-        rows.add_column("agreement", justify="right", no_wrap=True)
+        rows.figures("agreement")
         rows.add_column("", no_wrap=True)
-        rows.add_column("divergence\n(nats)", justify="right", no_wrap=True)
+        rows.figures("divergence\n(nats)")
         rows.add_column("", no_wrap=True)
         rows.add_row("the adapter", *_measured(record["agreement_before"], record["divergence_before"]), "")
         for block in _spread(record["blocks"]):
             said = "" if block["kept"] else "undone"
             rows.add_row(block["name"], *_measured(block["agreement"], block["divergence"]), said)
         yield rows
+        if record.get("followed"):
+            yield Text(followed(record) + ".")
+
+
+def held_out(record: Mapping[str, Any]) -> str:
+    """What was measured on. record: the key `healing` of a plan document."""
+    return f"{record['held_out']} held-out images" + " and mirror images" * bool(record.get("mirrored"))
+
+
+def followed(record: Mapping[str, Any]) -> str:
+    """What became of the classifier after that, in a sentence without its stop. record: the key `healing` of a plan
+    document, with something under `followed`."""
+    said = record["followed"]
+    whom, where = " and ".join(said["models"]), held_out(record)
+    mean = "the mean of " if len(said["models"]) > 1 else ""
+    if not said["kept"]:
+        return f"Its classifier came no nearer to {mean}{whom} on {where}, and stayed"
+    far, near = (significant(said[key], 2) for key in ("divergence_before", "divergence"))
+    return (
+        f"Then its classifier was refitted toward {mean}{whom}: on {where} the divergence from it is {near} nats, "
+        f"{far} before, and the class is the same on {percent(said['agreement'])}, "
+        f"{percent(said['agreement_before'])} before"
+    )
 
 
 @dataclass(frozen=True)

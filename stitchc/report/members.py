@@ -32,8 +32,7 @@ class MemberCosts:
         ]
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("member", overflow="fold")
-        for name in told:
-            rows.add_column(metrics.get(name).column, justify="right", no_wrap=True)
+        rows.figures(*(metrics.get(name).column for name in told))
         for member, price in self.prices.items():
             rows.add_row(member, *(amount(price.get(name), metrics.get(name).unit) for name in told))
         yield rows
@@ -48,8 +47,7 @@ class MemberAccuracies:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("member", overflow="fold")
-        for name in ("top-1", "top-5"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures("top-1", "top-5")
         for member, accuracy in self.found.items():
             rows.add_row(member, percent(accuracy.top1), percent(accuracy.top5))
         yield rows
@@ -71,8 +69,7 @@ class MemberChecks:
         )
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("member", overflow="fold")
-        for name in ("switched to", "ONNX Runtime", "same class"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures("switched to", "ONNX Runtime", "same class")
         for member, verified in self.found.items():
             onnx = "-" if verified.onnx_max_abs is None else f"{verified.onnx_max_abs:.1e}"
             rows.add_row(member, f"{verified.module_max_abs:.1e}", onnx, percent(verified.argmax_agreement))

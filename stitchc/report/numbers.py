@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from ..passes.data.metrics import Unit
+from ..passes.data.metrics import Metric, Unit
 
 _DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _BINARY = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -52,6 +53,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
+def points(share: float | None) -> str:
+    """The difference of two fractions in percentage points: `+1.2`, `−0.4`."""
+    return NONE if share is None else f"{100 * share:+.1f}".replace("-", "−")
+
+
 def duration(seconds: float) -> str:
     """`0.8 s`, `12 s`, `3 min 20 s`."""
     if seconds < 60:
@@ -82,6 +88,30 @@ class Column:
 
     def head(self, name: str) -> str:
         return f"{name}\n({self.prefix})" if self.prefix else f"{name}\n"
+
+
+class Costs:
+    """Columns of metrics, each in one unit. A metric that no row has an amount of has no column.
+
+    costs: of each row, amounts by the keys of the metrics.
+    """
+
+    def __init__(self, asked: Iterable[Metric], costs: Sequence[Mapping[str, Any]]):
+        amounts = [(metric, [cost.get(metric.key) for cost in costs]) for metric in asked]
+        self._columns = [
+            (metric, Column(metric.unit, found))
+            for metric, found in amounts
+            if any(value is not None for value in found)
+        ]
+
+    @property
+    def heads(self) -> list[str]:
+        """The head of each column."""
+        return [column.head(metric.column) for metric, column in self._columns]
+
+    def __call__(self, cost: Mapping[str, Any]) -> list[str]:
+        """The figures of a row."""
+        return [column(cost.get(metric.key)) for metric, column in self._columns]
 
 
 def shape(sizes: Iterable[int]) -> str:

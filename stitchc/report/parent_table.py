@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
-from .numbers import NONE, amount, percent
+from .numbers import NONE, amount, percent, points
 from .table import short, table
 
 _WIDE = 12  # characters
@@ -74,4 +74,4 @@ def _share(hybrid: float | None, parent: float | None) -> str:
 
 def gap(hybrid: float | None, parent: float | None) -> str:
     """The difference of two accuracies in percentage points, as text."""
-    return NONE if hybrid is None or parent is None else f"{100 * (hybrid - parent):+.1f} points".replace("-", "−")
+    return NONE if hybrid is None or parent is None else f"{points(hybrid - parent)} points"

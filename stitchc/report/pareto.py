@@ -35,8 +35,7 @@ class ParetoTable:
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
         rows.add_column("adapter", overflow="fold")
-        for axis in self.axes:
-            rows.add_column(axis, justify="right", no_wrap=True)
+        rows.figures(*self.axes)
         rows.add_column("", no_wrap=True)
         names = short([model.name for model in self.plan.models])
         for row in shown:

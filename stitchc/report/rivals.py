@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
-from .numbers import Column, percent, score, shape
+from .numbers import Costs, percent, points, score, shape
 from .table import short, table
 
 
@@ -38,20 +38,16 @@ class RivalTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = networks(self.record)
         shown = [m for m in metrics.every() if m.name in ("macs", "params", "latency")]
-        shown = [m for m in shown if any(row["cost"].get(m.key) is not None for row in rows)]
-        columns = [Column(m.unit, [row["cost"].get(m.key) for row in rows]) for m in shown]
+        costs = Costs(shown, [row["cost"] for row in rows])
         found = table(ascii_only=options.ascii_only, title="What could be had instead")
         found.add_column("\nnetwork", overflow="fold")
         found.add_column("\ninput", no_wrap=True)
-        for metric, column in zip(shown, columns, strict=True):
-            found.add_column(column.head(metric.column), justify="right", no_wrap=True)
-        for name in ("\nscore", "\ntop-1", "95 %\n+/-", "over the\nline"):
-            found.add_column(name, justify="right", no_wrap=True)
+        found.figures(*costs.heads, "\nscore", "\ntop-1", "95 %\n+/-", "over the\nline")
         for row in rows:
             found.add_row(
                 f"* {row['name']}" if row["best"] else row["name"], shape(row["input"]["size"][1:]),
-                *(column(row["cost"].get(m.key)) for m, column in zip(shown, columns, strict=True)),
-                score(row["score"]), percent(row["accuracy"]), _half(row["interval"]), _points(row["over_line"]),
+                *costs(row["cost"]), score(row["score"]), percent(row["accuracy"]),
+                _half(row["interval"]), points(row["over_line"]),
                 style="bold" if row["best"] else "" if row["within"] else "dim",
             )  # fmt: skip
         yield found
@@ -163,15 +159,11 @@ def _worth(by: str, row: Mapping[str, Any]) -> str:
 
 
 def _lead(by: str, lead: float) -> str:
-    return f"{_points(lead)} points" if by == "accuracy" else f"{lead:+.3f}".replace("-", "−")
+    return f"{points(lead)} points" if by == "accuracy" else f"{lead:+.3f}".replace("-", "−")
 
 
 def _ahead(lead: float) -> str:
     return "over" if lead else "beside"
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _half(between: Sequence[float] | None) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..passes.data import metrics
 from .notes import Inputs, Notes
-from .numbers import Column, percent, score
+from .numbers import Column, Costs, percent, score
 from .stitch import CompileReport
 from .table import short, table
 
@@ -33,14 +33,11 @@ class PoolTable:
         pool = self.record
         rows = table(ascii_only=options.ascii_only, title="The pool")
         shown = [metrics.get(name) for name in ("macs", "params")]
-        columns = [Column(m.unit, [model[m.key] for model in pool["models"]]) for m in shown]
+        costs = Costs(shown, pool["models"])
         rows.add_column("\nmodel", overflow="fold")
-        rows.add_column("\nfragments", justify="right", no_wrap=True)
-        for metric, column in zip(shown, columns, strict=True):
-            rows.add_column(column.head(metric.column), justify="right", no_wrap=True)
+        rows.figures("\nfragments", *costs.heads)
         for model in pool["models"]:
-            amounts = (column(model[m.key]) for m, column in zip(shown, columns, strict=True))
-            rows.add_row(model["name"], str(model["fragments"]), *amounts)
+            rows.add_row(model["name"], str(model["fragments"]), *costs(model))
         yield rows
         yield Text(
             f"{pool['fragments']} fragments: {pool['starting']} starting, {pool['middle']} middle, "
@@ -60,17 +57,13 @@ class ChainTable:
         names = dict(zip(used, short(used), strict=True))
         rows = table(ascii_only=options.ascii_only, title="The best chains")
         shown = [metrics.get(name) for name in ("macs", "params")]
-        columns = [Column(m.unit, [one["cost"][m.key] for one in chains]) for m in shown]
+        costs = Costs(shown, [one["cost"] for one in chains])
         scores = [name for name in _SCORES if any(_figure(one, name) is not None for one in chains)]
         rows.add_column("\nchain", overflow="fold", ratio=1)
-        for metric, column in zip(shown, columns, strict=True):
-            rows.add_column(column.head(metric.column), justify="right", no_wrap=True)
-        for name in (*scores, "top-1"):
-            rows.add_column(f"\n{name}", justify="right", no_wrap=True)
+        rows.figures(*costs.heads, *(f"\n{name}" for name in (*scores, "top-1")))
         for index, one in enumerate(chains):
             rows.add_row(
-                chain_text(one["chain"], names),
-                *(column(one["cost"][m.key]) for m, column in zip(shown, columns, strict=True)),
+                chain_text(one["chain"], names), *costs(one["cost"]),
                 *(score(_figure(one, name)) for name in scores), percent(one["accuracy"]),
                 style="bold" if index == self.record["chosen"] else "",
             )  # fmt: skip
@@ -118,9 +111,7 @@ class FrontTable:
         column = Column(asked.unit, [value for _, limit, amount, _ in found for value in (limit, amount)])
         rows = table(ascii_only=options.ascii_only, title="The front")
         rows.add_column("\nnetwork", overflow="fold", ratio=1)
-        for name in ("budget", asked.column):
-            rows.add_column(column.head(name), justify="right", no_wrap=True)
-        rows.add_column("\ntop-1", justify="right", no_wrap=True)
+        rows.figures(column.head("budget"), column.head(asked.column), "\ntop-1")
         for name, limit, amount, accuracy in sorted(found, key=lambda row: (row[1] or row[2], row[2])):
             rows.add_row(name, column(limit), column(amount), percent(accuracy), style="" if limit else "dim")
         yield rows

@@ -30,8 +30,7 @@ class Stages:
         yield Text(f"Chosen by {rule_of(self.plan)}, stitched and probed without training", style="bold")
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("stage", no_wrap=True)
-        for name in ("images", "candidates", "kept"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures("images", "candidates", "kept")
         for stage in self.plan.stages:
             if stage.name == "shortlist":
                 rows.add_row("shortlist of pairs of cuts", "-", str(stage.candidates), str(stage.kept))

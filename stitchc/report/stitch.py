@@ -105,7 +105,7 @@ class Files:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         rows = table(ascii_only=options.ascii_only, title=f"{self.folder}/")
         rows.add_column("file", no_wrap=True)
-        rows.add_column("size", justify="right", no_wrap=True)
+        rows.figures("size")
         rows.add_column("what it is", overflow="fold")
         for name, what in _FILES.items():
             path = self.folder / name
@@ -116,7 +116,7 @@ class Files:
 
 @dataclass(frozen=True)
 class CompileReport:
-    """The parts of the report, in order; `parts` gives them to a terminal or a page."""
+    """The parts of the report of a compile, in order."""
 
     plan: Plan
     record: Mapping[str, Any]
@@ -128,6 +128,7 @@ class CompileReport:
         return cls(plan, record or plan_document(plan), **options)
 
     def parts(self) -> list[RenderableType]:
+        """What a terminal prints, one after the other."""
         compared = self.record["recommended"] is not None
         parts: list[RenderableType] = [Winner(self.record)] if compared else []
         parts += [Notes(self.record["notes"])] if self.record["notes"] else []
@@ -153,12 +154,6 @@ class CompileReport:
         if self.folder:
             parts.append(Files(self.folder))
         return parts
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        for index, part in enumerate(self.parts()):
-            if index:
-                yield ""
-            yield part
 
 
 def heat_map(plan: Plan) -> HeatMap:

@@ -12,9 +12,18 @@ _RULE = box.Box("    \n    \n ── \n    \n    \n ── \n    \n    \n")
 _RULE_ASCII = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 
 
-def table(*, ascii_only: bool = False, title: str | None = None) -> Table:
-    """An empty rich table in the style of all reports."""
-    return Table(
+class Rows(Table):
+    """A rich table whose columns of figures stand to the right and are never broken."""
+
+    def figures(self, *heads: str) -> None:
+        """Adds a column of figures for each head."""
+        for head in heads:
+            self.add_column(head, justify="right", no_wrap=True)
+
+
+def table(*, ascii_only: bool = False, title: str | None = None) -> Rows:
+    """An empty table in the style of all reports."""
+    return Rows(
         box=_RULE_ASCII if ascii_only else _RULE,
         title=title,
         title_justify="left",

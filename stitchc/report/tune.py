@@ -29,10 +29,7 @@ class Training:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record = self.record
         what = {"adapter": "the adapter", "all": "all"}.get(record["train"], f"the adapter and the {record['train']}")
-        yield Text.assemble(
-            ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {record['epochs']} epochs "
-            f"over {record['images']} images of {record['data']}",
-        )  # fmt: skip
+        yield trained(record, what)
         yield Epochs(record)
         yield Text(kept(record))
         found = record["accuracy"]
@@ -48,6 +45,14 @@ class Training:
             yield Text(as_flags(f"top-1 {NONE}: no images to measure on; `evaluate` names some"))
 
 
+def trained(record: Mapping[str, Any], what: str) -> Text:
+    """What trained, and on what, in a line. record: an item of the key `tuned`."""
+    return Text.assemble(
+        ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {record['epochs']} epochs "
+        f"over {record['images']} images of {record['data']}",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Epochs:
     """How a training went: its options, and a row an epoch. record: an item of the key `tuned` of a plan document."""
@@ -61,8 +66,7 @@ class Epochs:
         augment = ",".join(said["augment"]) or "none"
         yield Text(f"{said['optimizer']}, lr {said['lr']:g}, batch {said['batch']}, augment {augment}{extra}")
         rows = table(ascii_only=options.ascii_only)
-        for name in ("epoch", "loss", "training accuracy", "held out", "learning rate"):
-            rows.add_column(name, justify="right", no_wrap=True)
+        rows.figures("epoch", "loss", "training accuracy", "held out", "learning rate")
         for entry in _some(record["history"]):
             rows.add_row(
                 str(entry["epoch"]), f"{entry['loss']:.4f}", percent(entry["accuracy"]), percent(entry["holdout"]),
@@ -95,6 +99,7 @@ class TuneReport:
     kept: Path | None = None
 
     def parts(self) -> list[RenderableType]:
+        """What a terminal prints, one after the other."""
         record = self.record
         parts: list[RenderableType] = [Notes(record["notes"])] if record["notes"] else []
         parts += [Choice(record), *(Training(training) for training in record["tuned"]), ParentTable(record)]
@@ -104,12 +109,6 @@ class TuneReport:
         if self.kept:
             parts.append(Text(f"The untuned artifact is kept in {self.kept.name}/."))
         return parts
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        for index, part in enumerate(self.parts()):
-            if index:
-                yield ""
-            yield part
 
 
 def _some(history: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -5,23 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..options import (
-    ArchOptions,
-    BudgetOptions,
-    DataOptions,
-    DeviceOptions,
-    DryRunOptions,
-    ForceOptions,
-    HeadOptions,
-    MeasuringOptions,
-    OnnxOptions,
-    OutOptions,
-    ProbeOptions,
-    RivalOptions,
-    SeedOptions,
-    SimilarityOptions,
-    TrustOptions,
-)
 from ..passes.data.option_kinds import Choice, Count, Share, Texts
 from ..passes.data.options import option, with_default
 from ..passes.data.pass_options import (
@@ -30,12 +13,24 @@ from ..passes.data.pass_options import (
     BackendOptions,
     HealOptions,
     MemoryOptions,
-    OpsetOptions,
     PartitionOptions,
     RankOptions,
     ShareOptions,
     TraceOptions,
     UncountedOptions,
+)
+from ..shared_options import (
+    ArchOptions,
+    ArtifactOptions,
+    BudgetOptions,
+    DataOptions,
+    DeviceOptions,
+    MeasuringOptions,
+    ProbeOptions,
+    RivalOptions,
+    SeedOptions,
+    SimilarityOptions,
+    TrustOptions,
 )
 from .sweep import Sweep
 
@@ -43,8 +38,7 @@ from .sweep import Sweep
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(
     BudgetOptions, BackendOptions, UncountedOptions, DataOptions, MeasuringOptions, HealOptions, RankOptions,
-    MemoryOptions, ProbeOptions, RivalOptions, OnnxOptions, OpsetOptions, SeedOptions, DeviceOptions, ArchOptions,
-    HeadOptions, TraceOptions, OutOptions, TrustOptions, ForceOptions, DryRunOptions, ShareOptions,
+    MemoryOptions, ProbeOptions, RivalOptions, ArtifactOptions, ShareOptions,
 ):  # fmt: skip
     """Of `stitchc.search`."""
 
@@ -129,20 +123,14 @@ class SpaceOptions(
 ):  # fmt: skip
     """Of `stitchc.space`."""
 
-    fragments: int = option(2, Count(least=2, most=3), "Most fragments of a chain.", group=SEARCH)
-    repeats: str = option(
-        "forward", Choice("none", "forward"),
-        "Whether a model may come again in a chain: never, or only further on than where it was left, so that layers "
-        "are left out.",
-        group=SEARCH,
+    fragments: int = with_default(SearchOptions, "fragments", 2, kind=Count(least=2, most=3), unset="")
+    repeats: str = with_default(
+        SearchOptions, "repeats", "forward", kind=Choice("none", "forward"), unset="",
+        help="Whether a model may come again in a chain: never, or only further on than where it was left, so that "
+        "layers are left out.",
     )  # fmt: skip
-    adapters: Sequence[str] = option(
-        ("identity", "linear", "conv3x3"), Texts(), "Adapters that chains may be joined by; auto stands for several.",
-        group=SEARCH, metavar="NAME", unset="identity, linear and conv3x3",
+    adapters: Sequence[str] = with_default(
+        SearchOptions, "adapters", ("identity", "linear", "conv3x3"), unset="identity, linear and conv3x3",
+        help="Adapters that chains may be joined by; auto stands for several.",
     )  # fmt: skip
-    min_share: float = option(
-        0.1, Share(),
-        "Smallest share of its multiply-adds that a model gives before another follows it, and after it follows "
-        "another.",
-        group=SEARCH,
-    )  # fmt: skip
+    min_share: float = with_default(SearchOptions, "min_share", 0.1, unset="")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import artifact, recipe
 from ..documents import verified_record
+from ..documents.reread import plan_of
 from ..passes.data.model import Images, Model
-from ..plan_record import plan_of
 from ..progress import Progress
 from .settings import TrainingOptions
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .. import artifact, recipe
+from ..documents.reread import family_of, input_of
 from ..evaluate import Accuracy, accuracy
 from ..families.members import steps_of
 from ..folder import next_free, try_out
@@ -24,7 +25,6 @@ from ..passes.emit.pieces import Span, Step
 from ..passes.emit.reread import spans_again
 from ..passes.training.distillation import Teachers
 from ..passes.training.worth import Worth
-from ..plan_record import family_of, input_of
 from ..progress import Progress, stage
 from .checkpoint import Checkpoint
 from .engine import Engine

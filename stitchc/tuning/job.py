@@ -106,7 +106,7 @@ def shown_to(model: Model, source: Path, record: Mapping[str, Any], options: Tun
     settings = _labelled(images, options)
     images, model, said = meant(images, model)
     if not options.evaluate and (named := (record["accuracy"] or {}).get("data")):
-        check_data(named, str(source / artifact.PLAN), trust=options.trust)
+        check_data(named, str(source / artifact.PLAN), "evaluate", trust=options.trust)
     measured, unmeasured = measured_on(options.evaluate, record, images, model)
     return Shown(model, images, measured, settings, (*said, *unmeasured))
 
@@ -147,7 +147,7 @@ def _compiled_with(source: Path, record: Mapping[str, Any], trust: bool) -> str 
     """
     given = recipe.of_artifact(source, record).options.get("data")
     if given is not None:
-        check_data(given, str(source / "recipe.toml"), trust=trust)
+        check_data(given, str(source / "recipe.toml"), "data", trust=trust)
         return given
     probe = (record.get("probe") or {}).get("data") or ""
     return "digits" if probe.split("?")[0] == "digits" else None

@@ -42,7 +42,10 @@ class Origins:
         self.record, self.given, self.folder, self.options, self.progress = record, given, folder, options, progress
         self.loaded: dict[int, Model] = {}
         if given is not None and len(given) != len(record["models"]):
-            raise InputError(f"{folder} was made from {len(record['models'])} models, and {len(given)} were given")
+            raise InputError(
+                f"{folder} was made from {len(record['models'])} models, and {len(given)} were given",
+                f"Give all in this order: {', '.join(model['name'] for model in record['models'])}.",
+            )
 
     def teachers(self, distill: str) -> list[Model]:
         """The model of the first fragment, of the last one, both, or the better of all that the chain has parts of."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..options import ArchOptions, DeviceOptions, ForceOptions, OutOptions, SeedOptions, Subjects, TrustOptions
+from ..option_kinds import Subjects
 from ..passes.data.errors import InputError, unknown
 from ..passes.data.option_kinds import Bytes, Choice, Choices, Count, Kind, Number, Share, Switch
 from ..passes.data.options import NEVER, Options, option, option_of, options_of, with_default
 from ..passes.data.pass_options import IMAGES, OUTPUT
+from ..shared_options import ArchOptions, DeviceOptions, ForceOptions, OutOptions, SeedOptions, TrustOptions
 
 if TYPE_CHECKING:
     from ..passes.data.model import Images, Model

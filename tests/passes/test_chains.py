@@ -30,7 +30,7 @@ from stitchc.passes.data.candidates import Candidate
 from stitchc.passes.data.cut_names import find_cut
 from stitchc.passes.data.errors import CutError
 from stitchc.passes.emit.load import load_module
-from stitchc.passes.graphs.compose import fragment
+from stitchc.passes.graphs.compose import fragment, part_of
 from stitchc.passes.stitch.stated import stated
 
 IMAGES = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -118,12 +118,12 @@ def test_words_that_state_no_chain_are_refused(plan, words, said):
 
 
 def last_of(graph, part: str) -> str:
-    return [node.name for node in graph.graph.nodes if node.meta.get("origin", ("",))[0] == part][-1]
+    return [node.name for node in graph.graph.nodes if part_of(node) == part][-1]
 
 
 def last_before(graph, part: str) -> str:
     names = [node.name for node in graph.graph.nodes]
-    first = next(node.name for node in graph.graph.nodes if node.meta.get("origin", ("",))[0] == part)
+    first = next(node.name for node in graph.graph.nodes if part_of(node) == part)
     return names[names.index(first) - 1]
 
 

@@ -6,7 +6,7 @@ from memory import following
 
 from stitchc.passes.numerics.ridge import (
     Moments,
-    choose_ridge,
+    choose_ridges,
     correction,
     errors,
     moments_bytes,
@@ -59,9 +59,9 @@ def test_the_residual_is_the_unexplained_share_of_the_variance():
 def test_held_out_rows_choose_a_larger_ridge_when_the_data_is_scarce():
     x, y, _ = data(n=60, features=40, noise=20.0)
     ridges = (1e-6, 1e-3, 1e-1, 1.0)
-    scarce, _ = choose_ridge(moments_of(x[:42], y[:42]), moments_of(x[42:], y[42:]), ridges)
+    ((scarce, _),) = choose_ridges(moments_of(x[:42], y[:42]), moments_of(x[42:], y[42:]), ridges)
     x, y, _ = data(n=4000, features=40, noise=0.01)
-    ample, _ = choose_ridge(moments_of(x[:3000], y[:3000]), moments_of(x[3000:], y[3000:]), ridges)
+    ((ample, _),) = choose_ridges(moments_of(x[:3000], y[:3000]), moments_of(x[3000:], y[3000:]), ridges)
     assert scarce > ample
 
 

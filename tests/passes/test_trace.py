@@ -12,7 +12,7 @@ from stitchc.passes.data.errors import TraceError
 from stitchc.passes.data.scores import choose
 from stitchc.passes.graphs.conventions import dependencies, is_scalar, writes_in_place
 from stitchc.passes.trace import Trace, trace
-from stitchc.passes.trace.record import is_leaf
+from stitchc.passes.trace.recorder import is_leaf
 
 
 def randomised(module: nn.Module) -> nn.Module:

@@ -31,11 +31,20 @@ def test_files_are_offered_where_a_file_may_stand(words, incomplete):
     assert offered(words, incomplete) == [("file", incomplete)]
 
 
+def answered(**asked):
+    """What the program answers to a shell that asks for it by these variables, and to nobody else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stitchc"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_the_command_writes_what_a_shell_needs(shell):
-    environment = {**os.environ, "_STITCHC_COMPLETE": f"{shell}_source"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from stitchc.cli import main; main()"],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0 and f"_STITCHC_COMPLETE={shell}_complete" in done.stdout, done.stderr
+    assert f"_STITCHC_COMPLETE={shell}_complete" in answered(_STITCHC_COMPLETE=f"{shell}_source")
+
+
+def test_the_command_completes_a_word():
+    found = answered(_STITCHC_COMPLETE="zsh_complete", COMP_WORDS="stitchc compile --heal-s", COMP_CWORD="2")
+    assert found.split("\n")[:2] == ["plain", "--heal-sweeps"]

@@ -8,7 +8,7 @@ import torch
 from family_folders import digits_family, written
 
 import stitchc
-from stitchc import artifact
+from stitchc import artifact, recipe
 from stitchc.cli import main
 from stitchc.cli.family_extract import command as extract_command
 from stitchc.families.folder import write_family
@@ -172,6 +172,18 @@ def test_extract_from_the_command_line(made, tmp_path, capsys):
     words = [str(made[3]), "middle", "-o", str(tmp_path / "one"), "--no-onnx", "--json"]
     assert extract_command.main(words, standalone_mode=False) == 0
     assert json.loads(capsys.readouterr().out)["extracted"] == {"family": "family", "member": "middle"}
+
+
+def test_the_recipe_of_an_extracted_member_says_how_it_is_made_and_compile_says_whose_it_is(made, tmp_path, capsys):
+    stitchc.extract(made[3], "middle", tmp_path / "one", onnx=False)
+    of_family, path = (made[3] / "recipe.toml").read_text(), tmp_path / "one" / "recipe.toml"
+    head, _, rest = path.read_text().partition("\n\n")
+    assert "stitchc family --recipe recipe.toml" in head and "stitchc family extract FAMILY middle -o DIR" in head
+    assert rest == of_family.partition("\n\n")[2] and "tune" not in head
+    assert "stitchc tune FAMILY --recipe" in recipe.of_member(f"{of_family}[[tune]]\nepochs = 1\n", "middle")
+    assert recipe.of_artifact(path.parent, artifact.read(path.parent)).models == ("digits/plain", "digits/resnet")
+    assert main(["compile", "--recipe", str(path)]) == 2
+    assert "'members', which is an option of `stitchc family`" in capsys.readouterr().err
 
 
 def test_what_cannot_be_extracted_is_refused(made, tmp_path):

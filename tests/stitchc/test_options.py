@@ -10,9 +10,10 @@ import torch
 import stitchc
 from stitchc import recipe
 from stitchc.cli import main
-from stitchc.compile import analysis, emission, synthesis
+from stitchc.compile_passes import analysis, emission, synthesis
 from stitchc.families.options import FamilyOptions
-from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions, Sides
+from stitchc.option_kinds import Sides
+from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
 from stitchc.passes.data.option_kinds import Bytes, Choice, Choices, Count, Effort, Number, Share, Switch, Work
@@ -50,7 +51,7 @@ def stopped(monkeypatch):
         rank: int = 0
 
     places = [
-        ("stitchc.compile", "_check"), ("stitchc.compile", "begin"), ("stitchc.examine", "_examined"),
+        ("stitchc.compile", "_check"), ("stitchc.start", "begin"), ("stitchc.examine", "_examined"),
         ("stitchc.tuning.run", "plain"), ("stitchc.search", "_check"), ("stitchc.family", "_check"),
     ]  # fmt: skip
     for module, _ in places:  # all first: one that is imported between would keep another's stop

@@ -45,7 +45,7 @@ direction = "both"
 adapter = "auto"
 heal = "back"
 heal_sweeps = 2
-heal_target = "back"
+heal_target = "auto"
 rank = "cascade"
 effort = "medium"
 similarity = "cka-unbiased"
@@ -212,5 +212,7 @@ def test_what_the_command_line_says_over_a_recipe_is_the_user_s_own_word(tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.toml").write_text('a = "digits/resnet"\nb = "digits/plain"\ndata = "folder:/"')
     words = ["compile", "--recipe", "recipe.toml", "--dry-run", "--rank", "cka"]
-    assert main(words) == 2 and "may name the embedded digits only" in capsys.readouterr().err
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert "may name the embedded digits only" in told and "Name them yourself: --data folder:/;" in told
     assert main([*words, "--data", "digits?limit=16"]) == 0

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from stitchc.documents import plan_document
 from stitchc.passes import HealedBlock, Healing
+from stitchc.passes.data.healing import Followed
 from stitchc.report.healing import Trajectory
 from stitchc.report.terminal import render
 
@@ -52,3 +53,21 @@ def test_a_plan_document_says_what_healing_did(noiseless):
     assert (found["agreement_before"], found["agreement"], found["divergence"]) == (0.4706, 1.0, 0.0421)
     assert found["blocks"][1]["kept"] is False
     assert plan_document(noiseless)["healing"] is None
+
+
+def test_what_the_classifier_followed_in_the_end_is_said_below(noiseless):
+    names = [model.name for model in noiseless.models]
+    followed = Followed((0, 1), 0.01, 0.281, 0.88, 0.243, 0.9, True)
+    record = plan_document(healed(noiseless, replace(HEALING, followed=followed)))["healing"]
+    assert record["followed"]["models"] == names and record["followed"]["pull"] == 0.01
+    said = " ".join(render([Trajectory(record)]).removeprefix(TEXT).split())
+    assert said == (
+        f"Then its classifier was refitted toward the mean of {names[0]} and {names[1]}: on 51 held-out images the "
+        "divergence from it is 0.24 nats, 0.28 before, and the class is the same on 90.0 %, 88.0 % before."
+    )
+    undone = plan_document(healed(noiseless, replace(HEALING, followed=replace(followed, kept=False))))["healing"]
+    said = " ".join(render([Trajectory(undone)]).removeprefix(TEXT).split())
+    assert (
+        said
+        == f"Its classifier came no nearer to the mean of {names[0]} and {names[1]} on 51 held-out images, and stayed."
+    )

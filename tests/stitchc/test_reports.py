@@ -273,7 +273,7 @@ def test_the_readme_of_an_artifact(plan):
 def test_cuts_within_one_module_are_told_apart(plan):
     inner = replace(plan.cuts[0][0], path="layer1.0", node="layer1_0_relu", paths=("layer1.0.relu",))
     cuts = (replace(plan.cuts[0], cuts=(inner, *plan.cuts[0].cuts[1:])), plan.cuts[1])
-    text = shown(CompileReport.of(replace(plan, cuts=cuts)))
+    text = render(CompileReport.of(replace(plan, cuts=cuts)).parts())
     assert "0 layer1_0_relu" in text and "1 layer1.0" in text and "input → layer1_0_relu ]" in text
 
 

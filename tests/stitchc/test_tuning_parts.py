@@ -94,9 +94,6 @@ def test_a_teacher_sees_the_image_through_its_own_transform():
     def shown(spec: InputSpec) -> torch.Tensor:
         return (pixels - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
 
-    assert torch.allclose(distillation.converted(shown(mine), mine, theirs), shown(theirs), atol=1e-6)
-    larger = InputSpec((1, 16, 16), (0.5,), (0.5,))
-    assert distillation.converted(shown(mine), mine, larger).shape == (2, 1, 16, 16)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 5))
     asked = distillation.Teachers([Model("t", theirs, module=network)], mine, 2.0, torch.device("cpu"))
     want = (network(shown(theirs)) / 2).softmax(1)

@@ -138,7 +138,7 @@ def narrowed(call: Call) -> Axes:
     """A section of one axis."""
     dim, start = call.axis(call.arg(1, "dim")), call.arg(2, "start")
     out = list(call.source)
-    out[dim] = _cut(out[dim], start, None, 1, call.shape[dim])
+    out[dim] = _cut(out[dim], start, 1, call.shape[dim])
     return tuple(out)
 
 
@@ -147,7 +147,7 @@ def sliced(call: Call) -> Axes:
     """A slice of one axis."""
     dim, start, step = call.axis(call.arg(1, "dim", 0)), call.arg(2, "start"), call.arg(4, "step")
     out = list(call.source)
-    out[dim] = _cut(out[dim], start, None, step, call.shape[dim])
+    out[dim] = _cut(out[dim], start, step, call.shape[dim])
     return tuple(out)
 
 
@@ -180,7 +180,7 @@ def _index(call: Call, items: list[Any]) -> Axes:
         if item is None:
             out.append(())
         elif isinstance(item, slice):
-            out.append(_cut(pieces, item.start, item.stop, item.step, shape[len(out)]))
+            out.append(_cut(pieces, item.start, item.step, shape[len(out)]))
         elif i in chosen:
             out += [_picked(pieces, extent) for extent in shape[len(out) : len(out) + _rank(item)]]
     return tuple(out) if len(out) == len(shape) else unknown(shape)
@@ -198,7 +198,7 @@ def _picked(pieces: Pieces, extent: Extent) -> Pieces:
     return fresh(extent, "C" if kind(pieces) == "C" else "?")
 
 
-def _cut(pieces: Pieces, start: Any, stop: Any, step: Any, extent: Extent) -> Pieces:
+def _cut(pieces: Pieces, start: Any, step: Any, extent: Extent) -> Pieces:
     """An axis under a slice, `extent` long."""
     have = size(pieces)
     if have == factors(extent):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..healing import followed, held_out
 from ..numbers import NONE, percent, significant
 from .from_rich import scrolling
 from .markup import Html, join, tag
@@ -21,8 +22,8 @@ class HealingBars:
         """What it gave in a sentence, and a bar of the agreement with the parent after each block."""
         record = self.record
         said = (
-            f"The hybrid agrees with its parent on {percent(record['agreement'])} of {record['held_out']} held-out "
-            f"images, on {percent(record['agreement_before'])} before. Each block is refitted in closed form to what "
+            f"The hybrid agrees with its parent on {percent(record['agreement'])} of {held_out(record)}, on "
+            f"{percent(record['agreement_before'])} before. Each block is refitted in closed form to what "
             "its parent gives there, and stays only where held-out images say that it is no worse."
         )
         first = {"name": "the adapter", "agreement": record["agreement_before"], "operators": None, "ridge": None,
@@ -32,7 +33,8 @@ class HealingBars:
         head = tag("tr", *(tag("th", name, scope="col", class_=side) for name, side in names))
         rows = (self._row(block) for block in (first, *record["blocks"]))
         table = tag("table", tag("thead", head), tag("tbody", *rows), class_="healing")
-        return join(tag("p", said), scrolling(table, "Healing block by block"))
+        then = tag("p", f"{followed(record)}.") if record.get("followed") else None
+        return join(tag("p", said), scrolling(table, "Healing block by block"), then)
 
     def _row(self, block: Mapping[str, Any]) -> Html:
         share, divergence = block["agreement"], block["divergence"]

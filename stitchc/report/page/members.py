@@ -38,7 +38,7 @@ def members(record: Mapping[str, Any], plan: Plan | None = None) -> list[Member]
     for k, one in enumerate(voting):
         hybrid = hybrids[k] if k < len(hybrids) else None
         chain = hybrid.chain if hybrid else None
-        healing = healing_record(hybrid.healing) if hybrid and hybrid.healing else None
+        healing = healing_record(plan, hybrid.healing) if plan and hybrid and hybrid.healing else None
         found.append(Member(one["name"], one["chain"], one["cost"], chain, healing))
     return found
 

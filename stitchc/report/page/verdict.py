@@ -8,7 +8,7 @@ from typing import Any
 
 from ...passes.data import metrics
 from ...passes.data.budget import format_quantity
-from ..numbers import amount, percent, score
+from ..numbers import amount, percent, points, score
 from ..parent_table import gap
 from ..rivals import dominated, winner
 from ..table import short
@@ -57,7 +57,7 @@ class Verdict:
                     ahead = gap(found["top1"], model["accuracy"])
                     yield f"beside {name}", ahead, f"which has {percent(model['accuracy'])}"
         if hybrid and hybrid["over_line"] is not None:
-            line = f"{100 * hybrid['over_line']:+.1f} points".replace("-", "−")
+            line = f"{points(hybrid['over_line'])} points"
             yield "over the line between the parents", line, "in top-1, at its cost"
         if hybrid and hybrid["score"] is not None and not found:
             yield "score", score(hybrid["score"]), "on probe images"

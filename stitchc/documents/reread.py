@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .passes.data import metrics
-from .passes.data.chain import Chain, Fragment
-from .passes.data.family import Family, Member
-from .passes.data.hybrid import AdapterUse, Hybrid
-from .passes.data.model import InputSpec, Model
-from .passes.data.plan import Plan
-from .passes.data.records import decode
-from .passes.data.values import Cut, Cuts, Price, Value
+from ..passes.data import metrics
+from ..passes.data.chain import Chain, Fragment
+from ..passes.data.family import Family, Member
+from ..passes.data.hybrid import AdapterUse, Hybrid
+from ..passes.data.model import InputSpec, Model
+from ..passes.data.plan import Plan
+from ..passes.data.records import decode
+from ..passes.data.values import Cut, Cuts, Price, Value
 
 
 def input_of(record: Mapping[str, Any]) -> InputSpec:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .passes.data import metrics
-from .zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
-from .zoo.inputs import INTERPOLATIONS
+from ..passes.data import metrics
+from ..zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
+from ..zoo.inputs import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
 FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")
@@ -137,8 +137,14 @@ _BLOCK = {
     "name": _NAME, "operators": _count(), "ridge": _REAL, "divergence": _REAL, "agreement": _SHARE, "kept": flag,
 }  # fmt: skip
 
+_COMPARED = {key: kind for key, kind in _MENDED.items() if key not in ("images", "held_out")}
+_FOLLOWED = {**_COMPARED, "models": listed(_NAME, 1, 26), "pull": _REAL, "kept": flag}
+
 _HEALING = table(
-    {**_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000)},
+    {
+        **_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000),
+        "mirrored": flag, "followed": optional(table(_FOLLOWED, required=tuple(_FOLLOWED), others=True)),
+    },
     required=(*_MENDED, "blocks"), others=True,
 )  # fmt: skip
 

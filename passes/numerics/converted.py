@@ -1,0 +1,82 @@
+"""Images as one network takes them, for a network that takes them otherwise."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.errors import InputError
+from ..data.model import InputSpec
+
+#: What each of red, green and blue has of the luminance, as PIL has it (ITU-R BT.601).
+_LUMINANCE = (0.299, 0.587, 0.114)
+
+
+class Converted(nn.Module):
+    """Images as `given` has them, [batch, channels, height, width], as `wanted` wants them: (pixel - mean) / std with
+    other numbers, grey for colours or colours for grey, and another size.
+
+    A smaller image is averaged from the larger one, which is near what resizing the picture itself gives: by a product
+    with fixed shares of rows and of columns, since not every version exports an antialiased resize as it is.
+
+    Raises:
+        InputError: other numbers of channels than one and three.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, given: InputSpec, wanted: InputSpec):
+        super().__init__()
+        self.resizes = wanted.size[1:] != given.size[1:]
+        if self.resizes:
+            (tall, wide), (low, narrow) = given.size[1:], wanted.size[1:]
+            self.register_buffer("rows", _shares(tall, low))
+            self.register_buffer("columns", _shares(wide, narrow).T.contiguous())
+        (mean, std), (mean2, std2) = _numbers(given), _numbers(wanted)
+        self.mixes = given.size[0] != wanted.size[0]
+        self.normalises = self.mixes or bool((mean != mean2).any() or (std != std2).any())
+        if self.mixes:
+            mix = _mix(given.size[0], wanted.size[0])
+            scale, shift = mix * std / std2[:, None], (mix @ mean - mean2) / std2
+            self.register_buffer("scale", scale.float()[:, :, None, None].contiguous())
+            self.register_buffer("shift", shift.float())
+        elif self.normalises:
+            self.register_buffer("scale", (std / std2).float().reshape(-1, 1, 1).clone())
+            self.register_buffer("shift", ((mean - mean2) / std2).float().reshape(-1, 1, 1).clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [batch, channels, height, width]."""
+        if self.mixes:
+            x = F.conv2d(x, self.scale, self.shift)
+        elif self.normalises:
+            x = x * self.scale + self.shift
+        if self.resizes:
+            x = torch.matmul(torch.matmul(self.rows, x), self.columns)
+        return x
+
+
+def _numbers(spec: InputSpec) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation: float64 [channels] each."""
+    mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (spec.mean, spec.std))
+    return mean.expand(spec.size[0]), std.expand(spec.size[0])
+
+
+def _mix(given: int, wanted: int) -> Tensor:
+    """What each wanted channel has of each given one: float64 [wanted, given]."""
+    if {given, wanted} != {1, 3}:
+        raise InputError(
+            f"images of {given} channels cannot be shown to a network that takes {wanted}",
+            "Only grey and coloured images are made of one another.",
+        )
+    grey = torch.tensor([_LUMINANCE], dtype=torch.float64)
+    return grey if wanted == 1 else torch.ones(3, 1, dtype=torch.float64)
+
+
+def _shares(given: int, wanted: int) -> Tensor:
+    """Which share each of the given lines has in each of the wanted ones: [wanted, given]."""
+    lines = torch.eye(given)[None, None]
+    return F.interpolate(lines, size=(wanted, given), mode="bilinear", antialias=True)[0, 0].contiguous()
