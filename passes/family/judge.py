@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,8 +14,14 @@ from ..data.plan import Plan
 from ..graphs.outputs import outputs
 from ..rank.scores import Reference, reference, score_of
 
-#: The rule without one that was asked for: with labels of the networks' classes, and without.
-BY_LABELS, BY_AGREEMENT = "accuracy", "cascade"
+#: The rule where none is asked for: with labels of the networks' classes, and without.
+BY_LABELS, BY_AGREEMENT = "labels", "cascade"
+
+
+def of_label(logits: Tensor, against: Reference) -> Tensor:
+    """The probability of the label: float [images]."""
+    assert against.labels is not None
+    return logits.softmax(dim=1).gather(1, against.labels[:, None]).squeeze(1)
 
 
 class Judge:
@@ -26,7 +30,8 @@ class Judge:
     A network is held against the labels, and against the mean of the outputs of all models that share the classes of
     its last, as `rank.scores` says; of the models both at their own size and at the next smaller one of the plan, since
     the mean at their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`; None
-    for accuracy where the labels are known, else expected agreement.
+    for the probability of the label where it is known, which tells networks apart that have all images right, and else
+    expected agreement.
     """
 
     def __init__(self, plan: Plan, images: Images, rule: str | None, max_memory: int | None = None):
@@ -39,7 +44,7 @@ class Judge:
         self._references: dict[int, Reference] = {}
         known = all(self._reference(model).labels is not None for model in own)
         self.rule = rule or (BY_LABELS if known else BY_AGREEMENT)
-        self._score: Callable[[Tensor, Reference], Tensor] = score_of(self.rule)
+        self._score = of_label if self.rule == BY_LABELS else score_of(self.rule)
 
     def __call__(self, graph: GraphModule, chain: Chain) -> np.ndarray:
         """The score of a chain's network on each image: float64 [images]. Where its outputs are not finite, 0."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Of a front, how many budgets are looked at for each member.
 FINER = 3
+#: A front begins at this share of the cheapest model.
+LOWEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def latency_on(device: str) -> str:
 
 
 def budgets_of(plan: Plan, options: FamilyOptions) -> Wanted:
-    """The budgets that were named, and those of devices; without, some at even ratios, from the cheapest model to the
-    dearest: below it there is no line between models that a member could lie on.
+    """The budgets that were named, and those of devices; without, some at even ratios, from half of the cheapest model
+    to the dearest.
 
     Raises:
         InputError: devices that cannot be read. QuantityError: a metric that chains are not priced in, or operators
@@ -59,7 +61,7 @@ def budgets_of(plan: Plan, options: FamilyOptions) -> Wanted:
         return Wanted(found, metric, len(found), options.members, names, dict(_timed(plan, devices, options)))
     costs = [price[metric] for price in plan.prices]
     members = options.members or MEMBERS
-    count, low, high = FINER * members, min(costs), max(costs)
+    count, low, high = FINER * members, LOWEST * min(costs), max(costs)
     grid = tuple({metric: low * (high / low) ** (k / (count - 1))} for k in range(count))
     return Wanted(grid, metric, members, members)
 

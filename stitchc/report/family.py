@@ -18,7 +18,11 @@ from .search import chain_text
 from .table import short, table
 
 #: What members were chosen by, in words.
-_RULES = {"accuracy": "the share of right classes", "cascade": "agreement with the models, and labels where known"}
+_RULES = {
+    "labels": "the mean probability of the right class",
+    "accuracy": "the share of right classes",
+    "cascade": "expected agreement with the models, and with labels where known",
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,9 @@ class FamilyTable:
         for name in (adds.head("adds"), "\nscore", "\ntop-1", "over the\nline"):
             found.add_column(name, justify="right", no_wrap=True)
         for row in rows:
+            name = f"{row['name']}{' *' if row['dominated_by'] else ''}"
             found.add_row(
-                f"({row['network']})" if row["kind"] == "rival" else row["name"] + " *" * bool(row["dominated_by"]),
+                f"({row['network']})" if row["kind"] == "rival" else name,
                 *(column(row["cost"][metric.key]) for metric, column in zip(shown, columns, strict=True)),
                 adds(row["adds_bytes"] or None), score(row["score"]), percent(top1_of(row)), points(row["over_line"]),
                 style="dim" if row["kind"] != "member" else "bold" if row["stitched"] else "",

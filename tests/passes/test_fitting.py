@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from memory import following
-from nets import Small, Tokens
-from test_trace import randomised
+from nets import Small, Tokens, randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, TensorImages, Trace
 from stitchc.passes.data.chain import End, Seam

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from memory import following
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
 from stitchc.passes.data import plugins
