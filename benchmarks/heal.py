@@ -74,8 +74,10 @@ TABLE: dict[str, Way] = {
 WAYS: dict[str, Way] = {
     "closed form": {"heal_sweeps": 1},
     "three sweeps": {"heal_sweeps": 3},
-    "logits of both": {"heal_target": "both"},
-    "logits of the front": {"heal_target": "front"},
+    "own parent alone": {"heal_target": "back"},
+    "classifier toward both": {"heal_target": "both"},
+    "classifier toward the front's": {"heal_target": "front"},
+    "mirror images": {"heal_flips": True},
     "front's last block": {"heal": "all"},
     "smaller adapter": {"adapter": "conv3x3"},
     "tuned": {"epochs": 1},

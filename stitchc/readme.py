@@ -10,7 +10,7 @@ from .passes.data import metrics
 from .passes.data.printable import code, fenced, markdown
 from .report.chain import ChainLine
 from .report.healing import Polished
-from .report.numbers import amount, count, percent, points, score, shape
+from .report.numbers import amount, count, percent, points, score, several, shape
 from .report.rivals import dominated, legend, networks, winner
 from .report.terminal import render
 from .report.tune import kept
@@ -185,6 +185,6 @@ def _training(training: Mapping[str, Any]) -> str:
     if found["after"] is not None:
         reached = f": top-1 {percent(found['before'])} before, {percent(found['after'])} after"
     return (
-        f"- Trained {what} ({count(training['trained_params'])} params) for {training['epochs']} epochs on "
+        f"- Trained {what} ({count(training['trained_params'])} params) for {several(training['epochs'], 'epoch')} on "
         f"{training['images']} images of {code(training['data'])}{reached}. {kept(training)}"
     )

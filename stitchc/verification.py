@@ -21,8 +21,8 @@ def verify(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Verified | dict[str, Verified]:
-    """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise. Of a family,
-    member: what was found, by its name.
+    """Holds an artifact's files against their hashes, then its ONNX file against its module, on noise. Of a
+    family, what was found of each member, by its name.
 
     batches: the batch sizes that are tried. tolerance: the largest difference allowed, relative to the largest absolute
     output. seed: of the noise.

@@ -93,27 +93,35 @@ def fit_all(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fitted]:
     """Each seam with its adapter fitted: regularised least squares from the values at the cut that is left to those
-    that the next fragment's own parent has for the same images, in float64. The plan needs graphs, cuts and images.
+        that the next fragment's own parent has for the same images, in float64. The plan needs graphs, cuts and images.
 
-    prefix: the chain before the seams, where it is more than a part of one model: the values are then taken from it, or
-    are its own, where they are known.
+        prefix: the chain before the seams, where it is more than a part of one model: the values are then taken from it, or
+        are its own, where they are known.
 
-    Every fifth image is held out, to choose each ridge by; the weights are then solved from all. The result for a
-    candidate does not depend on which others are fitted beside it, but for rounding.
+        Every fifth image is held out, to choose each ridge by; the weights are then solved from all. The result for a
+        candidate does not depend on which others are fitted beside it, but for rounding.
 
-    batch: images a forward pass, fewer where the values at the cuts are large. rows: positions to use at most, drawn at
-    random and evenly over the images; fewer for adapters of many features, whose normal equations would take more than
-    half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
-    moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
-    of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
-    `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final:
-    solve the weights from all images; without, only the residuals are of use, and they may be those of at most so many
-    `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly
-    the fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images
-    done, images in all sweeps).
+        batch: images a forward pass, fewer where the values at the cuts are large. rows: positions to use at most, drawn at
+        random and evenly over the images; fewer for adapters of many features, whose normal equations would take more than
+        half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
+        moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
+        of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
+    <<<<<<< HEAD
+        `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final: solve
+        the weights from all images; without, only the residuals are of use, and they may be those of at most so many
+        `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly the
+        fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images done,
+        images in all sweeps).
+    =======
+        `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final:
+        solve the weights from all images; without, only the residuals are of use, and they may be those of at most so many
+        `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly
+        the fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images
+        done, images in all sweeps).
+    >>>>>>> main
 
-    Raises:
-        InputError: the normal equations of a single adapter take more than their share of the memory.
+        Raises:
+            InputError: the normal equations of a single adapter take more than their share of the memory.
     """
     memory = Memory.of(max_memory)
     store = store or TensorStore(memory.weights)

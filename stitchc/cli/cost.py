@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +16,16 @@ from .parts import MODEL_OR_ARTIFACT, Name, argument, option
 from .plotting import check as may_write
 from .plotting import plot_option
 from .run import Outcome, Run, verb
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ..other_counters import Comparison
+    from ..passes.cost.conventions import Table
+    from ..passes.cost.stages import Stage
+    from ..passes.data.plan import Plan
+    from ..passes.data.values import Price
+    from ..passes.latency.clock import Timing
 
 
 @verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions, anywhere=True)
@@ -67,21 +79,15 @@ def command(
     from ..documents import cost_document
     from ..examine import counted_by_conventions, stages, timing
     from ..other_counters import compare_counters
-    from ..report.cost import ConventionTable, CostTable, CounterTable, StageTable, TimingLine
-    from ..report.notes import notes_of
 
-    found, price, uncounted = plan.models[0], plan.prices[0], plan.uncounted[0]
+    found, price = plan.models[0], plan.prices[0]
     timed = timing(plan, backend, timed_on(device, backend)) if latency or "latency" in metric else None
     if timed:
         price |= {"latency": timed.median_ms}
+    parts = stages(plan, depth) if depth else []
     by_convention = counted_by_conventions(plan) if conventions else None
     compared = compare_counters(plan) if check else None
-    parts = stages(plan, depth) if depth else []
-    report = [*notes_of(plan), CostTable(found.name, price, metric)]
-    report += [TimingLine(timed)] if timed else []
-    report += [StageTable(parts)] if parts and not metric else []
-    report += [ConventionTable(*by_convention)] if by_convention else []
-    report += [CounterTable(compared)] if compared else []
+    report = _report(plan, price, metric, timed, parts, by_convention, compared)
     if plot:
         from ..report.page.section import Section
         from ..report.pictures import stages_picture
@@ -89,15 +95,29 @@ def command(
 
         write_plot(plot, found.name, [Section("Cost", report)], lambda: stages_picture(found.name, parts))
     document = cost_document(
-        found, price, uncounted, stages=parts, timing=timed, conventions=by_convention, check=compared
+        found, price, plan.uncounted[0], stages=parts, timing=timed, conventions=by_convention, check=compared
     )
     return Outcome(document, report)
 
 
+def _report(
+    plan: Plan, price: Price, metric: Sequence[str], timed: Timing | None, parts: Sequence[Stage],
+    by_convention: tuple[Table, list[str]] | None, compared: Comparison | None,
+) -> list[RenderableType]:  # fmt: skip
+    """What a terminal shows, of what was asked for."""
+    from ..report.cost import ConventionTable, CostTable, CounterTable, StageTable, TimingLine
+    from ..report.notes import notes_of
+
+    report: list[RenderableType] = [*notes_of(plan), CostTable(plan.models[0].name, price, metric)]
+    report += [TimingLine(timed)] if timed else []
+    report += [StageTable(parts)] if parts and not metric else []
+    report += [ConventionTable(*by_convention)] if by_convention else []
+    report += [CounterTable(compared)] if compared else []
+    return report
+
+
 def _members(run: Run, folder: str, metric: tuple[str, ...]) -> Outcome:
     """The cost of each member of a family."""
-    from pathlib import Path
-
     import stitchc
 
     from ..documents import SCHEMA, cost_document

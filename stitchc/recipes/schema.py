@@ -6,6 +6,7 @@ from dataclasses import Field
 from functools import singledispatch
 from typing import Any
 
+from ..families.options import Budgets, FamilyOptions
 from ..heads.words import Head
 from ..option_kinds import Limits, Sides, Subjects
 from ..options import CompileOptions
@@ -39,20 +40,27 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def schema() -> Schema:
-    """The JSON schema (draft 7) of recipes: every option with its help, its default and what it may be. Names that
-    other packages add (metrics, ranking rules) are those of this installation."""
+    """The JSON schema (draft 7) of recipes, of a compile or of a family: every option with its help, its default and
+    what it may be. Names that other packages add (metrics, ranking rules) are those of this installation."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A recipe of stitchc",
+        "type": "object",
+        "anyOf": [_of_verb(CompileOptions, "compile"), _of_verb(FamilyOptions, "family")],
+    }
+
+
+def _of_verb(record: type[Options], verb: str) -> Schema:
     from ..tuning.settings import TrainingOptions
 
     model = _TEXT | {"description": "A model, by its words: timm/NAME, torchvision/NAME, digits/NAME or a checkpoint."}
     training = {"type": "object", "additionalProperties": False, "properties": _properties(TrainingOptions)}
     return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "A recipe of stitchc",
-        "type": "object",
+        "title": f"A recipe of stitchc {verb}",
         "properties": {
             "schema": {"const": SCHEMA, "description": "The version of recipes."},
-            **_properties(CompileOptions),
-            "tune": {"type": "array", "items": training, "description": "The trainings after the compile, in order."},
+            **_properties(record),
+            "tune": {"type": "array", "items": training, "description": f"The trainings after the {verb}, in order."},
         },
         "patternProperties": {"^[a-z]$": model},
         "additionalProperties": False,
@@ -92,6 +100,7 @@ def _(kind: Text) -> Schema:
 @shape.register(Texts)
 @shape.register(Subjects)
 @shape.register(Limits)
+@shape.register(Budgets)
 def _(kind: Kind) -> Schema:
     return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}], "examples": [["digits/plain"]]}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,9 +11,10 @@ from rich.text import Text
 from ..documents import label, ranked
 from ..passes.data import metrics
 from ..passes.data.candidates import Candidate
+from ..passes.data.metrics import Metric
 from ..passes.data.plan import TIMED, Plan
 from .numbers import NONE, Column, score, significant
-from .table import short, table
+from .table import Rows, short, table
 
 
 @dataclass(frozen=True)
@@ -35,42 +36,45 @@ class CandidateTable:
         if one_way:
             front, back = (self._name(end.model) for end in (shown[0].chain.front, shown[0].chain.back))
             yield Text(f"front {front}, back {back}")
-        rows = table(ascii_only=options.ascii_only)
-        measured = [
-            metric
-            for metric in metrics.every()
-            if metric.combine == "measured" and any(metric.name in c.price for c in shown)
-        ]
+        yield self._rows(shown, one_way, options.ascii_only)
+
+    def _rows(self, shown: Sequence[Candidate], one_way: bool, ascii_only: bool) -> Rows:
+        """A row for each candidate. one_way: all have the same front model."""
+        measured = [m for m in metrics.every() if m.combine == "measured" and any(m.name in c.price for c in shown)]
         counts = metrics.sums() if measured else metrics.counts()  # what is measured takes the room of what is derived
         columns = [(metric, Column(metric.unit, (c.price.get(metric.name) for c in shown))) for metric in counts]
+        probed = any(candidate.score is not None for candidate in shown)
+        rows = table(ascii_only=ascii_only)
         rows.figures("#")
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
         rows.figures("similarity")
         rows.add_column("adapter", overflow="fold")
-        timed = {t.row: t for t in self.plan.timed}
-        for metric, column in columns:
-            rows.figures(column.head(metric.column).strip())
+        rows.figures(*(column.head(metric.column).strip() for metric, column in columns))
         for metric in measured:
-            what = "predicted" if metric.name == TIMED else metric.column
-            rows.figures(f"{what}\n({metric.unit.symbol})")
-            if metric.name == TIMED:
-                rows.figures(f"measured\n({metric.unit.symbol})")
-        probed = any(candidate.score is not None for candidate in shown)
+            what = ("predicted", "measured") if metric.name == TIMED else (metric.column,)
+            rows.figures(*(f"{word}\n({metric.unit.symbol})" for word in what))
         rows.add_column("score" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
-            figures = [column(candidate.price.get(metric.name)) for metric, column in columns]
-            for metric in measured:
-                figures.append(_figure(candidate.price.get(metric.name)))
-                if metric.name == TIMED:
-                    found = timed.get(int(every.order[rank - 1])) if len(every.order) else None
-                    figures.append(_figure(found.measured_ms if found else None))
             rows.add_row(
                 str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
                 self._similarity(candidate), candidate.adapter,
-                *figures, score(candidate.score) if probed else self._fits(candidate),
+                *(column(candidate.price.get(metric.name)) for metric, column in columns),
+                *self._measured(rank, candidate, measured),
+                score(candidate.score) if probed else self._fits(candidate),
             )  # fmt: skip
-        yield rows
+        return rows
+
+    def _measured(self, rank: int, candidate: Candidate, measured: Sequence[Metric]) -> Iterator[str]:
+        """The figures of a candidate in metrics that are measured: of the latency what was predicted, and what was
+        measured, of those that were."""
+        assert self.plan.candidates is not None
+        order, timed = self.plan.candidates.order, {one.row: one for one in self.plan.timed}
+        for metric in measured:
+            yield _figure(candidate.price.get(metric.name))
+            if metric.name == TIMED:
+                found = timed.get(int(order[rank - 1])) if len(order) else None
+                yield _figure(found.measured_ms if found else None)
 
     def _similarity(self, candidate: Candidate) -> str:
         """The similarity of a candidate as text, with half the width of its confidence interval where there is one."""

@@ -11,6 +11,7 @@ from rich.text import Text
 from ..check.record import STEPS, Checked
 from ..check.summary import passed_of, summary
 from .notes import heading
+from .numbers import several
 from .table import table
 
 
@@ -22,7 +23,7 @@ class CheckReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         failures = [m for m in self.models if m.failed]
-        yield heading(f"{len(self.models)} models", f"{len(self.models) - len(failures)} pass every step tried")
+        yield heading(several(len(self.models), "model"), f"{len(self.models) - len(failures)} pass every step tried")
         found = summary(self.models)
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("step", no_wrap=True)

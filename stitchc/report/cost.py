@@ -13,7 +13,7 @@ from ..passes.data import metrics
 from ..passes.data.metrics import Unit
 from ..passes.data.values import Price
 from .notes import heading
-from .numbers import NONE, amount, significant, size
+from .numbers import NONE, amount, several, significant, size
 from .table import table
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TimingLine:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         t = self.timing
-        threads = "1 thread" if t.threads == 1 else f"{t.threads} threads"
+        threads = several(t.threads, "thread")
         yield Text(
             f"latency: the median of {t.runs} runs, quartiles {significant(t.iqr_ms)} ms apart; {t.backend}, "
             f"{threads}, {t.device}"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from .numbers import percent, significant
+from .numbers import percent, several, significant
 from .table import table
 
 _WIDE = 24  # characters of a full bar
@@ -77,7 +77,7 @@ class Polished:
         record = self.record
         whom, where = " and ".join(record["teachers"]), f"{record['held_out']} held-out images"
         if not record["kept"]:
-            return f": {record['steps']} steps toward {whom} made nothing better on {where}, and were undone"
+            return f": {several(record['steps'], 'step')} toward {whom} made nothing better on {where}, and were undone"
         far, near = (significant(record[key], 2) for key in ("divergence_before", "divergence"))
         return (
             f": {record['kept']} steps of {record['batch']} images toward {whom}; on {where} the divergence from it is "

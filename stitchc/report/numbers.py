@@ -31,6 +31,11 @@ def count(value: float | None) -> str:
     return f"{significant(value / factor)} {prefix}"
 
 
+def several(number: int, what: str) -> str:
+    """A number with its noun: `1 epoch`, `2 epochs`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size(value: float | None) -> str:
     """Bytes: `312 KiB`."""
     if value is None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..passes.data import metrics
 from .notes import Inputs, Notes
-from .numbers import Column, Costs, percent, score
+from .numbers import Column, Costs, percent, score, several
 from .stitch import CompileReport
 from .table import short, table
 
@@ -83,7 +83,7 @@ class ChainTable:
         else:
             yield "top-1: of the first as it was written, fitted on all images; of others as the search made them."
         probed = "" if said["probed"] is None else f"{said['probed']} seams probed, "
-        yield f"{probed}{said['stitched']} chains stitched."
+        yield f"{probed}{several(said['stitched'], 'chain')} stitched."
         if said["unsettled"]:
             yield f"{said['unsettled']} seams of the best chains were not probed; a higher effort probes them."
         if said["stopped"]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..wording import as_flags
 from .notes import Notes
-from .numbers import NONE, count, percent
+from .numbers import NONE, count, percent, several
 from .parent_table import ParentTable, gap
 from .stitch import Checks, Choice, Files
 from .table import table
@@ -48,7 +48,7 @@ class Training:
 def trained(record: Mapping[str, Any], what: str) -> Text:
     """What trained, and on what, in a line. record: an item of the key `tuned`."""
     return Text.assemble(
-        ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {record['epochs']} epochs "
+        ("Trained", "bold"), f" {what}: {count(record['trained_params'])} params, {several(record['epochs'], 'epoch')} "
         f"over {record['images']} images of {record['data']}",
     )  # fmt: skip
 

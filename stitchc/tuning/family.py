@@ -30,6 +30,7 @@ from .checkpoint import Checkpoint
 from .engine import Engine
 from .job import Job, check_batch, shown_to
 from .members import FamilyLoop, FamilyTrainee
+from .outcome import told_of
 from .settings import TrainingOptions, TuneOptions
 from .views import training_and_held_out
 
@@ -91,13 +92,7 @@ def tune_family(folder: Path, options: TuneOptions, place: Engine, progress: Pro
         trainee, views, job.settings, place, held=held, teachers=_teachers(job, untuned),
         workers=job.settings.workers, every=job.settings.checkpoint_seconds, save=checkpoint.write, progress=progress,
     )  # fmt: skip
-    resumed = 0
-    if found := checkpoint.read():
-        loop.load(found)
-        resumed = loop.state.epoch * loop.steps + loop.state.step
-        progress.tell(
-            f"Going on after {resumed} of {job.settings.epochs * loop.steps} steps, from {checkpoint.folder}."
-        )
+    resumed = loop.go_on(checkpoint.read(), checkpoint.folder)
     trained = trainee.trained_params
     with checkpoint.of_a_training(), stage(progress, f"training {len(trainee.members)} members"):
         loop.run()
@@ -298,18 +293,9 @@ def _record(made: TunedFamily, job: Job) -> dict[str, Any]:
 
 def entry(made: TunedFamily, job: Job) -> dict[str, Any]:
     """What plan.json says of a training, under `tuned`; its figures are means over the members that were trained."""
-    options = job.settings.as_dict()
-    options.pop("cache")
     told = [one for one in made.members if one.epoch or one.held_out_before is not None]
     before, after = (_mean([getattr(one, key) for one in told]) for key in ("before", "after"))
-    return {
-        "train": options.pop("train"), "trained_params": made.trained_params, "data": job.images.name,
-        "images": len(job.images), "epochs": len(made.history),
-        "accuracy": {
-            "data": job.measured.name if job.measured else None, "images": len(job.measured) if job.measured else None,
-            "before": before, "after": after,
-        },
-        "options": options, "history": list(made.history),
+    return told_of(job, made.trained_params, made.history, before, after) | {
         "members": [
             {
                 "name": one.name, "epoch": one.epoch,

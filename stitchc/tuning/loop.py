@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -81,7 +82,18 @@ class Loop:
         self.optimizer.load_state_dict(snapshot["optimizer"])
         self.engine.load(snapshot["engine"])
 
+    def go_on(self, snapshot: dict[str, Any] | None, folder: Path) -> int:
+        """Goes on from a snapshot, where there is one, and says so. folder: where it lay. How many steps were done
+        before."""
+        if not snapshot:
+            return 0
+        self.load(snapshot)
+        done = self.state.epoch * self.steps + self.state.step
+        self.progress.tell(f"Going on after {done} of {self.settings.epochs * self.steps} steps, from {folder}.")
+        return done
+
     def snapshot(self) -> dict[str, Any]:
+        """All that going on needs."""
         return {
             "state": self.state.as_dict(),
             "weights": self.trainee.state(),

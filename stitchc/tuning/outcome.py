@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,25 @@ def held_out(loop: Loop) -> HeldOut | None:
 
 def entry(made: Tuned, job: Job) -> dict[str, Any]:
     """What plan.json says of a training, under `tuned`."""
+    top1 = [found.top1 if found else None for found in (made.before, made.after)]
+    return told_of(job, made.trained_params, made.history, *top1) | {
+        "held_out": made.held_out and made.held_out.as_dict()
+    }
+
+
+def told_of(
+    job: Job, trained_params: int, history: Sequence[Mapping[str, Any]], before: float | None, after: float | None
+) -> dict[str, Any]:
+    """What plan.json says of any training. before, after: top-1 on the images to measure on."""
     options = job.settings.as_dict()
     options.pop("cache")
     return {
-        "train": options.pop("train"), "trained_params": made.trained_params, "data": job.images.name,
-        "images": len(job.images), "epochs": len(made.history),
+        "train": options.pop("train"), "trained_params": trained_params, "data": job.images.name,
+        "images": len(job.images), "epochs": len(history),
         "accuracy": {
             "data": job.measured.name if job.measured else None,
             "images": len(job.measured) if job.measured else None,
-            "before": made.before.top1 if made.before else None,
-            "after": made.after.top1 if made.after else None,
+            "before": before, "after": after,
         },
-        "held_out": made.held_out and made.held_out.as_dict(), "options": options, "history": list(made.history),
+        "options": options, "history": list(history),
     }  # fmt: skip

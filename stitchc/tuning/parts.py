@@ -71,6 +71,7 @@ class Trainee(nn.Module):
 
     @property
     def trained_params(self) -> int:
+        """How many numbers train."""
         return sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
 
     def state(self) -> dict[str, Tensor]:

@@ -105,7 +105,7 @@ def _trained(
 ) -> tuple[Loop, int]:  # fmt: skip
     """The training, run to its end from where the checkpoint says; and how many steps were done before."""
     settings, progress = job.settings, job.progress
-    found, resumed = checkpoint.read(), 0
+    found = checkpoint.read()
     values, taught = _features(job, trainee, views, teachers, checkpoint)
     with checkpoint.of_a_training(), closing(values) if values is not None else nullcontext():
         loop = Loop(
@@ -113,12 +113,7 @@ def _trained(
             workers=settings.workers, every=settings.checkpoint_seconds, progress=progress,
             save=lambda state: checkpoint.write({"before": before.as_dict() if before else None, **state}),
         )  # fmt: skip
-        if found:
-            loop.load(found)
-            resumed = loop.state.epoch * loop.steps + loop.state.step
-            progress.tell(
-                f"Going on after {resumed} of {settings.epochs * loop.steps} steps, from {checkpoint.folder}."
-            )
+        resumed = loop.go_on(found, checkpoint.folder)
         with stage(progress, f"training {', '.join(trainee.trains)}"):
             loop.run()
     return loop, resumed

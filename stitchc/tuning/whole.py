@@ -59,8 +59,7 @@ def train(
         trainee, views, settings, place, held=held, teachers=teachers, workers=settings.workers,
         every=settings.checkpoint_seconds, save=checkpoint.write, progress=watcher if place.rank == 0 else Silent(),
     )  # fmt: skip
-    if found := checkpoint.read():
-        loop.load(found)
+    loop.go_on(checkpoint.read(), checkpoint.folder)
     with stage(watcher, f"training {loaded.name}"):
         loop.run()
     if place.rank == 0:

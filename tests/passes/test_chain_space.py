@@ -5,9 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from nets import Small, Tokens
+from nets import Small, Tokens, randomised
 from small_nets import Shared
-from test_trace import randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
 from stitchc.passes.cost.chains import price_of

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from nets import Small, Tokens
-from test_trace import randomised
+from nets import Small, Tokens, randomised
 
 from stitchc.passes import (
     Chain,

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from nets import Small, Tokens, Windows
-from test_trace import randomised
+from nets import Small, Tokens, Windows, randomised
 
 from stitchc.passes.data.errors import CutError
 from stitchc.passes.graphs.compose import Part, compose, fragment

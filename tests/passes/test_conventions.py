@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from nets import Residual, Small, Tokens, Windows
-from test_restnet import make, path
+from restnet import make, path
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Stitch, Trace
 from stitchc.passes.cost.conventions import conventions, reasons

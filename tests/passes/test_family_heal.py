@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
 from stitchc.passes.cost.chains import price_of

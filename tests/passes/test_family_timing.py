@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Trace
 from stitchc.passes.data.chain import Chain, Fragment

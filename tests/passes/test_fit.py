@@ -4,32 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from nets import Small, Tokens
-from test_trace import randomised
+from fitted import IMAGES, stitched
+from nets import Small, Tokens, randomised
 from torch import nn
 
-from stitchc.passes import Cost, Fit, Partition, Pipeline, Plan, Select, Stitch, Trace, Value, adapters
+from stitchc.passes import Fit, Value, adapters
 from stitchc.passes.cost.chains import seam_price
 from stitchc.passes.data.errors import CutError
 from stitchc.passes.fit.closed_form import fit_all
 
-IMAGES = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
 
 def seams(plan):
     return [candidate.chain.seams()[0] for candidate in plan.choice]
-
-
-def stitched(front, back, leaves, enters, adapter="auto", *, fit=True, images=IMAGES):
-    passes = [
-        Trace(frontend="record"),
-        Partition(),
-        Cost(adapters=(adapter,), direction="given"),
-        Select(front=leaves, back=enters, adapter=adapter),
-        Stitch(),
-        *([Fit()] if fit else []),
-    ]
-    return Pipeline(passes)(Plan.of(front, back, images=images))
 
 
 @pytest.mark.parametrize("adapter", ["linear", "conv3x3", "conv5x5?norm=both", "linear?norm=after&bias=no"])

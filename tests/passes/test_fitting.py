@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from memory import following
-from nets import Small, Tokens
-from test_trace import randomised
+from nets import Small, Tokens, randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, TensorImages, Trace
 from stitchc.passes.data.chain import End, Seam
@@ -135,3 +134,23 @@ def test_an_adapter_whose_system_does_not_fit_is_refused_with_what_it_takes(plan
         fit_all(plan, [seam], max_memory=50_000)
     enough = int(re.search(r"max_memory of (\d+) MiB", str(caught.value))[1]) << 20
     fit_all(plan, [seam], max_memory=enough)
+
+
+def test_residuals_that_nobody_reads_are_not_measured_and_the_weights_are_the_same(plan):
+    seam = Seam(End(0, 1), "conv3x3-relu", End(1, 1))
+    seen = Counted(SHOWN), Counted(SHOWN)
+    (measured,), (fitted,) = (
+        fit_all(replace(plan, images=images), [seam], measured=which)
+        for images, which in zip(seen, (True, False), strict=True)
+    )
+    for key, value in measured.adapter.state_dict().items():
+        assert torch.equal(value, fitted.adapter.state_dict()[key])
+    assert len(seen[1].seen) == len(seen[0].seen) // 2
+    assert fitted.residual != measured.residual, "that of the linear map alone"
+
+
+def test_the_residual_of_some_channels_is_that_of_a_target_that_has_no_others(plan, seams):
+    whole, all_of_them, some = (fit_all(plan, seams, final=False, channels=channels) for channels in (None, 64, 2))
+    assert [one.residual for one in whole] == [one.residual for one in all_of_them]
+    differ = [abs(one.residual - other.residual) for one, other in zip(whole, some, strict=True)]
+    assert 0 < max(differ) < 0.5 and all(one.ridge for one in some)

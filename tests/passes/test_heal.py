@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fitted import IMAGES, stitched
 from memory import following
-from nets import Small
-from test_fit import IMAGES, stitched
-from test_trace import randomised
+from nets import Small, randomised
 from torch import Tensor, nn
 
 from stitchc.passes import Heal, InputSpec, TensorImages

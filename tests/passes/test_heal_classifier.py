@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from nets import Small
-from test_fit import IMAGES, stitched
-from test_trace import randomised
+from fitted import IMAGES, stitched
+from nets import Small, randomised
 from torch import nn
 
 from stitchc.passes import Heal

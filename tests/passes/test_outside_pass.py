@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 
 from stitchc.passes import (
     Codegen,

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from test_restnet import make
+from restnet import make
 
 from stitchc.passes import Chain, Cost, Fragment, Partition, Pipeline, Plan, Select, Trace, adapters
 from stitchc.passes.cost.chains import price_of

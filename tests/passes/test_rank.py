@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from memory import following
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 
 from stitchc.passes import Cost, Partition, Pipeline, Plan, Rank, Select, Similarity, TensorImages, Trace
 from stitchc.passes.data import plugins
@@ -18,7 +17,7 @@ from stitchc.passes.data.pass_options import RANK
 from stitchc.passes.data.some_images import Part
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank.effort import EFFORTS, effort_of
-from stitchc.passes.rank.halving import Probed, _leads
+from stitchc.passes.rank.halving import Probed, _leads, _within_reach
 from stitchc.passes.rank.preselection import depth_match, distinct, pairs_of, union
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Stitched
@@ -277,6 +276,16 @@ def test_a_leader_is_ahead_of_every_other_by_two_standard_errors():
     assert _leads([probed(steady), probed([v - 0.1 for v in steady])])
     assert not _leads([probed(steady), probed(steady)])
     assert not _leads([probed(steady), probed([v - 0.1 for v in steady]), probed([0.95, 0.74] * 16)])
+
+
+def test_who_is_far_behind_the_best_is_out_of_reach_and_who_is_near_or_varies_is_not():
+    def probed(values):
+        return Probed(0, 0, None, torch.tensor(values))
+
+    best = probed([0.9, 0.8, 0.9, 0.8] * 16)
+    far, near, same = (probed([v - less for v in [0.9, 0.8, 0.8, 0.9] * 8]) for less in (0.2, 0.01, 0.0))
+    varied = probed([0.9, 0.1, 0.9, 0.85] * 2)
+    assert _within_reach(best, [far, near, same, varied]) == [near, same, varied]
 
 
 def test_an_effort_is_a_name_or_seconds(plan):

@@ -4,9 +4,8 @@ import copy
 from dataclasses import replace
 
 import torch
-from nets import Residual, Small
-from test_fit import IMAGES, stitched
-from test_trace import randomised
+from fitted import IMAGES, stitched
+from nets import Residual, Small, randomised
 from torch import Tensor, nn
 
 from stitchc.passes import Recalibrate

@@ -103,3 +103,14 @@ def test_solving_takes_no_more_memory_than_it_says(of, groups):
     with following() as memory:
         errors(of(sums, 1e-3), sums)
     assert memory.peak_bytes <= solving_bytes(features, channels, groups or 1)
+
+
+@pytest.mark.parametrize(("groups", "roughly"), [(None, False), (None, True), (2, True)])
+def test_the_product_of_many_features_is_whole_though_only_half_is_computed(groups, roughly):
+    lead = () if groups is None else (groups,)
+    x, y = (torch.randn(*lead, 50, n, generator=torch.Generator().manual_seed(0)) for n in (700, 3))
+    sums = Moments.zeros(700, 3, groups)
+    for part in (slice(0, 20), slice(20, 50)):
+        (sums.add_roughly if roughly else sums.add)(x[..., part, :], y[..., part, :])
+    torch.testing.assert_close(sums.xx, x.double().mT @ x.double(), rtol=1e-5, atol=1e-5)
+    assert torch.equal(sums.xx, sums.xx.mT)

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 from torch import nn
 
 from stitchc.passes import (

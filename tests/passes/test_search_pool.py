@@ -9,9 +9,8 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from nets import Small, Tokens
+from nets import Small, Tokens, randomised
 from small_nets import Shared
-from test_trace import randomised
 
 from stitchc.passes import Chain, Cost, Fragment, Partition, Pipeline, Plan, Represent, TensorImages, Trace
 from stitchc.passes.cost.chains import price_of

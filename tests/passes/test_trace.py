@@ -4,7 +4,7 @@ import gc
 
 import pytest
 import torch
-from nets import Caches, Residual, Small, Tokens, Windows
+from nets import Caches, Residual, Small, Tokens, Windows, randomised
 from torch import nn
 
 from stitchc.passes import Plan
@@ -13,13 +13,6 @@ from stitchc.passes.data.scores import choose
 from stitchc.passes.graphs.conventions import dependencies, is_scalar, writes_in_place
 from stitchc.passes.trace import Trace, trace
 from stitchc.passes.trace.recorder import is_leaf
-
-
-def randomised(module: nn.Module) -> nn.Module:
-    torch.manual_seed(0)
-    for p in module.parameters():
-        nn.init.normal_(p, std=0.3)
-    return module.eval()
 
 
 @pytest.mark.parametrize("kind", [Small, Windows, Tokens, Caches])

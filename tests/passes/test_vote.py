@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from nets import Small
-from test_trace import randomised
+from nets import Small, randomised
 from torch import nn
 
 from stitchc.passes import (

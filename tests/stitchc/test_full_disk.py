@@ -6,15 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
-from test_tune import network
+from small_hybrid import IMAGES, compile
 
 import stitchc
 from stitchc import stale, zoo
 from stitchc.cache import Store, key_of
 from stitchc.check.record import append, read
 from stitchc.passes.data.errors import OutputError
-from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.report.html import write_page
 
 resource = pytest.importorskip("resource", reason="limits of Unix stand for a full disk")
@@ -38,16 +36,6 @@ def told_by_an_error(monkeypatch):
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGXFSZ, before)
-
-
-IMAGES = TensorImages(torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(24) % 3)
-
-
-def compile(out: Path, **options) -> None:
-    torch.manual_seed(0)
-    spec = InputSpec((1, 8, 8), (0.0,), (1.0,))
-    parents = (Model(name, spec, module=network(width).eval()) for name, width in (("wide", 6), ("thin", 4)))
-    stitchc.compile(*parents, front="0", back="0", adapter="linear", data=IMAGES, onnx=False, out=out, **options)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_browser import CUTS, large_plan
+from large_plan import CUTS, large_plan
 
 from stitchc.documents import plan_document
 from stitchc.passes.data.chain import Chain, Fragment

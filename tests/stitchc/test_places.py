@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from test_full_disk import compile as compiled
+from small_hybrid import compile as compiled
 from torch import nn
 
 from stitchc.cli import main

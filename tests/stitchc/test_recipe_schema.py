@@ -8,6 +8,7 @@ import pytest
 
 from stitchc import recipe
 from stitchc.cli import main
+from stitchc.families.options import FamilyOptions
 from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.options import NEVER, option_of, options_of
@@ -24,16 +25,28 @@ def stated(record):
 
 
 def test_every_option_of_a_recipe_is_described():
-    assert stated(CompileOptions).keys() | {"schema", "tune"} == SCHEMA["properties"].keys()
-    assert stated(TrainingOptions).keys() == SCHEMA["properties"]["tune"]["items"]["properties"].keys()
-    assert all(len(of["description"]) > 10 for of in SCHEMA["properties"].values())
+    for record, of_verb in zip((CompileOptions, FamilyOptions), SCHEMA["anyOf"], strict=True):
+        known = of_verb["properties"]
+        assert stated(record).keys() | {"schema", "tune"} == known.keys()
+        assert stated(TrainingOptions).keys() == known["tune"]["items"]["properties"].keys()
+        assert all(len(of["description"]) > 10 for of in known.values())
 
 
-@pytest.mark.parametrize("name", stated(CompileOptions))
-def test_an_example_is_a_recipe(name):
-    text = f"{name} = {recipe.toml(example(stated(CompileOptions)[name]))}"
-    assert recipe.loads(text).options.keys() == {name}
+@pytest.mark.parametrize(
+    ("record", "name"), [(record, name) for record in (CompileOptions, FamilyOptions) for name in stated(record)]
+)
+def test_an_example_is_a_recipe(record, name):
+    text = f"{name} = {recipe.toml(example(stated(record)[name]))}"
+    assert recipe.loads(text, record=record).options.keys() == {name}
     assert VALID.is_valid(tomllib.loads(text)), text
+
+
+def test_the_options_of_two_verbs_do_not_go_together():
+    text = 'members = 3\nchain = "A:..x / B:y.."'
+    for record in (CompileOptions, FamilyOptions):
+        with pytest.raises(InputError, match="which is an option of"):
+            recipe.loads(text, record=record)
+    assert not VALID.is_valid(tomllib.loads(text))
 
 
 @pytest.mark.parametrize("name", stated(TrainingOptions))
@@ -49,6 +62,9 @@ def test_what_is_written_is_valid():
     )
     text = recipe.with_training(text, TrainingOptions(augment="flip", holdout="10%", teacher=["z"]))
     VALID.validate(tomllib.loads(text))
+    VALID.validate(
+        tomllib.loads(recipe.dumps(["x", "y"], FamilyOptions(budget=["20%", "macs=35%,params=1M"]), "family"))
+    )
 
 
 @pytest.mark.parametrize(

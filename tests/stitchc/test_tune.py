@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from small_hybrid import CLASSES, SIDE, network
 
 import stitchc
 from stitchc import recipe
@@ -17,15 +17,7 @@ from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.progress import Silent
 from stitchc.tuning.origins import better
 
-SIDE, CLASSES, COUNT = 8, 3, 48
-
-
-def network(width: int) -> nn.Module:
-    def block(c_in: int) -> nn.Sequential:
-        return nn.Sequential(nn.Conv2d(c_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
-
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.25), nn.Linear(width, CLASSES)]
-    return nn.Sequential(block(1), block(width), block(width), *head)
+COUNT = 48
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_pictures import PLAIN, content, values
 
 from stitchc import zoo
 from stitchc.passes.data.errors import DataError
@@ -15,23 +15,8 @@ from stitchc.passes.data.model import InputSpec
 from stitchc.zoo import folders, image_sets, tars
 from stitchc.zoo.sampling import order
 
-PLAIN = InputSpec((3, 4, 4), (0.0,) * 3, (1.0,) * 3)
-
-
-def content(value: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (4, 4), (value, value, value)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def values(images, spec=PLAIN) -> list[int]:
-    """The grey value of each image, which tells which file it was."""
-    return [round(float(image.mean()) * 255) for batch in images.batches(spec, 3) for image in batch]
-
-
 #: Path -> grey value; ten of a class, its values from ten times its index on.
 CLASSES = {f"{name}/{i}.png": 10 * index + i for index, name in enumerate(["bee", "cat", "dog"]) for i in range(10)}
-TESTS = (("test", 100), ("train", 0))
 SPLITS = {
     f"{split}/{name}": value + add for split, add in (("test", 100), ("train", 0)) for name, value in CLASSES.items()
 }
