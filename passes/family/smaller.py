@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from torch.fx import GraphModule
 
@@ -32,7 +33,9 @@ def with_smaller(plan: Plan, look: Sequence[Pass], metric: str, least: float) ->
     look: the passes that take a model to its graph, cuts and prices.
     """
     seen = [one for model in range(len(plan.models)) for one in _sizes(plan, model, look, metric, least)]
-    joined = {name: sum((getattr(one, name) for one in seen), getattr(plan, name)) for name in _OF_MODELS}
+    joined: dict[str, Any] = {
+        name: sum((getattr(one, name) for one in seen), getattr(plan, name)) for name in _OF_MODELS
+    }
     return replace(plan, **joined)
 
 
@@ -52,7 +55,7 @@ def _sizes(plan: Plan, model: int, look: Sequence[Pass], metric: str, least: flo
 
 def with_only(plan: Plan, kept: Sequence[int]) -> tuple[Plan, dict[int, int]]:
     """The plan with some of its models, and where each of them then stands."""
-    parts = {name: tuple(getattr(plan, name)[model] for model in kept) for name in _OF_MODELS}
+    parts: dict[str, Any] = {name: tuple(getattr(plan, name)[model] for model in kept) for name in _OF_MODELS}
     return replace(plan, **parts), {model: place for place, model in enumerate(kept)}
 
 

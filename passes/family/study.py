@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def study(
     first = [fine[k - len(models)] for k in chosen([*models, *fine])[0] if k >= len(models)]
     values = np.array([[one.price[looking.metric], -one.score] for one in fine]).reshape(-1, 2)
     chains = _distinct([*first, *(fine[k] for k in promising(values, len(fine)))], wanted, room)
-    priced = {one.chain: one.price for one in tried}
+    priced = {one.own: one.price for one in previews if one.chain == one.own}
     made = repair(sorted(((chain, priced[chain]) for chain in chains), key=lambda one: one[1].ordering()))
     last = _at_sizes(judge, made, sizes, lambda one: added(one.hybrid.network, held), looking)
     networks = [*models, *last]
@@ -129,7 +130,7 @@ def _useful(models: Sequence[Network], metric: str) -> list[int]:
 
 
 def _at_sizes(
-    judge: Judge, hybrids: Sequence[Hybrid], sizes: Sequence[int], of: Callable[[Network], Mapping[Hashable, int]],
+    judge: Judge, hybrids: Sequence[Hybrid], sizes: Sequence[int], of: Callable[[Network], Mapping[Any, int]],
     looking: Looking,
 ) -> Iterator[Network]:  # fmt: skip
     """Networks as they are, and on images of the sizes of some models, scored. of: what the file holds for one."""
@@ -152,7 +153,7 @@ def _distinct(networks: Sequence[Network], most: int, room: float) -> list[Chain
     """The first chains of these, at their models' own sizes, whose adapters there is room for together."""
     found, held = dict[Chain, None](), dict[Hashable, int]()
     for one in networks:
-        more = held | one.adds
+        more = {**held, **one.adds}
         if len(found) < most and sum(more.values()) <= room:
             found[one.own], held = None, more
     return list(found)

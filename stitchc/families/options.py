@@ -73,7 +73,7 @@ class FamilyOptions(
     metric: str = with_default(
         BudgetOptions, "metric", "macs", help="Metric of budgets that do not name their own, and of the front."
     )
-    rank: str | None = with_default(
+    rank: str | None = with_default(  # type: ignore[assignment]  # what it is without depends on the images
         RankOptions, "rank", None, unset="the probability of the right class where images have labels, else cascade",
     )  # fmt: skip
     probe_images: int = with_default(ProbeOptions, "probe_images", PROBE_IMAGES)
