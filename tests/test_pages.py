@@ -117,9 +117,9 @@ def test_toml_parses(block):
 
 
 def test_commands_of_a_checkout_are_what_ci_runs():
-    ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    ran = {word for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines() for word in line.split()}
     lines = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
-    assert lines and {line.partition("#")[0].strip() for line in lines} <= {*ran}
+    assert lines and all(line.startswith("make ") and line.split()[1] in ran for line in lines)
 
 
 def test_few_blocks_are_not_run_and_each_says_why():
