@@ -29,7 +29,7 @@ class Footprint:
     memory_bytes: int
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def footprint(kind: Kind, front: Value, back: Value) -> Footprint:
     """The footprint of a kind between two values: in closed form where there is one; otherwise measured by a run on the
     device "meta", which takes a thousand times as long."""

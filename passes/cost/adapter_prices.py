@@ -76,7 +76,7 @@ def folded(price: AdapterPrice, readers: tuple[NodeCost, ...], front: Value, bac
     return price.sums | {name: price.sums[name] + more[name] for name in price.widens}
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def counted(kind: Kind, front: Value, back: Value, _: tuple[Metric, ...]) -> Price:
     """The price of an adapter, counted on the device "meta". The last argument, the metrics that are sums, is only part
     of the cache key."""

@@ -49,7 +49,7 @@ def refuse_too_large(plan: Plan, seams: Sequence[Seam], memory: Memory) -> None:
             )
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def _size(words: str, front: Value, back: Value) -> tuple[int, int]:
     """The features of an adapter, and the bytes that its normal equations take."""
     adapter = adapters.without_weights(words, front, back)
