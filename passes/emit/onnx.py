@@ -87,8 +87,19 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
             f"the network cannot be exported to ONNX: {_reason(error, module, images)}",
             "With `onnx=False` the Python module is written alone.",
         ) from error
+    _resize_as_torch_does(model)
     _strip(model)
     return model
+
+
+def _resize_as_torch_does(model: ModelProto) -> None:
+    """Older exporters (torch 2.11) write the resize of `F.interpolate` with the coordinates `pytorch_half_pixel`, which
+    for one pixel take the corner of the image, where torch takes its middle, as `half_pixel` does. Elsewhere the two
+    are the same."""
+    for graph in (model.graph, *model.functions):
+        for attribute in (a for node in graph.node if node.op_type == "Resize" for a in node.attribute):
+            if attribute.name == "coordinate_transformation_mode" and attribute.s == b"pytorch_half_pixel":
+                attribute.s = b"half_pixel"
 
 
 def _forget(program: Any) -> None:

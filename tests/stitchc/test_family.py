@@ -182,9 +182,6 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, mo
         assert torch.allclose(stitchc.load(extracted)(small), network(images), atol=1e-5)
 
 
-@pytest.mark.skipif(
-    torch.__version__.startswith("2.11."), reason="its exporter writes another network, which verification refuses"
-)
 def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_full_size(tmp_path, monkeypatch):
     """Chosen where it scores best; here stitches on smaller images are said to."""
     from stitchc.passes.family.judge import Judge

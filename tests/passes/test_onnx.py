@@ -1,5 +1,6 @@
-"""What cannot be exported to ONNX is said by operator and module, in plain text."""
+"""What is exported to ONNX computes the same; what cannot be is said by operator and module, in plain text."""
 
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -38,3 +39,13 @@ def test_the_first_line_of_an_error_is_plain():
     assert first_line(ValueError("\n\x1b[96mred\x1b[0m alert \nmore")) == "red alert"
     assert first_line(KeyError()) == "KeyError"
     assert len(first_line(ValueError("x" * 999))) == 300
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (2, 1), (3, 7)])
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_a_resize_is_that_of_torch_to_one_pixel_too(size, mode):
+    net = nn.Upsample(size=size, mode=mode).eval()
+    images = torch.rand(2, 3, 4, 6)
+    session = onnxruntime.InferenceSession(export(net, images).SerializeToString())
+    (found,) = session.run(["output"], {"input": images.numpy()})
+    assert torch.allclose(torch.from_numpy(found), net(images), atol=1e-5)
