@@ -169,7 +169,8 @@ def figure(rows: list[dict[str, Any]], path: Path) -> None:
             axes.plot([row["macs"] / 1e6 for row in own], [100 * row[what] for row in own], marker, label=label)
         axes.set(xlabel="multiply-adds of one image (M)", title=what)
     pair[0].set(ylabel="top-1 (%)")
-    pair[0].legend(loc="lower right")
+    handles, labels = pair[0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     picture.savefig(path, metadata={"Date": None})
 
 

@@ -35,6 +35,7 @@ def divides(source: Grid, target: Grid) -> bool:
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)  # they are kept for whoever asks next, who may be training
 def taps(source: int, target: int, by: str) -> tuple[Tensor, Tensor]:
     """Of each target pixel along one axis: the source pixels that it is made of and their weights, [target, taps].
 

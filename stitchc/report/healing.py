@@ -57,11 +57,15 @@ def followed(record: Mapping[str, Any]) -> str:
     mean = "the mean of " if len(said["models"]) > 1 else ""
     if not said["kept"]:
         return f"Its classifier came no nearer to {mean}{whom} on {where}, and stayed"
+    return f"Then its classifier was refitted toward {mean}{whom}: {_nearer(said, where)}"
+
+
+def _nearer(said: Mapping[str, Any], where: str) -> str:
+    """How much nearer a network came to its teachers on held-out images, in words."""
     far, near = (significant(said[key], 2) for key in ("divergence_before", "divergence"))
     return (
-        f"Then its classifier was refitted toward {mean}{whom}: on {where} the divergence from it is {near} nats, "
-        f"{far} before, and the class is the same on {percent(said['agreement'])}, "
-        f"{percent(said['agreement_before'])} before"
+        f"on {where} the divergence from it is {near} nats, {far} before, and the class is the same on "
+        f"{percent(said['agreement'])}, {percent(said['agreement_before'])} before"
     )
 
 
@@ -78,12 +82,7 @@ class Polished:
         whom, where = " and ".join(record["teachers"]), f"{record['held_out']} held-out images"
         if not record["kept"]:
             return f": {several(record['steps'], 'step')} toward {whom} made nothing better on {where}, and were undone"
-        far, near = (significant(record[key], 2) for key in ("divergence_before", "divergence"))
-        return (
-            f": {record['kept']} steps of {record['batch']} images toward {whom}; on {where} the divergence from it is "
-            f"{near} nats, {far} before, and the class is the same on {percent(record['agreement'])}, "
-            f"{percent(record['agreement_before'])} before"
-        )
+        return f": {record['kept']} steps of {record['batch']} images toward {whom}; {_nearer(record, where)}"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         yield Text.assemble(("Polished", "bold green"), self.said)
