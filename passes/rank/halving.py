@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from ..data.chain import Chain
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
@@ -20,6 +21,7 @@ from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
 from ..graphs.conventions import preactivation
 from ..graphs.faster import faster, has_room
+from ..graphs.largest import largest
 from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
@@ -29,7 +31,7 @@ from ..numerics.scale import best_scale
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, distinct, pairs_of, union
-from .scores import Reference, reference, score_of
+from .scores import Reference, reference, same_classes, score_of
 from .stitched import Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
@@ -257,7 +259,9 @@ class Halving:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
 
         On all images but every fifth, and scored on those, since what gains most by healing also gains most by more
-        images; and each at the factor on its logits that fits the reference best, since healing makes some less sure.
+        images; each at the factor on its logits that fits the reference best, since healing makes some less sure. The
+        reference is the larger parent: by the mean of both, what leaves nearly all of the smaller one as it is would be
+        credited with its mistakes.
         """
         directions = self._by_direction(_unlike(finalists))
         each = -(-self._effort.healed // len(directions))
@@ -275,7 +279,7 @@ class Halving:
             heal(stitched, probe, chain, what, self._tell)
             said = outputs(stitched, unseen, self._plan.models[front].input, Memory.of(self._max_memory))
             labels = None if self._reference(front, back).labels is None else unseen.labels
-            against = replace(reference(*self._said(front, back, unseen), None), labels=labels)
+            against = Reference(self._better(chain, unseen).log_softmax(dim=1), labels)
             said = said * best_scale(said.double(), against.log_probabilities.double())
             one.values, one.healed = score_of(self._rule)(said, against).cpu(), True
         self._stages.append(Stage("healed", len(unseen), len(chosen), 1))
@@ -323,15 +327,22 @@ class Halving:
         """The reference for hybrids of two models, on all images that may be shown."""
         if (front, back) not in self._references:
             labels = self._shown.labels
-            made = reference(*self._said(front, back, self._shown), labels)
+            made = reference(self._parent(back), [self._parent(front)], labels)
             self._references[front, back] = made
             if labels is not None and made.labels is None:
                 self._cannot_use_labels()
         return self._references[front, back]
 
-    def _said(self, front: int, back: int, images: Images) -> tuple[Tensor, list[Tensor]]:
-        """What the parent of the back says of images, and that of the front."""
-        return self._stitched.parent(back, images), [self._stitched.parent(front, images)]
+    def _parent(self, model: int) -> Tensor:
+        return self._stitched.parent(model, self._shown)
+
+    def _better(self, chain: Chain, images: Images) -> Tensor:
+        """The logits of the larger of the parents; of the back's, where they mean other classes."""
+        larger, back = (
+            self._stitched.parent(model, images)
+            for model in (largest(self._plan.graphs, self._plan.prices, chain), chain.back.model)
+        )
+        return larger if same_classes(back, larger) else back
 
     def _cannot_use_labels(self) -> None:
         name = self._shown.name

@@ -354,6 +354,19 @@ def test_a_network_that_healing_made_less_sure_loses_nothing_by_it(plan, monkeyp
     np.testing.assert_allclose(flat.score[flat.order[:2]], fair.score[fair.order[:2]], rtol=1e-4)
 
 
+def test_healed_finalists_are_held_against_the_larger_parent(plan, monkeypatch):
+    """Whoever says what it says gets what it gives itself, from whichever end it comes."""
+    bare = unlabelled(plan)
+    larger = max((0, 1), key=lambda model: bare.prices[model]["macs"])
+    with torch.no_grad():
+        said = bare.graphs[larger](IMAGES[held_out(0, len(IMAGES))])
+    monkeypatch.setattr(halving, "outputs", lambda *_: 0.4 * said)
+    monkeypatch.setattr("stitchc.passes.rank.scores.SHARED_CLASSES", 0.0)
+    table = Rank(effort="medium", heal="back")(bare).candidates
+    own = said.softmax(1).square().sum(1).mean().item()
+    assert table.score[table.order[:2]] == pytest.approx([own, own], rel=1e-4)
+
+
 def test_one_network_by_two_names_takes_one_place_among_the_finalists(fitted):
     values = torch.rand(32, generator=torch.Generator().manual_seed(0))
     first, again, other = (Probed(row, row, fitted[0], given) for row, given in enumerate((
