@@ -19,6 +19,7 @@ from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .searches.methods import METHODS, settled
 from .searches.options import SearchOptions
+from .searches.rules import check_method, check_rules, not_together
 from .searches.sweep import chosen
 from .start import opened
 
@@ -83,6 +84,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     watcher, given = progress or Silent(), options
     _check(models, options)
     with opened(models, given, watcher) as (plan, options, measured, folder):
+        not_together(plan.models, options.apart or ())  # wrong words are refused before anything slow begins
         if options.dry_run:
             return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
@@ -158,6 +160,9 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
     if not models:
         raise InputError("search was given no models", "Name one or more: stitchc search digits/resnet digits/vit.")
     check_rank(options.rank)
+    check_method(options)
+    if options.method == "milp":
+        check_rules(options, len(models), settled(options).fragments)
     if options.sweep and (options.method != "exact" or options.out is not None):
         raise InputError(
             "a sweep is the front of an exact search over several budgets, and writes no artifact",
