@@ -95,8 +95,11 @@ class Switched(nn.Module):
         left at once, whatever the hysteresis.
 
         Raises:
-            ValueError: no member is within the limits, which says the nearest; the current one stays.
+            ValueError: no member is within the limits, which says the nearest, or a hysteresis that is no share; the
+                current one stays.
         """
+        if not 0.0 <= hysteresis < 1.0:
+            raise ValueError(f"hysteresis is a share of the limit, at least 0 and below 1, not {hysteresis}")
         chosen = self._largest_within(limits)
         if chosen is None:
             raise ValueError(self._none_within(limits))

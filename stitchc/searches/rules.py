@@ -64,7 +64,9 @@ def check_rules(options: SearchOptions, models: int, fragments: int) -> None:
     most = {
         f"{models} were given": models,
         f"a chain has {fragments} fragments at most": fragments,
-        f"{options.switches} switches at most were allowed": models if options.switches is None else options.switches + 1,
+        f"{options.switches} switches at most were allowed": models
+        if options.switches is None
+        else options.switches + 1,
     }
     for said, able in most.items():
         if least > able:

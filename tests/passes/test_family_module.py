@@ -129,6 +129,9 @@ def test_a_budget_that_no_member_is_within_is_refused_and_changes_nothing(module
         module.set_member("huge")
     with pytest.raises(ValueError, match="no latency was measured"):
         module.set_budget(latency_ms=5)
+    for hysteresis in (-0.1, 1.0, 5):  # 5 per cent is 0.05
+        with pytest.raises(ValueError, match="hysteresis is a share"):
+            module.set_budget(macs=1e12, hysteresis=hysteresis)
     assert module.current is before
 
 
