@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache import Store
+from .classes import check_alike
 from .device import moving, resolve
 from .families.budgets import budgets_of
 from .families.devices import read_devices
@@ -75,6 +76,7 @@ def family(*models: str | Path | Model, options: FamilyOptions, progress: Progre
     _check(models, options)
     devices = read_devices(options.devices) if options.devices else ()
     with opened(models, given, watcher) as (plan, options, measured, folder):
+        check_alike(plan.models, "family")
         if options.dry_run:
             return Made(looked_at(plan, options, words(options), watcher))
         check_images(plan, options.rank or _SEAMS_BY)

@@ -85,7 +85,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     watcher, given = progress or Silent(), options
     _check(models, options)
     with opened(models, given, watcher) as (plan, options, measured, folder):
-        not_together(plan.models, options.apart or ())  # wrong words are refused before anything slow begins
+        _check_models(plan, options)
         if options.dry_run:
             return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
@@ -181,6 +181,20 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
     check_head(options)
     for name in options.adapters or ():
         adapters.get(name)
+
+
+def _check_models(plan: Plan, options: SearchOptions) -> None:
+    """What can be refused once models are loaded, before anything slow begins, is. StitchNet's algorithm scores
+    networks by their seams, whatever they tell apart.
+
+    Raises:
+        InputError: it is refused.
+    """
+    from .classes import check_alike
+
+    not_together(plan.models, options.apart or ())
+    if options.method != "stitchnet":
+        check_alike(plan.models, "search")
 
 
 def check_rank(rank: str) -> None:

@@ -1,6 +1,7 @@
 """Options that only some methods of a search know, and rules for a chain as a whole."""
 
 import pytest
+from torch import nn
 
 import stitchc
 from stitchc.passes.data.errors import InputError
@@ -60,3 +61,22 @@ def test_two_models_are_wanted_where_there_are_two_and_may_be_switched_between(g
 )
 def test_a_licence_stands_for_every_model_that_has_it(words, sets):
     assert set(not_together(MODELS, words)) == sets
+
+
+def classifier(name: str, outputs: int) -> Model:
+    layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, outputs))
+    return Model(name, SPEC, module=layers.eval())
+
+
+@pytest.mark.parametrize("verb", [stitchc.search, stitchc.family])
+def test_models_of_different_classes_have_no_score_in_common(verb):
+    odd, digit = classifier("odd", 2), classifier("digit", 10)
+    with pytest.raises(InputError, match=r"odd has 2 outputs and digit 10, and a (search|family) compares"):
+        verb(odd, digit, data="digits", dry_run=True)
+    assert verb(digit, classifier("again", 10), data="digits", dry_run=True)
+
+
+def test_stitchnet_s_algorithm_scores_seams_whatever_models_tell_apart():
+    assert stitchc.search(
+        classifier("odd", 2), classifier("digit", 10), data="digits", method="stitchnet", dry_run=True
+    )
