@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..wording import as_flags
 from .notes import Inputs, Notes
 from .numbers import Column, Costs, percent, score, several
 from .stitch import CompileReport
@@ -115,6 +117,8 @@ class FrontTable:
         for name, limit, amount, accuracy in sorted(found, key=lambda row: (row[1] or row[2], row[2])):
             rows.add_row(name, column(limit), column(amount), percent(accuracy), style="" if limit else "dim")
         yield rows
+        models = ", ".join(f"{ascii_uppercase[k]} is {model['name']}" for k, model in enumerate(self.record["models"]))
+        yield Text(as_flags(f"In the words of `chain`, by which a compile makes each: {models}."))
 
     def _chains(self, metric: str, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
         for point in self.record["front"]:
