@@ -118,8 +118,10 @@ class FrontTable:
         for name, limit, amount, accuracy in sorted(found, key=lambda row: (row[1] or row[2], row[2])):
             rows.add_row(name, column(limit), column(amount), percent(accuracy), style="" if limit else "dim")
         yield rows
-        models = ", ".join(f"{ascii_uppercase[k]} is {model['name']}" for k, model in enumerate(self.record["models"]))
-        yield Text(as_flags(f"In the words of `chain`, by which a compile makes each: {models}."))
+        names = [model["name"] for model in self.record["models"]]
+        given = [name for name in names if own_name(name, names) == name]
+        letters = ", ".join(f"{letter} is {name}" for letter, name in zip(ascii_uppercase, given, strict=False))
+        yield Text(as_flags(f"In the words of `chain`, by which a compile makes each: {letters}."))
 
     def _chains(self, metric: str, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
         for point in self.record["front"]:
