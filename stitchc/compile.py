@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .compile_passes import analysis, emission, synthesis
 from .device import moving
 from .heads.put import check as check_head
+from .inputs import name_of
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data.errors import InputError
@@ -132,9 +133,11 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     from .passes import adapters
 
     if len(models) not in (1, 2) and options.chain is None:
+        given = f"{len(models)} were given: {', '.join(map(name_of, models))}" if models else "none was given"
         raise InputError(
-            f"compile chooses where to stitch two models, or what to leave out of one, and {len(models)} were given",
-            "Name one or two; or say with `chain` which fragments are to follow one another.",
+            f"compile chooses where to stitch two models, or what to leave out of one, and {given}",
+            "Name one or two; or say with `chain` which fragments are to follow one another. "
+            "`search` takes any number of them.",
         )
     if options.chain is not None and (options.front is not None or options.back is not None):
         raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")

@@ -82,23 +82,23 @@ class _Told(_Stages):
         self.least = 0.0 if verbose else LONG
         self.stages: list[tuple[str, float]] = []
         self.told = self.counting = 0.0  # when the last line was written, and when what is counted began
-        self.done = 0
+        self.done = self.first = 0  # of what is counted now, and what was done of it when its counting began
 
     def begin(self, name: str) -> None:
         self.told = self.counting = time.monotonic()
-        self.done = 0
+        self.done = self.first = 0
         self.stages.append((name, self.told))
 
     def update(self, done: int, total: int, said: str = "") -> None:
         now = time.monotonic()
         if done < self.done:  # the stage begins to count something else
-            self.counting = now
+            self.counting, self.first = now, done
         self.done = done
         if not self.stages or now - self.told < OFTEN:
             return
         self.told = now
         name, start = self.stages[-1]
-        left = (now - self.counting) * (total - done) / done if 0 < done <= total else None
+        left = (now - self.counting) * (total - done) / (done - self.first) if self.first < done <= total else None
         remains = f", about {duration(left)} to go" if left is not None else ""
         of = f"{done} of {total}" if total else f"{done}"
         print(f"{one_line(said or name)}: {of}, {duration(now - start)} so far{remains}", file=self.stream, flush=True)

@@ -268,3 +268,4 @@ def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_
         assert torch.allclose(stitchc.load(extracted)(small), hybrid(small), atol=1e-5)
     page = (out / "report.html").read_text()
     assert f"on {side}" in page
+    assert "in one file" in page and "stitchc family --recipe recipe.toml" in page

@@ -101,6 +101,21 @@ def test_a_log_gets_a_line_now_and_then_of_what_lasts(monkeypatch):
     )
 
 
+def test_what_begins_to_count_anew_does_not_say_that_it_is_nearly_over(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = StringIO()
+    watcher = progress_on(stream)
+    with stage(watcher, "probing stitches"):
+        for now[0], done in ((20.0, 9), (40.0, 3), (70.0, 6)):
+            watcher.update(done, 9)
+    assert stream.getvalue() == (
+        "probing stitches: 3 of 9, 40 s so far\n"
+        "probing stitches: 6 of 9, 1 min 10 s so far, about 30 s to go\n"
+        "probing stitches: 1 min 10 s\n"
+    )
+
+
 def test_a_bar_says_what_remains_and_the_best_so_far(monkeypatch):
     for name in ("NO_COLOR", "TERM", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
