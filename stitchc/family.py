@@ -204,7 +204,7 @@ def _room(plan: Plan, options: FamilyOptions) -> float:
 
 def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     """What chains of the models are scored with."""
-    from .passes.search.effort import effort_of
+    from .passes.search.effort import SearchEffort
     from .passes.search.pool import Pool
     from .passes.search.probe import Probe
 
@@ -213,7 +213,7 @@ def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     pool = Pool.of(plan, said.adapters, repeats=said.repeats == "loops", min_share=share, max_memory=options.max_memory)
     if not len(pool):
         raise nothing_to_join(said.adapters)
-    effort = effort_of(options.effort)
+    effort = SearchEffort.of(options.effort)
     effort = replace(effort, chains=max(effort.chains, _EACH * members))
     return Probe(pool, effort, options.rank or _SEAMS_BY, options.max_memory, Store("seams"))
 
