@@ -10,7 +10,7 @@ from typing import Any
 
 from ..passes.data import metrics
 from ..zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
-from ..zoo.inputs import INTERPOLATIONS
+from ..zoo.naming import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
 FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")

@@ -145,6 +145,18 @@ def test_axes_are_chosen_with_the_keyboard(tab, large):
     assert painted(tab, "scatter") != before and tab.errors() == []
 
 
+def test_a_closer_look_leaves_out_what_is_far_below_the_front(tab, large):
+    tab.open(large)
+    lowest = """Math.min(...(() => { const found = []; const walk = (item) => {
+      if (item.items) item.items.forEach(walk); else if (item.datum && item.datum.kind) found.push(item.datum.score); };
+      walk(document.querySelector("figure[data-chart=scatter]").view.scenegraph().root);
+      return found.filter((value) => typeof value === "number"); })())"""
+    before = tab.run(lowest)
+    tab.run('document.querySelector("figure[data-chart=scatter] input[type=checkbox]").click()')
+    tab.run("new Promise((done) => setTimeout(done, 500))")
+    assert tab.run(lowest) > before and tab.errors() == []
+
+
 def test_the_keyboard_reaches_links_choices_and_what_scrolls(tab, small):
     tab.open(small)
     tab.run("document.body.focus()")
