@@ -102,6 +102,7 @@ class Halving:
         self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
         self._table, self._rows = plan.candidates, rows
         count = len(plan.images)
+        self._healed_images = Part(plan.images, 0, min(_HEALED_IMAGES, count))
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
@@ -269,9 +270,8 @@ class Halving:
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        images = Part(self._plan.images, 0, min(_HEALED_IMAGES, len(self._plan.images)))
-        unseen = Some(images, held=True)
-        probe = Probe.of(self._plan, Some(images, held=False), options, keep=True)
+        unseen = Some(self._healed_images, held=True)
+        probe = Probe.of(self._plan, Some(self._healed_images, held=False), options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
