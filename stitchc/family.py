@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache import Store
+from .classes import check_alike
 from .device import moving, resolve
 from .families.budgets import budgets_of
+from .families.devices import read_devices
 from .families.options import FamilyOptions
 from .heads.put import check as check_head
 from .keywords import with_options
@@ -72,13 +74,15 @@ def family(*models: str | Path | Model, options: FamilyOptions, progress: Progre
     """
     watcher, given = progress or Silent(), options
     _check(models, options)
+    devices = read_devices(options.devices) if options.devices else ()
     with opened(models, given, watcher) as (plan, options, measured, folder):
+        check_alike(plan.models, "family")
         if options.dry_run:
             return FamilyResult(looked_at(plan, options, words(options), watcher))
         check_images(plan, options.rank or _SEAMS_BY)
         plan, unseen = _divided(plan)
         plan = looked_at(plan, options, words(options), watcher)
-        wanted = budgets_of(plan, options)
+        wanted = budgets_of(plan, options, devices)
         return _made(plan, unseen, models, (options, given), wanted, measured, folder, watcher)
 
 

@@ -11,8 +11,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..passes.data.model import own_name
 from .notes import Inputs, Notes
-from .numbers import Column, Costs, percent, score, several
+from .numbers import Column, Costs, percent, score, several, shape
 from .stitch import CompileReport
 from .table import short, table
 
@@ -123,8 +124,16 @@ class FrontTable:
                 yield one["words"], point["budget"][metric], one["cost"][key], one["accuracy"]
 
     def _models(self, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
+        names = {model["name"]: model["name"] for model in self.record["models"]}
         for model in self.record["models"]:
-            yield model["name"], None, model["cost"][key], model["accuracy"]
+            yield sized(model["name"], names), None, model["cost"][key], model["accuracy"]
+
+
+def sized(name: str, names: Mapping[str, str]) -> str:
+    """`plain on 4×4` for a model at another size than its own, which its name then ends in. names: of all models, what
+    they are called."""
+    own = own_name(name, names)
+    return names[own] if own == name else f"{names[own]} on {shape(map(int, name.removeprefix(f'{own}@').split('x')))}"
 
 
 def _trusted(what: str, trust: Mapping[str, Any] | None) -> Iterator[str]:

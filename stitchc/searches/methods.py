@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..passes.data.errors import Infeasible, InputError
 from ..passes.search.effort import SearchEffort
 from ..progress import Progress
+from .rules import rules_of
 
 if TYPE_CHECKING:
     from ..families.options import FamilyOptions
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ..passes.search.chains import Tried
     from ..passes.search.lazy import Found, Search
     from ..passes.search.pool import Pool
-    from ..passes.search.rules import Rules
     from ..passes.search.space import Repeats, Route, Space
     from .options import SearchOptions
 
@@ -70,7 +70,7 @@ def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, floa
     """The best chain under rules that do not add up along it, by an integer program over the same losses."""
 
     def search(pool: Pool) -> Search:
-        rules = _rules(pool, options)
+        rules = rules_of(pool, options)
 
         def routes(space: Space) -> list[Route]:
             from ..passes.search.milp import solve
@@ -82,16 +82,6 @@ def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, floa
         return routes
 
     return _probed(plan, options, budgets, search, progress)
-
-
-def _rules(pool: Pool, options: SearchOptions) -> Rules:
-    from ..passes.search.rules import Rules
-    from ..passes.stitch.stated import fragment_of
-
-    fragments = [fragment_of(pool.plan, words) for words in options.hold or ()]
-    parts = tuple((pool.point(f.model, f.start), pool.point(f.model, f.end, last=True)) for f in fragments)
-    least = options.models_at_least or min(2, len(pool.plan.models))
-    return Rules(models_at_least=least, switches_at_most=options.switches, keep=parts)
 
 
 def _probed(
