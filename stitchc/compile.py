@@ -121,7 +121,26 @@ def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
             plan = with_sizes(plan, options.input_size, [options.make(Trace), options.make(Partition)])
     assert plan.images is not None
     passes = analysis(options, plan.images, progress, alone=given == 1)
-    return without_unused(Pipeline(passes, callback=progress)(plan), given)
+    analysed = Pipeline(passes, callback=progress)(plan)
+    _check_direction(analysed, options)
+    return without_unused(analysed, given)
+
+
+def _check_direction(plan: Plan, options: CompileOptions) -> None:
+    """Where a cut is chosen, the model that is named first comes first: a direction that was asked for must agree.
+
+    Raises:
+        InputError: it says that the other model comes first.
+    """
+    if (options.front is None and options.back is None) or options.direction not in ("slow-to-fast", "fast-to-slow"):
+        return
+    (a, a_macs), (b, b_macs) = ((m.name, p["macs"]) for m, p in zip(plan.models[:2], plan.prices[:2], strict=True))
+    if (a_macs < b_macs) if options.direction == "slow-to-fast" else (a_macs > b_macs):
+        raise InputError(
+            f"`direction={options.direction!r}` puts {b} first, but with `front` or `back` the model that is named "
+            f"first, {a}, comes first",
+            "Leave `direction` out, or name the models the other way round.",
+        )
 
 
 def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> None:

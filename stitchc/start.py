@@ -31,7 +31,15 @@ def opened(
     models: Sequence[str | Path | Model], given: V, progress: Progress
 ) -> Iterator[tuple[Plan, V, Images | None, Path]]:
     """The models and images of a verb that writes an artifact: the plan of them, the options with the memory there is,
-    the images to measure accuracy on where that will be done, and a folder to make the artifact in."""
+    the images to measure accuracy on where that will be done, and a folder to make the artifact in.
+
+    Raises:
+        InputError: an operator set of ONNX that there is not, which is said before the work; or as `begin`.
+    """
+    if given.onnx and given.opset is not None:
+        from .passes.emit.onnx import check_opset
+
+        check_opset(given.opset)
     options = with_memory(given)
     with _folder_of(options) as folder, in_full_precision():
         plan = begin(models, options, progress)

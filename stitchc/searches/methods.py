@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..passes.data.errors import Infeasible, InputError
-from ..passes.search.effort import effort_of
+from ..passes.search.effort import SearchEffort
 from ..progress import Progress
 from .rules import rules_of
 
@@ -62,7 +62,7 @@ def said_words(options: SearchOptions | FamilyOptions, words: Words) -> Words:
 def exact(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
     """The best chains under each budget, by losses that are probed where they matter, stitched and healed."""
     words = settled(options)
-    count = -(-max(effort_of(options.effort).chains, options.keep) // len(budgets))
+    count = -(-max(SearchEffort.of(options.effort).chains, options.keep) // len(budgets))
     return _probed(plan, options, budgets, lambda pool: _best_routes(words, options, budgets, count, plan), progress)
 
 
@@ -95,7 +95,7 @@ def _probed(
     from ..passes.search.pool import Pool
     from ..passes.search.probe import Probe
 
-    words, effort = settled(options), effort_of(options.effort)
+    words, effort = settled(options), SearchEffort.of(options.effort)
     share = SHARE if options.min_share is None else options.min_share
     pool = Pool.of(
         plan, words.adapters, repeats=words.repeats == "loops", min_share=share, max_memory=options.max_memory
