@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .cache import Store
 from .device import moving, resolve
 from .families.budgets import budgets_of
+from .families.devices import read_devices
 from .families.options import FamilyOptions
 from .heads.put import check as check_head
 from .keywords import with_options
@@ -113,6 +114,8 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
     check_rank(options.rank or _SEAMS_BY)
     moving(options.device)
     check_head(options)
+    if options.devices is not None:
+        read_devices(options.devices)
     for name in options.adapters or ():
         adapters.get(name)
 
