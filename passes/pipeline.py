@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
+from .data import texts
 from .data.errors import PipelineError
 from .data.memory import Memory
 from .data.out_of_memory import free, ran_out
@@ -98,16 +99,20 @@ class Pipeline(Pass):
 
     def __call__(self, plan: Plan) -> Plan:
         self._check_order(plan)
-        for step in self.passes:
-            if self.callback:
-                self.callback(step, plan, None)
-            start = time.perf_counter()
-            plan = _run_within_memory(step, plan)
-            seconds = time.perf_counter() - start
-            if not isinstance(step, Pipeline):
-                plan = replace(plan, seconds={**plan.seconds, step.name: seconds})
-            if self.callback:
-                self.callback(step, plan, seconds)
+        before = texts.known()
+        try:
+            for step in self.passes:
+                if self.callback:
+                    self.callback(step, plan, None)
+                start = time.perf_counter()
+                plan = _run_within_memory(step, plan)
+                seconds = time.perf_counter() - start
+                if not isinstance(step, Pipeline):
+                    plan = replace(plan, seconds={**plan.seconds, step.name: seconds})
+                if self.callback:
+                    self.callback(step, plan, seconds)
+        finally:
+            texts.forget(before, (*plan.graphs, *(one.graph for one in plan.hybrids if one.graph is not None)))
         return plan
 
     def _check_order(self, plan: Plan) -> None:

@@ -117,6 +117,8 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
     check_rank(options.rank or _SEAMS_BY)
     moving(options.device)
     check_head(options)
+    if options.devices is not None:
+        read_devices(options.devices)
     for name in options.adapters or ():
         adapters.get(name)
 

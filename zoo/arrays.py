@@ -11,12 +11,15 @@ from PIL import Image
 
 from stitchc.passes.data.errors import DataError
 
+from . import zips
 from .pictures import Pictures
 
 #: Bytes of an array that are read whole; a larger one that is not compressed is mapped to memory.
 READ_BYTES = 1 << 28
 #: A compressed array that unpacks to more than this many times its size, and to more than READ_BYTES, is refused.
 MOST_TIMES = 100
+#: Images in one file; with more, the lists of them alone would take gigabytes.
+MOST_IMAGES = 20_000_000
 _HEADER = 30  # bytes of a local file header in a zip, before the name
 
 
@@ -27,7 +30,7 @@ def from_arrays(path: Path) -> Pictures:
         DataError: no such arrays, other types or shapes, labels below 0, an array that unpacks to far more than it is.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zips.opened(path) as archive:
             inside = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
             found = {name: _array(path, archive, inside[name]) for name in ("images", "labels") if name in inside}
     except DataError:
@@ -52,6 +55,8 @@ def from_arrays(path: Path) -> Pictures:
         raise DataError(f"{path}: a label is {int(labels.min())}", "They must count the classes from 0.")
     if images.shape[-1] == 1 and images.ndim == 4:
         images = images[..., 0]
+    if len(images) > MOST_IMAGES:
+        raise DataError(f"{path} holds {len(images):,} images, and {MOST_IMAGES:,} are the most", "Split it.")
     numbers = None if labels is None else [int(label) for label in labels]
     return Pictures(
         len(images),

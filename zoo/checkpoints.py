@@ -27,6 +27,7 @@ from . import foreign, pickled, records
 from .records import Record
 
 SCHEMA = 1
+_MOST_HEADER = 2**23  # bytes in which a safetensors file lists its tensors: some fifty thousand of them
 WRITTEN = (".pt", ".pth", ".safetensors")
 
 
@@ -80,6 +81,8 @@ def require(path: Path) -> None:
 def _is_safetensors(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(9)
+    if head[6:8] == b"\0\0" and int.from_bytes(head[:8], "little") > _MOST_HEADER and head[8:] == b"{":
+        raise BadCheckpoint(f"{path} lists more tensors than any network has", "Save a state dict.")
     return path.suffix.lower() == ".safetensors" or (len(head) == 9 and head[5:9] == b"\0\0\0{")
 
 

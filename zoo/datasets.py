@@ -15,7 +15,7 @@ from stitchc.passes.data.errors import DataError
 
 from .classes import Wanted
 from .folders import from_folder
-from .pictures import Pictures
+from .pictures import Pictures, content_of, decoded
 from .sampling import draw
 
 NOISE_SIDE = 128
@@ -105,7 +105,14 @@ def _from_torchvision(name: str, folder: Path, inner: str, chosen: tuple[str, tu
     dataset = _opened(lambda root: getattr(datasets, name)(root, split=split), folder, inner, name)
     labels = [int(label) for label in dataset._labels]  # there is no public way to them but decoding every image
     names = tuple(dataset.classes)
-    return Pictures(len(dataset), lambda index: dataset[index][0], labels, len(names), names, notes=notes)
+    # Nor to the files; torchvision itself would read pictures of any format, PostScript too, and of any size.
+    places = [Path(place) for place in (dataset._images if name == "OxfordIIITPet" else dataset._image_files)]
+    if outside := next((place for place in places if ".." in place.parts), None):
+        raise DataError(f"a list of {name} in {folder} names {outside}", "Download the data again.")
+    return Pictures(
+        len(places), lambda index: decoded(content_of(places[index]), str(places[index])), labels, len(names), names,
+        notes=notes, where=lambda index: str(places[index]),
+    )  # fmt: skip
 
 
 def _opened(build: Callable[[str], Any], folder: Path, inner: str, name: str) -> Any:
@@ -113,7 +120,7 @@ def _opened(build: Callable[[str], Any], folder: Path, inner: str, name: str) ->
     inside = folder.name == inner.split("/")[0]
     try:
         return build(str(folder.parent if inside else folder))
-    except (RuntimeError, OSError) as error:
+    except Exception as error:  # torchvision says nothing of lists that are broken: whatever their parsers raise
         raise DataError(
             f"torchvision does not find {name} in {folder}: {error}",
             f"It wants the folder that holds '{inner}'; torchvision.datasets.{name}(folder, download=True) makes one.",

@@ -27,6 +27,7 @@ Reader = Callable[[Any, str], T]
 
 MOST_BYTES = 16 * 2**20
 MOST_DEPTH = 64
+MOST_VALUES = 4_000_000  # in one document: an empty list takes 3 bytes there and 64 in memory
 MOST_KEY_PARTS = 16  # of a dotted key in TOML, whose parser takes time with the square of them
 
 
@@ -60,6 +61,8 @@ def json_of(text: str | bytes, *, most_bytes: int = MOST_BYTES, most_depth: int 
         Fault: it is no such JSON, or is larger or deeper than allowed.
     """
     text = _decoded(text, most_bytes)
+    if sum(map(text.count, ",[{")) > MOST_VALUES:
+        raise Fault("it", f"holds more than {MOST_VALUES:,} values")
     _check_depth(text, most_depth)
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
@@ -76,8 +79,8 @@ def toml_of(text: str | bytes, *, most_bytes: int = 2**20, most_depth: int = MOS
     text = _decoded(text, most_bytes).removeprefix("\ufeff")
     _check_depth(text, most_depth)
     for number, line in enumerate(text.splitlines(), 1):
-        key = re.sub(r"\"[^\"]*\"|'[^']*'", "", line).partition("=")[0].partition("#")[0]
-        if key.count(".") >= MOST_KEY_PARTS:
+        bare = re.sub(r"\"[^\"]*\"|'[^']*'", "x", line).partition("#")[0].replace(" ", "").replace("\t", "")
+        if any(key.count(".") >= MOST_KEY_PARTS for key in re.findall(r"[\w.-]+", bare)):
             raise Fault(f"line {number}", f"has a key of more than {MOST_KEY_PARTS} parts")
     try:
         return tomllib.loads(text)
@@ -95,6 +98,19 @@ def text(most: int = 300) -> Reader[str]:
             raise Fault(place, f"is a text of {len(value):,} characters; at most {most} are read")
         if not value.isprintable():
             raise Fault(place, "is not one line of printable characters")
+        return value
+
+    return reader
+
+
+def characters(most: int = 100_000) -> Reader[str]:
+    """Any characters, at most `most`: a name may be that of an odd file. Whoever writes it somewhere escapes it."""
+
+    def reader(value: Any, place: str) -> str:
+        if not isinstance(value, str):
+            raise Fault(place, f"is {_kind(value)}, not a text")
+        if len(value) > most:
+            raise Fault(place, f"is a text of {len(value):,} characters; at most {most:,} are read")
         return value
 
     return reader
@@ -233,7 +249,8 @@ def _decoded(given: str | bytes, most: int) -> str:
 def _check_depth(text: str, most: int) -> None:
     """Counts brackets outside of texts: parsers go down by recursion."""
     depth = 0
-    for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"|[\[{]|[\]}]', text):
+    # A text that does not end is passed over too: sought again from each of its quotes, it would take for ever.
+    for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"?|[\[{]|[\]}]', text):
         mark = match[0]
         if mark in "[{":
             depth += 1

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.passes.data.model import Model
@@ -22,6 +23,8 @@ from .trust import data_in_file, words_in_file
 
 #: Builds the model that words name; the architecture alone where they say `weights=none`.
 Build = Callable[[Words], Model]
+
+_SMALL = 10_000_000  # parameters that any file may say that its architecture has
 
 
 def load(words: Words, build: Build, *, arch: str | None = None, trust: bool = False) -> Model:
@@ -42,6 +45,7 @@ def load(words: Words, build: Build, *, arch: str | None = None, trust: bool = F
     if not checkpoint.ours:
         checkpoint = _with_beside(checkpoint, path, arch)
     choices = _named_by_user(arch) if arch else _named_by_file(checkpoint.record, path, trust)
+    build = build if arch else _no_larger_than(checkpoint, path, build)
     record = replace(checkpoint.record, data=data_in_file(checkpoint.record.data, trust=trust))
     if record.data != checkpoint.record.data:
         note = f"it names the images '{checkpoint.record.data}', which a file may not choose: give --data"
@@ -98,6 +102,33 @@ def _named_by_file(record: Record, path: Path, trust: bool) -> list[Words]:
     if _is_bare(arch):
         names = [f"{registry}/{arch}" for registry in ("timm", "torchvision") if record.registry in ("", registry)]
     return [words_in_file(name, str(path), trust=trust, beside=path.parent) for name in names]
+
+
+def _no_larger_than(checkpoint: Checkpoint, path: Path, build: Build) -> Build:
+    """`build`, which makes no network of far more numbers than the file holds: a few bytes could name the largest of a
+    registry, or one of ten million classes."""
+    tensors = [tensor for one in envelopes.envelopes(checkpoint.content) for tensor in one.state.values()]
+    held = {(kept := tensor.untyped_storage()).data_ptr(): kept.nbytes() for tensor in tensors if _has_numbers(tensor)}
+    most = sum(held.values()) + _SMALL  # a number takes a byte at least
+
+    def built(words: Words) -> Model:
+        try:
+            with torch.device("meta"):  # without numbers
+                count = sum(parameter.numel() for parameter in _module(build(words)).parameters())
+        except Exception:  # some cannot be made so: those are made to be seen
+            count = 0
+        if count > most:
+            raise BadCheckpoint(
+                f"{path} says that it is of {words.bare}, which has {count:,} parameters, and holds far fewer numbers",
+                "Name the architecture that they belong to with --arch (for example --arch timm/resnet50).",
+            )
+        return build(words)
+
+    return built
+
+
+def _has_numbers(tensor: Tensor) -> bool:
+    return not tensor.is_meta and tensor.layout == torch.strided
 
 
 def _is_bare(arch: str) -> bool:

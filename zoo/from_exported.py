@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,20 @@ def load(words: Words, *, trust: bool = False) -> Model:
     if not words.options.weights or words.options.num_classes is not None:
         raise ModelError(f"'{words.given}': an exported program has its weights in it", "Leave the options out.")
     content = path if trust else programs.checked(path)
+    logger, unsaid = logging.getLogger("torch.export"), _Unsaid()
+    logger.addFilter(unsaid)
     try:
         program = torch.export.load(content)
     except Exception as error:  # torch raises errors of many kinds for a broken file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        told = unsaid.errors[0] if unsaid.errors else error
+        reason = (str(told).strip().splitlines() or [type(told).__name__])[0]
         raise BadCheckpoint(
             f"{path} ({path.stat().st_size:,} bytes) is no program that torch.export.save wrote, or it is truncated: "
             f"{reason}",
             "Write it again with torch.export.save(torch.export.export(model, (images,)), path).",
         ) from error
+    finally:
+        logger.removeFilter(unsaid)
     arguments, keywords = program.example_inputs or ((), {})
     shapes = [tuple(value.shape) for value in arguments if isinstance(value, torch.Tensor)]
     if len(arguments) != 1 or keywords or len(shapes) != 1 or len(shapes[0]) != 4:
@@ -51,6 +57,19 @@ def load(words: Words, *, trust: bool = False) -> Model:
     if wanted := words.options.input:
         _check_size(program, wanted, (channels, height, width), words.given)
     return Model(name=path.stem, input=assumed((channels, height, width)), module=program.module())
+
+
+class _Unsaid(logging.Filter):
+    """Keeps the errors that torch would print, with tracebacks and texts of the file, before it raises another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[BaseException] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1] is not None:
+            self.errors.append(record.exc_info[1])
+        return False
 
 
 def _check_bytes(program: Any, path: Path) -> None:

@@ -21,6 +21,8 @@ Parts = tuple[str, ...]
 #: Folders that are walked, and those of them that are reached through a link.
 MOST_FOLDERS = 100_000
 MOST_LINKED = 10_000
+#: Folders in folders. Beyond, paths take more memory than there is: an archive makes a folder of each `/` in a name.
+MOST_DEPTH = 200
 # What systems leave among pictures without a dot before its name.
 _LEFTOVERS = ("__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 _SHOWN = 3  # names of what was skipped
@@ -98,6 +100,7 @@ def walk(root: Entry, where: str, entries: Callable[[Entry], Iterable[Entry]]) -
             continue
         for entry in held:
             path = (*parts, entry.name)
+            check_depth(path, where)
             if entry.name.startswith(".") or entry.name in _LEFTOVERS:
                 if entry.kind == "folder" or is_picture(entry.name):
                     listing.skip(HIDDEN, path)
@@ -114,6 +117,16 @@ def walk(root: Entry, where: str, entries: Callable[[Entry], Iterable[Entry]]) -
                 found[path] = entry.place
     listing.pictures = {path: found[path] for path in sorted(found)}
     return listing
+
+
+def check_depth(path: Parts, where: str) -> None:
+    """Raises:
+    DataError: more folders lie in one another than in any set of pictures.
+    """
+    if len(path) > MOST_DEPTH:
+        raise DataError(
+            f"{where} holds folders in folders, more than {MOST_DEPTH} deep", "Name the folder of the pictures itself."
+        )
 
 
 def of_folder(folder: Path) -> Listing:

@@ -18,9 +18,9 @@ from typing import Any
 
 from stitchc.passes.data.errors import BadCheckpoint, UnsafeCheckpoint
 
-from . import foreign, pickled
+from . import foreign, pickled, zips
 
-_MOST_JSON_BYTES = 256 * 2**20
+_MOST_JSON_BYTES = 64 * 2**20
 _MOST_DEPTH = 200
 _MEMBERS = re.compile(
     r"[^/]+/(archive_format|archive_version|byteorder|version|\.data/\w+|\.format_version|\.storage_alignment"
@@ -29,7 +29,8 @@ _MEMBERS = re.compile(
 _EXTRA = re.compile(r"[^/]+/extra/.*")
 #: Operators of torch's own libraries: arithmetic on tensors. `from_file` reads a file.
 _OPERATORS = re.compile(
-    r"torch\.ops\.(aten|prims|prim|torchvision|_c10d_functional)\.(?!from_file|_?print|_?assert_async\b)\w+(\.\w+)?"
+    r"torch\.ops\.(aten|prims|prim|torchvision|_c10d_functional)\.(?!from_file|_?print|_?assert_async\b|_dir\b)"
+    r"(?!__(?!i?(and|or|xor|lshift|rshift)__))\w+(\.(?!_)\w+)?"  # no attribute that Python has of every object
     r"|torch\.ops\.higher_order\.(wrap_with_set_grad_enabled|wrap_with_autocast|cond|scan|map_impl|while_loop)"
     r"|_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pos|pow|abs|eq|ne|lt|le|gt|ge|and_|or_|xor|not_|invert|getitem)"
     r"|math\.(floor|ceil|trunc|sqrt|pow)|torch\.sym_\w+|torch\._sym_\w+|torch\.ops\.aten\._assert_\w+(\.\w+)?"
@@ -62,7 +63,7 @@ def checked(path: Path) -> io.BytesIO:
         BadCheckpoint: it is damaged, or no such archive. UnsafeCheckpoint: it holds what only a trusted file may.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zips.opened(path) as archive:
             pickled.check_zip(path, archive)
             members = {name: archive.read(name) for name in archive.namelist() if not _EXTRA.fullmatch(name)}
     except (zipfile.BadZipFile, OSError, EOFError) as error:

@@ -13,7 +13,7 @@ from PIL import Image
 from stitchc.passes.data.errors import DataError
 
 from .classes import Wanted, sorted_out
-from .listing import Entry, Listing, walk
+from .listing import Entry, Listing, check_depth, walk
 from .pictures import Pictures, check_size, decoded, is_picture
 
 #: Encoded bytes of a compressed tar that are kept while it is read for the first time; beyond, it is read twice.
@@ -21,6 +21,8 @@ KEPT_BYTES = 1 << 28
 #: A compressed tar that unpacks to more than this many times its size, and to more than SMALL bytes, is refused.
 MOST_TIMES = 200
 SMALL = 1 << 28
+#: One with more than MANY files is refused where they have less than LEAST_BYTES each: each takes time and memory.
+MANY, LEAST_BYTES = 100_000, 32
 # Bytes of a header that says more of the member after it, such as a long name.
 _HEADER_BYTES = 1 << 20
 _MOST_HOPS = 40  # links that one leads to, as Linux has it
@@ -89,9 +91,15 @@ def _from_compressed(path: Path, wanted: Wanted) -> Pictures:
 
 def _streamed(path: Path) -> Iterator[tuple[tarfile.TarFile, TarInfo]]:
     """Each member in the file's order, and the tar, which gives its content until the next is asked for."""
-    most = max(SMALL, MOST_TIMES * path.stat().st_size)
+    size = path.stat().st_size
+    most, most_members = max(SMALL, MOST_TIMES * size), max(MANY, size // LEAST_BYTES)
     with tarfile.open(path, "r|*", tarinfo=_Member) as tar:
-        for member in tar:
+        for number, member in enumerate(tar):
+            if number > most_members:
+                raise DataError(
+                    f"{path} has {size:,} bytes, and more than {most_members:,} files in it",
+                    "No pictures are as small. If it is what it should be, unpack it and name the folder.",
+                )
             if member.offset_data + member.size > most:
                 raise DataError(
                     f"{path} unpacks to more than {most:,} bytes, {MOST_TIMES} times its own size",
@@ -145,6 +153,7 @@ def _listing(members: Iterable[TarInfo], path: Path) -> Listing:
         parts = _parts(member.name)
         if not parts or ".." in parts:
             continue
+        check_depth(parts, str(path))
         folder = root
         for name in parts[:-1]:
             folder = folder.folder(name)

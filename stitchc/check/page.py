@@ -68,12 +68,12 @@ def _summary(models: Sequence[Checked]) -> str:
 
 
 def _speed(models: Iterable[Checked]) -> str:
-    taken = [(m.steps["trace"] + m.steps["cuts"], m) for m in models if m.passed("cuts")]
+    taken = [(m.steps.get("trace", 0.0) + m.steps["cuts"], m) for m in models if m.passed("cuts")]
     if not taken:
         return ""
     slowest, model = max(taken, key=lambda pair: pair[0])
     largest = max((m for _, m in taken), key=lambda m: m.nodes or 0)
-    seconds = largest.steps["trace"] + largest.steps["cuts"]
+    seconds = largest.steps.get("trace", 0.0) + largest.steps["cuts"]
     median = statistics.median(s for s, _ in taken)
     return (
         f"Tracing, and finding the cuts by both rules: median {duration(median)}, at most {duration(slowest)}\n"
@@ -93,7 +93,7 @@ def _runs(history: History) -> str:
 
 
 def _failures(failures: Iterable[Checked]) -> str:
-    return _table(["model", "step", "reason"], [[m.model, m.failed or "", _cell(m.reason)] for m in failures], "lll")
+    return _table(["model", "step", "reason"], [[m.model, m.failed, m.reason] for m in failures], "lll")
 
 
 def _loose(models: Iterable[Checked]) -> str:
@@ -109,10 +109,9 @@ def _models(models: Iterable[Checked]) -> list[str]:
         rows = [
             [
                 m.model.removeprefix(f"{library}/") + (f" (failed: {m.failed})" if m.failed else ""),
-                count(m.params), count(m.macs), *(_cell(n) for n in (m.nodes, m.cuts, m.stitchnet_cuts)),
+                count(m.params), count(m.macs), m.nodes, m.cuts, m.stitchnet_cuts,
                 ", ".join(f"{layout} {n}" for layout, n in m.layouts.items()),
-                *(_cell(n) for n in (m.unstitchable, m.lines)),
-                f"{sum(m.steps.values()):.1f}",
+                m.unstitchable, m.lines, f"{sum(m.steps.values()):.1f}",
             ]
             for m in members
         ]  # fmt: skip
@@ -124,6 +123,6 @@ def _cell(value: object) -> str:
     return "" if value is None else one_line(str(value).replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], align: str) -> str:
     marks = ["---:" if side == "r" else "---" for side in align]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *(map(_cell, row) for row in rows)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..passes.data.errors import InputError, OutputError
+from ..zoo import foreign
+from ..zoo.foreign import characters, listed, mapping, number, optional, table, whole
 
 #: In order. A model that fails one goes no further.
 STEPS = ("load", "trace", "equal", "cuts", "cost", "emit", "run", "onnx", "ort")
@@ -56,6 +58,24 @@ class Checked:
         return library if slash and library in ("timm", "torchvision", "digits") else "other"
 
 
+_NAME, _COUNT = characters(), optional(whole(0, 2**63))
+_OF_MODEL = table({
+    "model": _NAME, "params": _COUNT, "macs": _COUNT, "cuts": _COUNT, "stitchnet_cuts": _COUNT,
+    "layouts": mapping(whole(0, 10**9), keys=r"[\w+-]{1,20}"), "unstitchable": _COUNT, "frontend": optional(_NAME),
+    "nodes": _COUNT, "lines": _COUNT, "differences": mapping(number(), 100), "notes": listed(_NAME, most=10_000),
+    "steps": mapping(number(0, 1e9), 100), "failed": optional(_NAME), "reason": optional(_NAME),
+}, required=("model",), others=True)  # fmt: skip
+_OF_RUN = table({
+    "date": _NAME, "machine": _NAME, "versions": mapping(_NAME), "note": _NAME,
+}, required=("date", "machine", "versions"), others=True)  # fmt: skip
+
+
+def _line(value: Any, place: str) -> dict[str, Any]:
+    if isinstance(value, dict) and "run" in value:
+        return {"run": _OF_RUN(value["run"], "run")}
+    return _OF_MODEL(value, place)
+
+
 @dataclass(frozen=True)
 class History:
     """A file of lines, read: the last line of every model, and of every run its date, machine and versions."""
@@ -74,24 +94,33 @@ def read(path: Path) -> History:
         return History()
     models: dict[str, Checked] = {}
     runs: list[Mapping[str, Any]] = []
-    known = {f.name for f in fields(Checked)}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, 1):
+    for place, (line, last) in enumerate(_lines(path), 1):
         if not line:
             continue
         try:
-            found = json.loads(line)
-            if "run" in found:
-                runs.append(found["run"])
-            else:
-                models[found["model"]] = Checked(**{k: v for k, v in found.items() if k in known})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if number == len(lines):  # no newline at its end: whoever wrote it was stopped
+            found = _line(foreign.json_of(line), "it")
+        except foreign.Fault as error:
+            if last:  # no newline at its end: whoever wrote it was stopped
                 continue
             raise InputError(
-                f"{path}, line {number}, is no line of `stitchc zoo check`: {error}", "Name another file with --out."
+                f"{path}, line {place}, is no line of `stitchc zoo check`: {error}", "Name another file with --out."
             ) from error
+        if "run" in found:
+            runs.append(found["run"])
+        else:
+            models[found["model"]] = Checked(**found)
     return History(models, tuple(runs))
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """The lines of a file, and whether each is the last one, and has no end."""
+    try:
+        if not path.is_file():
+            raise OSError(0, "it is a folder, a device or a pipe")
+        content = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "Name another file with --out.") from error
+    yield from ((line, number == len(content)) for number, line in enumerate(content, 1))
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
@@ -100,7 +129,7 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    data = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    data = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

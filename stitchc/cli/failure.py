@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from ..passes.data.printable import one_line
 from ..wording import as_flags
 
 INTERRUPTED = 130
+#: What the system says of a name that it is given: whoever gave it can give another.
+_OF_NAMES = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 SCHEMA = 1
 
 
@@ -59,7 +62,7 @@ def describe(error: BaseException) -> tuple[dict[str, Any], int]:
         return _worded({"code": "usage", "message": _usage_message(error), "hint": _usage_hint(error)}), 2
     if isinstance(error, click.ClickException):
         return {"code": "usage", "message": error.format_message(), "hint": ""}, 2
-    if isinstance(error, PermissionError) and error.filename:
+    if isinstance(error, OSError) and error.filename and error.errno in _OF_NAMES:
         return {
             "code": "input",
             "message": f"{error.filename}: {error.strerror}",

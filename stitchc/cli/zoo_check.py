@@ -127,7 +127,11 @@ class _Lines:
 
         how = f"failed at {checked.failed}: {checked.reason}" if checked.failed else "ok"
         seconds = duration(sum(checked.steps.values()))
-        print(f"[{self.done}/{self.total}] {one_line(checked.model)}  {seconds}  {how}", file=sys.stderr, flush=True)
+        print(
+            f"[{self.done}/{self.total}] {one_line(checked.model)}  {seconds}  {one_line(how)}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _line(checked: Checked) -> dict[str, Any]:

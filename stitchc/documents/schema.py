@@ -9,7 +9,20 @@ import re
 from typing import Any
 
 from ..passes.data import metrics
-from ..zoo.foreign import Fault, Reader, choice, either, flag, listed, mapping, number, optional, table, whole
+from ..zoo.foreign import (
+    Fault,
+    Reader,
+    characters,
+    choice,
+    either,
+    flag,
+    listed,
+    mapping,
+    number,
+    optional,
+    table,
+    whole,
+)
 from ..zoo.naming import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
@@ -19,19 +32,6 @@ ONNX, ONNX_DATA = "onnx", "model.onnx.data"
 
 _MEMBER_NAME = r"[a-z][a-z0-9_]{0,79}"
 _MOST = 2**53  # the whole numbers that JSON keeps exactly
-
-
-def _text(most: int = 100_000) -> Reader[str]:
-    """Any characters: a name may be that of an odd file. Whoever writes it somewhere escapes it."""
-
-    def reader(value: Any, place: str) -> str:
-        if not isinstance(value, str):
-            raise Fault(place, f"is a {type(value).__name__}, not a text")
-        if len(value) > most:
-            raise Fault(place, f"is a text of {len(value):,} characters; at most {most:,} are read")
-        return value
-
-    return reader
 
 
 def _count(least: int = 0, most: int = _MOST) -> Reader[int]:
@@ -83,20 +83,20 @@ def _member_name(value: Any, place: str) -> str:
 
 
 _AMOUNTS = {metric.key: optional(number(0, 1e30)) for metric in metrics.every()}
-_NAME, _SHARE, _REAL = _text(), number(0, 1), number(-1e30, 1e30)
+_NAME, _SHARE, _REAL = characters(), number(0, 1), number(-1e30, 1e30)
 _SIZE = listed(_count(1, 65_536), 1, 4)
 _IMAGES = _count(0, 10**12)
 
 _INPUT = table({
     "size": listed(_count(1, 65_536), 3, 3), "mean": listed(number(-1e6, 1e6), 1, 65_536),
     "std": listed(number(0, 1e6, above=True), 1, 65_536), "interpolation": choice(*INTERPOLATIONS),
-    "crop": number(0, 1, above=True), "assumed": listed(_text(100), most=10),
+    "crop": number(0, 1, above=True), "assumed": listed(characters(100), most=10),
 }, required=("size", "mean", "std"), others=True)  # fmt: skip
 
 _ADAPTER = table({
     "name": _NAME, "params": optional(_REAL), "macs": optional(_REAL),  # negative: what is folded away
     "residual": optional(_REAL), "ridge": optional(_REAL), "from_shape": _SIZE, "to_shape": _SIZE,
-    "from_layout": _text(10), "to_layout": _text(10),
+    "from_layout": characters(10), "to_layout": characters(10),
 }, required=("name",), others=True)  # fmt: skip
 
 _END = optional(_NAME)
@@ -118,14 +118,14 @@ _MODEL = table({
 }, required=("name", "source", "sha256", "licence", "accuracy"), others=True)  # fmt: skip
 
 _ACCURACY = table({
-    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE, "notes": listed(_text(), most=10_000),
-    "classes": optional(table({"images": _IMAGES, "outputs": _IMAGES, "by": _text()})),
+    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE, "notes": listed(characters(), most=10_000),
+    "classes": optional(table({"images": _IMAGES, "outputs": _IMAGES, "by": characters()})),
 }, required=("data", "images", "top1", "top5"), others=True)  # fmt: skip
 
 _VERIFIED = table({
     "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),
     "onnx_max_rel": optional(_REAL), "argmax_agreement": _SHARE, "batches": listed(_count(1, 100_000), 1, 100),
-    "device": optional(_text()), "device_max_rel": optional(_REAL),
+    "device": optional(characters()), "device_max_rel": optional(_REAL),
 }, required=("module_max_abs", "onnx_max_abs", "argmax_agreement", "batches"), others=True)  # fmt: skip
 
 _MENDED = {
@@ -165,13 +165,13 @@ _HELD_OUT = table({
 }, required=("images", "by", "epoch", "right_before", "right", "nats_before", "nats"), others=True)  # fmt: skip
 
 _TUNED = table({
-    "train": _text(20), "trained_params": _count(), "data": _NAME, "images": _IMAGES, "epochs": _count(),
+    "train": characters(20), "trained_params": _count(), "data": _NAME, "images": _IMAGES, "epochs": _count(),
     "accuracy": table({
         "data": optional(_NAME), "images": optional(_IMAGES), "before": optional(_SHARE), "after": optional(_SHARE),
     }, required=("data", "images", "before", "after"), others=True),
     "options": table({
-        "distill": optional(_text(20)), "teacher": optional(listed(_NAME, 1, 26)),
-        "augment": listed(_text(40), most=20), "optimizer": _text(20), "lr": _REAL, "batch": _count(),
+        "distill": optional(characters(20)), "teacher": optional(listed(_NAME, 1, 26)),
+        "augment": listed(characters(40), most=20), "optimizer": characters(20), "lr": _REAL, "batch": _count(),
     }, required=("distill", "augment", "optimizer", "lr", "batch"), others=True),
     "history": listed(_EPOCH, most=100_000), "held_out": optional(_HELD_OUT),
 }, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
@@ -185,7 +185,7 @@ _MEMBER = table({
 PLAN = table({
     "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
     "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "ensemble": listed(_MEMBER, 2, 1000),
-    "similarity": optional(_REAL), "similarity_metric": optional(_text(100)),
+    "similarity": optional(_REAL), "similarity_metric": optional(characters(100)),
     "candidates": optional(table(
         {"total": _count(), "feasible": _count()}, required=("total", "feasible"), others=True
     )),
@@ -193,7 +193,7 @@ PLAN = table({
     "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
     "trainable_params": _count(), "accuracy": optional(_ACCURACY), "verified": optional(_VERIFIED),
     "healing": optional(_HEALING), "polishing": optional(_POLISHING),
-    "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000), "files": _files,
+    "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(characters(), most=10_000), "files": _files,
 }, required=(
     "schema", "models", "input", "budget", "chain", "similarity", "similarity_metric", "candidates", "probe", "cost",
     "accuracy", "verified", "seed", "notes", "files",
@@ -201,7 +201,7 @@ PLAN = table({
 
 
 _STEP = table({
-    "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": _text(1000),
+    "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": characters(1000),
 }, required=("module", "piece", "part", "about"))  # fmt: skip
 
 _FAMILY_MEMBER = table({
@@ -216,8 +216,8 @@ FAMILY = table({
     "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
     "members": listed(_FAMILY_MEMBER, 1, 1000),
     "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
-    "size_bytes": _count(), "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(_text(), most=10_000),
-    "files": _family_files,
+    "size_bytes": _count(), "tuned": listed(_TUNED, most=1000), "seed": _count(),
+    "notes": listed(characters(), most=10_000), "files": _family_files,
 }, required=("schema", "models", "input", "members", "probe", "seed", "notes", "files"), others=True)  # fmt: skip
 
 

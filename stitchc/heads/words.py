@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ..passes.data.errors import InputError
@@ -14,7 +15,7 @@ PARENT = "parent"
 #: Neighbours that vote, where nobody says how many.
 NEIGHBOURS = 5
 _CLASSES = "Write it like classes=281-285=cat,151-268=dog."
-_ITEM = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?=(?P<name>[^=,]+)")
+_ITEM = re.compile(r"(?P<first>[0-9]{1,8})(?:-(?P<last>[0-9]{1,8}))?=(?P<name>[^=,]+)")
 
 Groups = dict[str, list[tuple[int, int]]]
 
@@ -56,7 +57,7 @@ def words_of(text: str) -> Words:
     kind, given, words = text.partition("=")
     if kind == "classes":
         return Words(kind, _groups(text, words))
-    if kind == "knn" and (not given or (words.isdecimal() and int(words))):
+    if kind == "knn" and (not given or re.fullmatch(r"[1-9][0-9]{0,5}", words)):
         return Words(kind, neighbours=int(words) if given else NEIGHBOURS)
     if given or kind not in (PARENT, "knn", "linear"):
         raise InputError(
@@ -68,17 +69,19 @@ def words_of(text: str) -> Words:
 
 def _groups(text: str, words: str) -> Groups:
     found: Groups = {}
-    taken: set[int] = set()
+    named: list[tuple[int, int, str]] = []
     for item in words.split(","):
         match = _ITEM.fullmatch(item.strip())
         if match is None:
             raise InputError(f"'{item}' is no class, or range of classes, with the name of a new one", _CLASSES)
         first, last = int(match["first"]), int(match["last"] or match["first"])
-        here = set(range(first, last + 1))
-        if not here or here & taken:
-            raise InputError(f"'{item}' holds no class, or one that is named before", _CLASSES)
-        taken |= here
+        if last < first:
+            raise InputError(f"'{item}' holds no class", _CLASSES)
+        named.append((first, last, item))
         found.setdefault(match["name"].strip(), []).append((first, last))
+    for (_, last, one), (first, _, other) in pairwise(sorted(named)):
+        if first <= last:
+            raise InputError(f"'{one}' and '{other}' hold the same class", _CLASSES)
     if len(found) < 2:
         raise InputError(f"'{text}' makes one class of all", f"A classifier has two or more. {_CLASSES}")
     return found

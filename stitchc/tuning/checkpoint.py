@@ -9,20 +9,69 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..passes.data.errors import Diverged, InputError, OutputError
 from ..passes.data.whole_file import whole_file
-from ..zoo import pickled
+from ..passes.training.worth import LABELS, TEACHERS
+from ..zoo import foreign, pickled
+from ..zoo.checkpoints import require
+from ..zoo.foreign import Fault, characters, choice, listed, mapping, number, optional, table, whole
 
 SCHEMA = 1
 _OURS = re.compile(r"(\.[0-9a-f]{8}\.)?checkpoint\.pt|features")
 
 
+def _real(value: Any, place: str) -> float:
+    """A number, which may be infinite: nats are."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Fault(place, "is no number")
+    return float(value)
+
+
+def _tensor(value: Any, place: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise Fault(place, "is no tensor")
+    return value
+
+
+_COUNT = whole(0, 10**12)
+_WORTH = table({"by": choice(LABELS, TEACHERS), "right": _real, "nats": _real}, required=("by", "right", "nats"))
+_BEST = {"epoch": _COUNT, "worth": _WORTH, "weights": mapping(_tensor, 10**6, keys=r".{1,1000}")}
+_STATE = {
+    "epoch": _COUNT, "step": _COUNT, "sums": listed(_real, 3, 3),
+    "history": listed(mapping(optional(_real)), most=10**6),
+    "start": optional(_WORTH), "best": optional(table(_BEST, required=tuple(_BEST))),
+}  # fmt: skip
+_SHARE, _TEXT = number(0, 1), characters()
+_ACCURACY = table({
+    "data": _TEXT, "images": _COUNT, "top1": _SHARE, "top5": _SHARE, "notes": listed(_TEXT),
+    "classes": optional(table({"images": _COUNT, "outputs": _COUNT, "by": _TEXT})),
+}, required=("data", "images", "top1", "top5"))  # fmt: skip
+#: What a file holds: it lies beside the artifact, and may have come with it.
+_READ = table(
+    {
+        "schema": _COUNT, "identity": mapping(lambda value, _: value), "before": optional(_ACCURACY),
+        "state": table(_STATE, required=tuple(_STATE)),
+    },
+    required=("schema", "identity"), others=True,
+)  # fmt: skip
+
+
 class Checkpoint:
-    """The unfinished training of one artifact: a hidden folder beside it. identity: what must be equal to go on."""
+    """The unfinished training of one artifact: a hidden folder beside it. identity: what must be equal to go on.
+
+    Raises:
+        InputError: there is a link in the place of that folder, which would choose what is written and deleted.
+    """
 
     def __init__(self, out: Path, identity: Mapping[str, Any]):
         self.folder = out.with_name(f".{out.name}.tuning")
+        if self.folder.is_symlink():
+            raise InputError(
+                f"{self.folder}, in which a training keeps how far it got, is a link to somewhere else",
+                "Take it away, or write elsewhere with `out`.",
+            )
         self.path = self.folder / "checkpoint.pt"
         self.identity = dict(identity)
 
@@ -35,9 +84,9 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
+            require(self.path)
             state = pickled.load(self.path)
-            if not isinstance(state, dict) or not isinstance(state.get("identity"), dict):
-                raise InputError(f"{self.path} holds no training", "")
+            foreign.read(_READ, state, str(self.path))
         except InputError as error:
             raise InputError(
                 f"the unfinished training in {self.folder} cannot be read: {error.message}",

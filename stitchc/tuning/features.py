@@ -85,4 +85,5 @@ def collect(
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
+    path.unlink(missing_ok=True)  # it may be a link: what it leads to is not ours
     return torch.from_numpy(np.memmap(path, np.float32, "w+", shape=shape))

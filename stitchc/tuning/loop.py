@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..passes.data.errors import Diverged
+from ..passes.data.errors import Diverged, InputError
 from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
 from ..passes.training.norms import measure_norms, settle_norms
@@ -87,7 +87,12 @@ class Loop:
         before."""
         if not snapshot:
             return 0
-        self.load(snapshot)
+        try:
+            self.load(snapshot)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise InputError(
+                f"the unfinished training in {folder} is of another network: {error}", "Drop it with `restart=True`."
+            ) from error
         done = self.state.epoch * self.steps + self.state.step
         self.progress.tell(f"Going on after {done} of {self.settings.epochs * self.steps} steps, from {folder}.")
         return done

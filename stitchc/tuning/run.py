@@ -83,7 +83,7 @@ def _tuned(
         checkpoint.drop()
     place.wait()
     found = checkpoint.read()
-    before = Accuracy(**found["before"]) if found and found["before"] else job.accuracy("before")
+    before = Accuracy(**found["before"]) if found and found.get("before") else job.accuracy("before")
 
     trainee.to(place.device)
     loop, resumed = _trained(job, trainee, views, held, teachers, checkpoint, before)

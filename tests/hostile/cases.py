@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from crafted import crafted
 from safetensors.torch import save_file
 
 Case = Callable[[Path], list[str]]
@@ -61,6 +62,7 @@ def every(artifact: Path, checkpoint: Path) -> dict[str, Case]:
     found: dict[str, Case] = {}
     for name, case in (
         *_checkpoints(checkpoint), *_artifacts(artifact), *_plans(artifact), *_recipes(artifact), *_data(), *_words(),
+        *crafted(artifact, checkpoint),
     ):  # fmt: skip
         assert name not in found, name
         found[name] = case
