@@ -12,6 +12,7 @@ from ..data.memory import Memory
 from ..data.model import Images, first_of
 from ..data.plan import Plan
 from ..graphs.outputs import outputs
+from ..numerics.scale import best_scale
 from ..rank.scores import Reference, reference, score_of
 
 #: The rule where none is asked for: with labels of the networks' classes, and without.
@@ -32,6 +33,10 @@ class Judge:
     the mean at their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`; None
     for the probability of the label where it is known, which tells networks apart that have all images right, and else
     expected agreement.
+
+    Of every network that is judged, the logits are first multiplied by the one factor that brings its probabilities
+    nearest to what it is held against: a network is less sure of itself on smaller images, or more, whether it is right
+    or wrong, and a probability would count that.
     """
 
     def __init__(self, plan: Plan, images: Images, rule: str | None, max_memory: int | None = None):
@@ -49,7 +54,9 @@ class Judge:
     def __call__(self, graph: GraphModule, chain: Chain) -> np.ndarray:
         """The score of a chain's network on each image: float64 [images]. Where its outputs are not finite, 0."""
         against = self._reference(self._first[chain.back.model])
-        found = self._score(self._outputs(graph, chain), against).double()
+        logits = self._outputs(graph, chain).double()
+        factor = best_scale(logits, against.log_probabilities.double())
+        found = self._score((factor * logits).float(), against).double()
         return torch.where(found.isfinite(), found, 0.0).cpu().numpy()
 
     def _reference(self, last: int) -> Reference:

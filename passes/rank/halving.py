@@ -14,7 +14,7 @@ from ..data.chain import Chain
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
-from ..data.model import Images, first_of
+from ..data.model import first_of
 from ..data.plan import Plan, Stage
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
@@ -25,7 +25,6 @@ from ..graphs.largest import largest
 from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
-from ..numerics.held_out_images import Some
 from ..numerics.offload import TensorStore
 from ..numerics.scale import best_scale
 from ..stitch.join import graph_of
@@ -38,8 +37,6 @@ from .stitched import Stitched
 _KEPT = 3
 # Standard errors that a candidate is behind the best by when it is not shown more images.
 _HOPELESS = 4.0
-# Images that finalists are healed and compared on, at most; the pass `heal` uses all.
-_HEALED_IMAGES = 512
 # Difference in score on every image, at most, of what is one network by several names.
 _ALIKE = 1e-2
 # Pairs fitted and probed between two checks of the time limit.
@@ -102,7 +99,6 @@ class Halving:
         self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
         self._table, self._rows = plan.candidates, rows
         count = len(plan.images)
-        self._healed_images = Part(plan.images, 0, min(_HEALED_IMAGES, count))
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
@@ -259,10 +255,9 @@ class Halving:
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
 
-        On all images but every fifth, and scored on those, since what gains most by healing also gains most by more
-        images; each at the factor on its logits that fits the reference best, since healing makes some less sure. The
-        reference is the larger parent: by the mean of both, what leaves nearly all of the smaller one as it is would be
-        credited with its mistakes.
+        On the images that adapters were fitted on, and scored on the others; each at the factor on its logits that fits
+        the reference best, since healing makes some less sure. The reference is the larger parent: by the mean of both,
+        what leaves nearly all of the smaller one as it is would be credited with its mistakes.
         """
         directions = self._by_direction(_unlike(finalists))
         each = -(-self._effort.healed // len(directions))
@@ -270,19 +265,17 @@ class Halving:
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        unseen = Some(self._healed_images, held=True)
-        probe = Probe.of(self._plan, Some(self._healed_images, held=False), options, keep=True)
+        probe = Probe.of(self._plan, self._fit_images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
-            said = outputs(stitched, unseen, self._plan.models[front].input, Memory.of(self._max_memory))
-            labels = None if self._reference(front, back).labels is None else unseen.labels
-            against = Reference(self._better(chain, unseen).log_softmax(dim=1), labels)
+            said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
+            against = Reference(self._better(chain).log_softmax(dim=1), self._reference(front, back).labels)
             said = said * best_scale(said.double(), against.log_probabilities.double())
             one.values, one.healed = score_of(self._rule)(said, against).cpu(), True
-        self._stages.append(Stage("healed", len(unseen), len(chosen), 1))
+        self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
         self, kept: Sequence[Probed], probed: Sequence[Probed], pairs: Sequence[np.ndarray]
@@ -336,12 +329,10 @@ class Halving:
     def _parent(self, model: int) -> Tensor:
         return self._stitched.parent(model, self._shown)
 
-    def _better(self, chain: Chain, images: Images) -> Tensor:
+    def _better(self, chain: Chain) -> Tensor:
         """The logits of the larger of the parents; of the back's, where they mean other classes."""
-        larger, back = (
-            self._stitched.parent(model, images)
-            for model in (largest(self._plan.graphs, self._plan.prices, chain), chain.back.model)
-        )
+        larger = self._parent(largest(self._plan.graphs, self._plan.prices, chain))
+        back = self._parent(chain.back.model)
         return larger if same_classes(back, larger) else back
 
     def _cannot_use_labels(self) -> None:

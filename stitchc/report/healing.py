@@ -14,6 +14,8 @@ from .table import table
 
 _WIDE = 24  # characters of a full bar
 _ROWS = 16  # blocks shown; of more, evenly spread ones, the first and the last
+#: What the figures of held-out images are worth.
+AFTERWARDS = "Held-out images choose the penalties and are then fitted too: on others it agrees less."
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Trajectory:
             said = "" if block["kept"] else "undone"
             rows.add_row(block["name"], *_measured(block["agreement"], block["divergence"]), said)
         yield rows
+        yield Text(AFTERWARDS)
         if record.get("followed"):
             yield Text(followed(record) + ".")
         if said := calibrated(record):

@@ -9,9 +9,10 @@ from families import small_and_large
 from test_family_smaller import LOOK
 
 from stitchc.passes.data.chain import Chain, Fragment
-from stitchc.passes.data.model import TensorImages
+from stitchc.passes.data.model import TensorImages, first_of
 from stitchc.passes.family.judge import Judge
 from stitchc.passes.family.smaller import with_smaller
+from stitchc.passes.numerics.scale import best_scale
 
 IMAGES = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
@@ -32,6 +33,22 @@ def labels_of(plan):
     return torch.cat([said(plan, 0, IMAGES[:32]), said(plan, 1, IMAGES[32:])]).argmax(1)
 
 
+def against(plan, model):
+    """The mean of the models of the same classes, at their own and the next smaller size: [images, classes]."""
+    smaller = [
+        plan.models.index(next(m for m in plan.models if m.name == f"{name}@7x7")) for name in ("small", "large")
+    ]
+    outputs = {k: said(plan, k, IMAGES).softmax(1) for k in (model, *smaller, 0, 1)}
+    alike = [k for k in outputs if (outputs[k].argmax(1) == outputs[model].argmax(1)).double().mean() >= 0.4]
+    return torch.stack([outputs[k] for k in alike]).mean(0)
+
+
+def calibrated(plan, model, network):
+    """A network's probabilities at the factor on its logits that brings them nearest to what it is held against."""
+    logits, wanted = said(plan, network, IMAGES).double(), against(plan, model).log().double()
+    return (best_scale(logits, wanted) * logits).softmax(1)
+
+
 def judged(plan, images, rule=None):
     judge = Judge(plan, images, rule)
     return judge.rule, [judge(graph, Chain((Fragment(k),))) for k, graph in enumerate(plan.graphs)]
@@ -42,20 +59,26 @@ def test_with_labels_a_network_is_worth_the_probability_of_the_right_class(plan)
     rule, scores = judged(plan, TensorImages(IMAGES, labels))
     assert rule == "labels"
     for model, own in enumerate(scores):
-        right = said(plan, model, IMAGES).softmax(1).gather(1, labels[:, None])[:, 0]
+        last = first_of(plan.models)[model]
+        right = calibrated(plan, last, model).gather(1, labels[:, None])[:, 0]
         np.testing.assert_allclose(own, right.numpy(), atol=1e-5)
 
 
 def test_without_labels_it_is_held_against_the_models_at_their_own_and_the_next_smaller_size(plan):
     rule, scores = judged(plan, TensorImages(IMAGES))
     assert rule == "cascade"
-    smaller = [
-        plan.models.index(next(m for m in plan.models if m.name == f"{name}@7x7")) for name in ("small", "large")
-    ]
-    outputs = [said(plan, model, IMAGES).softmax(1) for model in range(len(plan.models))]
-    alike = [k for k in (0, 1, *smaller) if (outputs[k].argmax(1) == outputs[1].argmax(1)).double().mean() >= 0.4]
-    against = torch.stack([outputs[k] for k in alike]).mean(0)
-    np.testing.assert_allclose(scores[1], (outputs[1] * against).sum(1).numpy(), atol=1e-5)
+    expected = (calibrated(plan, 1, 1) * against(plan, 1)).sum(1)
+    np.testing.assert_allclose(scores[1], expected.numpy(), atol=1e-5)
+
+
+def test_how_sure_a_network_is_of_itself_counts_for_nothing(plan):
+    judge, flat = Judge(plan, TensorImages(IMAGES, labels_of(plan)), None), copy.deepcopy(plan.graphs[0])
+    last = [node for node in flat.graph.nodes if node.op == "call_module"][-1]
+    assert isinstance(flat.get_submodule(last.target), torch.nn.Linear)
+    for weight in flat.get_submodule(last.target).parameters():
+        weight.data.mul_(0.3)
+    chain = Chain((Fragment(0),))
+    np.testing.assert_allclose(judge(flat, chain), judge(plan.graphs[0], chain), atol=1e-5)
 
 
 def test_labels_of_other_classes_count_as_none(plan):

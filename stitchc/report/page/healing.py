@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..healing import calibrated, followed, held_out
+from ..healing import AFTERWARDS, calibrated, followed, held_out
 from ..numbers import NONE, percent, significant
 from .from_rich import scrolling
 from .markup import Html, join, tag
@@ -24,7 +24,7 @@ class HealingBars:
         said = (
             f"The hybrid agrees with its parent on {percent(record['agreement'])} of {held_out(record)}, on "
             f"{percent(record['agreement_before'])} before. Each block is refitted in closed form to what "
-            "its parent gives there, and stays only where held-out images say that it is no worse."
+            f"its parent gives there, and stays only where held-out images say that it is no worse. {AFTERWARDS}"
         )
         first = {"name": "the adapter", "agreement": record["agreement_before"], "operators": None, "ridge": None,
                  "divergence": record["divergence_before"], "kept": True}  # fmt: skip
