@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from docutils.nodes import SkipNode
+from docutils.nodes import SkipNode, Text, reference
 from docutils.utils.math.latex2mathml import tex2mathml
 
 from stitchc import __version__
@@ -81,7 +81,16 @@ def shown_math(block):
     return visit, None
 
 
+def titled_links(app, doctree, docname):
+    """A link that a forge shows by the name of its file has on the site the title of the page."""
+    for link in doctree.findall(reference):
+        named = re.fullmatch(r"(?:docs/)?(\w+)\.md", link.astext())
+        if named and named[1] in app.env.titles:
+            link.children = [Text(app.env.titles[named[1]].astext())]
+
+
 def setup(app):
     """Docstrings are changed before napoleon, which reads their sections at the usual priority."""
+    app.connect("doctree-resolved", titled_links)
     app.connect("autodoc-process-docstring", as_markdown, priority=400)
     app.add_html_math_renderer("mathml", shown_math(False), shown_math(True))

@@ -108,6 +108,8 @@ def _title(record: Mapping[str, Any]) -> str:
     chain = record["chain"]
     names = dict.fromkeys((chain[0]["model"], chain[-1]["model"]) if chain else ("a plan",))
     title = " to ".join(names)
+    if len(names) == 1 and len(chain) > 1:
+        title = f"{title}, shortened"
     return f"{title}, tuned" if record.get("tuned") else title
 
 

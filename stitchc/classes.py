@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .passes.data.errors import DataError, ModelError
+from .passes.data.errors import DataError, InputError, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,6 +81,25 @@ def outputs_of(model: Model) -> int | None:
         return model.scores(torch.zeros(2, *model.input.size)).shape[-1]
     except ModelError:
         return None
+
+
+def check_alike(models: Sequence[Model], verb: str) -> None:
+    """Refuses models that cannot be scored by one measure: chains end in any of them.
+
+    verb: what is to be done with them, a noun.
+
+    Raises:
+        InputError: they have different numbers of outputs.
+    """
+    known = {model.name: count for model in models if (count := outputs_of(model)) is not None}
+    first, count = next(iter(known.items()), ("", 0))
+    other = next((name for name in known if known[name] != count), None)
+    if other is not None:
+        raise InputError(
+            f"{first} has {count:,} outputs and {other} {known[other]:,}, and a {verb} compares networks that tell the "
+            "same classes apart",
+            "Give all models one `head`, or name those of the same classes. `compile` joins two of different classes.",
+        )
 
 
 def for_models(images: Images, models: Sequence[Model]) -> tuple[Images, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .compile_passes import analysis, emission, synthesis
 from .device import moving
 from .heads.put import check as check_head
+from .inputs import name_of
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data.errors import InputError
@@ -120,7 +121,26 @@ def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
             plan = with_sizes(plan, options.input_size, [options.make(Trace), options.make(Partition)])
     assert plan.images is not None
     passes = analysis(options, plan.images, progress, alone=given == 1)
-    return without_unused(Pipeline(passes, callback=progress)(plan), given)
+    analysed = Pipeline(passes, callback=progress)(plan)
+    _check_direction(analysed, options)
+    return without_unused(analysed, given)
+
+
+def _check_direction(plan: Plan, options: CompileOptions) -> None:
+    """Where a cut is chosen, the model that is named first comes first: a direction that was asked for must agree.
+
+    Raises:
+        InputError: it says that the other model comes first.
+    """
+    if (options.front is None and options.back is None) or options.direction not in ("slow-to-fast", "fast-to-slow"):
+        return
+    (a, a_macs), (b, b_macs) = ((m.name, p["macs"]) for m, p in zip(plan.models[:2], plan.prices[:2], strict=True))
+    if (a_macs < b_macs) if options.direction == "slow-to-fast" else (a_macs > b_macs):
+        raise InputError(
+            f"`direction={options.direction!r}` puts {b} first, but with `front` or `back` the model that is named "
+            f"first, {a}, comes first",
+            "Leave `direction` out, or name the models the other way round.",
+        )
 
 
 def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> None:
@@ -132,9 +152,11 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
     from .passes import adapters
 
     if len(models) not in (1, 2) and options.chain is None:
+        given = f"{len(models)} were given: {', '.join(map(name_of, models))}" if models else "none was given"
         raise InputError(
-            f"compile chooses where to stitch two models, or what to leave out of one, and {len(models)} were given",
-            "Name one or two; or say with `chain` which fragments are to follow one another.",
+            f"compile chooses where to stitch two models, or what to leave out of one, and {given}",
+            "Name one or two; or say with `chain` which fragments are to follow one another. "
+            "`search` takes any number of them.",
         )
     if options.chain is not None and (options.front is not None or options.back is not None):
         raise InputError("`chain` says all cuts, and `front` or `back` was given too", "Leave them out.")

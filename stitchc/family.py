@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache import Store
+from .classes import check_alike
 from .device import moving, resolve
 from .families.budgets import budgets_of
 from .families.devices import read_devices
@@ -46,9 +47,9 @@ _HEALED_ON = 512
 
 
 @dataclass(frozen=True)
-class Made:
-    """A family. plan: of the models. family: its members, with their networks. record: what plan.json holds; None after
-    a dry run, as `family` is."""
+class FamilyResult:
+    """What `family` gives. plan: of the models. family: the members, with their networks. record: what plan.json holds.
+    After a dry run the latter two are None."""
 
     plan: Plan
     family: Family | None = None
@@ -61,7 +62,7 @@ class Made:
 
 
 @with_options(FamilyOptions)
-def family(*models: str | Path | Model, options: FamilyOptions, progress: Progress | None = None) -> Made:
+def family(*models: str | Path | Model, options: FamilyOptions, progress: Progress | None = None) -> FamilyResult:
     """Makes one network that switches between budgets at run time, from two models or more, and writes it to `out`.
 
     models: by their words or loaded; they are members too. budget: ["20%", "35%", {"params": 1e6}], a member for each;
@@ -73,13 +74,15 @@ def family(*models: str | Path | Model, options: FamilyOptions, progress: Progre
     """
     watcher, given = progress or Silent(), options
     _check(models, options)
+    devices = read_devices(options.devices) if options.devices else ()
     with opened(models, given, watcher) as (plan, options, measured, folder):
+        check_alike(plan.models, "family")
         if options.dry_run:
-            return Made(looked_at(plan, options, words(options), watcher))
+            return FamilyResult(looked_at(plan, options, words(options), watcher))
         check_images(plan, options.rank or _SEAMS_BY)
         plan, unseen = _divided(plan)
         plan = looked_at(plan, options, words(options), watcher)
-        wanted = budgets_of(plan, options)
+        wanted = budgets_of(plan, options, devices)
         return _made(plan, unseen, models, (options, given), wanted, measured, folder, watcher)
 
 
@@ -123,7 +126,7 @@ def _check(models: Sequence[str | Path | Model], options: FamilyOptions) -> None
 def _made(
     plan: Plan, unseen: Images, models: Sequence[str | Path | Model], options: tuple[FamilyOptions, FamilyOptions],
     wanted: Wanted, measured: Images | None, folder: Path, progress: Progress,
-) -> Made:  # fmt: skip
+) -> FamilyResult:  # fmt: skip
     from . import recipe
     from .families.folder import write_family
     from .families.record import Told, family_record
@@ -145,7 +148,7 @@ def _made(
         report=lambda record: list(family_sections(record, said)), onnx=used.onnx, opset=used.opset, accuracy=accuracy,
         device=str(resolve(used.device)), progress=progress,
     )  # fmt: skip
-    return Made(plan, made, record)
+    return FamilyResult(plan, made, record)
 
 
 def _brought_back(plan: Plan, made: Family) -> tuple[Plan, Family]:
@@ -207,7 +210,7 @@ def _room(plan: Plan, options: FamilyOptions) -> float:
 
 def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     """What chains of the models are scored with."""
-    from .passes.search.effort import effort_of
+    from .passes.search.effort import SearchEffort
     from .passes.search.pool import Pool
     from .passes.search.probe import Probe
 
@@ -216,7 +219,7 @@ def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
     pool = Pool.of(plan, said.adapters, repeats=said.repeats == "loops", min_share=share, max_memory=options.max_memory)
     if not len(pool):
         raise nothing_to_join(said.adapters)
-    effort = effort_of(options.effort)
+    effort = SearchEffort.of(options.effort)
     effort = replace(effort, chains=max(effort.chains, _EACH * members))
     return Probe(pool, effort, options.rank or _SEAMS_BY, options.max_memory, Store("seams"))
 

@@ -87,6 +87,11 @@ def of_member(family: str, member: str) -> str:
     return _OF_MEMBER.format(tune=tune, member=member) + "".join(lines[first:])
 
 
+def commands(text: str) -> list[str]:
+    """The commands by which a recipe's own comments say how to run it."""
+    return re.findall(r"^#(?: {5}| Then: )(stitchc .+)$", text, re.MULTILINE)
+
+
 def stated(options: Options) -> dict[str, Any]:
     """The options of a record that a recipe states, as it states them."""
     found: dict[str, Any] = {}

@@ -19,6 +19,7 @@ from .passes.data.pass_options import VOTE
 from .progress import Progress, Silent, stage
 from .searches.methods import METHODS, settled
 from .searches.options import SearchOptions
+from .searches.rules import check_method, check_rules, not_together
 from .searches.sweep import chosen
 from .start import opened
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .passes.data.budget import Limit
     from .passes.data.model import Images, Model
     from .passes.data.plan import Plan
+    from .passes.data.values import Price
     from .passes.pipeline import Pass
     from .passes.search.chains import Tried
     from .passes.search.lazy import Found
@@ -52,7 +54,7 @@ class Searched:
     plan: Plan | None = None
     record: Mapping[str, Any] | None = None
     budgets: tuple[Mapping[str, float], ...] = ()
-    models: tuple[float | None, ...] = ()
+    beside: tuple[tuple[Model, Price, float | None], ...] = ()
 
     def _repr_html_(self) -> str:
         from .report.notebook import search_html
@@ -83,6 +85,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
     watcher, given = progress or Silent(), options
     _check(models, options)
     with opened(models, given, watcher) as (plan, options, measured, folder):
+        _check_models(plan, options)
         if options.dry_run:
             return Searched(looked_at(plan, options, settled(options), watcher))
         check_images(plan, options.rank)
@@ -97,7 +100,7 @@ def search(*models: str | Path | Model, options: SearchOptions, progress: Progre
             found = replace(found, tried=_as_written(plan, found.tried, budgets, options, watcher))
         found = replace(found, tried=_measured(plan, found.tried, measured, options, watcher))
         if options.sweep:
-            return Searched(pool, found, budgets=budgets, models=_models_measured(plan, measured, options, watcher))
+            return Searched(pool, found, budgets=budgets, beside=_beside(plan, budgets, measured, options, watcher))
         best = [found.tried[k] for k in found.members]
         check_ensemble(options, best)
         used, stated = _stated(plan, (options, given), best)
@@ -158,6 +161,9 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
     if not models:
         raise InputError("search was given no models", "Name one or more: stitchc search digits/resnet digits/vit.")
     check_rank(options.rank)
+    check_method(options)
+    if options.method == "milp":
+        check_rules(options, len(models), settled(options).fragments)
     if options.sweep and (options.method != "exact" or options.out is not None):
         raise InputError(
             "a sweep is the front of an exact search over several budgets, and writes no artifact",
@@ -175,6 +181,20 @@ def _check(models: Sequence[str | Path | Model], options: SearchOptions) -> None
     check_head(options)
     for name in options.adapters or ():
         adapters.get(name)
+
+
+def _check_models(plan: Plan, options: SearchOptions) -> None:
+    """What can be refused once models are loaded, before anything slow begins, is. StitchNet's algorithm scores
+    networks by their seams, whatever they tell apart.
+
+    Raises:
+        InputError: it is refused.
+    """
+    from .classes import check_alike
+
+    not_together(plan.models, options.apart or ())
+    if options.method != "stitchnet":
+        check_alike(plan.models, "search")
 
 
 def check_rank(rank: str) -> None:
@@ -268,21 +288,32 @@ def _swept(options: SearchOptions) -> tuple[Limit, ...]:
     return limits(options.sweep) if options.sweep else ()
 
 
-def _models_measured(
-    plan: Plan, images: Images | None, options: SearchOptions, progress: Progress
-) -> tuple[float | None, ...]:
-    """Top-1 of each model, None where it cannot be measured."""
+def _beside(
+    plan: Plan, budgets: Sequence[Mapping[str, float]], images: Images | None, options: SearchOptions,
+    progress: Progress,
+) -> tuple[tuple[Model, Price, float | None], ...]:  # fmt: skip
+    """What a front stands beside: each model, and unless rivals were declined the same on smaller images, down to the
+    first within the least budget; with its top-1, None where it cannot be measured."""
     from .evaluate import accuracy_if_matched
 
-    found: list[float | None] = []
-    for model in plan.models if images is not None else ():
-        assert images is not None
-        with stage(progress, f"measuring {model.name}"):
-            accuracy, _ = accuracy_if_matched(
-                model.network, model.input, images, model, device=options.device, progress=progress
-            )
-        found.append(accuracy.top1 if accuracy else None)
-    return tuple(found) or (None,) * len(plan.models)
+    if options.rivals != "none":
+        from .passes import Cost, Partition, Trace
+        from .passes.family.smaller import with_smaller
+
+        look = [options.make(Trace), Partition(rule=settled(options).rule), Cost(adapters=()), *moving(options.device)]
+        metric = list(budgets[0])[-1]
+        with stage(progress, "the models on smaller images"):
+            plan = with_smaller(plan, look, metric, budgets[0][metric])
+    found: list[tuple[Model, Price, float | None]] = []
+    for model, price in zip(plan.models, plan.prices, strict=True):
+        accuracy = None
+        if images is not None:
+            with stage(progress, f"measuring {model.name}"):
+                accuracy, _ = accuracy_if_matched(
+                    model.network, model.input, images, model, device=options.device, progress=progress
+                )
+        found.append((model, price, accuracy.top1 if accuracy else None))
+    return tuple(found)
 
 
 def _measured(

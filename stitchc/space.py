@@ -282,12 +282,12 @@ class Space:
 
     @cached_property
     def _scores(self) -> Scores:
-        from .passes.search.effort import effort_of
+        from .passes.search.effort import SearchEffort
         from .passes.search.scores import Scores
 
         options = self._options
         return Scores(
-            self._chains.pool, self._similarities, effort_of(options.effort), options.rank, options.max_memory
+            self._chains.pool, self._similarities, SearchEffort.of(options.effort), options.rank, options.max_memory
         )
 
     def _similarities(self) -> np.ndarray:

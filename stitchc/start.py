@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .device import in_full_precision, with_memory
 from .heads.put import with_heads
-from .inputs import load_all, probe
+from .inputs import NOISE, load_all, probe
 from .progress import Progress
 from .shared_options import ArtifactOptions, HeadOptions, MeasuringOptions
 
@@ -31,7 +31,15 @@ def opened(
     models: Sequence[str | Path | Model], given: V, progress: Progress
 ) -> Iterator[tuple[Plan, V, Images | None, Path]]:
     """The models and images of a verb that writes an artifact: the plan of them, the options with the memory there is,
-    the images to measure accuracy on where that will be done, and a folder to make the artifact in."""
+    the images to measure accuracy on where that will be done, and a folder to make the artifact in.
+
+    Raises:
+        InputError: an operator set of ONNX that there is not, which is said before the work; or as `begin`.
+    """
+    if given.onnx and given.opset is not None:
+        from .passes.emit.onnx import check_opset
+
+        check_opset(given.opset)
     options = with_memory(given)
     with _folder_of(options) as folder, in_full_precision():
         plan = begin(models, options, progress)
@@ -50,7 +58,19 @@ def begin(
     if isinstance(options, HeadOptions):  # a comparison looks at models as they are
         loaded, said = with_heads(loaded, options, progress)
     images, notes = probe(loaded, options.data, options.probe_images)
+    for line in _unstated(loaded, images):
+        progress.tell(line)
     return Plan(_named_apart(loaded), seed=options.seed, images=images, notes=(*notes, *said))
+
+
+def _unstated(models: Sequence[Model], images: Images) -> Iterator[str]:
+    """What nobody stated, told before the work rather than in the report: it may not be what was meant."""
+    for model in models:
+        if "size" in model.input.assumed:
+            size = "x".join(map(str, model.input.size))
+            yield f"{model.name} states no input size, so it is fed {size}; a name may end in ?input=3x32x32"
+    if images.noise and images.name == NOISE:
+        yield "no images are named: networks are compared on noise, by similarity alone, and nothing is healed"
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from .passes.data.option_kinds import Switch
 from .passes.data.options import option_of, options_of
 
 _MARKED = re.compile(r"`([a-z_]+)(?:=([^`]+))?`")
-_VERBS = ("compile", "compare", "inspect", "cost", "family", "tune", "verify")
+_VERBS = ("compile", "compare", "inspect", "cost", "search", "family", "tune", "verify")
 
 
 def as_flags(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from stitchc.cli.verbs import stitchc
@@ -98,7 +99,7 @@ def parse(given):
     if "--recipe" in given:
         place = given.index("--recipe")
         given = given[:place] + given[place + 2 :]
-    if not isinstance(command, click.Group):
+    if not isinstance(command, click.Group) and "--help" not in given:
         command.make_context(command.name, list(given), parent=context)
 
 
@@ -120,6 +121,26 @@ def test_commands_of_a_checkout_are_what_ci_runs():
     ran = {word for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines() for word in line.split()}
     lines = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
     assert lines and all(line.startswith("make ") and line.split()[1] in ran for line in lines)
+
+
+def verbs(group, context):
+    """The words of every command below a group."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        below = list(verbs(command, context)) if isinstance(command, click.Group) else []
+        if not below or command.invoke_without_command:
+            yield (name,)
+        yield from ((name, *words) for words in below)
+
+
+def test_the_page_of_options_has_every_verb_and_what_its_help_prints():
+    blocks = [block for block in BLOCKS if block.page == "options.md"]
+    known = {words[0] for words in verbs(stitchc, click.Context(stitchc))}
+    assert {block.commands[0].split()[1] for block in blocks} == known
+    for block in blocks:
+        command, _, printed = block.text.partition("\n")
+        said = CliRunner().invoke(stitchc, command.split()[2:], prog_name="stitchc", terminal_width=78)
+        assert said.output.strip() == printed.strip(), "run tools/pages.py docs/options.md"
 
 
 def test_few_blocks_are_not_run_and_each_says_why():

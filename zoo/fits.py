@@ -133,7 +133,10 @@ def describe(fit: Fit, others: list[Fit]) -> tuple[str, ...]:
 
 def complaint(nearest: Fit | None, origin: str, arch: str, module: nn.Module, found: list[Envelope]) -> BadCheckpoint:
     """Why nothing in a file fits: what came nearest, what it lacks and what it has too many."""
-    hint = "Name the architecture that they belong to with --arch (for example --arch timm/resnet50)."
+    hint = (
+        "Name the architecture that they belong to with --arch, for example --arch timm/resnet50 or "
+        "--arch 'nets.py:make(\"name\")'."
+    )
     if nearest is None:
         return BadCheckpoint(f"the weights in {origin} are not those of {arch}: no name is the same", hint)
     own = module.state_dict()

@@ -45,6 +45,7 @@ def load(words: Words, *, architecture: bool = False) -> Model:
     with seeded(), running(path) as file:
         factory = _callable(file, name, path)
         keywords |= _passed_on(factory, keywords, words, architecture)
+        _check_arguments(factory, arguments, keywords, said)
         module = guarded(lambda: factory(*arguments, **keywords), said)
         if not isinstance(module, nn.Module):
             raise ModelError(
@@ -107,6 +108,20 @@ def _callable(file: ModuleType, name: str, path: Path) -> Callable[..., Any]:
     raise ModelError(
         f"{path} has no callable '{name}'", did_you_mean(name, own) or f"It has {', '.join(own) or 'none'}."
     )
+
+
+def _check_arguments(factory: Callable[..., Any], given: list[Any], keywords: dict[str, Any], said: str) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:  # a callable that Python cannot look into
+        return
+    try:
+        signature.bind(*given, **keywords)
+    except TypeError as error:
+        like = f"{said.partition('(')[0]}({', '.join(map(str, signature.parameters.values()))})"
+        raise ModelError(
+            f"{said} cannot be called: {error}", f"Write its arguments behind its name, as plain values: '{like}'."
+        ) from None
 
 
 def _passed_on(factory: Callable[..., Any], given: dict[str, Any], words: Words, lenient: bool) -> dict[str, Any]:

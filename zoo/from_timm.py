@@ -14,8 +14,7 @@ from stitchc.passes.data.errors import BadCheckpoint, ModelError, WeightsUnavail
 from stitchc.passes.data.model import InputSpec, Model
 
 from .from_torchvision import unavailable
-from .inputs import INTERPOLATIONS
-from .naming import Words, words_of
+from .naming import INTERPOLATIONS, Words, words_of
 from .network import hub_offline_if_unreachable
 from .weights import seeded
 

@@ -202,9 +202,9 @@ _IN_FOLDERS: dict[str, Callable[[Path, Wanted], Pictures]] = {
 def _check_form(form: str, place: str, colon: bool, options: _Options, words: str) -> None:
     placed = (*_IN_FILES, *_IN_FOLDERS)
     if form not in (*_ALONE, *placed):
-        near = did_you_mean(form, [*_ALONE, *placed])
-        if not near and os.path.exists(os.path.expanduser(words)):
-            near = f"Write '{'folder' if os.path.isdir(os.path.expanduser(words)) else 'tar'}:{words}'."
+        near, path = did_you_mean(form, [*_ALONE, *placed]), os.path.expanduser(words.partition("?")[0])
+        if os.path.exists(path):
+            near = f"Write '{'folder' if os.path.isdir(path) else 'tar'}:{words.partition('?')[0]}'."
         raise DataError(
             f"'{words}' names no images: there is no form '{form}'", f"{near} The forms are {_FORMS}.".strip()
         )

@@ -16,7 +16,6 @@ GREY_MEAN = (0.449,)
 GREY_STD = (0.226,)
 #: What an InputSpec states, but for which of it was assumed.
 FIELDS = ("size", "mean", "std", "interpolation", "crop")
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
 def assumed(size: tuple[int, int, int] | None = None) -> InputSpec:
@@ -52,5 +51,10 @@ def overridden(spec: InputSpec, options: Options, given: str) -> InputSpec:
         spec = replace(spec, mean=per_channel("mean", options.mean))
     if options.std:
         spec = replace(spec, std=per_channel("std", options.std))
-    stated = {"size" if key == "input" else key for key in ("input", "mean", "std") if getattr(options, key)}
+    if options.interpolation:
+        spec = replace(spec, interpolation=options.interpolation)
+    if options.crop:
+        spec = replace(spec, crop=options.crop)
+    named = ("input", "mean", "std", "interpolation", "crop")
+    stated = {"size" if key == "input" else key for key in named if getattr(options, key)}
     return replace(spec, assumed=tuple(dict.fromkeys(name for name in spec.assumed if name not in stated)))

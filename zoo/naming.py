@@ -19,6 +19,7 @@ FORMS = (
 )
 _CHECKPOINTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin", ".tar")  # a file that is there may end with anything
 _QUERY = re.compile(r"\?([\w-]+=[^?&\"'()]*(?:&[\w-]+=[^?&\"'()]*)*)$")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _MOST = 10_000_000  # of classes, pixels, channels
 _FOLDER = "local-dir:"  # timm's scheme for a folder with config.json and weights
 _CODE = re.compile(r"^(?P<file>.+?\.py):(?P<call>.+)$", re.DOTALL)
@@ -26,7 +27,7 @@ _CODE = re.compile(r"^(?P<file>.+?\.py):(?P<call>.+)$", re.DOTALL)
 
 @dataclass(frozen=True)
 class Options:
-    """What may follow any name: `?weights=none&num_classes=10&input=3x32x32&mean=0.5&std=0.5,0.5,0.5&name=mine`.
+    """What may follow any name: `?weights=none&num_classes=10&input=3x32x32&mean=0.5&std=0.5&crop=0.875&name=mine`.
 
     weights_key: `?weights-key=`, which of the mappings in a checkpoint to take. output: which of several outputs the
     class scores are, by name or position (see `passes.data.scores.logits_of`).
@@ -40,6 +41,8 @@ class Options:
     name: str | None = None
     weights_key: str | None = None
     output: str | None = None
+    interpolation: str | None = None
+    crop: float | None = None
 
     def stated(self) -> dict[str, Any]:
         """Those that were given, by their names."""
@@ -133,8 +136,8 @@ def _refuse(given: str) -> Words:
 
 
 def _hint(bare: str) -> str:
-    near = did_you_mean(bare, names(), cutoff=0.75)
-    return f"{near} The forms are {FORMS}.".strip()
+    near = did_you_mean(bare, names(), cutoff=0.75) or "Nothing of that name is here."
+    return f"{near} The forms are {FORMS}."
 
 
 def _options(given: str, query: str) -> Options:
@@ -185,6 +188,19 @@ def _read_deviations(text: str) -> tuple[float, ...]:
     return deviations
 
 
+def _read_interpolation(text: str) -> str:
+    if text not in INTERPOLATIONS:
+        raise ValueError(text)
+    return text
+
+
+def _read_crop(text: str) -> float:
+    share = float(text)
+    if not 0.01 <= share <= 1:
+        raise ValueError(text)
+    return share
+
+
 def _read_name(text: str) -> str:
     if not text or not text.isprintable() or len(text) > 200:
         raise ValueError(text)
@@ -197,6 +213,8 @@ _READ = {
     "input": (_read_size, "3x224x224"),
     "mean": (_read_floats, "0.485,0.456,0.406"),
     "std": (_read_deviations, "0.229,0.224,0.225"),
+    "interpolation": (_read_interpolation, "|".join(INTERPOLATIONS)),
+    "crop": (_read_crop, "0.875"),
     "name": (_read_name, "mine"),
     "weights-key": (_read_name, "model"),
     "output": (_read_name, "logits"),

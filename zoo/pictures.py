@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from stitchc.passes.data.errors import DataError
 
@@ -133,4 +133,6 @@ def printable(name: str) -> str:
 
 
 def _unreadable(where: str, error: Exception) -> DataError:
-    return DataError(f"{where} is no picture that can be read: {error}", "Remove the file, or mend it.")
+    # PIL names the buffer that it was given, not the file.
+    cause = "its format is not known" if isinstance(error, UnidentifiedImageError) else str(error)
+    return DataError(f"{where} is no picture that can be read: {cause}", "Remove the file, or mend it.")

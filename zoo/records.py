@@ -12,7 +12,8 @@ from stitchc.passes.data.errors import BadCheckpoint
 from stitchc.passes.data.model import Model
 
 from .foreign import Reader, choice, either, flag, listed, mapping, number, optional, read, table, text, whole
-from .inputs import FIELDS, INTERPOLATIONS, assumed
+from .inputs import FIELDS, assumed
+from .naming import INTERPOLATIONS
 
 MOST_CLASSES = 10_000_000
 SIDE = whole(1, 65_536)

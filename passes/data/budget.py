@@ -62,6 +62,9 @@ def parse_quantity(text: str, metric: str) -> Limit:
     asked = metrics.get(metric)
     suffixes = asked.unit.suffixes
     match = _QUANTITY.fullmatch(text)
+    if not match and text in metrics.names():
+        example = f"{text}={metrics.get(text).example}"
+        raise QuantityError(f"'{text}' is a metric, and no limit on one", f"Write both as one: `budget='{example}'`.")
     if not match:
         raise QuantityError(f"'{text}' is no quantity of {metric}", f"Write it like {asked.example} or 60%.")
     number, suffix = float(match[1]), match[2]

@@ -76,13 +76,28 @@ class Followed:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What became of the logits in the end.
+
+    scale: what they were multiplied by, 1 where nothing else came nearer. divergence: the mean divergence of the hybrid
+    from what its classifier follows, in nats, on the held-out images, before; calibrated_divergence: after.
+    """
+
+    scale: float
+    divergence: float
+    calibrated_divergence: float
+
+
+@dataclass(frozen=True)
 class Healing:
     """What healing did, measured on probe images that were held out.
 
     images, held_out: how many. divergence: the mean Kullback-Leibler divergence, in nats, of the hybrid's classes from
-    the parent's, before. agreement: the share of the images to which both give the same class, before. blocks: what
-    became of each, in the order in which they were refitted. followed: what became of the classifier then, None where
-    it stayed with its own parent. mirrored: whether mirror images are among the images.
+    the parent's, before; at the best factor on its logits, as of the blocks, where `calibrated` is given. agreement:
+    the share of the images to which both give the same class, before. blocks: what became of each, in the order in
+    which they were refitted. followed: what became of the classifier then, None where it stayed with its own parent.
+    mirrored: whether mirror images are among the images. calibrated: what became of the logits last, None where the
+    classifier was not healed.
     """
 
     images: int
@@ -92,6 +107,7 @@ class Healing:
     blocks: tuple[HealedBlock, ...] = ()
     followed: Followed | None = None
     mirrored: bool = False
+    calibrated: Calibrated | None = None
 
     @property
     def healed_divergence(self) -> float:

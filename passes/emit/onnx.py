@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.chain import Chain, Fragment
-from ..data.errors import ModelError, first_line
+from ..data.errors import InputError, ModelError, first_line
 from ..data.model import InputSpec
 from ..data.pass_options import OpsetOptions
 from ..data.plan import Plan
@@ -63,8 +63,31 @@ class ExportOnnx(Pass, OpsetOptions):
         return plan
 
 
+def check_opset(opset: int | None) -> None:
+    """Refuses an operator set that the installed onnx does not know: the exporter would silently write an older one.
+
+    Raises:
+        InputError: it is newer.
+    """
+    if opset is None:
+        return
+    from onnx.defs import onnx_opset_version
+
+    if opset > (newest := onnx_opset_version()):
+        raise InputError(
+            f"the ONNX operator set {opset} is newer than any that the installed onnx knows",
+            f"Give `opset` as {newest} at most, or leave it out.",
+        )
+
+
 def export(module: nn.Module, images: Tensor, opset: int | None = None) -> ModelProto:
-    """The module as ONNX, for any batch size; without a trace of where on this machine its code lies."""
+    """The module as ONNX, for any batch size; without a trace of where on this machine its code lies.
+
+    Raises:
+        InputError: onnx does not know the operator set. ModelError: the exporter cannot write the module, or not in
+        that operator set.
+    """
+    check_opset(opset)
     batch = torch.export.Dim("batch", min=1)
     try:
         with _quiet(), _attention_in_four_dimensions(), torch.no_grad():
@@ -87,9 +110,20 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
             f"the network cannot be exported to ONNX: {_reason(error, module, images)}",
             "With `onnx=False` the Python module is written alone.",
         ) from error
+    written = _opset_of(model)
+    if opset not in (None, written):
+        raise ModelError(
+            f"the network cannot be exported to ONNX's operator set {opset}: the exporter wrote {written}",
+            "Leave `opset` out, or give another.",
+        )
     _resize_as_torch_does(model)
     _strip(model)
     return model
+
+
+def _opset_of(model: ModelProto) -> int | None:
+    """The version of ONNX's own operators, not of an extension's."""
+    return next((int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx")), None)
 
 
 def _resize_as_torch_does(model: ModelProto) -> None:

@@ -69,6 +69,28 @@ class Switched(nn.Module):
             x = getattr(self, step)(x)
         return x
 
+    def outputs(self, x: Tensor, *names: str) -> dict[str, Tensor]:
+        """What several members give for the same images, by their names; of all without names. A beginning that members
+        have in common runs once, so that this is one network with several ends. The current member stays.
+
+        Raises:
+            ValueError: there is no such member.
+        """
+        members = [self._named(name) for name in names] or list(self.members.values())
+        return self._branches(x, {member.name: member.steps for member in members})
+
+    def _branches(self, x: Tensor, steps: dict[str, tuple[str, ...]]) -> dict[str, Tensor]:
+        """Of members that have come to a value, what they give. steps: what each has still to run."""
+        found = {name: x for name, left in steps.items() if not left}
+        after: dict[str, dict[str, tuple[str, ...]]] = {}
+        for name, left in steps.items():
+            if left:
+                after.setdefault(left[0], {})[name] = left[1:]
+        alone = len(found) + len(after) == 1
+        for step, group in after.items():  # a layer may write over what it is given
+            found |= self._branches(getattr(self, step)(x if alone else x.clone()), group)
+        return found
+
     def member(self, name: str) -> MemberNetwork:
         """A member alone, with the family's own weights: to be compiled, traced, exported or trained.
 
@@ -95,8 +117,11 @@ class Switched(nn.Module):
         left at once, whatever the hysteresis.
 
         Raises:
-            ValueError: no member is within the limits, which says the nearest; the current one stays.
+            ValueError: no member is within the limits, which says the nearest, or a hysteresis that is no share; the
+                current one stays.
         """
+        if not 0.0 <= hysteresis < 1.0:
+            raise ValueError(f"hysteresis is a share of the limit, at least 0 and below 1, not {hysteresis}")
         chosen = self._largest_within(limits)
         if chosen is None:
             raise ValueError(self._none_within(limits))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..cost.chains import seam_price
 from ..data import metrics
+from ..data.budget import format_quantity
 from ..data.chain import Chain
 from ..data.errors import Infeasible
 from ..data.healing import Options
@@ -18,7 +19,7 @@ from ..data.values import Price
 from ..heal.blockwise import heal
 from ..search.chains import Tried
 from ..search.dominance import nondominated
-from ..search.exact import front
+from ..search.exact import Found, front
 from ..search.lazy import Lazy, healer_of
 from ..search.losses import Predictor, similarities
 from ..search.probe import Probe
@@ -133,7 +134,7 @@ def _routes(space: Space, toll: np.ndarray, looking: Looking) -> list[Route]:
     """The best routes for each budget, those that share the seams of the best among them, and others that are near."""
     charged = _best(replace(space, loss=space.loss + toll), looking)
     if not any(charged):
-        raise Infeasible("no chain meets any of the budgets", "Raise them, or allow more fragments.", {})
+        raise _infeasible(space, looking)
     taken = np.zeros(len(toll), dtype=bool)
     taken[[seam for routes in charged if routes for seam in routes[0].seams]] = True
     shared = _best(replace(space, loss=space.loss + np.where(taken, 0.0, toll)), looking)
@@ -149,12 +150,29 @@ def _best(space: Space, looking: Looking) -> list[list[Route]]:
     """For each budget the best chains of the front of loss and all that is limited, as far as it adds up."""
     limits = [_limits(space, budget) for budget in looking.budgets]
     over = dict.fromkeys([LOSS, looking.metric, "params", *(name for limit in limits for name in limit)])
-    found = front(space, tuple(over), fragments=looking.fragments, repeats=looking.repeats)
+    found = _front(space, looking, tuple(over))
     stitched = sorted((one for one in found if one.route.seams), key=lambda one: one.loss)
     return [
         [one.route for one in stitched if all(one.cost[name] <= most for name, most in limit.items())][: looking.each]
         for limit in limits
     ]
+
+
+def _front(space: Space, looking: Looking, over: Sequence[str]) -> list[Found]:
+    return front(space, over, fragments=looking.fragments, repeats=looking.repeats)
+
+
+def _infeasible(space: Space, looking: Looking) -> Infeasible:
+    """That no budget is met, with the least that any chain takes of what is limited."""
+    names = dict.fromkeys(name for budget in looking.budgets for name in _limits(space, budget))
+    least = {name: _front(space, looking, (name,))[0].amount(name) for name in names}
+    said = " and ".join(format_quantity(amount, name) for name, amount in least.items())
+    return Infeasible(
+        f"no chain of at most {looking.fragments} fragments meets any of the budgets: the least that any takes is "
+        f"{said}",
+        "Raise them, or allow more fragments.",
+        least,
+    )
 
 
 def _limits(space: Space, budget: Mapping[str, float]) -> dict[str, float]:

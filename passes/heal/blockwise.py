@@ -20,6 +20,7 @@ from .gauss_newton import gauss_newton_step
 from .least_squares import refit, tensors
 from .operators import Matrix
 from .probe import HeldOutDivergence, Probe
+from .temperature import calibrate
 from .values import Values
 
 #: How many nats of divergence a change of these tensors must take off to be kept.
@@ -38,7 +39,8 @@ def heal(
 
     what: "adapter", "back" (the fragments behind the first seam) or "all". After each block its refit is undone if the
     hybrid's classes on held-out images came no nearer to the parent's, or by less than `toll` asks for those tensors.
-    In the end the classifier is refitted toward the models that `probe.options.target` names (see `classifier.py`).
+    In the end the classifier is refitted toward the models that `probe.options.target` names (see `classifier.py`), and
+    its logits are multiplied by one factor (see `temperature.py`).
 
     Raises:
         InputError: the target names models that give outputs of another shape than the hybrid.
@@ -46,20 +48,22 @@ def heal(
     stitched = written_out(stitched)  # on the same weights
     with torch.no_grad():
         hybrid = probe.values(stitched, chain.front.model)
-        measure = HeldOutDivergence(hybrid, probe, chain)
-        before = state = measure()
         steps = plan_steps(stitched, probe, chain, what)
+        classifier = _classifier(stitched, steps)
+        measure = HeldOutDivergence(hybrid, probe, chain, scaled=classifier is not None)
+        before = state = measure()
         done: list[HealedBlock] = []
         for step in steps:
             done.append(_taken(step, hybrid, probe, chain, measure, state, toll))
             state = done[-1].divergence, done[-1].agreement
             if progress:
                 progress(len(done), len(steps))
-        classifier = _classifier(stitched, steps)
         followed = follow(hybrid, probe, chain, classifier, toll) if classifier else None
+        models = followed.models if followed and followed.kept else (chain.back.model,)
+        calibrated = calibrate(hybrid, probe, classifier, models, toll) if classifier else None
         hybrid.close()
     held_out = sum(len(chunk.members) for chunk in probe.chunks if chunk.held_out)
-    return Healing(len(probe.images), held_out, *before, tuple(done), followed, probe.mirrored)
+    return Healing(len(probe.images), held_out, *before, tuple(done), followed, probe.mirrored, calibrated)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
@@ -21,6 +20,7 @@ from ..graphs.live import batch_within
 from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
 from ..numerics.ridge import moments_bytes, solving_bytes
+from ..numerics.scale import best_scale, divergence
 from .mirrored import SAME, Mirrored, same_mirrored
 from .operators import Operator
 from .values import Chunk, Values, chunks
@@ -91,19 +91,19 @@ class Probe:
 
 
 class HeldOutDivergence:
-    """The divergence of a hybrid's outputs from those of its last fragment's parent, on the held-out images."""
+    """The divergence of a hybrid's outputs from those of its last fragment's parent, on the held-out images.
 
-    def __init__(self, hybrid: Values, probe: Probe, chain: Chain):
-        self.hybrid = hybrid
+    scaled: at the factor on its logits that makes it least: where they will be multiplied by that in the end.
+    """
+
+    def __init__(self, hybrid: Values, probe: Probe, chain: Chain, *, scaled: bool = False):
+        self.hybrid, self.scaled = hybrid, scaled
         self.wanted = {chunk: probe.logits(chunk, [chain.back.model]) for chunk in probe.held_out}
 
     def __call__(self) -> tuple[float, float]:
         """The mean divergence in nats, and the share of images of the same class."""
         end = result(self.hybrid.graph.graph)
-        far = same = count = 0.0
-        for chunk, want in self.wanted.items():
-            (got,) = self.hybrid(chunk, [end])
-            far += float(F.kl_div(got.log_softmax(-1), want.log_softmax(-1), log_target=True, reduction="sum"))
-            same += float((got.argmax(-1) == want.argmax(-1)).sum())
-            count += want[..., 0].numel()
-        return far / count, same / count
+        got = torch.cat([self.hybrid(chunk, [end])[0] for chunk in self.wanted]).double()
+        want = torch.cat(list(self.wanted.values())).double().log_softmax(-1)
+        same = float((got.argmax(-1) == want.argmax(-1)).double().mean())
+        return divergence(best_scale(got, want) * got if self.scaled else got, want), same

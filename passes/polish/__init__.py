@@ -42,8 +42,8 @@ class Polish(Pass, PolishOptions, MemoryOptions):
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def run(self, plan: Plan) -> Plan:
+        from ..numerics.held_out_images import too_few
         from .distil import polish
-        from .images import too_few
 
         assert plan.images is not None  # `requires` holds it
         if self.polish is None:

@@ -16,12 +16,12 @@ from ..data.plan import Plan
 from ..data.polishing import Polishing
 from ..graphs.live import batch_within, made_bytes
 from ..graphs.placement import device_of
+from ..numerics.held_out_images import Some
 from ..numerics.offload import TensorStore
 from ..training.distillation import Teachers, loss
 from ..training.norms import NORMS, measure_norms, settle_norms
 from ..training.steps import learning_rate, optimizer_of
 from ..training.worth import TEACHERS, Worth, tally, worth
-from .images import Some
 
 #: After which shares of the steps the network is measured on the held-out images. Before, the learning rate is so high
 #: that what is measured is its noise, and the best of many noisy measurements is no good choice.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..data.plan import Plan
+from ..numerics.held_out_images import Some, too_few
 from ..pipeline import Pass
-from .images import Some, too_few
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,10 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
     "cka" leaves the order as it is; or a rule that another package adds.
     effort: "low", "medium", "high", or seconds; in seconds the result depends on the machine, else on nothing but the
     plan. On noise nothing is probed: the order stays the one by similarity, and a note says so.
-    heal and the options that begin with it: as in the pass `heal`; where it will heal the choice, the finalists are
-    healed on 128 images at most and compared once more. max_memory: bytes that all this may take beside the networks,
-    None for 2 GiB. progress: called with (steps done, steps in all, how good the best so far is, in words).
+    heal and the options that begin with it: as in the pass `heal`; where it will heal the choice, each direction, from
+    one network to another, has finalists of its own; they are healed on four of every five of 512 images at most and
+    compared once more on the others, with the larger parent. max_memory: bytes that all this may take beside the
+    networks, None for 2 GiB. progress: called with (steps done, steps in all, how good the best so far is, in words).
 
     Fills the candidates' score and rank, reorders their order, and sets `plan.choice` to the one best candidate and
     `plan.stages` to what each stage dropped.

@@ -14,7 +14,7 @@ class Effort:
 
     pairs: of cuts that are stitched and probed at first. fit_images, rows: that adapters are fitted on, at most.
     first: images of the first probe; each later one has twice as many. finalists: that the last probe compares at
-    least. healed: of them, that are healed before they are compared once more.
+    least. healed: of them, that are healed before they are compared once more: the same number of each direction.
     seconds: how long the first probe may take; where it is given, pairs is an upper limit."""
 
     pairs: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,31 +10,38 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from ..data.chain import Chain
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
+from ..data.model import Images, first_of
 from ..data.plan import Plan, Stage
 from ..data.some_images import Part
 from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
 from ..graphs.conventions import preactivation
 from ..graphs.faster import faster, has_room
+from ..graphs.largest import largest
 from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
+from ..numerics.held_out_images import Some
 from ..numerics.offload import TensorStore
+from ..numerics.scale import best_scale
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, distinct, pairs_of, union
-from .scores import Reference, reference, score_of
+from .scores import Reference, reference, same_classes, score_of
 from .stitched import Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
 _KEPT = 3
 # Standard errors that a candidate is behind the best by when it is not shown more images.
 _HOPELESS = 4.0
-# Images that finalists are healed on to be compared, at most; the pass `heal` uses all.
-_HEALED_IMAGES = 128
+# Images that finalists are healed and compared on, at most; the pass `heal` uses all.
+_HEALED_IMAGES = 512
+# Difference in score on every image, at most, of what is one network by several names.
+_ALIKE = 1e-2
 # Pairs fitted and probed between two checks of the time limit.
 _CHUNK = 12
 # Images that R2 is taken from, for the shortlist, positions of all together, and channels of a back's value at most.
@@ -95,6 +102,7 @@ class Halving:
         self._plan, self._rule, self._effort, self._heal, self._progress = plan, rule, effort, heal, progress
         self._table, self._rows = plan.candidates, rows
         count = len(plan.images)
+        self._healed_images = Part(plan.images, 0, min(_HEALED_IMAGES, count))
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
@@ -107,6 +115,8 @@ class Halving:
         self._best: float | None = None  # the score of the best that was probed so far
         self._notes: tuple[str, ...] = ()
         self._place = {row: place for place, row in enumerate(self._table.order.tolist())}
+        self._apart = heal is not None and effort.healed > 0
+        self._networks = first_of(plan.models)
 
     def run(self) -> Found:
         pairs = self._shortlist(pairs_of(self._table, self._rows))
@@ -136,13 +146,14 @@ class Halving:
         if len(pairs) > size:
             first = np.array([pair[0] for pair in pairs])
             predictors = [self._table.similarity[first], depth_match(self._plan, self._table, first)]
-            pool = union(predictors, _PREDICTOR_PAIRS * size)
+            groups = [self._direction(row) for row in first.tolist()]
+            pool = union(predictors, _PREDICTOR_PAIRS * size, groups)
             small = dict(zip(pool.tolist(), self._without_large([pairs[index] for index in pool]), strict=True))
             pool = np.array([index for index in small if len(small[index])], dtype=np.int64)
             pool_predictors = [predictor[pool] for predictor in predictors] + [
                 self._r2([small[index] for index in pool.tolist()])
             ]
-            kept = [small[int(pool[index])] for index in union(pool_predictors, size)]
+            kept = [small[int(pool[i])] for i in union(pool_predictors, size, [groups[index] for index in pool])]
         else:
             kept = [pair for pair in self._without_large(pairs) if len(pair)]
         kept = distinct(self._plan, self._table, kept)
@@ -181,56 +192,97 @@ class Halving:
                 break
         return done
 
+    def _direction(self, row: int) -> tuple[int, int]:
+        """The networks that a row goes from and to, at whatever size, where finalists will be healed; else all are of
+        one.
+
+        Healing gains more where much of the larger network is left behind the seam than where little is. So the
+        directions are compared when they are healed, and what is not healed only within its own.
+        """
+        if not self._apart:
+            return 0, 0
+        front, back = int(self._table.front_model[row]), int(self._table.back_model[row])
+        return self._networks[front], self._networks[back]
+
+    def _by_direction(self, ranked: Iterable[Probed]) -> list[list[Probed]]:
+        """The same in the same order, those of each direction by themselves."""
+        found: dict[tuple[int, int], list[Probed]] = {}
+        for one in ranked:
+            found.setdefault(self._direction(one.row), []).append(one)
+        return list(found.values())
+
     def _cost(self, row: int) -> tuple[float, ...]:
         return self._table.price(row).ordering()
 
     def _later(self, probed: list[Probed], pairs: Sequence[np.ndarray]) -> list[Probed]:
-        """Ever fewer on ever more images. Finalists are joined by their own pairs with the other adapters. Returns the
-        last, best first."""
+        """Ever fewer on ever more images, of each direction. Finalists are joined by their own pairs with the other
+        adapters. Returns the last, best first."""
         running, images, joined = list(probed), min(self._effort.first, len(self._shown)), False
         while True:
             running.sort(key=lambda one: (-one.score, one.place))
             self._best = running[0].score
-            settled = images == len(self._shown) or _leads(running)
-            kept = running[: 1 if settled and joined else max(self._effort.finalists, -(-len(running) // _KEPT))]
-            kept = kept[:2] + _within_reach(running[0], kept[2:])
+            directions = self._by_direction(running)
+            least = -(-self._effort.finalists // len(directions))
+            settled = images == len(self._shown) or all(_leads(group) for group in directions)
+            last = settled and joined
+            chosen = [_front(group, 1 if last else max(least, -(-len(group) // _KEPT))) for group in directions]
+            kept = [one for group in chosen for one in group]
             self._stages.append(Stage("probe", images, len(running), len(kept)))
-            if settled and joined:
+            if last:
                 return running
             images = images if settled else min(2 * images, len(self._shown))
-            if settled or (len(kept) <= self._effort.finalists and not joined):
-                others = self._other_adapters(kept, probed, pairs)
-                probed += others
-                kept, joined = kept + self._caught_up(running[0], others), True
+            if not joined and (settled or all(len(group) <= least for group in chosen)):
+                others = self._by_direction(self._other_adapters(kept, probed, pairs))
+                probed += [one for group in others for one in group]
+                kept += self._caught_up(chosen, others)
+                joined = True
             self._show(kept, images)
             running = kept
 
-    def _caught_up(self, best: Probed, others: list[Probed]) -> list[Probed]:
-        """Those of others that are within reach of the best when they have been shown as many images: few at first."""
-        images = min(self._effort.first, best.images)
-        while True:
-            self._show(others, images)
-            others = _within_reach(best, others)
-            if images == best.images or not others:
-                return others
-            images = min(2 * images, best.images)
+    def _caught_up(self, leading: Sequence[Sequence[Probed]], others: Sequence[Sequence[Probed]]) -> list[Probed]:
+        """Those of others that are within reach of the best of their direction when they have been shown as many
+        images: few at first."""
+        best = {self._direction(group[0].row): group[0] for group in leading}
+        found: list[Probed] = []
+        for group in others:
+            leader = best[self._direction(group[0].row)]
+            images, near = min(self._effort.first, leader.images), list(group)
+            while True:
+                self._show(near, images)
+                near = _within_reach(leader, near)
+                if images == leader.images or not near:
+                    break
+                images = min(2 * images, leader.images)
+            found += near
+        return found
 
     def _healed(self, finalists: Sequence[Probed]) -> None:
-        """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change."""
-        chosen = _unlike(finalists)[: self._effort.healed]
+        """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
+
+        On all images but every fifth, and scored on those, since what gains most by healing also gains most by more
+        images; each at the factor on its logits that fits the reference best, since healing makes some less sure. The
+        reference is the larger parent: by the mean of both, what leaves nearly all of the smaller one as it is would be
+        credited with its mistakes.
+        """
+        directions = self._by_direction(_unlike(finalists))
+        each = -(-self._effort.healed // len(directions))
+        chosen = [one for group in directions for one in group[:each]]
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        images = Part(self._fit_images, 0, min(_HEALED_IMAGES, len(self._fit_images)))
-        probe = Probe.of(self._plan, images, options, keep=True)
+        unseen = Some(self._healed_images, held=True)
+        probe = Probe.of(self._plan, Some(self._healed_images, held=False), options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
             front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
-            said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
-            one.values, one.healed = score_of(self._rule)(said, self._reference(front, back)).cpu(), True
-        self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
+            said = outputs(stitched, unseen, self._plan.models[front].input, Memory.of(self._max_memory))
+            labels = None if self._reference(front, back).labels is None else unseen.labels
+            against = Reference(self._better(chain, unseen).log_softmax(dim=1), labels)
+            said = said * best_scale(said.double(), against.log_probabilities.double())
+            one.values, one.healed = score_of(self._rule)(said, against).cpu(), True
+        self._stages.append(Stage("healed", len(unseen), len(chosen), 1))
 
     def _other_adapters(
         self, kept: Sequence[Probed], probed: Sequence[Probed], pairs: Sequence[np.ndarray]
@@ -284,6 +336,14 @@ class Halving:
     def _parent(self, model: int) -> Tensor:
         return self._stitched.parent(model, self._shown)
 
+    def _better(self, chain: Chain, images: Images) -> Tensor:
+        """The logits of the larger of the parents; of the back's, where they mean other classes."""
+        larger, back = (
+            self._stitched.parent(model, images)
+            for model in (largest(self._plan.graphs, self._plan.prices, chain), chain.back.model)
+        )
+        return larger if same_classes(back, larger) else back
+
     def _cannot_use_labels(self) -> None:
         name = self._shown.name
         if self._rule == "accuracy":
@@ -304,11 +364,18 @@ def _running(plan: Plan, memory: Memory) -> tuple[GraphModule, ...]:
     return tuple(found)
 
 
+def _front(ranked: Sequence[Probed], most: int) -> list[Probed]:
+    """The first of them, without those beyond the second that are out of reach."""
+    kept = list(ranked[:most])
+    return kept[:2] + _within_reach(kept[0], kept[2:])
+
+
 def _unlike(ranked: Sequence[Probed]) -> list[Probed]:
-    """Without those that score as one before them on every image: adapters of several names may be the same network."""
+    """Without those that score as one before them on every image, but for rounding: adapters of several names may be
+    the same network, and so may cuts before and behind what does nothing."""
     found: list[Probed] = []
     for one in ranked:
-        if not any(torch.equal(one.values, other.values) for other in found):
+        if not any(torch.allclose(one.values, other.values, rtol=0.0, atol=_ALIKE) for other in found):
             found.append(one)
     return found
 

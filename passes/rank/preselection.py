@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from hashlib import sha256
+from itertools import zip_longest
 
 import numpy as np
 
@@ -57,14 +58,21 @@ def depth_match(plan: Plan, table: Candidates, rows: np.ndarray) -> np.ndarray:
     return -np.abs(depth(table.front_model, table.front_cut) - depth(table.back_model, table.back_cut))
 
 
-def union(signs: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """The `size` first of the best by each predictor, taken in turn: indices, sorted. NaN is worst, among equals the
-    first index is better."""
-    orders = [np.argsort(-np.nan_to_num(sign, nan=-np.inf), kind="stable") for sign in signs]
+def union(signs: Sequence[np.ndarray], size: int, groups: Sequence[Hashable] = ()) -> np.ndarray:
+    """The `size` first of the best by each predictor, taken in turn, of each group in turn: indices, sorted. NaN is
+    worst, among equals the first index is better.
+
+    groups: of each index, which group it is of; all are of one where nothing is said."""
+    members: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(groups or [None] * len(signs[0])):
+        members.setdefault(group, []).append(index)
+    best = [np.argsort(-np.nan_to_num(sign, nan=-np.inf), kind="stable") for sign in signs]
+    orders = [order[np.isin(order, inside)] for order in best for inside in members.values()]
     chosen: dict[int, None] = {}
-    for turn in zip(*orders, strict=True):
+    for turn in zip_longest(*orders):
         for index in turn:
             if len(chosen) == size:
                 return np.array(sorted(chosen), dtype=np.int64)
-            chosen[int(index)] = None
+            if index is not None:
+                chosen[int(index)] = None
     return np.array(sorted(chosen), dtype=np.int64)

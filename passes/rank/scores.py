@@ -49,15 +49,17 @@ class Reference:
 def reference(back: Tensor, others: Sequence[Tensor], labels: Tensor | None) -> Reference:
     """From the logits [images, classes] of the parent whose classes the hybrid has, those of the other parents, and the
     images' labels."""
-    parents = [back.log_softmax(dim=1)]
-    for other in others:
-        if back.shape == other.shape and _share(back.argmax(dim=1) == other.argmax(dim=1)) >= SHARED_CLASSES:
-            parents.append(other.log_softmax(dim=1))
+    parents = [one.log_softmax(dim=1) for one in (back, *(other for other in others if same_classes(back, other)))]
     if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < back.shape[1]:
         labels = None
     if labels is not None and not any(_share(p.argmax(dim=1) == labels) >= KNOWN_LABELS for p in parents):
         labels = None
     return Reference(torch.stack(parents).exp().mean(dim=0).log(), labels)
+
+
+def same_classes(one: Tensor, other: Tensor) -> bool:
+    """Whether two networks, by their logits for the same images, mean the same classes by their outputs."""
+    return one.shape == other.shape and _share(one.argmax(dim=1) == other.argmax(dim=1)) >= SHARED_CLASSES
 
 
 def _share(mask: Tensor) -> float:

@@ -8,7 +8,7 @@ from ..data.pass_options import EFFORT
 
 
 @dataclass(frozen=True)
-class Effort:
+class SearchEffort:
     """The numbers behind `effort`.
 
     compared: pairs of cuts that R2 is taken of, at first. first: seams that are probed before the first search.
@@ -27,20 +27,24 @@ class Effort:
     healed: int
     seconds: float | None = None
 
+    @classmethod
+    def of(cls, words: str | float) -> SearchEffort:
+        """The effort that a name or a number of seconds stands for.
+
+        Raises:
+            InputError: neither.
+        """
+        if isinstance(words, str) and words in EFFORTS:
+            return EFFORTS[words]
+        return replace(EFFORTS["high"], seconds=EFFORT.seconds("effort", words))
+
 
 EFFORTS = {
-    "low": Effort(compared=120, first=24, seams=72, fit_images=128, rows=4_096, shown=128, chains=12, healed=2),
-    "medium": Effort(compared=300, first=48, seams=120, fit_images=128, rows=8_192, shown=256, chains=24, healed=3),
-    "high": Effort(compared=2400, first=200, seams=1200, fit_images=256, rows=16_384, shown=512, chains=100, healed=8),
+    "low": SearchEffort(compared=120, first=24, seams=72, fit_images=128, rows=4_096, shown=128, chains=12, healed=2),
+    "medium": SearchEffort(
+        compared=300, first=48, seams=120, fit_images=128, rows=8_192, shown=256, chains=24, healed=3
+    ),
+    "high": SearchEffort(
+        compared=2400, first=200, seams=1200, fit_images=256, rows=16_384, shown=512, chains=100, healed=8
+    ),
 }
-
-
-def effort_of(words: str | float) -> Effort:
-    """The effort that a name or a number of seconds stands for.
-
-    Raises:
-        InputError: neither.
-    """
-    if isinstance(words, str) and words in EFFORTS:
-        return EFFORTS[words]
-    return replace(EFFORTS["high"], seconds=EFFORT.seconds("effort", words))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..data.model import Images
 from ..graphs.placement import device_of
 from ..represent.vector_cache import Store, vectors_key
-from .effort import Effort
+from .effort import SearchEffort
 from .pool import Pool
 
 # Of what a loss is, and of how R2 is taken; another one finds none of the old.
@@ -29,7 +29,7 @@ class Kept:
     values: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pool: Pool, store: Store | None, effort: Effort, rule: str, shown: Sequence[Images]) -> Kept:
+    def of(cls, pool: Pool, store: Store | None, effort: SearchEffort, rule: str, shown: Sequence[Images]) -> Kept:
         """What is known of a pool whose networks are fitted on, and shown, these images.
 
         It depends on all models of the pool: each is part of what others are held against.

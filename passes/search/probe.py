@@ -21,7 +21,7 @@ from ..numerics.offload import TensorStore
 from ..rank.scores import Reference, reference, score_of
 from ..rank.stitched import Stitched
 from ..represent.vector_cache import Store
-from .effort import Effort
+from .effort import SearchEffort
 from .kept import Kept
 from .pool import Pool
 
@@ -46,7 +46,7 @@ class Probe:
     """
 
     def __init__(
-        self, pool: Pool, effort: Effort, rule: str = "cascade", max_memory: int | None = None,
+        self, pool: Pool, effort: SearchEffort, rule: str = "cascade", max_memory: int | None = None,
         store: Store | None = None,
     ):  # fmt: skip
         plan = pool.plan

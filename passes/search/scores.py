@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from .chains import Tree
-from .effort import Effort
+from .effort import SearchEffort
 from .losses import Predictor
 from .pool import Pool
 from .probe import Probe, Progress
@@ -22,7 +22,12 @@ class Scores:
     """
 
     def __init__(
-        self, pool: Pool, similarity: Callable[[], np.ndarray], effort: Effort, rule: str, max_memory: int | None = None
+        self,
+        pool: Pool,
+        similarity: Callable[[], np.ndarray],
+        effort: SearchEffort,
+        rule: str,
+        max_memory: int | None = None,
     ):
         self._pool, self._ask, self._effort, self._rule, self._max_memory = pool, similarity, effort, rule, max_memory
         self._known: dict[Route, float] = {}

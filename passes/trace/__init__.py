@@ -81,7 +81,7 @@ def trace_model(
         TraceError: it does not run at that size, cannot be traced, or its graph differs by more than rounding.
     """
     size = size or model.input.size
-    module, note = in_float32(_network(model), size, model.name)
+    module, note = in_float32(_refuse_opaque(_network(model), model.name), size, model.name)
     images = torch.randn(max(IMAGES, *check, 0), *size, generator=torch.Generator().manual_seed(seed))
     seen = observe(_sharing(module), images[:IMAGES], model.name).scores if check else {}
     graph = trace(module, size, frontend, model.name)
@@ -100,7 +100,7 @@ def trace(module: nn.Module, size: tuple[int, ...], frontend: str = "auto", name
     """
     if frontend not in FRONTENDS:
         raise unknown(frontend, "front-end", FRONTENDS)
-    module = _refuse_scripts(ready(module, name), name)
+    module = _refuse_opaque(ready(module, name), name)
     _check_names(module)
     fronts = {"record": record, "export": export}
     wanted = ["export"] if is_exported(module) else list(fronts) if frontend == "auto" else [frontend]
@@ -141,13 +141,20 @@ def in_float32(module: nn.Module, size: tuple[int, ...], name: str) -> tuple[nn.
     return module, f"its weights are {kinds}; it is compiled in float32"
 
 
-def _refuse_scripts(module: nn.Module, name: str) -> nn.Module:
+def _refuse_opaque(module: nn.Module, name: str) -> nn.Module:
+    """Layers that hide what they compute, or their weights."""
     for path, part in module.named_modules():
+        where = repr(path) if path else "it"
         if isinstance(part, torch.jit.ScriptModule):
             raise TraceError(
-                f"{name}: {f'{path!r}' if path else 'it'} is scripted or traced by torch.jit, which hides what it "
-                "computes",
+                f"{name}: {where} is scripted or traced by torch.jit, which hides what it computes",
                 "Give the Python module that it was made from, or torch.export.save(torch.export.export(...)).",
+            )
+        if ".quantized." in type(part).__module__:  # torch.ao.nn's; those of torch.ao.nn.qat are in floats
+            raise TraceError(
+                f"{name}: {where} ({type(part).__name__}) is quantised: its weights are packed integers, which cannot "
+                "be stitched, fitted or exported",
+                "Give the network in floats, and quantise what comes of it.",
             )
     return module
 

@@ -28,10 +28,7 @@ def report_failure(error: BaseException, arguments: Sequence[str], *, interrupte
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if interrupted or isinstance(error, KeyboardInterrupt | click.Abort):
-        record, status = (
-            _interruption(error),
-            INTERRUPTED,
-        )
+        record, status = _interruption(error), INTERRUPTED
     else:
         record, status = describe(error)
     own = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
@@ -42,6 +39,9 @@ def report_failure(error: BaseException, arguments: Sequence[str], *, interrupte
             _say(record)
     except BrokenPipeError:
         silence_stdout()
+    except OSError:  # a full disk, which may be what went wrong in the first place
+        silence_stdout()
+        _say(record)
     return status
 
 
@@ -103,7 +103,7 @@ def _worded(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def silence_stdout() -> None:
-    """Whoever read our output has gone (`| head`): let the interpreter's last flush go nowhere."""
+    """Nobody can read our output (`| head` has gone, a disk is full): let the interpreter's last flush go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

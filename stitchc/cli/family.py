@@ -58,7 +58,8 @@ def command(run: Run, models: tuple[str, ...], plot: Path | None) -> Outcome:
 
         record = made.record
         recipe = (Path(folder) / "recipe.toml").read_text(encoding="utf-8") if folder else ""
-        write_plot(plot, "a family", list(family_sections(record, recipe)), lambda: family_picture(record))
+        title = f"A family of {' and '.join(model['name'] for model in record['models'])}"
+        write_plot(plot, title, list(family_sections(record, recipe)), lambda: family_picture(record))
     return Outcome(made.record, FamilyReport(made.record, folder).parts())
 
 

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from ..passes.data.errors import unknown
 
 COMMON = "Common options"
+_SENTENCE = 200  # characters: what a verb does is said whole, in as many lines as that takes
 
 MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
 MODEL_OR_ARTIFACT = f"{MODEL} Or the folder of an artifact."
@@ -134,7 +135,7 @@ class Verbs(click.Group):
         for title, names in self.verbs.items():
             with formatter.section(title):
                 commands = [(name, self.get_command(ctx, name)) for name in names]
-                formatter.write_dl([(name, c.get_short_help_str(66)) for name, c in commands if c])
+                formatter.write_dl([(name, c.get_short_help_str(_SENTENCE)) for name, c in commands if c])
 
 
 class Name(click.ParamType):

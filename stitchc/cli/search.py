@@ -59,5 +59,5 @@ def command(run: Run, models: tuple[str, ...], csv: Path | None, plot: Path | No
 
         draw = front_picture if options.sweep else search_picture
         page = [Section("The search", [chains_chart(document), *report])]
-        write_plot(plot, "a search", page, lambda: draw(document))
+        write_plot(plot, f"A search among {', '.join(map(str, models))}", page, lambda: draw(document))
     return Outcome(document, report)

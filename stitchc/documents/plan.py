@@ -16,7 +16,7 @@ from .words import SCHEMA, amounts, label, notes, number
 
 if TYPE_CHECKING:
     from ..evaluate import Accuracy
-    from ..passes.data.healing import Followed, Healing
+    from ..passes.data.healing import Calibrated, Followed, Healing
     from ..passes.data.hybrid import Verified
     from ..passes.data.plan import Plan
     from ..passes.data.polishing import Polishing
@@ -170,6 +170,7 @@ def healing_record(plan: Plan, healing: Healing) -> dict[str, Any]:
         "divergence": number(healing.healed_divergence),
         "blocks": [encode(block) for block in healing.blocks],
         "followed": _followed(plan, healing.followed) if healing.followed else None,
+        "calibrated": _calibrated(healing.calibrated) if healing.calibrated else None,
     }
 
 
@@ -182,6 +183,14 @@ def _followed(plan: Plan, followed: Followed) -> dict[str, Any]:
         "agreement": followed.followed_agreement,
         "divergence_before": number(followed.divergence),
         "divergence": number(followed.followed_divergence),
+    }
+
+
+def _calibrated(calibrated: Calibrated) -> dict[str, Any]:
+    return {
+        "scale": calibrated.scale,
+        "divergence_before": number(calibrated.divergence),
+        "divergence": number(calibrated.calibrated_divergence),
     }
 
 

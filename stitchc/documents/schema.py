@@ -23,7 +23,7 @@ from ..zoo.foreign import (
     table,
     whole,
 )
-from ..zoo.inputs import INTERPOLATIONS
+from ..zoo.naming import INTERPOLATIONS
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
 FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")
@@ -140,10 +140,13 @@ _BLOCK = {
 _COMPARED = {key: kind for key, kind in _MENDED.items() if key not in ("images", "held_out")}
 _FOLLOWED = {**_COMPARED, "models": listed(_NAME, 1, 26), "pull": _REAL, "kept": flag}
 
+_CALIBRATED = {"scale": _REAL, "divergence_before": optional(_REAL), "divergence": optional(_REAL)}
+
 _HEALING = table(
     {
         **_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000),
         "mirrored": flag, "followed": optional(table(_FOLLOWED, required=tuple(_FOLLOWED), others=True)),
+        "calibrated": optional(table(_CALIBRATED, required=tuple(_CALIBRATED), others=True)),
     },
     required=(*_MENDED, "blocks"), others=True,
 )  # fmt: skip

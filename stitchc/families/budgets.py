@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..passes.data import metrics
 from ..passes.data.errors import QuantityError
-from .devices import Device, read_devices
+from .devices import Device
 from .options import MEMBERS
 
 if TYPE_CHECKING:
@@ -43,19 +43,18 @@ def latency_on(device: str) -> str:
     return f"latency on {device}"
 
 
-def budgets_of(plan: Plan, options: FamilyOptions) -> Wanted:
+def budgets_of(plan: Plan, options: FamilyOptions, devices: Sequence[Device] = ()) -> Wanted:
     """The budgets that were named, and those of devices; without, some at even ratios, from half of the cheapest model
     to the dearest.
 
     Raises:
-        InputError: devices that cannot be read. QuantityError: a metric that chains are not priced in, or operators
-        that it has no formula for.
+        InputError: times of a device that are of no model, or not of all. QuantityError: a metric that chains are not
+        priced in, or operators that it has no formula for.
     """
-    devices = read_devices(options.devices) if options.devices else ()
     stated = [(None, limits) for limits in options.budget] + [(device, device.limits) for device in devices]
     found = tuple(_amounts(plan, limits, device) for device, limits in stated)
-    metric = next((name for budget in found for name in budget if _adds_up(name)), options.metric)
-    _check(plan, [metric, *(name for budget in found for name in budget)], options)
+    metric = next((name for budget in found for name in budget if _adds_up(name)), _along(options, bool(found)))
+    _check(plan, [metric, *(name for budget in found or ({options.metric: 0.0},) for name in budget)], options)
     if found:
         names = tuple(device.name if device else None for device, _ in stated)
         return Wanted(found, metric, len(found), options.members, names, dict(_timed(plan, devices, options)))
@@ -64,6 +63,23 @@ def budgets_of(plan: Plan, options: FamilyOptions) -> Wanted:
     count, low, high = FINER * members, LOWEST * min(costs), max(costs)
     grid = tuple({metric: low * (high / low) ** (k / (count - 1))} for k in range(count))
     return Wanted(grid, metric, members, members)
+
+
+def _along(options: FamilyOptions, named: bool) -> str:
+    """The metric that networks are compared by where no budget has one that adds up along a chain. named: whether there
+    are budgets.
+
+    Raises:
+        QuantityError: the front is to be along one that does not add up.
+    """
+    if _adds_up(options.metric):
+        return options.metric
+    if not named and options.metric != "latency":
+        raise QuantityError(
+            f"{options.metric} does not add up along a chain, so no front is searched for along it",
+            f"Take `metric='macs'` or `metric='params'`, or name the budgets: `budget='{options.metric}=64KiB'`.",
+        )
+    return "macs"
 
 
 def _amounts(plan: Plan, limits: Sequence[Limit], device: Device | None) -> dict[str, float]:
@@ -82,11 +98,11 @@ def _adds_up(name: str) -> bool:
 def _check(plan: Plan, names: Sequence[str], options: FamilyOptions) -> None:
     from ..passes.select import refuse_uncounted
 
-    if options.devices is None and "latency" in names:
+    if "latency" in names:
         raise QuantityError(
-            "a family is not timed, so it holds no budget of latency",
-            "Give a file of devices with times that were measured there: `devices='devices.toml'`. Or let the family "
-            "choose at run time, by `fit_latency`.",
+            "a family is not timed, so it holds no budget of latency but that of a device",
+            "State it in a file of devices, with times that were measured there: `devices='devices.toml'`. Or let the "
+            "family choose at run time, by `fit_latency`.",
         )
     for name in names:
         if name in metrics.names() and not options.allow_uncounted:

@@ -14,7 +14,7 @@ from ..passes.data import metrics
 from ..passes.data.model import own_name
 from .notes import Inputs, Notes
 from .numbers import Column, percent, points, score, shape, size
-from .search import chain_text
+from .search import chain_text, sized
 from .table import short, table
 
 #: What members were chosen by, in words.
@@ -157,10 +157,8 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _whole(name: str, names: Mapping[str, str]) -> str:
-    """A model, at its own input size or another, which its name then ends in."""
-    own = own_name(name, names)
-    size = name.removeprefix(f"{own}@")
-    return f"{names[own]} on {shape(map(int, size.split('x')))}" if own != name else "the model"
+    """A model, at its own input size or another."""
+    return "the model" if own_name(name, names) == name else sized(name, names)
 
 
 def _chain(member: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -46,6 +46,12 @@ def _worth(worth: Mapping[str, Any] | None) -> str:
     return percent(worth["right"]) if worth["by"] == "labels" else f"{worth['nats']:.4f}"
 
 
+def training_parts(training: Mapping[str, Any]) -> list[RenderableType]:
+    """What there is to say of a training. training: an item of the key `tuned` of a family's record."""
+    what = "all of the family" if training["train"] == "all" else "the adapters"
+    return [trained(training, what), Epochs(training), MemberGains(training)]
+
+
 @dataclass(frozen=True)
 class FamilyTuneReport:
     """The parts of the report, in order. record: of the tuned family. kept: where the untuned one lies."""
@@ -59,8 +65,7 @@ class FamilyTuneReport:
         record = self.record
         parts: list[RenderableType] = [Notes(record["notes"])] if record["notes"] else []
         for training in record["tuned"]:
-            what = "all of the family" if training["train"] == "all" else "the adapters"
-            parts += [trained(training, what), Epochs(training), MemberGains(training)]
+            parts += training_parts(training)
         if self.folder:
             parts.append(Text(f"Written to {self.folder}."))
         if self.kept:

@@ -42,6 +42,8 @@ class Trajectory:
         yield rows
         if record.get("followed"):
             yield Text(followed(record) + ".")
+        if said := calibrated(record):
+            yield Text(said + ".")
 
 
 def held_out(record: Mapping[str, Any]) -> str:
@@ -58,6 +60,19 @@ def followed(record: Mapping[str, Any]) -> str:
     if not said["kept"]:
         return f"Its classifier came no nearer to {mean}{whom} on {where}, and stayed"
     return f"Then its classifier was refitted toward {mean}{whom}: {_nearer(said, where)}"
+
+
+def calibrated(record: Mapping[str, Any]) -> str:
+    """What became of the logits last, in a sentence without its stop; "" where their factor is 1.00. record: the
+    key `healing` of a plan document."""
+    said = record.get("calibrated")
+    if not said or (scale := f"{said['scale']:.2f}") == "1.00":
+        return ""
+    far, near = (significant(said[key], 2) for key in ("divergence_before", "divergence"))
+    return (
+        f"Its logits were multiplied by {scale}, so that it is as sure as what it follows: on {held_out(record)} the "
+        f"divergence is {near} nats, {far} before"
+    )
 
 
 def _nearer(said: Mapping[str, Any], where: str) -> str:

@@ -36,7 +36,7 @@ from .rivals import networks
 from .search import ChainTable, FrontTable, PoolTable
 
 if TYPE_CHECKING:
-    from ..family import Made
+    from ..family import FamilyResult
     from ..search import Searched
 
 _ROWS = 10  # of candidates
@@ -52,7 +52,7 @@ def plan_html(plan: Plan) -> str:
     return element(list(_sections(plan)))
 
 
-def family_html(made: Made) -> str:
+def family_html(made: FamilyResult) -> str:
     """A family: its members in a table, and each that was stitched as a chain; of a dry run the plan of its models."""
     if made.record is None:
         return plan_html(made.plan)

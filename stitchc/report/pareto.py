@@ -9,10 +9,10 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..documents import label
-from ..passes.data.budget import format_quantity
+from ..passes.data import metrics
 from ..passes.data.pareto import BENEFITS
 from ..passes.data.plan import Plan
-from .numbers import score
+from .numbers import amount, score
 from .table import short, table
 
 
@@ -29,20 +29,22 @@ class ParetoTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         assert self.plan.candidates is not None
         shown = self._shown()
-        title = f"Pareto front over {' and '.join(self.axes)}: {len(shown)} of {len(self.rows)}"
+        columns = [self._column(axis, shown) for axis in self.axes]
+        named = " and ".join(name for name, _ in columns)
+        title = f"Pareto front over {named}: {len(shown)} of {len(self.rows)}"
         yield Text(title, style="bold")
         rows = table(ascii_only=options.ascii_only)
         for end in ("front cut", "back cut"):
             rows.add_column(end, overflow="fold")
         rows.add_column("adapter", overflow="fold")
-        rows.figures(*self.axes)
+        rows.figures(*(name for name, _ in columns))
         rows.add_column("", no_wrap=True)
         names = short([model.name for model in self.plan.models])
-        for row in shown:
+        for k, row in enumerate(shown):
             candidate = self.plan.candidates[row]
             ends = [f"{names[m]} {label(self.plan.cuts[m][i])}" for m, i in (candidate.front, candidate.back)]
-            values = [self._value(axis, row) for axis in self.axes]
-            rows.add_row(*ends, candidate.adapter, *values, "knee" if row == self.knee else "")
+            figures = [values[k] for _, values in columns]
+            rows.add_row(*ends, candidate.adapter, *figures, "knee" if row == self.knee else "")
         yield rows
 
     def _shown(self) -> list[int]:
@@ -53,7 +55,11 @@ class ParetoTable:
         places = {round(i * step) for i in range(self.top)}
         return [row for i, row in enumerate(self.rows) if i in places or row == self.knee]
 
-    def _value(self, axis: str, row: int) -> str:
+    def _column(self, axis: str, rows: Sequence[int]) -> tuple[str, list[str]]:
+        """The name of an axis, and its figures."""
         assert self.plan.candidates is not None
-        value = self.plan.candidates.metric(axis)[row].item()
-        return score(value) if axis in BENEFITS else format_quantity(value, axis)
+        values = [self.plan.candidates.metric(axis)[row].item() for row in rows]
+        if axis in BENEFITS:
+            return axis, [score(value) for value in values]
+        metric = metrics.get(axis)
+        return metric.column, [amount(value, metric.unit) for value in values]

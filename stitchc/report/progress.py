@@ -81,25 +81,25 @@ class _Told(_Stages):
         self.stream = stream
         self.least = 0.0 if verbose else LONG
         self.stages: list[tuple[str, float]] = []
-        self.told = self.counting = 0.0  # when the last line was written, and when what is counted began
+        self.told = self.seen = self.counting = 0.0  # the last line, the last update, and when what is counted began
         self.done = 0
 
     def begin(self, name: str) -> None:
-        self.told = self.counting = time.monotonic()
+        self.told = self.seen = self.counting = time.monotonic()
         self.done = 0
         self.stages.append((name, self.told))
 
     def update(self, done: int, total: int, said: str = "") -> None:
         now = time.monotonic()
-        if done < self.done:  # the stage begins to count something else
-            self.counting = now
-        self.done = done
+        if done < self.done:  # the stage counts something else, from when the last of the other was done
+            self.counting = self.seen
+        self.done, self.seen = done, now
         if not self.stages or now - self.told < OFTEN:
             return
         self.told = now
         name, start = self.stages[-1]
         left = (now - self.counting) * (total - done) / done if 0 < done <= total else None
-        remains = f", about {duration(left)} to go" if left is not None else ""
+        remains = f", about {duration(left)} to go" if left else ""
         of = f"{done} of {total}" if total else f"{done}"
         print(f"{one_line(said or name)}: {of}, {duration(now - start)} so far{remains}", file=self.stream, flush=True)
 

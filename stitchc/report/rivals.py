@@ -66,7 +66,7 @@ def winner(record: Mapping[str, Any]) -> str:
     if said["lead_interval"] is None:
         return f"{text}; {lead}"
     low, high = (_lead(said["by"], end) for end in said["lead_interval"])
-    unsure = "" if said["lead_interval"][0] > 0 else f", which {said['images']} images do not tell apart"
+    unsure = "" if said["lead_interval"][0] > 0 else f"; {said['images']} images cannot tell the two apart"
     return f"{text}; {lead} (95 %: {low} to {high}){unsure}"
 
 

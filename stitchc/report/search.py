@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..passes.data.model import own_name
+from ..wording import as_flags
 from .notes import Inputs, Notes
-from .numbers import Column, Costs, percent, score, several
+from .numbers import Column, Costs, percent, score, several, shape
 from .stitch import CompileReport
 from .table import short, table
 
@@ -115,6 +118,10 @@ class FrontTable:
         for name, limit, amount, accuracy in sorted(found, key=lambda row: (row[1] or row[2], row[2])):
             rows.add_row(name, column(limit), column(amount), percent(accuracy), style="" if limit else "dim")
         yield rows
+        names = [model["name"] for model in self.record["models"]]
+        given = [name for name in names if own_name(name, names) == name]
+        letters = ", ".join(f"{letter} is {name}" for letter, name in zip(ascii_uppercase, given, strict=False))
+        yield Text(as_flags(f"In the words of `chain`, by which a compile makes each: {letters}."))
 
     def _chains(self, metric: str, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
         for point in self.record["front"]:
@@ -123,8 +130,16 @@ class FrontTable:
                 yield one["words"], point["budget"][metric], one["cost"][key], one["accuracy"]
 
     def _models(self, key: str) -> Iterator[tuple[str, float | None, float, float | None]]:
+        names = {model["name"]: model["name"] for model in self.record["models"]}
         for model in self.record["models"]:
-            yield model["name"], None, model["cost"][key], model["accuracy"]
+            yield sized(model["name"], names), None, model["cost"][key], model["accuracy"]
+
+
+def sized(name: str, names: Mapping[str, str]) -> str:
+    """`plain on 4×4` for a model at another size than its own, which its name then ends in. names: of all models, what
+    they are called."""
+    own = own_name(name, names)
+    return names[own] if own == name else f"{names[own]} on {shape(map(int, name.removeprefix(f'{own}@').split('x')))}"
 
 
 def _trusted(what: str, trust: Mapping[str, Any] | None) -> Iterator[str]:

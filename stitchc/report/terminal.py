@@ -12,8 +12,10 @@ from rich.segment import Segment
 
 from ..passes.data.printable import one_line
 
-WIDTH = 80  # where the stream has no width of its own
-_NARROWEST, _WIDEST = 20, 1000  # that COLUMNS may ask for
+#: Where the stream has no width of its own, or a smaller one: there a table would lose columns and digits of numbers,
+#: so lines are left for the terminal to break.
+WIDTH = 80
+_WIDEST = 1000  # that COLUMNS may ask for
 
 # What stands in for a character that the stream's encoding lacks. Boxes are rich's own affair.
 _PLAIN = str.maketrans({
@@ -77,15 +79,14 @@ def show(renderables: Sequence[Any], stream: IO[str]) -> None:
     colours = None
     if probe.is_terminal and not probe.is_dumb_terminal and not os.environ.get("NO_COLOR"):
         colours = probe.color_system
-    width = probe.width if probe.is_terminal else _columns()
+    width = max(WIDTH, probe.width if probe.is_terminal else _columns())
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(render(renderables, width=width, colours=colours, encoding=encoding))
 
 
 def _columns() -> int:
-    """The width that COLUMNS asks for, where it is one."""
-    wide = int(environment().get("COLUMNS", 0))
-    return min(wide, _WIDEST) if wide >= _NARROWEST else WIDTH
+    """The width that COLUMNS asks for, where it is one; else 0."""
+    return min(int(environment().get("COLUMNS", 0)), _WIDEST)
 
 
 def environment() -> dict[str, str]:

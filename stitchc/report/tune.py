@@ -34,15 +34,23 @@ class Training:
         yield Text(kept(record))
         found = record["accuracy"]
         if found["after"] is not None:
-            yield Text(
-                f"top-1 {percent(found['before'])} before, {percent(found['after'])} after "
-                f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
-            )
+            yield Text(outcome(record))
             if found["after"] < found["before"]:
                 more = "" if record.get("held_out") else ", or leave out `holdout=0`"
                 yield Text(as_flags(f"It fell on these images: try a lower `lr`{more}."))
         else:
             yield Text(as_flags(f"top-1 {NONE}: no images to measure on; `evaluate` names some"))
+
+
+def outcome(record: Mapping[str, Any]) -> str:
+    """The accuracy before and after a training, in a line. record: an item of the key `tuned`."""
+    found = record["accuracy"]
+    if found["after"] is None:
+        return "accuracy was not measured"
+    return (
+        f"top-1 {percent(found['before'])} before, {percent(found['after'])} after "
+        f"({gap(found['after'], found['before'])}), on {found['images']} images of {found['data']}"
+    )
 
 
 def trained(record: Mapping[str, Any], what: str) -> Text:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..passes.data.errors import Infeasible, InputError
-from ..passes.search.effort import effort_of
+from ..passes.search.effort import SearchEffort
 from ..progress import Progress
+from .rules import rules_of
 
 if TYPE_CHECKING:
     from ..families.options import FamilyOptions
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ..passes.search.chains import Tried
     from ..passes.search.lazy import Found, Search
     from ..passes.search.pool import Pool
-    from ..passes.search.rules import Rules
     from ..passes.search.space import Repeats, Route, Space
     from .options import SearchOptions
 
@@ -62,7 +62,7 @@ def said_words(options: SearchOptions | FamilyOptions, words: Words) -> Words:
 def exact(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], progress: Progress) -> Found:
     """The best chains under each budget, by losses that are probed where they matter, stitched and healed."""
     words = settled(options)
-    count = -(-max(effort_of(options.effort).chains, options.keep) // len(budgets))
+    count = -(-max(SearchEffort.of(options.effort).chains, options.keep) // len(budgets))
     return _probed(plan, options, budgets, lambda pool: _best_routes(words, options, budgets, count, plan), progress)
 
 
@@ -70,7 +70,7 @@ def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, floa
     """The best chain under rules that do not add up along it, by an integer program over the same losses."""
 
     def search(pool: Pool) -> Search:
-        rules = _rules(pool, options)
+        rules = rules_of(pool, options)
 
         def routes(space: Space) -> list[Route]:
             from ..passes.search.milp import solve
@@ -84,16 +84,6 @@ def milp(plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, floa
     return _probed(plan, options, budgets, search, progress)
 
 
-def _rules(pool: Pool, options: SearchOptions) -> Rules:
-    from ..passes.search.rules import Rules
-    from ..passes.stitch.stated import fragment_of
-
-    fragments = [fragment_of(pool.plan, words) for words in options.hold or ()]
-    parts = tuple((pool.point(f.model, f.start), pool.point(f.model, f.end, last=True)) for f in fragments)
-    least = options.models_at_least or min(2, len(pool.plan.models))
-    return Rules(models_at_least=least, switches_at_most=options.switches, keep=parts)
-
-
 def _probed(
     plan: Plan, options: SearchOptions, budgets: Sequence[Mapping[str, float]], search: Callable[[Pool], Search],
     progress: Progress,
@@ -105,7 +95,7 @@ def _probed(
     from ..passes.search.pool import Pool
     from ..passes.search.probe import Probe
 
-    words, effort = settled(options), effort_of(options.effort)
+    words, effort = settled(options), SearchEffort.of(options.effort)
     share = SHARE if options.min_share is None else options.min_share
     pool = Pool.of(
         plan, words.adapters, repeats=words.repeats == "loops", min_share=share, max_memory=options.max_memory

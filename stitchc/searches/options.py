@@ -97,6 +97,11 @@ class SearchOptions(
         None, Texts(), "Of milp: a part of a model that the chain has whole, such as A:layer2.0..layer2.3.",
         group=SEARCH, metavar="PART", unset="none",
     )  # fmt: skip
+    apart: Sequence[str] | None = option(
+        None, Texts(), "Of milp: models that a chain has not all of, by letter or name, such as A+C; or licences, each "
+        "for the models that have it, such as CC-BY-NC-4.0+GPL-3.0.",
+        group=SEARCH, metavar="A+B", unset="none",
+    )  # fmt: skip
     width: int = option(2, Count(least=1), "Of StitchNet: how many fragments are tried next, its K.", group=STITCHNET)
     threshold: float = option(
         0.5, Share(), "Of StitchNet: what the product of the similarities stays above, its T.",

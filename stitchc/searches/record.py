@@ -47,8 +47,8 @@ def search_document(searched: Searched, keep: int | None = None) -> dict[str, An
 
 
 def _front(searched: Searched) -> dict[str, Any]:
-    """The keys of a sweep: `front`, of each budget the index of its best chain; `models` beside them; and `chains`,
-    those of the front."""
+    """The keys of a sweep: `front`, of each budget the index of its best chain; `models` beside them, on smaller images
+    too; and `chains`, those of the front."""
     from .sweep import chosen
 
     best = chosen(searched.chains, searched.budgets)
@@ -57,11 +57,10 @@ def _front(searched: Searched) -> dict[str, Any]:
         {"budget": dict(budget), "chain": None if index is None else used.index(index)}
         for budget, index in zip(searched.budgets, best, strict=True)
     ]
-    beside = zip(searched.pool.models, searched.pool.prices, searched.models, strict=True)
     return {
         "chains": [_chain(searched.pool, searched.chains[index]) for index in used],
         "front": front,
-        "models": [{"name": m.name, "cost": price.as_dict(), "accuracy": top1} for m, price, top1 in beside],
+        "models": [{"name": m.name, "cost": price.as_dict(), "accuracy": top1} for m, price, top1 in searched.beside],
     }
 
 

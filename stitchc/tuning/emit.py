@@ -45,7 +45,6 @@ def emit(
     from ..passes.emit.weights import write_weights
     from ..passes.trace import trace
     from ..report.page.compiled import artifact_sections
-    from ..report.tune import Training
 
     network = network.cpu().eval().requires_grad_(False)
     shutil.copyfile(source / "model.py", folder / "model.py")
@@ -65,10 +64,13 @@ def emit(
         "accuracy": accuracy.as_dict() if accuracy else None,
         "verified": verified_record(plan.hybrid.verified),
         "tuned": [*record.get("tuned", []), tuning],
-        "rivals": [],  # they were not trained by the same recipe, so that the comparison is none any more
+        # Rivals were not trained by the same recipe, so that the comparison is none any more; and where the hybrid
+        # stands beside the line between its parents was measured before.
+        "rivals": [],
+        "hybrid": None,
         "recommended": None,
     }
     text = (source / "recipe.toml").read_text(encoding="utf-8")
     said = recipe.with_training(text, options.make(TrainingOptions))
-    report = list(artifact_sections(new, said, [Training(one) for one in new["tuned"]]))
+    report = list(artifact_sections(new, said))
     return artifact.write(folder, new, recipe=said, report=report, seconds={**seconds, **plan.seconds})

@@ -234,6 +234,7 @@ def _written(
 ) -> TunedFamily:
     """The tuned family, in its place."""
     from ..families.folder import rewrite_family
+    from ..report.page.family import family_sections
 
     in_place = job.settings.out is None
     keep = Path(next_free(f"{job.source.resolve()}-untuned")) if in_place else None
@@ -247,30 +248,26 @@ def _written(
     record = _record(made, job)
     said = replace(job.settings, data=job.images.name, evaluate=job.measured.name if job.measured else None)
     text = (job.source / "recipe.toml").read_text(encoding="utf-8")
+    text = recipe.with_training(text, said.make(TrainingOptions))
     with artifact.staging(job.target, force=job.settings.force or in_place, keep=keep) as staged:
         new = rewrite_family(
-            plan, family, spans, staged, record=record, recipe=recipe.with_training(text, said.make(TrainingOptions)),
-            report=_report, onnx=(job.source / "onnx").exists(),
+            plan, family, spans, staged, record=record, recipe=text,
+            report=lambda record: list(family_sections(record, text)), onnx=(job.source / "onnx").exists(),
             opset=recipe.of_artifact(job.source, job.record).options.get("opset"),
             seconds={"tune": time.perf_counter() - start}, progress=job.progress,
         )  # fmt: skip
     return replace(made, record=new, kept=keep)
 
 
-def _report(record: Mapping[str, Any]) -> list[Any]:
-    """The family as it is now, and its trainings."""
-    from ..report.family import FamilyTable
-    from ..report.family_tune import FamilyTuneReport
-
-    return [*([FamilyTable(record)] if "family" in record else []), *FamilyTuneReport(record).parts()]
-
-
 def _record(made: TunedFamily, job: Job) -> dict[str, Any]:
-    """The family's record with what the training changed: accuracies, and what follows from them. What its members add
-    to the file is not told any more where all of it trained, and rivals stay what they were: models as they are."""
+    """The family's record with what the training changed: accuracies, and what follows from them. A member that trained
+    has no score any more, since that was of what it was; what members add to the file is not told where all of it
+    trained; and rivals stay what they were: models as they are."""
     record = dict(job.record) | {"tuned": [*job.record.get("tuned", []), entry(made, job)]}
     members = [
-        member | {"accuracy": told.after.as_dict() if told.after else None}
+        member
+        | {"accuracy": told.after.as_dict() if told.after else None}
+        | ({"score": None, "dominated_by": []} if told.epoch else {})
         for member, told in zip(job.record["members"], made.members, strict=True)
     ]
     if "family" in record:

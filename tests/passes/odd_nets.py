@@ -1,6 +1,7 @@
 """Networks as people write them, for 3x8x8 images: one habit each. Those that are refused say with what reason."""
 
 import types
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -220,6 +221,12 @@ class Meta(Odd):
         self.net.head.to("meta")
 
 
+def quantised_layer() -> nn.Module:
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)).eval()
+    with warnings.catch_warnings(action="ignore"):  # torch.ao says that it will be gone some day
+        return torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+
+
 def scripted_layer() -> nn.Module:
     net = Odd()
     net.net.stem = torch.jit.script(net.net.stem)
@@ -259,5 +266,6 @@ REFUSED = [
     (Lazy, r"'net.head.weight' \(LazyLinear\) has no shape"),
     (Meta, "'net.head.weight' has a shape but no values"),
     (scripted_layer, r"'net.stem' is scripted or traced by torch\.jit"),
+    (quantised_layer, r"'2' \(Linear\) is quantised: its weights are packed integers"),
     (Autocast, r"it computes in torch\.autocast"),
 ]

@@ -59,6 +59,7 @@ def test_a_share_of_what_was_not_priced_is_refused():
         ("5ms", "flops", "not counted in 'ms'", "unit of latency"),
         ("20MiB", "params", "not counted in 'MiB'", "unit of size and memory"),
         ("5M", "latency", "not counted in 'M'", "5ms"),
+        ("macs", "flops", "a metric, and no limit on one", "macs="),
         ("5x", "flops", "not counted in 'x'", "Units of flops are k"),
         ("0", "flops", "more than nothing", "1.5G"),
         ("0%", "flops", "more than nothing", "60%"),

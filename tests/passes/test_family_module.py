@@ -11,7 +11,7 @@ import pytest
 import torch
 from families import SPEC, make_family, small_and_large, stitched
 from safetensors.torch import load_file
-from torch import fx
+from torch import fx, nn
 
 from stitchc.passes.data.errors import InputError, PipelineError, VerificationError
 from stitchc.passes.data.family import Family, Member
@@ -19,6 +19,8 @@ from stitchc.passes.data.model import InputSpec
 from stitchc.passes.emit.family import Emitted, emit_family
 from stitchc.passes.emit.load import load_module
 from stitchc.passes.emit.reread import member_graph, spans_again
+from stitchc.passes.emit.switched import Member as Runs
+from stitchc.passes.emit.switched import Switched
 from stitchc.passes.verify.family import verify_family, verify_family_folder
 
 IMAGES = torch.randn(3, *SPEC.size, generator=torch.Generator().manual_seed(5))
@@ -129,6 +131,9 @@ def test_a_budget_that_no_member_is_within_is_refused_and_changes_nothing(module
         module.set_member("huge")
     with pytest.raises(ValueError, match="no latency was measured"):
         module.set_budget(latency_ms=5)
+    for hysteresis in (-0.1, 1.0, 5):  # 5 per cent is 0.05
+        with pytest.raises(ValueError, match="hysteresis is a share"):
+            module.set_budget(macs=1e12, hysteresis=hysteresis)
     assert module.current is before
 
 
@@ -240,6 +245,38 @@ def test_copies_conversions_and_states_keep_what_is_shared(made, module):
         fresh.load_state_dict(module.state_dict())
         for name in module.members:
             assert torch.equal(fresh.member(name)(IMAGES), want[name])
+
+
+def test_members_that_begin_alike_run_that_beginning_once(made, module):
+    want, current, names = wanted(made[2]), module.current, list(module.members)
+    ran: list[str] = []
+    hooks = [
+        getattr(module, step).register_forward_hook(lambda *_, step=step: ran.append(step) and None)
+        for step in {step for member in module.members.values() for step in member.steps}
+    ]
+    given = IMAGES.clone()
+    with torch.no_grad():
+        found = module.outputs(given)
+    assert set(found) == set(names) and module.current is current
+    assert all(torch.equal(found[name], want[name]) for name in names) and torch.equal(given, IMAGES)
+    beginnings = {m.steps[: k + 1] for m in module.members.values() for k in range(len(m.steps))}
+    assert len(ran) == len(beginnings) < sum(len(member.steps) for member in module.members.values())
+    ran.clear()
+    with torch.no_grad():
+        (only,) = module.outputs(IMAGES, "near").values()
+    assert torch.equal(only, want["near"]) and tuple(ran) == module.members["near"].steps
+    for hook in hooks:
+        hook.remove()
+    with pytest.raises(ValueError, match="no member 'huge'; it has"):
+        module.outputs(IMAGES, "near", "huge")
+
+
+def test_what_a_branch_writes_over_its_neighbours_do_not_see():
+    module = Switched((Runs("a", 1, 1, 1, 1, ("f", "g")), Runs("b", 2, 1, 1, 1, ("f", "h"))), (1, 2, 2))
+    module.f, module.g, module.h = nn.Identity(), nn.ReLU(inplace=True), nn.Identity()
+    x = torch.full((1, 1, 2, 2), -1.0)
+    found = module.outputs(x)
+    assert (found["a"] == 0).all() and (found["b"] == -1).all()
 
 
 def test_a_member_can_be_traced_and_exported(made, module):

@@ -204,9 +204,9 @@ def test_on_a_linear_network_one_sweep_reaches_the_least_squares_optimum():
         joined.get_submodule("front.1").weight += 0.3 * torch.randn(6, 12, generator=generator)
         seen = joined.get_submodule("front.1")(images.flatten(1))
         wanted = graph(images)
-    heal(joined, probe_of(graph, images, sweeps=1, ridges=(1e-9,)), CHAIN)
+    scale = heal(joined, probe_of(graph, images, sweeps=1, ridges=(1e-9,)), CHAIN).calibrated.scale
     design = torch.cat([seen, torch.ones(200, 1)], 1).double()
-    best = torch.linalg.lstsq(design, wanted.double()).solution
+    best = scale * torch.linalg.lstsq(design, wanted.double()).solution
     back = joined.get_submodule("back.2")
     torch.testing.assert_close(back.weight.double(), best[:6].T, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(back.bias.double(), best[6], rtol=1e-3, atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from stitchc.passes.data.errors import ModelError, first_line
+from stitchc.passes.data.errors import InputError, ModelError, first_line
 from stitchc.passes.emit.onnx import export
 
 
@@ -49,3 +49,10 @@ def test_a_resize_is_that_of_torch_to_one_pixel_too(size, mode):
     session = onnxruntime.InferenceSession(export(net, images).SerializeToString())
     (found,) = session.run(["output"], {"input": images.numpy()})
     assert torch.allclose(torch.from_numpy(found), net(images), atol=1e-5)
+
+
+def test_the_operator_set_is_the_one_that_was_asked_for():
+    net, images = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).eval(), torch.rand(2, 3, 2, 2)
+    assert [one.version for one in export(net, images, 20).opset_import if not one.domain] == [20]
+    with pytest.raises(InputError, match="operator set 99 is newer"):
+        export(net, images, 99)

@@ -13,8 +13,8 @@ from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec
 from stitchc.passes.data.option_kinds import Work
 from stitchc.passes.numerics.held_out import held_out
+from stitchc.passes.numerics.held_out_images import Some
 from stitchc.passes.polish.distil import altered
-from stitchc.passes.polish.images import Some
 
 COUNT, SIDE = 60, 8
 

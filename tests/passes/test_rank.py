@@ -14,10 +14,13 @@ from stitchc.passes.data import plugins
 from stitchc.passes.data.chain import Chain
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.pass_options import RANK
+from stitchc.passes.data.plan import Stage
 from stitchc.passes.data.some_images import Part
 from stitchc.passes.fit.closed_form import fit_all
+from stitchc.passes.numerics.held_out import held_out
+from stitchc.passes.rank import halving
 from stitchc.passes.rank.effort import EFFORTS, effort_of
-from stitchc.passes.rank.halving import Probed, _leads, _within_reach
+from stitchc.passes.rank.halving import Probed, _leads, _unlike, _within_reach
 from stitchc.passes.rank.preselection import depth_match, distinct, pairs_of, union
 from stitchc.passes.rank.scores import SCORES, reference
 from stitchc.passes.rank.stitched import Stitched
@@ -156,6 +159,14 @@ def test_a_shortlist_takes_the_best_by_each_sign_in_turn():
     assert union(signs, 2).tolist() == [0, 4]
     assert union(signs, 4).tolist() == [0, 1, 3, 4]
     assert union(signs, 99).tolist() == list(range(6))
+
+
+def test_a_shortlist_has_as_many_of_each_group_while_there_are_some():
+    """Although all of one are better than any of the other."""
+    sign, groups = np.array([9.0, 8, 7, 6, 2, 1, 0]), list("aaaabbb")
+    assert union([sign], 4, groups).tolist() == [0, 1, 4, 5]
+    assert union([sign, -sign], 4, groups).tolist() == [0, 3, 4, 6]
+    assert union([sign], 6, [*groups[:6], "a"]).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_pairs_have_their_adapters_together_and_match_in_depth_where_cuts_do(plan):
@@ -300,15 +311,68 @@ def test_an_effort_is_a_name_or_seconds(plan):
     assert "'agreement'" in caught.value.hint
 
 
-def test_finalists_are_healed_where_the_choice_will_be(plan):
+def direction(candidate) -> tuple[int, int]:
+    return candidate.front[0], candidate.back[0]
+
+
+def test_finalists_of_each_direction_are_healed_and_compared_on_images_that_no_healing_saw(plan, monkeypatch):
+    seen = []
+
+    def heal(stitched, probe, chain, *rest):
+        seen.append((chain.front.model, chain.back.model))
+        assert torch.equal(probe.images.where, (~held_out(0, len(IMAGES))).nonzero().flatten())
+        return really(stitched, probe, chain, *rest)
+
+    really = halving.heal
+    monkeypatch.setattr(halving, "heal", heal)
     ranked = Rank(effort="medium", heal="back")(plan)
-    assert ranked.stages[-1].name == "healed" and ranked.stages[-1].candidates == EFFORTS["medium"].healed
-    bare = Rank(effort="medium")(plan)
-    assert ranked.stages[:-1] == bare.stages
-    rows = bare.candidates.order[: EFFORTS["medium"].healed]
-    assert set(ranked.candidates.order[: len(rows)]) == set(rows), "among themselves"
-    assert (ranked.candidates.score[rows] != bare.candidates.score[rows]).any()
-    assert (ranked.candidates.order[len(rows) :] == bare.candidates.order[len(rows) :]).all()
+    unseen = int(held_out(0, len(IMAGES)).sum())
+    assert ranked.stages[-1] == Stage("healed", unseen, 2, 1)
+    table = ranked.candidates
+    first = table.order[:2].tolist()
+    assert sorted(seen) == sorted(direction(table[row]) for row in first) == [(0, 1), (1, 0)]
+    assert table.score[first[0]] >= table.score[first[1]]
+    for stage in ranked.stages[1:-1]:
+        assert stage.kept >= 2, "no direction is dropped before it is healed"
+
+
+def test_in_one_direction_the_best_few_are_healed(plan):
+    one_way = Pipeline([Cost(direction="slow-to-fast"), Select(min_share=0.0)])(plan)
+    ranked, bare = (Rank(effort="medium", heal=heal)(one_way) for heal in ("back", "none"))
+    few = EFFORTS["medium"].healed
+    assert ranked.stages[-1].candidates == few and ranked.stages[:-1] == bare.stages
+    assert len(set(ranked.candidates.order[:few]) & set(bare.candidates.order)) == few
+
+
+def test_a_network_that_healing_made_less_sure_loses_nothing_by_it(plan, monkeypatch):
+    """A factor on all its logits, which changes none of its classes, does not change what finalists score."""
+    fair = Rank(effort="medium", heal="back")(plan).candidates
+    said = halving.outputs
+    monkeypatch.setattr(halving, "outputs", lambda *given: 0.4 * said(*given))
+    flat = Rank(effort="medium", heal="back")(plan).candidates
+    assert flat.order.tolist() == fair.order.tolist()
+    np.testing.assert_allclose(flat.score[flat.order[:2]], fair.score[fair.order[:2]], rtol=1e-4)
+
+
+def test_healed_finalists_are_held_against_the_larger_parent(plan, monkeypatch):
+    """Whoever says what it says gets what it gives itself, from whichever end it comes."""
+    bare = unlabelled(plan)
+    larger = max((0, 1), key=lambda model: bare.prices[model]["macs"])
+    with torch.no_grad():
+        said = bare.graphs[larger](IMAGES[held_out(0, len(IMAGES))])
+    monkeypatch.setattr(halving, "outputs", lambda *_: 0.4 * said)
+    monkeypatch.setattr("stitchc.passes.rank.scores.SHARED_CLASSES", 0.0)
+    table = Rank(effort="medium", heal="back")(bare).candidates
+    own = said.softmax(1).square().sum(1).mean().item()
+    assert table.score[table.order[:2]] == pytest.approx([own, own], rel=1e-4)
+
+
+def test_one_network_by_two_names_takes_one_place_among_the_finalists(fitted):
+    values = torch.rand(32, generator=torch.Generator().manual_seed(0))
+    first, again, other = (Probed(row, row, fitted[0], given) for row, given in enumerate((
+        values, values + 1e-4, values.flip(0)
+    )))  # fmt: skip
+    assert _unlike([first, again, other]) == [first, other]
 
 
 def test_another_package_adds_a_rule_by_an_entry_point(plan, monkeypatch):

@@ -18,7 +18,7 @@ from stitchc.passes.data.healing import Options
 from stitchc.passes.fit.normal_equations import Prefix
 from stitchc.passes.search import pool as pools
 from stitchc.passes.search.chains import Tree
-from stitchc.passes.search.effort import effort_of
+from stitchc.passes.search.effort import SearchEffort
 from stitchc.passes.search.exact import diverse
 from stitchc.passes.search.lazy import Lazy
 from stitchc.passes.search.losses import Predictor, Trust, similarities
@@ -44,7 +44,7 @@ def plan() -> Plan:
 
 @pytest.fixture(scope="module")
 def probe(plan) -> Probe:
-    return Probe(Pool.of(plan, ("linear", "identity")), effort_of("low"))
+    return Probe(Pool.of(plan, ("linear", "identity")), SearchEffort.of("low"))
 
 
 def some_routes(space, count: int, longest: int = 3) -> list[Route]:
@@ -169,7 +169,7 @@ def test_losses_add_up_to_what_pairs_and_models_were_seen_to_lose(probe):
 def test_a_seam_between_twins_loses_nothing():
     twins = [randomised(Small(4)) for _ in range(2)]
     twins[1].load_state_dict(twins[0].state_dict())
-    probe = Probe(Pool.of(analysed(*twins), ("linear",)), effort_of("low"))
+    probe = Probe(Pool.of(analysed(*twins), ("linear",)), SearchEffort.of("low"))
     assert probe.deficit.tolist() == [0, 0]
     same = [row for row in range(len(probe.pool)) if probe.pool.seam(row).leaves == (0, probe.pool.seam(row).enters[1])
             and probe.pool.seam(row).enters[0] == 1]  # fmt: skip
@@ -179,7 +179,7 @@ def test_a_seam_between_twins_loses_nothing():
 
 
 def test_what_is_compared_holds_for_all_adapters_of_two_cuts(plan):
-    probe = Probe(Pool.of(plan, ("linear", "conv3x3")), effort_of("low"))
+    probe = Probe(Pool.of(plan, ("linear", "conv3x3")), SearchEffort.of("low"))
     row = next(k for k in range(len(probe.pool)) if probe.pool.seam(k).adapter == "conv3x3")
     probe.compare([row])
     known = np.flatnonzero(~np.isnan(probe.r2))
@@ -209,7 +209,7 @@ def test_the_tree_gives_what_each_chain_alone_gives(probe):
 
 
 def test_all_seams_of_the_best_chains_are_probed_and_the_best_healed(plan):
-    probe = Probe(Pool.of(plan, ("linear", "identity")), effort_of("low"))
+    probe = Probe(Pool.of(plan, ("linear", "identity")), SearchEffort.of("low"))
     limits = {"macs": 0.8 * max(price["macs"] for price in plan.prices)}
 
     def search(space):
@@ -229,7 +229,7 @@ def test_all_seams_of_the_best_chains_are_probed_and_the_best_healed(plan):
 
 
 def test_an_interrupted_search_returns_the_best_so_far(plan):
-    probe = Probe(Pool.of(plan, ("linear",)), effort_of("low"))
+    probe = Probe(Pool.of(plan, ("linear",)), SearchEffort.of("low"))
 
     def search(space):
         return [one.route for one in diverse(space, 6, 1, fragments=2, repeats="none") if one.route.seams]
@@ -261,7 +261,7 @@ def test_a_search_that_was_stopped_goes_on(plan, monkeypatch):
     limits = {"macs": 0.8 * max(price["macs"] for price in plan.prices)}
 
     def searched(store, stop_after=None):
-        probe = Probe(Pool.of(plan, ("linear",)), effort_of("low"), store=store)
+        probe = Probe(Pool.of(plan, ("linear",)), SearchEffort.of("low"), store=store)
         known = sorted(probe.kept.known("loss", range(len(probe.pool))))
 
         def search(space):
@@ -297,12 +297,12 @@ def test_a_search_that_was_stopped_goes_on(plan, monkeypatch):
 
 def test_what_is_kept_of_seams_depends_on_models_and_images(plan):
     pool, store = Pool.of(plan, ("linear",)), Memory()
-    probe = Probe(pool, effort_of("low"), store=store)
+    probe = Probe(pool, SearchEffort.of("low"), store=store)
     probe.measure([0, 1])
     probe.compare([0])
 
     def known(plan, rule="cascade", adapters=("linear",), effort="low"):
-        found = Probe(Pool.of(plan, adapters), effort_of(effort), rule, store=store)
+        found = Probe(Pool.of(plan, adapters), SearchEffort.of(effort), rule, store=store)
         return tuple(len(found.kept.known(kind, range(len(found.pool)))) for kind in ("loss", "r2"))
 
     assert known(plan) == (2, 1)

@@ -62,7 +62,7 @@ class Browser:
         self._session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -113,6 +113,11 @@ class Browser:
                 return float(ready)
             time.sleep(0.02)
         raise AssertionError("the page does not get ready")
+
+    def worked(self) -> float:
+        """The milliseconds of the processor that the page's process has taken so far."""
+        told = {one["name"]: one["value"] for one in self.call("Performance.getMetrics")["metrics"]}
+        return 1000 * told["ProcessTime"]
 
     def errors(self) -> list[str]:
         """What the page complained of."""

@@ -47,7 +47,7 @@ def test_a_network_with_a_middle_part_left_out():
 @pytest.mark.parametrize(
     ("models", "given", "error", "said"),
     [
-        ((), {}, InputError, "0 were given"),
+        ((), {}, InputError, "none was given"),
         (("digits/plain",), {"chain": "A:..nowhere / A:features.4.2.."}, CutError, "no cut"),
         (("digits/plain",), {"chain": "A:..features.1.2 / B:features.4.2.."}, CutError, "'B' is no model"),
         (("digits/plain",), {"chain": "A:..3 / A:12..", "front": 3}, InputError, "says all cuts"),

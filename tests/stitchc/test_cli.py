@@ -367,3 +367,21 @@ def test_cost_draws_its_stages(capfd, tmp_path, name, begins):
     assert text.startswith(begins) and "features" in text
     assert main(["cost", "digits/plain", "--plot", str(picture), "--depth", "0"]) == 2
     assert "no stages" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "arguments", [["cache", "dir"], ["cache", "dir", "--json"], ["nonsense", "--json"]], ids=" ".join
+)
+def test_a_result_that_cannot_be_written_is_said_in_a_sentence(arguments):
+    done = shell(">/dev/full", *arguments)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_a_narrow_terminal_takes_no_digit_of_a_number():
+    wide, narrow = (
+        run(STATUS, "inspect", "digits/small", "-q", env={**os.environ, "COLUMNS": columns}).stdout
+        for columns in ("80", "40")
+    )
+    assert narrow == wide and "…" not in narrow

@@ -12,6 +12,7 @@ from torch import nn
 import stitchc
 from stitchc.cli import main
 from stitchc.documents import plan_document
+from stitchc.passes.data.errors import InputError
 
 TEST = "digits?split=test"
 
@@ -109,6 +110,19 @@ def test_chosen_cuts_are_priced_without_images():
     link, joint, _ = plan_document(plan)["chain"]
     assert link["to_path"] == "features.1.0" and link["from"] is None
     assert joint["adapter"]["params"] == 24 * 32 + 32  # priced, though nothing was built
+
+
+def test_a_direction_that_contradicts_the_chosen_cuts_is_refused():
+    """plain takes fewer multiply-adds than resnet."""
+    given = {"front": "features.1.0", "back": 5, "adapter": "linear", "dry_run": True}
+    stitchc.compile("digits/plain", "digits/resnet", **given, direction="fast-to-slow")
+    with pytest.raises(InputError, match="puts digits/resnet first"):
+        stitchc.compile("digits/plain", "digits/resnet", **given, direction="slow-to-fast")
+
+
+def test_an_operator_set_that_there_is_not_is_refused_before_the_work(packed):
+    status, document = run("compile", packed / "resnet.pt", packed / "nothing.pt", "--opset", 99)
+    assert status == 2 and "operator set 99 is newer" in document["error"]["message"]
 
 
 def test_a_dry_run_shows_the_adapter_that_the_fit_would_keep(tmp_path):

@@ -7,15 +7,25 @@ import pytest
 import torch
 
 import stitchc
-from stitchc.families.devices import read_devices
+from stitchc.families.budgets import budgets_of
+from stitchc.families.devices import Device, read_devices
 from stitchc.families.options import FamilyOptions
 from stitchc.families.record import dominating
 from stitchc.family import names_of
 from stitchc.passes import Hybrid, Plan, Price
-from stitchc.passes.data.errors import InputError, QuantityError
+from stitchc.passes.data.budget import Limit
+from stitchc.passes.data.errors import Infeasible, InputError, QuantityError
 from stitchc.passes.data.line import Line
 from stitchc.passes.data.model import InputSpec, Model
+from stitchc.passes.family.candidates import Looking, _routes
+from stitchc.passes.search.space import Space
 from stitchc.recipe import dumps, loads
+
+#: Two models, priced by hand.
+PRICED = Plan(
+    tuple(Model(name, InputSpec((1, 8, 8), (0.5,), (0.5,))) for name in ("small", "large")),
+    prices=(Price({"macs": 1000, "params": 10}), Price({"macs": 4000, "params": 40})), uncounted=((), ()),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +110,49 @@ def test_devices_that_say_nothing_are_refused(tmp_path, text, said):
     (tmp_path / "devices.toml").write_text(text)
     with pytest.raises(InputError, match=said):
         read_devices(tmp_path / "devices.toml")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"metric": "memory"}, "memory does not add up along a chain"),
+        ({"metric": "latency"}, "no budget of latency"),
+        ({"budget": ["latency=5ms"]}, "no budget of latency"),
+    ],
+)
+def test_metrics_that_no_chain_is_searched_by_are_refused(given, said):
+    with pytest.raises(QuantityError, match=said):
+        budgets_of(PRICED, FamilyOptions(**given))
+
+
+def test_a_latency_that_is_no_device_s_is_refused_beside_devices_too():
+    watch = Device("watch", (Limit("params", 20.0, False),))
+    with pytest.raises(QuantityError, match="but that of a device"):
+        budgets_of(PRICED, FamilyOptions(budget=["latency=5ms"], devices="devices.toml"), [watch])
+
+
+def test_a_budget_of_what_does_not_add_up_is_searched_by_multiply_adds():
+    for given in ({"budget": ["memory=64KiB"]}, {"budget": ["64KiB"], "metric": "memory"}):
+        wanted = budgets_of(PRICED, FamilyOptions(**given))
+        assert wanted.metric == "macs" and wanted.budgets == ({"memory": 65536},)
+
+
+def test_devices_are_read_before_a_model_is_loaded(tmp_path):
+    (tmp_path / "devices.toml").write_text("[watch]\nparms = 3\n")
+    with pytest.raises(InputError, match="Did you mean 'params'"):
+        stitchc.family("nonesuch/a", "nonesuch/b", devices=str(tmp_path / "devices.toml"))
+
+
+def test_where_no_chain_meets_a_budget_the_least_of_any_is_said():
+    space = Space(
+        model=np.array([0, 0, 0, 1, 1, 1]), work=np.array([[0.0], [6], [10], [0], [1], [4]]),
+        source=np.array([1, 4]), target=np.array([4, 1]), seam_cost=np.array([[0.5], [0.5]]),
+        loss=np.array([0.125, 0.25]), metrics=("params",),
+    )  # fmt: skip
+    looking = Looking(({"params": 3.0}, {"params": 2.0}), "params", 4, 0.0, 2, "none", 1, None)
+    with pytest.raises(Infeasible, match="the least that any takes is 4 params") as raised:
+        _routes(space, np.zeros(2), looking)
+    assert raised.value.nearest == {"params": 4.0}
 
 
 def test_a_family_of_one_is_refused():
@@ -215,3 +268,4 @@ def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_
         assert torch.allclose(stitchc.load(extracted)(small), hybrid(small), atol=1e-5)
     page = (out / "report.html").read_text()
     assert f"on {side}" in page
+    assert "in one file" in page and "stitchc family --recipe recipe.toml" in page

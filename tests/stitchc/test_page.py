@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from large_plan import CUTS, large_plan
 
+from stitchc import recipe
 from stitchc.documents import plan_document
+from stitchc.options import CompileOptions
 from stitchc.passes.data.chain import Chain, Fragment
 from stitchc.report.blocks import blocks, changes
 from stitchc.report.page import charts
 from stitchc.report.page.charts import HeatChart, ScatterChart
+from stitchc.report.page.compiled import ending
 from stitchc.report.page.dropped import Dropped
 from stitchc.report.page.from_rich import fragment
 from stitchc.report.page.verdict import Verdict
 from stitchc.report.table import table
+from stitchc.tuning.settings import TrainingOptions
 
 CHAINS = [
     Chain.pair((0, 0), (1, 1), "linear"),
@@ -112,12 +116,29 @@ def test_stages_say_how_many_went_on_and_why(plan):
     assert "they take more than 500 MMACs" in text
     text = Dropped(plan, plan_document(plan)).html()
     assert "5 of 6 went on; 1 dropped: they take more than 10.0 MFLOPs" in text
-    assert "1 values of resnet are no cuts (3 are)" in text and "another value crosses" in text
+    assert "1 value of resnet cannot be cut at (3 can)" in text and "another value crosses" in text
 
 
 def test_a_verdict_without_a_comparison_says_so(plan):
     text = Verdict(plan_document(plan)).html()
-    assert "Not compared" in text and "38 % of resnet" not in text and "3.00 M" in text and "37 % of resnet" in text
+    assert "Not compared" in text and "38 % of resnet" not in text and "37 % of resnet" in text
+    assert "6.00 M" in text and "of 10.0 MFLOPs at most" in text
+
+
+def test_of_a_trained_network_the_verdict_is_what_training_gave(plan):
+    told = {"data": "test", "images": 400, "before": 0.8, "after": 0.85}
+    new = {"hybrid": None, "tuned": [{"accuracy": told}], "accuracy": {"top1": 0.85, "images": 400}}
+    text = Verdict(plan_document(plan) | new).html()
+    assert "80.0 % before, 85.0 % after (+5.0 points)" in text and "over the line" not in text
+    assert "81.2 % to 88.2 %" in text  # Wilson's interval of 340 in 400
+
+
+def test_a_page_says_how_its_recipe_is_run():
+    text = recipe.dumps(["a", "b"], CompileOptions(), "family")
+    (section,) = (part for part in ending({"models": []}, text) if part.title == "The recipe")
+    assert "stitchc family --recipe recipe.toml -o DIR" in section.lead and "compile" not in section.lead
+    text = recipe.with_training(text, TrainingOptions(epochs=1))
+    assert recipe.commands(text)[-1] == "stitchc tune DIR --recipe recipe.toml"
 
 
 def test_what_a_terminal_prints_is_a_table_with_the_same_words():

@@ -97,7 +97,7 @@ def test_strict_refuses_what_has_no_formula(monkeypatch, tmp_path):
 
 def test_the_pareto_front_is_drawn(plan):
     text = render([ParetoTable(plan, ("macs", "similarity"), [0, 4], 4)])
-    assert text.startswith("Pareto front over macs and similarity: 2 of 2")
+    assert text.startswith("Pareto front over MACs and similarity: 2 of 2")
     assert text.count("knee") == 1 and all(len(line) <= 80 for line in text.splitlines())
 
 

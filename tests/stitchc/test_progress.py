@@ -101,6 +101,22 @@ def test_a_log_gets_a_line_now_and_then_of_what_lasts(monkeypatch):
     )
 
 
+def test_what_remains_is_told_of_what_is_counted_now(monkeypatch):
+    """A second count begins where the first has ended, and of nothing that remains nothing is said."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = StringIO()
+    watcher = progress_on(stream)
+    with stage(watcher, "timing"):
+        for now[0], done, total in ((10.0, 90, 90), (50.0, 10, 40), (90.0, 40, 40)):
+            watcher.update(done, total)
+    assert stream.getvalue() == (
+        "timing: 10 of 40, 50 s so far, about 2 min 0 s to go\n"
+        "timing: 40 of 40, 1 min 30 s so far\n"
+        "timing: 1 min 30 s\n"
+    )
+
+
 def test_a_bar_says_what_remains_and_the_best_so_far(monkeypatch):
     for name in ("NO_COLOR", "TERM", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)

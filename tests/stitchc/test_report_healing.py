@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from stitchc.documents import plan_document
 from stitchc.passes import HealedBlock, Healing
-from stitchc.passes.data.healing import Followed
+from stitchc.passes.data.healing import Calibrated, Followed
 from stitchc.report.healing import Trajectory
 from stitchc.report.terminal import render
 
@@ -71,3 +71,18 @@ def test_what_the_classifier_followed_in_the_end_is_said_below(noiseless):
         said
         == f"Its classifier came no nearer to the mean of {names[0]} and {names[1]} on 51 held-out images, and stayed."
     )
+
+
+def test_by_what_the_logits_were_multiplied_is_said_last_unless_by_nothing_to_speak_of(noiseless):
+    record = plan_document(healed(noiseless, replace(HEALING, calibrated=Calibrated(1.3125, 0.0512, 0.0421))))[
+        "healing"
+    ]
+    assert record["calibrated"] == {"scale": 1.3125, "divergence_before": 0.0512, "divergence": 0.0421}
+    said = " ".join(render([Trajectory(record)]).removeprefix(TEXT).split())
+    assert said == (
+        "Its logits were multiplied by 1.31, so that it is as sure as what it follows: on 51 held-out images the "
+        "divergence is 0.042 nats, 0.051 before."
+    )
+    same = plan_document(healed(noiseless, replace(HEALING, calibrated=Calibrated(0.9991, 0.0421, 0.0421))))["healing"]
+    assert render([Trajectory(same)]) == TEXT
+    assert plan_document(healed(noiseless, HEALING))["healing"]["calibrated"] is None

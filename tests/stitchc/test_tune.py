@@ -105,7 +105,8 @@ def test_the_artifact_is_written_anew_and_holds(hybrid, images, tmp_path):
     assert (tmp_path / "out" / "model.py").read_text() == (hybrid / "model.py").read_text()
     text = (tmp_path / "out" / "README.md").read_text()
     assert "Trained the whole" in text and "stitchc tune DIR --recipe recipe.toml" in text
-    assert "Trained" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Trained: " in page and "stitchc tune DIR --recipe recipe.toml" in page and record["hybrid"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # no checkpoint, no scratch
 
 

@@ -59,6 +59,12 @@ def test_a_picture_is_refused_by_its_header_when_it_would_be_too_large(tmp_path)
     refused(f"folder:{tmp_path}", "no picture that can be read|huge.png has 21,000 x 20,000 pixels")
 
 
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_what_is_no_picture_is_named_by_its_file_alone(tmp_path, content):
+    (tmp_path / "broken.png").write_bytes(content)
+    refused(f"folder:{tmp_path}", r"broken\.png is no picture that can be read: its format is not known\n")
+
+
 def test_a_line_of_a_million_pixels_is_refused_before_it_is_resized(tmp_path):
     (tmp_path / "line.png").write_bytes(png(1, 1_000_000))
     with pytest.raises(DataError, match=r"line.png: a picture of 1 x 1,000,000 pixels would be resized to 224 x"):

@@ -25,6 +25,8 @@ OPTIONS = {
     "name": "name=mine",
     "weights_key": "weights-key=model",
     "output": "output=logits",
+    "interpolation": "interpolation=nearest",
+    "crop": "crop=0.5",
 }
 NETS = """
 from torch import nn

@@ -231,7 +231,7 @@ def test_options_are_passed_on_to_a_users_factory(nets):
         ("mak", "has no callable 'mak'"),
         ("broken", "ZeroDivisionError: division by zero .line"),
         ("nothing", "returns a NoneType"),
-        ("make()", "TypeError"),
+        ("make()", "cannot be called: missing a required argument: 'name'"),
     ],
 )
 def test_calls_that_make_no_model_are_refused(nets, call, message):

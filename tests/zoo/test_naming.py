@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from stitchc.passes.data.errors import ModelError
+from stitchc.zoo import load
 from stitchc.zoo.naming import Options, names, parse
 
 
@@ -34,6 +35,11 @@ def test_options_follow_any_form():
     assert words.options == Options(False, 7, (3, 32, 48), (0.5, 0.4, 0.3), (0.2,), "mine")
 
 
+def test_how_pictures_are_resized_and_cropped_is_said_behind_a_name():
+    spec = load("digits/small?interpolation=bicubic&crop=0.875").input
+    assert (spec.interpolation, spec.crop, spec.size) == ("bicubic", 0.875, (1, 8, 8))
+
+
 def test_the_code_form_is_a_file_and_a_call():
     path, call = parse('~/x/nets.py:make("cifar", depth=3)').code
     assert path.name == "nets.py" and "~" not in str(path) and call == 'make("cifar", depth=3)'
@@ -50,6 +56,9 @@ def test_the_code_form_is_a_file_and_a_call():
         ("digits/resnet?input=3x32", "'3x32' is no value for 'input'", "input=3x224x224"),
         ("digits/resnet?num_classes=0", "'0' is no value for 'num_classes'", "num_classes=10"),
         ("digits/resnet?std=0,1,1", "'0,1,1' is no value for 'std'", "std="),
+        ("digits/resnet?crop=1.2", "'1.2' is no value for 'crop'", "crop=0.875"),
+        ("digits/resnet?interpolation=cubic", "'cubic' is no value", "interpolation=nearest|bilinear|bicubic"),
+        ("nothing", "none of the known forms", "Nothing of that name is here."),
         ("", "none of the known forms", "timm/NAME"),
     ],
 )

@@ -116,7 +116,9 @@ class ScatterChart:
         }  # fmt: skip
         total = len(table)
         some = f"{total:,} candidates" if len(shown) == total else f"{len(shown):,} of {total:,} candidates"
-        said = f"{some}; the line joins those that no other is better than in both."
+        probed = int(np.isfinite(table.score).sum()) if table.score is not None else 0
+        tried = f", of which {probed:,} were stitched and have a score" if probed else ""
+        said = f"{some}{tried}; the line joins those that no other is better than in both."
         still = fragment("The chart needs scripts; the table below holds its front.")
         return join(_figure("scatter", "0", document, still, said), self._front())
 
@@ -147,7 +149,8 @@ class PointsChart:
     def html(self) -> Html:
         """The chart with its two choices of axes."""
         amounts = [m for m in metrics.every() if any(one.get(m.key) is not None for one in self.points)]
-        reached = [name for name in ("score", "accuracy") if any(one[name] is not None for one in self.points)]
+        known = {name: sum(one[name] is not None for one in self.points) for name in ("score", "accuracy")}
+        reached = sorted((name for name in known if known[name]), key=lambda name: -known[name])  # shown first: of most
         document = {
             "points": [one for one in self.points if one["kind"] == "candidate"],
             "others": [one for one in self.points if one["kind"] != "candidate"],

@@ -8,6 +8,7 @@ from typing import Any
 from ...documents import without_formula
 from ...env import versions
 from ...passes.data.plan import Plan
+from ...recipe import commands
 from ..candidates import CandidateTable
 from ..cost import StageTable
 from ..healing import Polished
@@ -15,12 +16,13 @@ from ..notes import Inputs, Notes
 from ..parent_table import ParentTable
 from ..rivals import RivalTable
 from ..stitch import VOTING, Checks
+from ..tune import Training
 from .charts import HeatChart, ScatterChart
 from .diagram import Diagram
 from .difference import Difference
 from .dropped import Dropped
 from .healing import HealingBars
-from .markup import join, tag
+from .markup import Html, join, tag
 from .members import members
 from .provenance import Provenance, Recipe
 from .section import Section
@@ -35,7 +37,10 @@ _DIFFERENCE = (
     "The seam as a difference of graphs: each model as a strip of its blocks, as wide as what they compute, and the "
     "changes in the order of the chain."
 )
-_CANDIDATES = "All that could be stitched, beside the models, the rivals and the hybrid."
+_CANDIDATES = (
+    "All that could be stitched, beside the models, the rivals and the hybrid. In the table those come first that were "
+    "compared on most images, after healing where they were healed; the best score of fewer images may be luck."
+)
 SIMILARITY = "How alike the cuts of the models represent the same images."
 _DEPTH = 2  # names deep that stages of the cost are
 
@@ -59,13 +64,12 @@ def sections(plan: Plan, record: Mapping[str, Any], recipe: str, more: Sequence[
     yield from ending(record, recipe)
 
 
-def artifact_sections(record: Mapping[str, Any], recipe: str, trainings: Sequence[Any] = ()) -> Iterator[Section]:
-    """The page of an artifact of which the record is all that is at hand: trained, or a member of a family. trainings:
-    parts that show each."""
+def artifact_sections(record: Mapping[str, Any], recipe: str) -> Iterator[Section]:
+    """The page of an artifact of which the record is all that is at hand: trained, or a member of a family."""
     yield _verdict(record)
     yield Section("The chain", [*_voting(record), Diagram(record)])
-    if trainings:
-        yield Section("Training", trainings)
+    if record.get("tuned"):
+        yield Section("Training", [Training(one) for one in record["tuned"]])
     yield from _healed(record)
     yield Section("Cost", [ParentTable(record), *_left_out(record)])
     yield from ending(record, recipe)
@@ -120,5 +124,10 @@ def ending(record: Mapping[str, Any], recipe: str) -> Iterator[Section]:
     inputs = {model["name"]: model["input"] for model in record["models"] if model.get("input")}
     said = {name: version for name, version in versions().items() if version}
     yield Section("Sources and versions", [Provenance(record, said), *([Inputs(inputs)] if inputs else [])])
-    again = join(tag("code", "stitchc compile --recipe recipe.toml -o DIR"), " makes this again.")
-    yield Section("The recipe", [Recipe(recipe)], again)
+    yield Section("The recipe", [Recipe(recipe)], _again(recipe))
+
+
+def _again(recipe: str) -> Html:
+    """How a recipe is run."""
+    said = [tag("code", command) for command in commands(recipe)]
+    return join(join(*said, between=", then "), " makes this again." if len(said) == 1 else " make this again.")

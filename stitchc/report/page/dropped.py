@@ -10,6 +10,7 @@ from typing import Any
 
 from ...passes.data.budget import format_quantity
 from ...passes.data.plan import Plan
+from ..numbers import several
 from ..rivals import name_of
 from ..stages import rule_of
 from ..table import short
@@ -60,7 +61,7 @@ class Dropped:
                     reasons.most_common(_REASONS)]  # fmt: skip
             rest = sum(reasons.values()) - sum(times for _, times in reasons.most_common(_REASONS))
             rows += [tag("tr", tag("td", rest, class_="number"), tag("td", "other reasons"))] if rest else []
-            head = tag("summary", f"{sum(reasons.values())} values of {name} are no cuts ({len(cuts)} are)")
+            head = tag("summary", f"{several(reasons.total(), 'value')} of {name} cannot be cut at ({len(cuts)} can)")
             yield tag("details", head, scrolling(tag("table", tag("tbody", *rows)), f"No cuts of {name}"))
 
     def _rivals(self) -> Html | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..healing import followed, held_out
+from ..healing import calibrated, followed, held_out
 from ..numbers import NONE, percent, significant
 from .from_rich import scrolling
 from .markup import Html, join, tag
@@ -33,8 +33,9 @@ class HealingBars:
         head = tag("tr", *(tag("th", name, scope="col", class_=side) for name, side in names))
         rows = (self._row(block) for block in (first, *record["blocks"]))
         table = tag("table", tag("thead", head), tag("tbody", *rows), class_="healing")
-        then = tag("p", f"{followed(record)}.") if record.get("followed") else None
-        return join(tag("p", said), scrolling(table, "Healing block by block"), then)
+        then = [tag("p", f"{followed(record)}.")] if record.get("followed") else []
+        then += [tag("p", f"{sure}.")] if (sure := calibrated(record)) else []
+        return join(tag("p", said), scrolling(table, "Healing block by block"), *then)
 
     def _row(self, block: Mapping[str, Any]) -> Html:
         share, divergence = block["agreement"], block["divergence"]

@@ -42,7 +42,7 @@ def text(said: object) -> Html:
 
 def name(said: object) -> Html:
     """One line that may be broken where the parts of a name meet, as in `a_long/name.of_a.layer`."""
-    return Html(re.sub(r"(?<=[_/.:@])(?=\w)", "<wbr>", text(said)))
+    return Html(re.sub(r"(?<=[_/:@])(?=\w)|(?<=\.)(?=[^\W\d])", "<wbr>", text(said)))
 
 
 def lines(said: str) -> Html:

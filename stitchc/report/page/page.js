@@ -100,6 +100,13 @@
     return points.sort((a, b) => a[x] - b[x] || b[y] - a[y]).filter((p) => p[y] > best && ((best = p[y]), true));
   }
 
+  // From where up a closer look begins: half of the front, the hybrid and the models are in it.
+  function upper(line, others, y) {
+    const heights = line.map((p) => p[y]).sort((a, b) => a - b);
+    const known = others.filter((p) => p.kind !== "rival").map((p) => p[y]);
+    return Math.min(heights[heights.length >> 1] ?? Infinity, ...known);
+  }
+
   // Where the names of points stand so that they do not cover one another; a name without room is left to the pointer.
   function labels(named, all, x, y, width, height) {
     const scaled = (axis, size) => {
@@ -110,9 +117,9 @@
     const [left, up] = [scaled(x, width), scaled(y, height)];
     const places = [["left", 10, -9], ["right", -10, -9], ["left", 10, 11], ["right", -10, 11]].map(([align, dx, dy]) => ({
       at: { align, dx, dy }, values: [] }));
-    const taken = [];
+    const taken = named.map((p) => [left(p) - 8, left(p) + 8, height - up(p)]);  // no name covers another's point
     for (const point of named) {
-      const long = point.name.length * 6.6;
+      const long = point.name.length * 7.2;
       for (const { at, values } of places) {
         const from = left(point) + at.dx - (at.align === "right" ? long : 0);
         const top = height - up(point) + at.dy;
@@ -144,8 +151,10 @@
     const small = narrow(figure);
     data.points ??= candidates(data);
     const known = (p) => p[x] !== null && p[x] !== undefined && p[y] !== null && p[y] !== undefined;
-    const points = data.points.filter(known);
-    const others = data.others.filter(known);
+    const every = [data.points, data.others].map((list) => list.filter(known));
+    const line = front(every.flat().filter((p) => p.kind === "candidate" || p.kind === "hybrid"), x, y);
+    const floor = chosen.upper ? upper(line, every[1], y) : -Infinity;
+    const [points, others] = every.map((list) => list.filter((p) => p[y] >= floor));
     const title = data.metrics.find((m) => m.key === x).title;
     const kinds = KINDS.filter((kind) => [...points, ...others].some((p) => p.kind === kind));
     const hues = { candidate: "m0", "candidate over the budget": "soft", parent: "m1", rival: "m2", hybrid: "adapter" };
@@ -169,7 +178,7 @@
           encoding: { x: place.x } }]),
       { data: { values: points }, mark: { type: "point", filled: true, size: points.length > 1000 ? 14 : 42, opacity: points.length > 1000 ? 0.45 : 0.75, ...told },
         encoding: place },
-      { data: { values: front([...points, ...others].filter((p) => p.kind === "candidate" || p.kind === "hybrid"), x, y) },
+      { data: { values: line.filter((p) => p[y] >= floor) },
         mark: { type: "line", interpolate: "step-after", strokeWidth: 1.5, color: colour("m0"), tooltip: null }, encoding: { x: place.x, y: place.y } },
       { data: { values: others }, mark: { type: "point", filled: true, size: 170, opacity: 1, stroke: colour("ground"), strokeWidth: 1.5, ...told },
         encoding: place },
@@ -182,7 +191,7 @@
 
   const CHARTS = { heat, scatter };
 
-  // Two lists above a scatter, for its axes.
+  // Two lists above a scatter, for its axes, and a box for a closer look at the best.
   function axes(figure, data, chosen, redraw) {
     const bar = document.createElement("div");
     bar.className = "axes";
@@ -198,6 +207,12 @@
       label.append(list);
       bar.append(label);
     }
+    const closer = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.addEventListener("change", () => { chosen.upper = box.checked; redraw(); });
+    closer.append(box, "only the best");
+    bar.append(closer);
     figure.prepend(bar);
   }
 

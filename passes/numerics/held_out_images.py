@@ -1,4 +1,4 @@
-"""Some of a set of images: those that are polished on, and those that are held out."""
+"""Some of a set of images: those that are worked on, and those that are held out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data.model import Images, InputSpec
 from ..data.some_images import SomeImages
-from ..numerics.held_out import EVERY, held_out
+from .held_out import EVERY, held_out
 
 
 def too_few(images: Images) -> bool:
