@@ -1,4 +1,4 @@
-"""torch.fx keeps the text of each graph module that it compiled: after a pipeline, of those alone that a plan holds."""
+"""torch.fx keeps the text of each graph module: after a pipeline, of those alone that the plan holds."""
 
 from __future__ import annotations
 
