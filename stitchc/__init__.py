@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 # onnxruntime writes an identifier of the device into the user's cache folder, and sends what it counts, from the moment
 # it is imported: asking it to stop afterwards is too late.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# oneDNN, with which torch computes on processors, keeps a kernel of each shape that it meets, up to 1 MiB each: a
-# network has some dozens, and a process that compiles many would fill the 1,024 places that there are without this.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 __version__ = "0.1.0"
 
