@@ -58,13 +58,13 @@ def test_a_compile_mixes_no_devices(card, options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["exact", "stitchnet"])
+@pytest.mark.parametrize("method", [{"method": "exact"}, {"method": "stitchnet", "threshold": 0.1}], ids=str)
 def test_a_search_mixes_no_devices(card, method):
     spec = InputSpec((3, 16, 16), (0.0,) * 3, (1.0,) * 3)
     models = [Model(f"wide{width}", spec, module=net(width)) for width in (8, 12)]
     images = TensorImages(torch.rand(40, 3, 16, 16), torch.arange(40) % 10)
-    options = {"effort": "low", "onnx": False, "rivals": "none", "heal_sweeps": 1, "threshold": 0.1}
-    found = stitchc.search(*models, data=images, evaluate=images, device="cuda", method=method, **options)
+    options = {"effort": "low", "onnx": False, "rivals": "none", "heal_sweeps": 1}
+    found = stitchc.search(*models, data=images, evaluate=images, device="cuda", **method, **options)
     assert found.plan.hybrid.verified.device == "cuda" and len(found.chains) > 1
     assert any("conv2d" in name for name in card.computed)
 
