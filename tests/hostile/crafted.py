@@ -106,18 +106,17 @@ class _Call:
 def _pickles() -> Iterator[tuple[str, Case]]:
     import _codecs
 
-    from numpy._core import multiarray
-
+    rebuild = np.zeros(0).__reduce__()[0]  # its module has another name in numpy 1
     doubled: Any = _Call(_codecs.encode, "x" * 100, "latin1")
     for _ in range(30):
         doubled = _Call(_codecs.encode, doubled, "hex")
     hidden = _Call(torch._tensor._rebuild_from_type_v2, bytearray, torch.Tensor, (MANY,), {})
     forged = _Call(np.dtype, "f8", False, True, state=(3, "<", None, None, None, -1, -1, 63))
-    array = _Call(multiarray._reconstruct, np.ndarray, (0,), b"b", state=(1, (MANY,), forged, False, [0.0]))
+    array = _Call(rebuild, np.ndarray, (0,), b"b", state=(1, (MANY,), forged, False, [0.0]))
     for name, value in {
         "bytes by their number": _Call(bytearray, MANY), "a text that doubles": doubled,
         "bytes by their number, called by another": hidden,
-        "an array by its shape": _Call(multiarray._reconstruct, np.ndarray, (MANY,), b"O"),
+        "an array by its shape": _Call(rebuild, np.ndarray, (MANY,), b"O"),
         "numbers of a forged kind": array, "a tensor by its size": _Call(torch.FloatTensor, MANY),
     }.items():  # fmt: skip
         yield f"pickle with {name}", partial(_pickled, value)

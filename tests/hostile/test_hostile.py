@@ -1,5 +1,7 @@
 """No hostile input runs code, hangs, takes all memory, ends in an internal error or leaves files behind."""
 
+import contextlib
+import io
 import json
 import multiprocessing
 import os
@@ -53,14 +55,24 @@ def faults(name: str, case, folder: Path) -> list[str]:
     return [f"{name}: {', '.join(found_wrong)}\n{found.said[-600:]}"] if found_wrong else []
 
 
+def warm_up() -> None:
+    """Imports, once and not in each of the copies, what commands import."""
+    import timm  # noqa: F401
+    import torch
+    import torchvision  # noqa: F401
+
+    from stitchc.cli import main
+
+    torch.set_num_threads(1)  # copies of a process have no threads but one
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for command in ("cost digits/resnet", "inspect digits/resnet", "eval digits/resnet --no-progress"):
+            assert main(command.split()) == 0
+
+
 def run(sources: Path, which: slice, folder: Path) -> None:
     """Of a process that has computed no gradients, since copies of one that has cannot: writes the faults of `which`
     of the cases."""
-    import timm  # noqa: F401  # once, and not in each of the copies
-    import torchvision  # noqa: F401
-
-    import stitchc.passes  # noqa: F401
-
+    warm_up()
     cases = cases_of(sources)
     names = list(cases)[which]
     wrong = [fault for index, name in enumerate(names) for fault in faults(name, cases[name], folder / str(index))]
