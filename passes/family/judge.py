@@ -12,8 +12,7 @@ from ..data.memory import Memory
 from ..data.model import Images, first_of
 from ..data.plan import Plan
 from ..graphs.outputs import outputs
-from ..numerics.scale import best_scale
-from ..rank.scores import Reference, reference, score_of
+from ..rank.scores import Reference, at_best_factor, reference, score_of
 
 #: The rule where none is asked for: with labels of the networks' classes, and without.
 BY_LABELS, BY_AGREEMENT = "labels", "cascade"
@@ -33,10 +32,6 @@ class Judge:
     the mean at their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`; None
     for the probability of the label where it is known, which tells networks apart that have all images right, and else
     expected agreement.
-
-    Of every network that is judged, the logits are first multiplied by the one factor that brings its probabilities
-    nearest to what it is held against: a network is less sure of itself on smaller images, or more, whether it is right
-    or wrong, and a probability would count that.
     """
 
     def __init__(self, plan: Plan, images: Images, rule: str | None, max_memory: int | None = None):
@@ -49,14 +44,12 @@ class Judge:
         self._references: dict[int, Reference] = {}
         known = all(self._reference(model).labels is not None for model in own)
         self.rule = rule or (BY_LABELS if known else BY_AGREEMENT)
-        self._score = of_label if self.rule == BY_LABELS else score_of(self.rule)
+        self._score = at_best_factor(of_label) if self.rule == BY_LABELS else score_of(self.rule)
 
     def __call__(self, graph: GraphModule, chain: Chain) -> np.ndarray:
         """The score of a chain's network on each image: float64 [images]. Where its outputs are not finite, 0."""
         against = self._reference(self._first[chain.back.model])
-        logits = self._outputs(graph, chain).double()
-        factor = best_scale(logits, against.log_probabilities.double())
-        found = self._score((factor * logits).float(), against).double()
+        found = self._score(self._outputs(graph, chain), against).double()
         return torch.where(found.isfinite(), found, 0.0).cpu().numpy()
 
     def _reference(self, last: int) -> Reference:

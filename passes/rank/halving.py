@@ -26,7 +26,6 @@ from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
 from ..numerics.offload import TensorStore
-from ..numerics.scale import best_scale
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, distinct, pairs_of, union
@@ -52,13 +51,14 @@ _PREDICTOR_PAIRS = 6
 
 @dataclass
 class Probed:
-    """A row of the table that was stitched. place: in the order before. values: a figure for each image shown; of the
-    healed network, once it was healed."""
+    """A row of the table that was stitched. place: in the order before. said: its logits for each image shown, before
+    healing. values: a figure for each of these images; of the healed network, once it was healed."""
 
     row: int
     place: int
     fitted: Fitted
     values: Tensor = field(default_factory=lambda: torch.empty(0))
+    said: Tensor | None = None
     healed: bool = False
 
     @property
@@ -102,7 +102,7 @@ class Halving:
         self._fit_images = Part(plan.images, 0, min(effort.fit_images, count // 2))
         self._shown = Part(plan.images, count // 2, count)
         self._max_memory = max_memory
-        self._adapter_store = TensorStore(Memory.of(max_memory).weights)
+        self._store = TensorStore(Memory.of(max_memory).weights)
         self._graphs = _running(plan, Memory.of(max_memory))
         self._stitched = Stitched(plan, max_memory, self._graphs)
         self._too_large: dict[str, None] = {}
@@ -255,9 +255,8 @@ class Halving:
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
 
-        On the images that adapters were fitted on, and scored on the others; each at the factor on its logits that fits
-        the reference best, since healing makes some less sure. The reference is the larger parent: by the mean of both,
-        what leaves nearly all of the smaller one as it is would be credited with its mistakes.
+        On the images that adapters were fitted on, and scored on the others. The reference is the larger parent: by the
+        mean of both, what leaves nearly all of the smaller one as it is would be credited with its mistakes.
         """
         directions = self._by_direction(_unlike(finalists))
         each = -(-self._effort.healed // len(directions))
@@ -273,7 +272,6 @@ class Halving:
             heal(stitched, probe, chain, what, self._tell)
             said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
             against = Reference(self._better(chain).log_softmax(dim=1), self._reference(front, back).labels)
-            said = said * best_scale(said.double(), against.log_probabilities.double())
             one.values, one.healed = score_of(self._rule)(said, against).cpu(), True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
@@ -295,7 +293,7 @@ class Halving:
             roughly=True,
             measured=self._rule == "fit",
             max_memory=self._max_memory,
-            store=self._adapter_store,
+            store=self._store,
             progress=self._tell,
         )
         return [Probed(row, self._place[row], one) for row, one in zip(rows, fitted, strict=True)]
@@ -313,8 +311,11 @@ class Halving:
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
                 against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
-                self._adapter_store.unload()
-                one.values = torch.cat([one.values, score_of(self._rule)(said, against[start:images]).cpu()])
+                so_far = said if one.said is None else torch.cat([one.said.to(said.device), said])
+                one.values = score_of(self._rule)(so_far, against[:images]).cpu()
+                self._store.free(one.said)
+                one.said = self._store.put(so_far)
+                self._store.unload()
 
     def _reference(self, front: int, back: int) -> Reference:
         """The reference for hybrids of two models, on all images that may be shown."""

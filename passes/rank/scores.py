@@ -10,8 +10,13 @@
 The reference is the mean of the parents' probabilities where they share their classes, else those of the back's parent,
 whose classes the hybrid has; for `cascade` the label, where it is known, has the same weight as the parents together.
 
+Whatever is scored, the logits are first multiplied by the one factor that brings their probabilities nearest to the
+reference. Networks that are as often right are not as sure: least squares makes one less sure, a smaller image one way
+or the other, and a probability would count that.
+
 Another package adds a rule by an entry point of the group `stitchc.ranks` that names a function of this kind: from
-logits [images, classes] and a `Reference` to a figure for each image, float [images], of which a larger one is better.
+logits [images, classes] at that factor and a `Reference` to a figure for each image, float [images], of which a larger
+one is better.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from torch import Tensor
 
 from ..data import plugins
 from ..data.pass_options import RANKS
+from ..numerics.scale import best_scale
 
 Score = Callable[[Tensor, "Reference"], Tensor]
 
@@ -102,9 +108,21 @@ SCORES: dict[str, Score] = {
 
 
 def score_of(rule: str) -> Score:
-    """The function of a rule, from logits and a reference to a score for each image.
+    """The function of a rule, from logits and a reference to a score for each image: of the logits at their best
+    factor, which is found on these images.
 
     Raises:
         InputError: the rule is another package's, and cannot be loaded.
     """
-    return SCORES[rule] if rule in SCORES else plugins.load(RANKS, rule)
+    return at_best_factor(SCORES[rule] if rule in SCORES else plugins.load(RANKS, rule))
+
+
+def at_best_factor(score: Score) -> Score:
+    """A score of logits as one of logits at the factor that brings their probabilities nearest to the reference."""
+
+    def scored(logits: Tensor, against: Reference) -> Tensor:
+        finite = logits.isfinite().all(dim=1)
+        factor = best_scale(logits[finite].double(), against.log_probabilities[finite].double())
+        return score(factor * logits, against)
+
+    return scored

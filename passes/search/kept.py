@@ -15,7 +15,7 @@ from .effort import SearchEffort
 from .pool import Pool
 
 # Of what a loss is, and of how R2 is taken; another one finds none of the old.
-_VERSION = "seams 1"
+_VERSION = "seams 2"
 _BATCH = 64
 
 

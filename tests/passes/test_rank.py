@@ -21,7 +21,7 @@ from stitchc.passes.rank import halving
 from stitchc.passes.rank.effort import EFFORTS, effort_of
 from stitchc.passes.rank.halving import Probed, _leads, _unlike, _within_reach
 from stitchc.passes.rank.preselection import depth_match, distinct, pairs_of, union
-from stitchc.passes.rank.scores import SCORES, reference
+from stitchc.passes.rank.scores import SCORES, reference, score_of
 from stitchc.passes.rank.stitched import Stitched
 from stitchc.passes.stitch.join import graph_of
 
@@ -125,6 +125,20 @@ def test_no_network_is_worth_more_than_one_that_says_what_the_reference_says(nam
         assert score(logits, against).shape == (64,)
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_how_sure_a_network_is_of_its_classes_does_not_count(name):
+    """And what is not finite is worth nothing to itself alone."""
+    torch.manual_seed(0)
+    back, logits = 2 * torch.randn(64, 10), torch.randn(64, 10)
+    against, score = reference(back, [back + logits], back.argmax(dim=1)), score_of(name)
+    fair = score(logits + back, against)
+    torch.testing.assert_close(score(0.3 * (logits + back), against), fair, rtol=0.0, atol=1e-4)
+    broken = torch.cat([logits + back, torch.full((1, 10), float("nan"))])
+    more = replace(against, log_probabilities=against.log_probabilities[[*range(64), 0]],
+                   labels=against.labels[[*range(64), 0]])  # fmt: skip
+    torch.testing.assert_close(score(broken, more)[:64], fair)
+
+
 def test_expected_agreement_is_the_share_of_agreeing_draws():
     torch.manual_seed(0)
     p, q = torch.randn(1, 4), torch.randn(1, 4)
@@ -216,7 +230,7 @@ def test_with_every_image_the_choice_is_the_best_of_all(plan):
     stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
     front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
     against = reference(stitched.parent(back, shown), [stitched.parent(front, shown)], None)
-    worth = [SCORES["cascade"](said, against).mean().item() for said in stitched.logits(fitted, shown)]
+    worth = [score_of("cascade")(said, against).mean().item() for said in stitched.logits(fitted, shown)]
     found = worth[table.order.tolist().index(int(chosen.candidates.order[0]))]
     assert chosen.choice[0].score == pytest.approx(found, abs=1e-4)
     assert max(worth) - found <= 0.1 * (max(worth) - min(worth))

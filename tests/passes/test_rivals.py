@@ -1,5 +1,6 @@
 """What could be had instead of a hybrid: made, priced, scored and compared without favour to either."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -126,6 +127,16 @@ def test_all_are_scored_on_the_half_that_candidates_are_probed_on(plan):
     best = max([plan.recommended.score, *(rival.score for rival in plan.rivals if rival.within)])
     winner = plan.recommended.rival
     assert best == (plan.recommended.score if winner is None else plan.rivals[winner].score)
+
+
+def test_a_rival_that_is_less_sure_of_the_same_classes_is_worth_as_much():
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"})
+    flat = deepcopy(made.models[1].module)
+    for weight in flat.head.parameters():
+        weight.data.mul_(0.3)
+    done = Rivals(look=look(), against=(replace(made.models[1], name="flat", module=flat),))(made)
+    (parent,), (less_sure,) = of(done, "parent"), of(done, "against")
+    np.testing.assert_allclose(less_sure.scores, parent.scores, atol=1e-5)
 
 
 @pytest.mark.parametrize("unseen", [False, True])
