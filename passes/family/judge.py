@@ -12,7 +12,7 @@ from ..data.memory import Memory
 from ..data.model import Images, first_of
 from ..data.plan import Plan
 from ..graphs.outputs import outputs
-from ..rank.scores import Reference, at_best_factor, reference, score_of
+from ..rank.scores import Reference, at_best_factor, known, same_classes, score_of
 
 #: The rule where none is asked for: with labels of the networks' classes, and without.
 BY_LABELS, BY_AGREEMENT = "labels", "cascade"
@@ -28,7 +28,7 @@ class Judge:
     """Scores networks made of the models of a plan, all on the same images.
 
     A network is held against the labels, and against the mean of the outputs of all models that share the classes of
-    its last, as `rank.scores` says; of the models both at their own size and at the next smaller one of the plan, since
+    its last; of the models both at their own size and at the next smaller one of the plan, since
     the mean at their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`; None
     for the probability of the label where it is known, which tells networks apart that have all images right, and else
     expected agreement.
@@ -55,8 +55,9 @@ class Judge:
     def _reference(self, last: int) -> Reference:
         """What networks are held against whose last fragment is of a model."""
         if last not in self._references:
-            others = [self._said[model] for model in self._compared if model != last]
-            self._references[last] = reference(self._said[last], others, self.images.labels)
+            alike = [said for said in self._said.values() if same_classes(self._said[last], said)]
+            mean = torch.stack([said.softmax(dim=1) for said in alike]).mean(dim=0)
+            self._references[last] = Reference(mean.log(), known(self.images.labels, alike))
         return self._references[last]
 
     def _outputs(self, graph: GraphModule, chain: Chain) -> Tensor:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from ..data.chain import Chain
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
@@ -21,7 +20,6 @@ from ..fit.closed_form import Fitted, fit_all
 from ..fit.limits import refuse_too_large, tried
 from ..graphs.conventions import preactivation
 from ..graphs.faster import faster, has_room
-from ..graphs.largest import largest
 from ..graphs.outputs import outputs
 from ..heal.blockwise import heal
 from ..heal.probe import Probe
@@ -29,7 +27,7 @@ from ..numerics.offload import TensorStore
 from ..stitch.join import graph_of
 from .effort import Clock, Effort
 from .preselection import depth_match, distinct, pairs_of, union
-from .scores import Reference, reference, same_classes, score_of
+from .scores import Reference, held_against, score_of
 from .stitched import Stitched
 
 # Of the candidates that are probed on some images, the share that is probed on more.
@@ -106,7 +104,8 @@ class Halving:
         self._graphs = _running(plan, Memory.of(max_memory))
         self._stitched = Stitched(plan, max_memory, self._graphs)
         self._too_large: dict[str, None] = {}
-        self._references: dict[tuple[int, int], Reference] = {}
+        self._references: dict[int, Reference] = {}
+        self._parents: dict[int, Tensor] = {}
         self._stages: list[Stage] = []
         self._best: float | None = None  # the score of the best that was probed so far
         self._notes: tuple[str, ...] = ()
@@ -255,8 +254,7 @@ class Halving:
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
 
-        On the images that adapters were fitted on, and scored on the others. The reference is the larger parent: by the
-        mean of both, what leaves nearly all of the smaller one as it is would be credited with its mistakes.
+        On the images that adapters were fitted on, and scored on the others.
         """
         directions = self._by_direction(_unlike(finalists))
         each = -(-self._effort.healed // len(directions))
@@ -267,12 +265,11 @@ class Halving:
         probe = Probe.of(self._plan, self._fit_images, options, keep=True)
         for one in chosen:
             chain = self._table[one.row].chain
-            front, back = chain.front.model, chain.back.model
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
-            said = outputs(stitched, self._shown, self._plan.models[front].input, Memory.of(self._max_memory))
-            against = Reference(self._better(chain).log_softmax(dim=1), self._reference(front, back).labels)
-            one.values, one.healed = score_of(self._rule)(said, against).cpu(), True
+            said = outputs(stitched, self._shown, self._plan.input_of(chain), Memory.of(self._max_memory))
+            one.values = score_of(self._rule)(said, self._reference(chain.back.model)).cpu()
+            one.healed = True
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
@@ -310,31 +307,27 @@ class Halving:
             group = [one for one in probed if one.images == start]
             logits = self._stitched.logits([one.fitted for one in group], Part(self._shown, start, images))
             for one, said in zip(group, logits, strict=True):
-                against = self._reference(one.fitted.seam.leaves.model, one.fitted.seam.enters.model)
+                against = self._reference(one.fitted.seam.enters.model)
                 so_far = said if one.said is None else torch.cat([one.said.to(said.device), said])
                 one.values = score_of(self._rule)(so_far, against[:images]).cpu()
                 self._store.free(one.said)
                 one.said = self._store.put(so_far)
                 self._store.unload()
 
-    def _reference(self, front: int, back: int) -> Reference:
-        """The reference for hybrids of two models, on all images that may be shown."""
-        if (front, back) not in self._references:
+    def _reference(self, back: int) -> Reference:
+        """The reference for hybrids that end in a model, on all images that may be shown."""
+        back = self._networks[back]
+        if back not in self._references:
             labels = self._shown.labels
-            made = reference(self._parent(back), [self._parent(front)], labels)
-            self._references[front, back] = made
-            if labels is not None and made.labels is None:
+            self._references[back] = held_against(self._plan, back, self._parent, labels)
+            if labels is not None and self._references[back].labels is None:
                 self._cannot_use_labels()
-        return self._references[front, back]
+        return self._references[back]
 
     def _parent(self, model: int) -> Tensor:
-        return self._stitched.parent(model, self._shown)
-
-    def _better(self, chain: Chain) -> Tensor:
-        """The logits of the larger of the parents; of the back's, where they mean other classes."""
-        larger = self._parent(largest(self._plan.graphs, self._plan.prices, chain))
-        back = self._parent(chain.back.model)
-        return larger if same_classes(back, larger) else back
+        if model not in self._parents:
+            self._parents[model] = self._stitched.parent(model, self._shown)
+        return self._parents[model]
 
     def _cannot_use_labels(self) -> None:
         name = self._shown.name

@@ -1,4 +1,4 @@
-"""Scores of a stitched network, image by image, from its outputs and those of its parents (and labels).
+"""Scores of a stitched network, image by image, from its outputs and those of a better one (and labels).
 
     cascade     sum_c q(c) p(c): the probability that a class drawn from the hybrid's probabilities p equals one
                 drawn from the reference q. It is smooth, unlike agreement, and
@@ -7,8 +7,9 @@
     kl          -KL(q || p), in nats.
     accuracy    whether the label comes first.
 
-The reference is the mean of the parents' probabilities where they share their classes, else those of the back's parent,
-whose classes the hybrid has; for `cascade` the label, where it is known, has the same weight as the parents together.
+The reference is the largest of the models that mean the classes of the last one's, whose classes a network has; where
+labels are known, another of them that has surely more of these right. By the mean of several, each would be credited
+with its own mistakes, the smaller ones most. For `cascade` the label, where it is known, has the same weight.
 
 Whatever is scored, the logits are first multiplied by the one factor that brings their probabilities nearest to the
 reference. Networks that are as often right are not as sure: least squares makes one less sure, a smaller image one way
@@ -24,11 +25,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..data import plugins
+from ..data.model import first_of
 from ..data.pass_options import RANKS
+from ..data.plan import Plan
 from ..numerics.scale import best_scale
 
 Score = Callable[[Tensor, "Reference"], Tensor]
@@ -52,20 +54,43 @@ class Reference:
         return Reference(self.log_probabilities[images], labels)
 
 
-def reference(back: Tensor, others: Sequence[Tensor], labels: Tensor | None) -> Reference:
-    """From the logits [images, classes] of the parent whose classes the hybrid has, those of the other parents, and the
-    images' labels."""
-    parents = [one.log_softmax(dim=1) for one in (back, *(other for other in others if same_classes(back, other)))]
-    if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < back.shape[1]:
-        labels = None
-    if labels is not None and not any(_share(p.argmax(dim=1) == labels) >= KNOWN_LABELS for p in parents):
-        labels = None
-    return Reference(torch.stack(parents).exp().mean(dim=0).log(), labels)
+def held_against(plan: Plan, back: int, said: Callable[[int], Tensor], labels: Tensor | None) -> Reference:
+    """What all networks are held against whose last fragment is of one of a plan's models, on some images.
+
+    said: the logits of a model, by its index, for these images. labels: theirs, where there are some.
+    """
+    first = first_of(plan.models)
+    by_size = sorted(set(first), key=lambda model: -plan.prices[model].get("macs", 0))
+    return reference(said(first[back]), [said(model) for model in by_size], labels)
+
+
+def reference(back: Tensor, models: Sequence[Tensor], labels: Tensor | None) -> Reference:
+    """From logits [images, classes] of the model whose classes are meant and of all models, it included, the largest
+    first; and the images' labels."""
+    alike = [one for one in models if same_classes(back, one)]
+    labels = known(labels, alike)
+    best = alike[0]
+    for other in alike[1:]:
+        best = other if labels is not None and _surely_better(other, best, labels) else best
+    return Reference(best.log_softmax(dim=1), labels)
+
+
+def known(labels: Tensor | None, models: Sequence[Tensor]) -> Tensor | None:
+    """The labels, if they are of the classes that models mean by their logits [images, classes]."""
+    if labels is None or not 0 <= int(labels.min()) <= int(labels.max()) < models[0].shape[1]:
+        return None
+    return labels if any(_share(one.argmax(dim=1) == labels) >= KNOWN_LABELS for one in models) else None
 
 
 def same_classes(one: Tensor, other: Tensor) -> bool:
     """Whether two networks, by their logits for the same images, mean the same classes by their outputs."""
     return one.shape == other.shape and _share(one.argmax(dim=1) == other.argmax(dim=1)) >= SHARED_CLASSES
+
+
+def _surely_better(one: Tensor, other: Tensor, labels: Tensor) -> bool:
+    """Whether one has more labels right than another, by over two standard errors of the difference."""
+    gain = (one.argmax(dim=1) == labels).double() - (other.argmax(dim=1) == labels).double()
+    return bool(gain.mean() > 2 * gain.std(correction=0) / len(gain) ** 0.5)
 
 
 def _share(mask: Tensor) -> float:
@@ -75,10 +100,10 @@ def _share(mask: Tensor) -> float:
 def expected_agreement(logits: Tensor, against: Reference) -> Tensor:
     """The score `cascade`, in [0, 1]: float [images]."""
     probabilities = logits.softmax(dim=1)
-    with_parents = (probabilities * against.log_probabilities.exp()).sum(dim=1)
+    agreeing = (probabilities * against.log_probabilities.exp()).sum(dim=1)
     if against.labels is None:
-        return with_parents
-    return (with_parents + probabilities.gather(1, against.labels[:, None]).squeeze(1)) / 2
+        return agreeing
+    return (agreeing + probabilities.gather(1, against.labels[:, None]).squeeze(1)) / 2
 
 
 def agreement(logits: Tensor, against: Reference) -> Tensor:

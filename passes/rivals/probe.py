@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from ..data.model import InputSpec
 from ..data.plan import Plan
 from ..data.some_images import Part
 from ..graphs.outputs import outputs
-from ..rank.scores import Reference, reference, score_of
+from ..rank.scores import Reference, held_against, score_of
 
 # Rules that rank pairs of cuts, and say nothing of a network alone.
 _OF_PAIRS = ("cka", "fit")
@@ -22,15 +24,18 @@ _SHARES = ("cascade", "agreement", "accuracy")
 
 
 class Probe:
-    """Scores networks on the second half of the plan's images, against the parents of its hybrid's two ends."""
+    """Scores networks on the second half of the plan's images, all against what its hybrid is held against."""
 
     def __init__(self, plan: Plan, rule: str, max_memory: int | None):
         assert plan.images is not None
         self._memory = Memory.of(max_memory)
         self._shown = Part(plan.images, len(plan.images) // 2, len(plan.images))
-        ends = plan.hybrid.chain.front.model, plan.hybrid.chain.back.model
-        said = {model: self._logits(plan.graphs[model], plan.models[model].input) for model in ends}
-        self._against: Reference = reference(said[ends[1]], [said[ends[0]]], self._shown.labels)
+
+        @cache
+        def said(model: int) -> Tensor:
+            return self._logits(plan.graphs[model], plan.models[model].input)
+
+        self._against: Reference = held_against(plan, plan.hybrid.chain.back.model, said, self._shown.labels)
         without_labels = rule == "accuracy" and self._against.labels is None
         rule = "cascade" if rule in _OF_PAIRS or without_labels else rule
         self._score = score_of(rule)

@@ -18,7 +18,7 @@ from ..fit.closed_form import Fitted, fit_all
 from ..graphs.outputs import outputs
 from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
-from ..rank.scores import Reference, reference, score_of
+from ..rank.scores import Reference, held_against, score_of
 from ..rank.stitched import Stitched
 from ..represent.vector_cache import Store
 from .effort import SearchEffort
@@ -38,11 +38,10 @@ Progress = Callable[[int, int, str], None]
 class Probe:
     """Scores networks made of the models of a pool, all on the same images, and keeps what was measured of seams.
 
-    The reference of a network is the mean of the outputs of all models that share the classes of its last, and the
-    labels where they are known (see `rank.scores`). The score of the best model alone is what losses are counted from:
-    own: float64 [models], what each model scores; deficit: by how much less than the best.
-    loss, r2: float64 [seams], NaN where not measured. fitted: adapters of seams, by row. store: where what was measured
-    is kept from run to run (`kept`).
+    What networks are held against is as `rank.scores` says, with all models of the pool. The score of the best model
+    alone is what losses are counted from: own: float64 [models], what each model scores; deficit: by how much less than
+    the best. loss, r2: float64 [seams], NaN where not measured. fitted: adapters of seams, by row. store: where what
+    was measured is kept from run to run (`kept`).
     """
 
     def __init__(
@@ -75,8 +74,7 @@ class Probe:
     def reference(self, last: int) -> Reference:
         """What networks are held against whose last fragment is of a model."""
         if last not in self._references:
-            others = [said for model, said in enumerate(self._parents) if model != last]
-            self._references[last] = reference(self._parents[last], others, self.shown.labels)
+            self._references[last] = held_against(self.pool.plan, last, self._parents.__getitem__, self.shown.labels)
         return self._references[last]
 
     def score(self, logits: Tensor, last: int) -> np.ndarray:

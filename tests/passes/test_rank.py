@@ -130,7 +130,7 @@ def test_how_sure_a_network_is_of_its_classes_does_not_count(name):
     """And what is not finite is worth nothing to itself alone."""
     torch.manual_seed(0)
     back, logits = 2 * torch.randn(64, 10), torch.randn(64, 10)
-    against, score = reference(back, [back + logits], back.argmax(dim=1)), score_of(name)
+    against, score = reference(back, [back], back.argmax(dim=1)), score_of(name)
     fair = score(logits + back, against)
     torch.testing.assert_close(score(0.3 * (logits + back), against), fair, rtol=0.0, atol=1e-4)
     broken = torch.cat([logits + back, torch.full((1, 10), float("nan"))])
@@ -148,14 +148,28 @@ def test_expected_agreement_is_the_share_of_agreeing_draws():
     assert SCORES["cascade"](p, against).item() == pytest.approx(share, abs=0.01)
 
 
-def test_the_reference_is_both_parents_only_where_they_name_the_same_classes():
+def test_the_reference_is_the_largest_model_of_the_same_classes():
     torch.manual_seed(0)
     back, other = torch.randn(64, 10), torch.randn(64, 10)
     near = back + 0.3 * torch.randn(64, 10)
-    mixed = reference(back, [near], None).log_probabilities
-    torch.testing.assert_close(mixed.exp(), (back.softmax(1) + near.softmax(1)) / 2)
-    torch.testing.assert_close(reference(back, [other], None).log_probabilities, back.log_softmax(1))
-    torch.testing.assert_close(reference(back, [torch.randn(64, 3)], None).log_probabilities, back.log_softmax(1))
+    for models, expected in (([near, back], near), ([back, near], back), ([other, torch.randn(64, 3), back], back)):
+        torch.testing.assert_close(reference(back, models, None).log_probabilities, expected.log_softmax(1))
+
+
+def test_labels_make_a_smaller_model_the_reference_where_they_are_sure_of_it():
+    torch.manual_seed(0)
+    large = torch.randn(64, 10)
+    labels = large.argmax(dim=1)
+    labels[:20] = (labels[:20] + 1) % 10
+    right = 8.0 * torch.nn.functional.one_hot(labels, 10)
+    barely = large.clone()
+    barely[:1] = right[:1]
+    for small, expected in ((large + right, large + right), (barely, large)):
+        found = reference(small, [large, small], labels).log_probabilities
+        torch.testing.assert_close(found, expected.log_softmax(1))
+    torch.testing.assert_close(
+        reference(large + right, [large, large + right], None).log_probabilities, large.log_softmax(1)
+    )
 
 
 def test_labels_of_other_classes_are_not_used():
@@ -229,7 +243,8 @@ def test_with_every_image_the_choice_is_the_best_of_all(plan):
     fitted = fit_all(replace(bare, images=Part(bare.images, 0, half)), seams, rows=65_536)
     stitched, shown = Stitched(bare), Part(bare.images, half, len(IMAGES))
     front, back = chosen.choice[0].front[0], chosen.choice[0].back[0]
-    against = reference(stitched.parent(back, shown), [stitched.parent(front, shown)], None)
+    both = sorted((front, back), key=lambda model: -bare.prices[model]["macs"])
+    against = reference(stitched.parent(back, shown), [stitched.parent(model, shown) for model in both], None)
     worth = [score_of("cascade")(said, against).mean().item() for said in stitched.logits(fitted, shown)]
     found = worth[table.order.tolist().index(int(chosen.candidates.order[0]))]
     assert chosen.choice[0].score == pytest.approx(found, abs=1e-4)
