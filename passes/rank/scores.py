@@ -1,19 +1,18 @@
 """Scores of a stitched network, image by image, from its outputs and those of a better one (and labels).
 
     cascade     sum_c q(c) p(c): the probability that a class drawn from the hybrid's probabilities p equals one
-                drawn from the reference q. It is smooth, unlike agreement, and
-                bounded, unlike KL.
+                drawn from the reference and the labels, q. It is smooth, unlike agreement, and bounded, unlike KL.
     agreement   whether both have the same class first.
     kl          -KL(q || p), in nats.
     accuracy    whether the label comes first.
 
 The reference is the largest of the models that mean the classes of the last one's, whose classes a network has; where
 labels are known, another of them that has surely more of these right. By the mean of several, each would be credited
-with its own mistakes, the smaller ones most. For `cascade` the label, where it is known, has the same weight.
+with its own mistakes, the smaller ones most. Labels that are known have the same weight as that model.
 
 Whatever is scored, the logits are first multiplied by the one factor that brings their probabilities nearest to the
-reference. Networks that are as often right are not as sure: least squares makes one less sure, a smaller image one way
-or the other, and a probability would count that.
+reference and the labels. Networks that are as often right are not as sure: least squares makes one less sure, a smaller
+image one way or the other, and a probability would count that.
 
 Another package adds a rule by an entry point of the group `stitchc.ranks` that names a function of this kind: from
 logits [images, classes] at that factor and a `Reference` to a figure for each image, float [images], of which a larger
@@ -25,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..data import plugins
@@ -48,6 +48,14 @@ class Reference:
 
     log_probabilities: Tensor
     labels: Tensor | None
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Of the model and, where they are known, of the labels, with the same weight: float32 [images, classes]."""
+        of_model = self.log_probabilities.exp()
+        if self.labels is None:
+            return of_model
+        return (of_model + torch.nn.functional.one_hot(self.labels, of_model.shape[1])) / 2
 
     def __getitem__(self, images: slice) -> Reference:
         labels = None if self.labels is None else self.labels[images]
@@ -99,11 +107,7 @@ def _share(mask: Tensor) -> float:
 
 def expected_agreement(logits: Tensor, against: Reference) -> Tensor:
     """The score `cascade`, in [0, 1]: float [images]."""
-    probabilities = logits.softmax(dim=1)
-    agreeing = (probabilities * against.log_probabilities.exp()).sum(dim=1)
-    if against.labels is None:
-        return agreeing
-    return (agreeing + probabilities.gather(1, against.labels[:, None]).squeeze(1)) / 2
+    return (logits.softmax(dim=1) * against.probabilities).sum(dim=1)
 
 
 def agreement(logits: Tensor, against: Reference) -> Tensor:
@@ -147,7 +151,7 @@ def at_best_factor(score: Score) -> Score:
 
     def scored(logits: Tensor, against: Reference) -> Tensor:
         finite = logits.isfinite().all(dim=1)
-        factor = best_scale(logits[finite].double(), against.log_probabilities[finite].double())
+        factor = best_scale(logits[finite].double(), against.probabilities[finite].double().log())
         return score(factor * logits, against)
 
     return scored

@@ -43,10 +43,12 @@ def against(plan, model):
     return torch.stack([outputs[k] for k in alike]).mean(0)
 
 
-def calibrated(plan, model, network):
+def calibrated(plan, model, network, labels=None):
     """A network's probabilities at the factor on its logits that brings them nearest to what it is held against."""
-    logits, wanted = said(plan, network, IMAGES).double(), against(plan, model).log().double()
-    return (best_scale(logits, wanted) * logits).softmax(1)
+    logits, wanted = said(plan, network, IMAGES).double(), against(plan, model).double()
+    if labels is not None:
+        wanted = (wanted + torch.nn.functional.one_hot(labels, wanted.shape[1])) / 2
+    return (best_scale(logits, wanted.log()) * logits).softmax(1)
 
 
 def judged(plan, images, rule=None):
@@ -60,7 +62,7 @@ def test_with_labels_a_network_is_worth_the_probability_of_the_right_class(plan)
     assert rule == "labels"
     for model, own in enumerate(scores):
         last = first_of(plan.models)[model]
-        right = calibrated(plan, last, model).gather(1, labels[:, None])[:, 0]
+        right = calibrated(plan, last, model, labels).gather(1, labels[:, None])[:, 0]
         np.testing.assert_allclose(own, right.numpy(), atol=1e-5)
 
 
