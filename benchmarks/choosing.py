@@ -115,7 +115,7 @@ def record(given):
 
     from stitchc.passes import Similarity
     from stitchc.passes.rank.preselection import depth_match
-    from stitchc.passes.rank.scores import SCORES, reference
+    from stitchc.passes.rank.scores import reference, score_of
 
     plan, rows = prepared(given)
     table, (rows, *known) = plan.candidates, found(given, rows)
@@ -131,8 +131,9 @@ def record(given):
         return matrix[table.front_cut[rows], table.back_cut[rows]]
 
     def probe(name, known, count):
-        against = reference(back, [front], known)[:count]
-        return np.array([SCORES[name](said[:count], against).mean().item() for said in logits])
+        larger_first = [front, back] if plan.prices[0]["macs"] > plan.prices[1]["macs"] else [back, front]
+        against, score = reference(back, larger_first, known)[:count], score_of(name)
+        return np.array([score(said[:count], against).mean().item() for said in logits])
 
     signs = {"relative depths match": depth_match(plan, table, rows)}
     names = {"cka": "biased CKA, as ReStNet", "cka-unbiased": "unbiased CKA", "cka-pooled": "pooled CKA"}
