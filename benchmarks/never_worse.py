@@ -253,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, help="folder with models/nets.py and the archives in data/")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, added to")
-    parser.add_argument("--table", type=Path, help="write the table there")
+    parser.add_argument("--table", type=Path, help="write the table there, below the text of the page")
     parser.add_argument("--jobs", type=int, default=2, help="processes [2]")
     parser.add_argument("--minutes", type=float, default=600, help="stop after so long")
     parser.add_argument("--device", default="cpu", help="where to compute [cpu]")
@@ -266,7 +266,8 @@ def main() -> None:
     if given.shared:
         measure(given)
     if given.table:
-        given.table.write_text(page(read(given.out)), encoding="utf-8")
+        before = given.table.read_text(encoding="utf-8") if given.table.exists() else ""
+        given.table.write_text(page(read(given.out), before), encoding="utf-8")
 
 
 def measure(given: argparse.Namespace) -> None:

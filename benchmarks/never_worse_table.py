@@ -26,10 +26,12 @@ def read(path: Path) -> list[Line]:
     return list({json.dumps(line["task"], sort_keys=True): line for line in lines}.values())
 
 
-def page(lines: Sequence[Line]) -> str:
+def page(lines: Sequence[Line], before: str = "") -> str:
+    """The page with its tables. before: the page as it was, of which the text above the first table stays."""
     good = [line for line in lines if "failed" not in line]
     given = {(x["task"]["model"], x["task"]["side"]): x["top1"] for x in good if x["task"]["do"] == "given"}
-    text = ["# Never worse than what one has", ""]
+    above = before.split("\n## ")[0].rstrip() or "# Never worse than what one has"
+    text = [above, ""]
     for data, title in TITLES.items():
         for probed in sorted({line["task"]["probed"] for line in good if _is(line, "row", data)}):
             rows = [
