@@ -12,26 +12,19 @@ from ..data.memory import Memory
 from ..data.model import Images, first_of
 from ..data.plan import Plan
 from ..graphs.outputs import outputs
-from ..rank.scores import Reference, at_best_factor, known, same_classes, score_of
+from ..rank.scores import Reference, known, same_classes, score_of
 
-#: The rule where none is asked for: with labels of the networks' classes, and without.
+#: What the rule `cascade` comes to: with labels of the networks' classes, and without.
 BY_LABELS, BY_AGREEMENT = "labels", "cascade"
-
-
-def of_label(logits: Tensor, against: Reference) -> Tensor:
-    """The probability of the label: float [images]."""
-    assert against.labels is not None
-    return logits.softmax(dim=1).gather(1, against.labels[:, None]).squeeze(1)
 
 
 class Judge:
     """Scores networks made of the models of a plan, all on the same images.
 
-    A network is held against the labels, and against the mean of the outputs of all models that share the classes of
-    its last; of the models both at their own size and at the next smaller one of the plan, since
-    the mean at their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`; None
-    for the probability of the label where it is known, which tells networks apart that have all images right, and else
-    expected agreement.
+    A network is held against the labels, or without them against the mean of the outputs of all models that share the
+    classes of its last; of the models both at their own size and at the next smaller one of the plan, since the mean at
+    their own sizes alone agrees most with whatever these get wrong. rule: a score of `rank.scores`, None for `cascade`.
+    With labels that is their probability, which tells networks apart that have all images right.
     """
 
     def __init__(self, plan: Plan, images: Images, rule: str | None, max_memory: int | None = None):
@@ -42,9 +35,10 @@ class Judge:
         self._compared = [model for each in own for model in (each, next_smaller.get(each)) if model is not None]
         self._said = {model: self._outputs(plan.graphs[model], Chain((Fragment(model),))) for model in self._compared}
         self._references: dict[int, Reference] = {}
-        known = all(self._reference(model).labels is not None for model in own)
-        self.rule = rule or (BY_LABELS if known else BY_AGREEMENT)
-        self._score = at_best_factor(of_label) if self.rule == BY_LABELS else score_of(self.rule)
+        labelled = all(self._reference(model).labels is not None for model in own)
+        asked = rule or BY_AGREEMENT
+        self.rule = BY_LABELS if labelled and asked == BY_AGREEMENT else asked
+        self._score = score_of(asked)
 
     def __call__(self, graph: GraphModule, chain: Chain) -> np.ndarray:
         """The score of a chain's network on each image: float64 [images]. Where its outputs are not finite, 0."""

@@ -1,18 +1,20 @@
-"""Scores of a stitched network, image by image, from its outputs and those of a better one (and labels).
+"""Scores of a stitched network, image by image, from its outputs and labels, or without labels those of a better one.
 
-    cascade     sum_c q(c) p(c): the probability that a class drawn from the hybrid's probabilities p equals one
-                drawn from the reference and the labels, q. It is smooth, unlike agreement, and bounded, unlike KL.
+    cascade     with labels, the probability of the label; else sum_c q(c) p(c), the probability that a class drawn from
+                the hybrid's probabilities p equals one drawn from the reference q. It is smooth, unlike agreement, and
+                bounded, unlike KL.
     agreement   whether both have the same class first.
     kl          -KL(q || p), in nats.
     accuracy    whether the label comes first.
 
 The reference is the largest of the models that mean the classes of the last one's, whose classes a network has; where
 labels are known, another of them that has surely more of these right. By the mean of several, each would be credited
-with its own mistakes, the smaller ones most. Labels that are known have the same weight as that model.
+with its own mistakes, the smaller ones most. By the largest, what is made of it is credited with some of its mistakes:
+so labels count alone where they are known.
 
 Whatever is scored, the logits are first multiplied by the one factor that brings their probabilities nearest to the
-reference and the labels. Networks that are as often right are not as sure: least squares makes one less sure, a smaller
-image one way or the other, and a probability would count that.
+mean of the reference and the labels. Networks that are as often right are not as sure: least squares makes one less
+sure, a smaller image one way or the other, and a probability would count that.
 
 Another package adds a rule by an entry point of the group `stitchc.ranks` that names a function of this kind: from
 logits [images, classes] at that factor and a `Reference` to a figure for each image, float [images], of which a larger
@@ -51,7 +53,8 @@ class Reference:
 
     @property
     def probabilities(self) -> Tensor:
-        """Of the model and, where they are known, of the labels, with the same weight: float32 [images, classes]."""
+        """What a network is brought nearest to by one factor: the model's, and labels that are known with the same
+        weight. Labels alone would be met best by no end of sureness where all are right. float32 [images, classes]."""
         of_model = self.log_probabilities.exp()
         if self.labels is None:
             return of_model
@@ -107,7 +110,10 @@ def _share(mask: Tensor) -> float:
 
 def expected_agreement(logits: Tensor, against: Reference) -> Tensor:
     """The score `cascade`, in [0, 1]: float [images]."""
-    return (logits.softmax(dim=1) * against.probabilities).sum(dim=1)
+    probabilities = logits.softmax(dim=1)
+    if against.labels is not None:
+        return probabilities.gather(1, against.labels[:, None]).squeeze(1)
+    return (probabilities * against.log_probabilities.exp()).sum(dim=1)
 
 
 def agreement(logits: Tensor, against: Reference) -> Tensor:
@@ -143,11 +149,7 @@ def score_of(rule: str) -> Score:
     Raises:
         InputError: the rule is another package's, and cannot be loaded.
     """
-    return at_best_factor(SCORES[rule] if rule in SCORES else plugins.load(RANKS, rule))
-
-
-def at_best_factor(score: Score) -> Score:
-    """A score of logits as one of logits at the factor that brings their probabilities nearest to the reference."""
+    score = SCORES[rule] if rule in SCORES else plugins.load(RANKS, rule)
 
     def scored(logits: Tensor, against: Reference) -> Tensor:
         finite = logits.isfinite().all(dim=1)

@@ -74,7 +74,7 @@ class FamilyOptions(
         BudgetOptions, "metric", "macs", help="Metric of budgets that do not name their own, and of the front."
     )
     rank: str | None = with_default(  # type: ignore[assignment]  # what it is without depends on the images
-        RankOptions, "rank", None, unset="the probability of the right class where images have labels, else cascade",
+        RankOptions, "rank", None, unset="cascade",
     )  # fmt: skip
     probe_images: int = with_default(ProbeOptions, "probe_images", PROBE_IMAGES)
     members: int | None = option(

@@ -21,7 +21,7 @@ from .table import short, table
 _RULES = {
     "labels": "the mean probability of the right class",
     "accuracy": "the share of right classes",
-    "cascade": "expected agreement with the models, and with labels where known",
+    "cascade": "expected agreement with the models",
 }
 
 
