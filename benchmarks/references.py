@@ -90,23 +90,28 @@ def scores(said: dict[str, Tensor], pair: tuple[str, str], part: str, images: sl
         "the larger, or one that is surely better": reference(small, [large, small], labels).log_probabilities,
     }
 
+    one_hot = torch.nn.functional.one_hot(labels, large.shape[1]).float()
+
     def rules() -> Iterator[tuple[str, Tensor, Tensor | None]]:
         """Names, what networks are held against, and what their factor brings them nearest to: probabilities."""
         for name, model in models.items():
-            for known in (labels,) if "surely" in name else (None, labels):
-                against = Reference(model, known).probabilities
-                told = f"{name}, {'no ' if known is None else ''}labels"
-                yield f"{told}, as it is", against, None
-                yield f"{told}, nearest to that", against, model.exp()
-                if known is not None:
-                    yield f"{told}, nearest to that and the labels", against, against
+            q, with_labels = model.exp(), Reference(model, labels).probabilities
+            if "surely" not in name:  # which only labels tell
+                yield f"{name} | none", q, None
+                yield f"{name} | {name}", q, q
+                yield f"{name} and the labels | none", with_labels, None
+            yield f"{name} and the labels | it and the labels", with_labels, with_labels
+            yield f"the labels | {name} and the labels", one_hot, with_labels
+        yield "the labels | none", one_hot, None
 
     def score(logits: Tensor, against: Tensor, nearest: Tensor | None) -> float:
         factor = 1.0 if nearest is None else best_scale(logits.double(), nearest.double().log())
         return float(((factor * logits).softmax(1) * against).sum(1).mean())
 
     found = {name: {k: score(of[k], q, nearest) for k in networks} for name, q, nearest in rules()}
-    return found | {"top-1 of the labels": {k: float((of[k].argmax(1) == labels).double().mean()) for k in networks}}
+    return found | {
+        "the labels, by top-1 | none": {k: float((of[k].argmax(1) == labels).double().mean()) for k in networks}
+    }
 
 
 def lost(said: dict[str, Tensor], part: str) -> dict[str, list[float]]:
@@ -135,7 +140,7 @@ def main() -> None:
     given = parser.parse_args()
     said = logits(given.shared.resolve(), given.logits)
     columns = [lost(said, part) for part in COUNTS]
-    print("| held against | training images | test images |\n|---|---:|---:|")
+    print("| held against | factor that brings nearest to | training images | test images |\n|---|---|---:|---:|")
     for rule in columns[0]:
         print(f"| {rule} | {' | '.join(f'{np.mean(column[rule]):.2f}' for column in columns)} |")
 

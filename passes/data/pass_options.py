@@ -137,8 +137,8 @@ class RankOptions(Options):
     rank: str = option(
         "cascade", RANK,
         "How candidates are ranked: by similarity alone (cka), or by a score of the most promising ones once "
-        "stitched: agreement with the largest model and, where known, the labels (cascade), error of the fitted "
-        "adapter (fit), same class as that model (agreement), divergence from it (kl), or accuracy.",
+        "stitched: probability of the labels, without them agreement with the largest model (cascade), error of the "
+        "fitted adapter (fit), same class as that model (agreement), divergence from it (kl), or accuracy.",
         group=CHOICE, metavar="NAME",
     )  # fmt: skip
     effort: str | float = option(
