@@ -35,7 +35,9 @@ class Converted(nn.Module):
         if self.resizes:
             (tall, wide), (low, narrow) = given.size[1:], wanted.size[1:]
             self.register_buffer("rows", _shares(tall, low))
-            self.register_buffer("columns", _shares(wide, narrow).T.contiguous())
+            self.square = (tall, low) == (wide, narrow)
+            if not self.square:  # else the rows' shares are the columns' too
+                self.register_buffer("columns", _shares(wide, narrow))
         (mean, std), (mean2, std2) = _numbers(given), _numbers(wanted)
         self.mixes = given.size[0] != wanted.size[0]
         self.normalises = self.mixes or bool((mean != mean2).any() or (std != std2).any())
@@ -55,7 +57,8 @@ class Converted(nn.Module):
         elif self.normalises:
             x = x * self.scale + self.shift
         if self.resizes:
-            x = torch.matmul(torch.matmul(self.rows, x), self.columns)
+            columns = self.rows if self.square else self.columns
+            x = torch.matmul(torch.matmul(self.rows, x), columns.T)
         return x
 
 
