@@ -2,10 +2,10 @@
 
     python benchmarks/switching.py DIR [--switches 10000] [--threads 4] [--seconds 10]
 
-DIR is a folder that `stitchc family` wrote; its model.py runs. Prints the milliseconds of each member, one image and one
-thread of the processor; the microseconds of a switch by name and by budget, alone and while other threads compute; what
-so many switches add to the process's memory, and what of it model.py holds; and, of threads that each draw a member at
-random and run whichever is the current one then, how many outputs are no member's own.
+DIR is a folder that `stitchc family` wrote; its model.py runs. Prints the milliseconds of each member, one image and
+one thread of the processor; the microseconds of a switch by name and by budget, alone and while other threads compute;
+what so many switches add to the process's memory, and what of it model.py holds; and, of threads that each draw a
+member at random and run whichever is the current one then, how many outputs are no member's own.
 """
 
 from __future__ import annotations

@@ -198,8 +198,9 @@ def _study(
     )  # fmt: skip
     with stage(progress, "choosing members"):
         return study(
-            probe, judge, looking, lambda chains: _repaired(plan, chains, options, clock, progress), price=options.price,
-            most=wanted.most, wanted=wanted.members, timed=wanted.timed, room=_room(plan, options),
+            probe, judge, looking, lambda chains: _repaired(plan, chains, options, clock, progress),
+            price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed,
+            room=_room(plan, options),
         )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from stitchc.passes.data.errors import Infeasible, InputError, QuantityError
 from stitchc.passes.data.line import Line
 from stitchc.passes.data.model import InputSpec, Model
 from stitchc.passes.family.candidates import Looking, _routes
+from stitchc.passes.numerics.converted import Converted
 from stitchc.passes.search.space import Space
 from stitchc.recipe import dumps, loads
 
@@ -207,6 +208,12 @@ def test_the_picture_has_a_place_for_every_member(made):
     assert drawn == sorted(member["cost"]["macs"] for member in found.record["members"])
 
 
+def smaller(images: torch.Tensor, side: int) -> torch.Tensor:
+    """As a family makes them of its own."""
+    mine, its = (InputSpec((1, size, size), (0.5,), (0.5,)) for size in (images.shape[-1], side))
+    return Converted(mine, its)(images)
+
+
 def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_alone(tmp_path, monkeypatch):
     """Where it serves a budget best: here there are no stitches, and it counts as being over the line."""
     from stitchc.passes.family import study
@@ -231,7 +238,7 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_a
     network, alone = stitchc.load(out), stitchc.load(out)
     network.set_member(first["name"])
     images = torch.rand(4, 1, 8, 8)
-    small = torch.nn.functional.interpolate(images, size=(4, 4), mode="bilinear", antialias=True)
+    small = smaller(images, 4)
     alone.set_member("plain")
     with torch.inference_mode():
         assert torch.allclose(network(images), alone.member("plain")(small), atol=1e-5)
@@ -266,7 +273,7 @@ def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_
     network.set_member(first["name"])
     hybrid = found.family[first["name"]].hybrid.network
     images, side = torch.rand(4, 1, 8, 8), first["input"]["size"][1]
-    small = torch.nn.functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+    small = smaller(images, side)
     extracted = tmp_path / "alone"
     stitchc.extract(out, first["name"], extracted)
     with torch.inference_mode():
