@@ -43,8 +43,8 @@ def make(folder: Path) -> None:
     vote = "A:..0 / linear / B:0.. + B:..0 / linear / A:0.."
     stitchc.compile(*models, chain=vote, rivals="none", **quick, out=folder / "vote")
     made = stitchc.family(
-        "digits/convnext", "digits/plain", budget=["45%", "100%"], effort="low", probe_images=160, onnx=False,
-        evaluate="digits?split=test&limit=64", out=folder / "family",
+        "digits/convnext", "digits/plain", budget=["45%"], adapters=["linear"], fragments=2, effort="low",
+        probe_images=96, onnx=False, evaluate="digits?split=test&limit=64", out=folder / "family",
     )  # fmt: skip
     stitch = next(member["name"] for member in made.record["members"] if member["parent"] is None)
     stitchc.extract(folder / "family", stitch, folder / "member", onnx=False)
