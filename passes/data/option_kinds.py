@@ -36,6 +36,13 @@ class Kind:
         """
         return value
 
+    def check(self, value: Any) -> None:
+        """Refuses words that name what is not there, as far as can be told before anything is loaded.
+
+        Raises:
+            StitchError: they do.
+        """
+
     def plain(self, value: Any) -> Any:
         """The value as a recipe states it: text, a number, a boolean, or a list of them."""
         if isinstance(value, bool | int | float | str):
