@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,6 +45,22 @@ class Subjects(Kind):
 
     def read(self, name: str, value: Any) -> tuple[Any, ...]:
         return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+    def check(self, value: Sequence[Any]) -> None:
+        from .zoo.present import check_model
+
+        for words in value:
+            check_model(str(words))
+
+
+@dataclass(frozen=True)
+class Pictures(Kind):
+    """Images, by their words or loaded."""
+
+    def check(self, value: Any) -> None:
+        from .zoo.image_words import parse
+
+        parse(value)
 
 
 @dataclass(frozen=True)

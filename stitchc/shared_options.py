@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .heads.words import PARENT, Head
-from .option_kinds import Device, Limits, Sides, Subjects
+from .option_kinds import Device, Limits, Pictures, Sides, Subjects
 from .passes.data import metrics
 from .passes.data.budget import Limit, as_limits, parse_budget
-from .passes.data.option_kinds import Choice, Count, Kind, Switch, Text, Texts
+from .passes.data.option_kinds import Choice, Count, Switch, Text, Texts
 from .passes.data.options import NEVER, WHEN_CHANGED, Options, option
 from .passes.data.pass_options import (
     BUDGET,
@@ -88,8 +88,9 @@ class DataOptions(Options):
     """The images to work with."""
 
     data: str | Images | None = option(
-        None, Kind(), "Images to work with: digits, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, ...; with ?split= and "
-        "?limit= behind.", group=IMAGES, metavar="DATA", unset="what the models' own records name",
+        None, Pictures(),
+        "Images to work with: digits, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, ...; with ?split= and ?limit= "
+        "behind.", group=IMAGES, metavar="DATA", unset="what the models' own records name",
     )  # fmt: skip
 
 
@@ -98,7 +99,7 @@ class MeasuringOptions(Options):
     """The images to measure accuracy on."""
 
     evaluate: str | Images | None = option(
-        None, Kind(), "Labelled images to measure accuracy on.", group=IMAGES, metavar="DATA",
+        None, Pictures(), "Labelled images to measure accuracy on.", group=IMAGES, metavar="DATA",
         unset="the test images of the data, where they are known",
     )  # fmt: skip
 
@@ -201,8 +202,8 @@ class HeadOptions(Options):
         group=MODELS, recipe=WHEN_CHANGED,
     )  # fmt: skip
     head_data: str | Images | None = option(
-        None, Kind(), "Labelled images that a head is made from.", group=MODELS, metavar="DATA", recipe=WHEN_CHANGED,
-        unset="those of the data",
+        None, Pictures(), "Labelled images that a head is made from.", group=MODELS, metavar="DATA",
+        recipe=WHEN_CHANGED, unset="those of the data",
     )  # fmt: skip
     head_images: int = option(
         HEAD_IMAGES, Count(least=2), "Number of images that a head is made from, at most.",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from copies import served
 from markdown_it import MarkdownIt
 
 from stitchc.cli.verbs import stitchc
@@ -34,7 +35,9 @@ def named(block):
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    return pages.Files(tmp_path_factory.mktemp("files"))
+    with served(tmp_path_factory.mktemp("programs")) as programs, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "PROGRAMS", [programs, *pages.PROGRAMS])
+        yield pages.Files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.mark.parametrize(

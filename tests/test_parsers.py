@@ -20,7 +20,7 @@ from stitchc.passes.data.plan import Plan
 from stitchc.passes.data.values import Cut, Cuts, Price, Value
 from stitchc.passes.stitch.stated import _read as read_chain
 from stitchc.zoo import foreign, hugging_face, naming, records
-from stitchc.zoo.image_sets import _options as read_image_options
+from stitchc.zoo.image_words import _options as read_image_options
 from stitchc.zoo.trust import data_in_file, words_in_file
 
 settings.register_profile("parsers", derandomize=True, deadline=None, max_examples=100, database=None)

@@ -27,6 +27,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
+#: Where the programs of the commands lie, for the front of PATH.
+PROGRAMS = [Path(sys.executable).parent]
 RUN = ("console", "python", "output")
 SHOWN = ("sh", "text", "toml", "json", "markdown", "math")
 
@@ -127,7 +129,7 @@ def shell(command: str, folder: Path) -> str:
         Failed: its exit status is not 0.
     """
     kept = {name: os.environ[name] for name in ("HOME", "OMP_NUM_THREADS", "STITCHC_CACHE_DIR") if name in os.environ}
-    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    path = ":".join(map(str, [*PROGRAMS, "/usr/local/bin", "/usr/bin", "/bin"]))
     environment = kept | {"PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         ["/usr/bin/env", "bash", "-o", "pipefail", "-c", command],

@@ -20,10 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stitchc.passes.data.errors import BadCheckpoint, OutputError, did_you_mean
+from stitchc.passes.data.errors import BadCheckpoint, OutputError
 from stitchc.passes.data.whole_file import try_file, whole_file
 
 from . import foreign, pickled, records
+from .present import require
 from .records import Record
 
 SCHEMA = 1
@@ -63,19 +64,6 @@ def read(path: Path, *, trust: bool = False) -> Checkpoint:
     if not {"best_acc1", "best_prec1"}.isdisjoint(content):  # PyTorch's ImageNet example, which trains torchvision's
         record = replace(record, registry="torchvision")
     return Checkpoint(content, replace(record, arch=_line(arch) or record.arch))
-
-
-def require(path: Path) -> None:
-    """Refuses a path at which there is no file."""
-    if path.is_file():
-        return
-    if path.is_dir():
-        raise BadCheckpoint(f"{path} is a folder, not a file", "Name the file in it.")
-    if path.exists():
-        raise BadCheckpoint(f"{path} is a device or a pipe, not a file", "Name a file.")
-    near = sorted(p.name for p in path.parent.iterdir() if p.is_file()) if path.parent.is_dir() else []
-    hint = did_you_mean(path.name, near) if near else f"There is no folder {path.parent} either."
-    raise BadCheckpoint(f"there is no file {path}", hint or "Check the path.")
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -18,6 +18,7 @@ from .checkpoints import Checkpoint
 from .class_names import of_network
 from .inputs import FIELDS, assumed, overridden
 from .naming import REGISTRIES, Options, Words, parse
+from .present import require
 from .records import Record
 from .trust import data_in_file, words_in_file
 
@@ -58,7 +59,7 @@ def load(words: Words, build: Build, *, arch: str | None = None, trust: bool = F
 
 def _read(path: Path, arch: str | None, trust: bool) -> Checkpoint:
     """The file; of a trusted one, the classes that it was pickled with may lie in the file that `arch` names."""
-    checkpoints.require(path)
+    require(path)
     code = parse(arch) if trust and arch and not _is_bare(arch) else None
     if code is None or code.form != "code":
         return checkpoints.read(path, trust=trust)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stitchc.passes.data.errors import ModelError, unknown
+from stitchc.passes.data.errors import ModelError
 from stitchc.passes.data.model import InputSpec, Model
 
 from .naming import Words, words_of
+from .present import check_digits
 from .weights import fill_but_classifier, seeded
 
 FOLDER = Path(__file__).parent / "digits"
@@ -27,8 +28,7 @@ def load(words: Words) -> Model:
     from .digits.nets import NETS
 
     name, options = words.body, words.options
-    if name not in NETS:
-        raise unknown(f"digits/{name}", "network of the embedded zoo", [f"digits/{net}" for net in NETS], ModelError)
+    check_digits(words)
     if options.input and options.input[0] != data.SIZE[0]:
         raise ModelError(
             f"'{words.given}': the embedded networks take images of one channel",

@@ -12,9 +12,9 @@ from stitchc.passes.data.errors import BadCheckpoint, ModelError
 from stitchc.passes.data.model import Model
 
 from . import programs
-from .checkpoints import require
 from .inputs import assumed
 from .naming import Words
+from .present import require
 
 _MOST_REPEATED = 4  # times that a program may hold the bytes of its file, in tensors that share them
 

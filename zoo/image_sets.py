@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stitchc.passes.data.errors import DataError, did_you_mean
+from stitchc.passes.data.errors import DataError
 from stitchc.passes.data.model import InputSpec
 
 from . import datasets
@@ -22,6 +21,7 @@ from .arrays import from_arrays
 from .class_names import renumbered
 from .classes import Wanted
 from .folders import from_folder
+from .image_words import Words, parse
 from .pictures import Pictures
 from .sampling import order
 from .tars import from_tar
@@ -30,20 +30,6 @@ from .transforms import normalised, pixels
 #: Transformed images that are kept in memory, all transforms of one set together; beyond, each sweep decodes again.
 CACHED_BYTES = 1 << 30
 _WORKERS = min(8, os.cpu_count() or 1)
-_QUERY = re.compile(r"\?(\w+=[^?&]*(?:&\w+=[^?&]*)*)$")
-_FORMS = (
-    "digits, random, folder:DIR, tar:FILE, npz:FILE, cifar10:DIR, cifar100:DIR, imagenette:DIR, pets:DIR, dtd:DIR, "
-    "food101:DIR"
-)
-
-
-@dataclass(frozen=True)
-class _Options:
-    split: str | None = None
-    limit: int | None = None
-    seed: int = 0
-    by_prefix: bool = False
-    classes: str | None = None
 
 
 class ImageSet:
@@ -173,12 +159,8 @@ def images(words: str, *, measuring: bool = False) -> ImageSet:
     Raises:
         DataError: words that mean nothing, files that are missing or hold no pictures.
     """
-    body, options = words, _Options()
-    if match := _QUERY.search(words):
-        body, options = words[: match.start()], _options(words, match[1])
-    form, colon, place = body.partition(":")
-    _check_form(form, place, bool(colon), options, words)
-    source = _source(form, Path(os.path.expanduser(place)), options, measuring)
+    said = parse(words)
+    options, source = said.options, _source(said, measuring)
     if options.classes is not None:
         source = renumbered(source, options.classes, words)
     if source.noise:  # as many as were asked for, the same first ones however many
@@ -186,8 +168,6 @@ def images(words: str, *, measuring: bool = False) -> ImageSet:
     return ImageSet(words, source, order(source.count, source.labels, options.limit, options.seed))
 
 
-_ALONE = ("digits", "random")
-_IN_FILES = ("tar", "npz")
 _IN_FOLDERS: dict[str, Callable[[Path, Wanted], Pictures]] = {
     "folder": from_folder,
     "cifar10": datasets.cifar10,
@@ -199,84 +179,15 @@ _IN_FOLDERS: dict[str, Callable[[Path, Wanted], Pictures]] = {
 }
 
 
-def _check_form(form: str, place: str, colon: bool, options: _Options, words: str) -> None:
-    placed = (*_IN_FILES, *_IN_FOLDERS)
-    if form not in (*_ALONE, *placed):
-        near, path = did_you_mean(form, [*_ALONE, *placed]), os.path.expanduser(words.partition("?")[0])
-        if os.path.exists(path):
-            near = f"Write '{'folder' if os.path.isdir(path) else 'tar'}:{words.partition('?')[0]}'."
-        raise DataError(
-            f"'{words}' names no images: there is no form '{form}'", f"{near} The forms are {_FORMS}.".strip()
-        )
-    if form in _ALONE and colon:
-        raise DataError(f"'{words}': {form} takes no path", f"Write '{form}' alone.")
-    if form in placed and not place:
-        raise DataError(f"'{words}' does not say where the images are", f"Write it as {form}:PATH.")
-    if options.by_prefix and form not in ("folder", "tar"):
-        raise DataError(f"'{words}': labels=prefix is for folders and tars", "Leave labels= out.")
-    if options.split and form in ("npz", "random"):
-        raise DataError(f"'{words}': {form} has no splits", "Leave split= out.")
-    path = os.path.expanduser(place)
-    if form in _IN_FILES and not os.path.isfile(path):
-        if os.path.isdir(path):
-            raise DataError(f"{path} is a folder, not a file", f"Write 'folder:{place}'.")
-        raise DataError(f"there is no file {path}", _near(path))
-    if form in _IN_FOLDERS and not os.path.isdir(path):
-        if os.path.isfile(path):
-            raise DataError(f"{path} is a file, not a folder", f"Write 'tar:{place}' or 'npz:{place}', or unpack it.")
-        raise DataError(f"there is no folder {path}", _near(path))
-
-
-def _source(form: str, path: Path, options: _Options, measuring: bool) -> Pictures:
+def _source(said: Words, measuring: bool) -> Pictures:
+    options = said.options
     wanted = Wanted(options.split, options.by_prefix, measuring)
-    if form == "digits":
+    if said.form == "digits":
         return datasets.digits(wanted)
-    if form == "random":
+    if said.form == "random":
         return datasets.noise(options.limit, options.seed)
-    if form == "tar":
-        return from_tar(path, wanted)
-    if form == "npz":
-        return from_arrays(path)
-    return _IN_FOLDERS[form](path, wanted)
-
-
-def _near(path: str) -> str:
-    parent, name = os.path.split(path)
-    try:
-        siblings = os.listdir(parent or ".")
-    except (OSError, ValueError):
-        siblings = []
-    return did_you_mean(name, siblings) or "Check the path."
-
-
-def _options(words: str, query: str) -> _Options:
-    pairs = [pair.split("=", 1) for pair in query.split("&")]
-    given = {key: text for key, text in pairs}
-    known = ("split", "limit", "seed", "labels", "classes")
-    for key, text in pairs:
-        if sum(key == other for other, _ in pairs) > 1:
-            raise DataError(f"'{words}' says {key} twice", "Say it once.")
-        if key not in known:
-            raise DataError(
-                f"'{words}': there is no option '{key}'",
-                f"{did_you_mean(key, list(known))} The options are {', '.join(known)}.".strip(),
-            )
-        if not text:
-            raise DataError(f"'{words}': {key} has no value", f"Write {key}=... or leave it out.")
-    if given.get("labels", "prefix") != "prefix":
-        raise DataError(f"'{words}': labels can only be read by 'prefix'", "Write labels=prefix, or leave it out.")
-    return _Options(
-        split=given.get("split"),
-        limit=_whole(words, "limit", given["limit"], least=1) if "limit" in given else None,
-        seed=_whole(words, "seed", given["seed"], least=0) if "seed" in given else 0,
-        by_prefix="labels" in given,
-        classes=given.get("classes"),
-    )
-
-
-def _whole(words: str, key: str, text: str, least: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < least:
-        raise DataError(
-            f"'{words}': {key} is '{text}'", f"It must be a whole number, at least {least} and below 10 to the 18th."
-        )
-    return int(text)
+    if said.form == "tar":
+        return from_tar(said.path, wanted)
+    if said.form == "npz":
+        return from_arrays(said.path)
+    return _IN_FOLDERS[said.form](said.path, wanted)

@@ -24,8 +24,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from stitchc.passes.data.errors import BadCheckpoint, ModelError, StitchError, did_you_mean
+from stitchc.passes.data.errors import ModelError, StitchError
 
+from .present import require
 from .weights import SEED
 
 T = TypeVar("T")
@@ -38,9 +39,7 @@ def running(path: Path) -> Iterator[ModuleType]:
     Raises:
         ModelError: there is no such file, or it fails, or ends the program.
     """
-    if not path.is_file():
-        near = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise BadCheckpoint(f"there is no file {path}", did_you_mean(path.name, near) or "Check the path.")
+    require(path)
     path = path.resolve()
     root = _root(path)
     with _undisturbed(path), _on_path(*dict.fromkeys((str(root), str(path.parent)))):

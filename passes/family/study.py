@@ -143,7 +143,7 @@ def _models(judge: Judge) -> tuple[list[Network], _Held]:
         own = hybrid.chain if model == first else Hybrid.whole(judge.plan.graphs[first], first).chain
         found.append(Network(hybrid, own, scores, {}, given=model == first))
     held = _Held(judge.plan, [one for one in found if one.given])
-    return [replace(one, adds={**held.images(one.chain)}) for one in found], held
+    return [replace(one, adds=held.images(one.chain)) for one in found], held
 
 
 def _useful(models: Sequence[Network], metric: str) -> list[int]:

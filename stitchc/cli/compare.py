@@ -9,7 +9,7 @@ import click
 from ..options import CompareOptions
 from ..passes.data import metrics
 from ..passes.data.pass_options import CHOICE, IMAGES
-from .parts import MODEL, argument, option
+from .parts import model_argument, option
 from .plotting import check, plot_option
 from .run import Outcome, Run, verb
 
@@ -17,8 +17,8 @@ from .run import Outcome, Run, verb
 @verb(
     "compare", example="stitchc compare digits/resnet digits/plain --budget 12M --metric flops", record=CompareOptions
 )
-@argument("a", metavar="A", text=MODEL)
-@argument("b", metavar="B", text="The other model.")
+@model_argument("a", metavar="A")
+@model_argument("b", metavar="B", text="The other model.")
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE,
         help="Number of candidates to show. [10]")  # fmt: skip
 @plot_option("the similarity matrix", IMAGES)

@@ -9,7 +9,7 @@ import click
 from ..folder import next_free
 from ..options import CompileOptions
 from ..passes.data.pass_options import CHOICE
-from .parts import MODEL, argument, option
+from .parts import model_argument, option
 from .recipes import check_recipe, recipe_option
 from .run import Outcome, Run, verb
 
@@ -21,7 +21,7 @@ DEFAULT_OUT = "hybrid"
     example="stitchc compile digits/resnet digits/plain --budget 12M --metric flops -o hybrid/",
     record=CompileOptions,
 )
-@argument("models", metavar="A B", nargs=-1, text=MODEL)
+@model_argument("models", metavar="A B", nargs=-1)
 @option("--top", type=click.IntRange(min=1), default=10, metavar="N", group=CHOICE,
         help="Number of candidates to show. [10]")  # fmt: skip
 @recipe_option(CompileOptions)

@@ -12,7 +12,7 @@ from ..options import CostOptions
 from ..passes.data import metrics
 from ..passes.data.errors import InputError
 from ..passes.data.pass_options import BACKENDS
-from .parts import MODEL_OR_ARTIFACT, Name, argument, option
+from .parts import Name, model_argument, option
 from .plotting import check as may_write
 from .plotting import plot_option
 from .run import Outcome, Run, verb
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @verb("cost", example="stitchc cost 'timm/resnet50?weights=none' --metric macs", record=CostOptions, anywhere=True)
-@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+@model_argument("model", metavar="MODEL", artifact=True)
 @option(
     "--metric",
     type=Name(known=metrics.names),

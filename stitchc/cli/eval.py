@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..options import EvaluateOptions
-from .parts import MODEL_OR_ARTIFACT, argument, option
+from .parts import model_argument, option
 from .run import Outcome, Run, verb
 
 
 @verb("eval", example="stitchc eval hybrid/ --data 'digits?split=test'", record=EvaluateOptions)
-@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+@model_argument("model", metavar="MODEL", artifact=True)
 @option("--member", metavar="NAME", multiple=True, help="Of a family, this member alone. May be given several times.")
 def command(run: Run, model: str, member: tuple[str, ...]) -> Outcome:
     """Measure top-1 and top-5 accuracy on labelled images; of a family, of each member."""

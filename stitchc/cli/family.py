@@ -10,7 +10,7 @@ from ..families.options import FamilyOptions
 from ..folder import next_free
 from ..passes.data.errors import InputError
 from ..passes.data.pass_options import OUTPUT
-from .parts import MODEL, argument
+from .parts import model_argument
 from .plotting import check, plot_option
 from .recipes import check_recipe, recipe_option
 from .run import Outcome, Run, verb
@@ -23,7 +23,7 @@ DEFAULT_OUT = "family"
     example="stitchc family digits/convnext digits/plain --budget 35% --budget 55% --budget 80% -o family/",
     record=FamilyOptions,
 )
-@argument("models", metavar="MODEL...", nargs=-1, text=MODEL)
+@model_argument("models", metavar="MODEL...", nargs=-1)
 @recipe_option(FamilyOptions)
 @plot_option("the members by accuracy and cost", OUTPUT)
 def command(run: Run, models: tuple[str, ...], plot: Path | None) -> Outcome:

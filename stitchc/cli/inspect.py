@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from ..options import InspectOptions
-from .parts import MODEL_OR_ARTIFACT, argument, option
+from .parts import model_argument, option
 from .run import Outcome, Run, verb
 
 
 @verb("inspect", example="stitchc inspect 'torchvision/resnet50?weights=none' --rule stitchnet", record=InspectOptions)
-@argument("model", metavar="MODEL", text=MODEL_OR_ARTIFACT)
+@model_argument("model", metavar="MODEL", artifact=True)
 @option("--why", is_flag=True, help="Also list the values that are no cut, with the reason.")
 @option("--plot", type=click.Path(path_type=Path), metavar="FILE",
         help="Write the graph with its cuts marked: for Mermaid, .mmd, Graphviz, .dot, or Google's Model Explorer, "

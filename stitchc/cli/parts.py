@@ -16,7 +16,6 @@ COMMON = "Common options"
 _SENTENCE = 200  # characters: what a verb does is said whole, in as many lines as that takes
 
 MODEL = "timm/NAME, torchvision/NAME, digits/NAME, a checkpoint, or a Python FILE:FACTORY."
-MODEL_OR_ARTIFACT = f"{MODEL} Or the folder of an artifact."
 
 
 class Option(click.Option):
@@ -51,9 +50,10 @@ def _once(name: str, process: Callable[..., None], ctx: click.Context) -> Callab
 class Argument(click.Argument):
     """An argument with a line of help. A shell offers files for it: models and artifacts are most often that."""
 
-    def __init__(self, *names: Any, text: str = "", **kwargs: Any):
+    def __init__(self, *names: Any, text: str = "", check: Callable[[str], None] | None = None, **kwargs: Any):
+        """check: refuses a value that names what is not there, as far as can be told before anything is loaded."""
         super().__init__(*names, **kwargs)
-        self.text = text
+        self.text, self.check = text, check
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(incomplete, type="file")]
@@ -174,5 +174,13 @@ def option(*names: str, group: str = "Options", **kwargs: Any) -> Callable[[Any]
 
 
 def argument(*names: str, text: str = "", **kwargs: Any) -> Callable[[Any], Any]:
-    """click.argument with a line of help."""
+    """click.argument with a line of help; more of `Argument`."""
     return click.argument(*names, cls=Argument, text=text, **kwargs)
+
+
+def model_argument(*names: str, text: str = MODEL, artifact: bool = False, **kwargs: Any) -> Callable[[Any], Any]:
+    """An argument that names a model. artifact: or the folder of an artifact."""
+    from ..zoo.present import check_model
+
+    return argument(*names, text=f"{text} Or the folder of an artifact." if artifact else text, check=check_model,
+                    **kwargs)  # fmt: skip

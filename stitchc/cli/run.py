@@ -9,17 +9,17 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..passes.data.errors import InputError, StitchError
-from ..passes.data.options import Options, options_of
+from ..passes.data.options import Options, option_of, options_of
 from ..shared_options import CommonOptions
 from .failure import silence_stdout
 from .flags import flags, given
-from .parts import COMMON, Verb, option
+from .parts import COMMON, Argument, Verb, option
 from .process import results_only
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def verb(
                 raise InputError(
                     f"this verb computes on the processor only, not on {common['device']}", "Leave `device` out."
                 )
+            _check(said, own, values)
             with results_only():
                 outcome = _attempt(run, lambda: function(run, **values))
             _print(run, outcome)
@@ -103,6 +104,23 @@ def verb(
         return click.command(name, cls=Verb, example=example)(command)
 
     return make
+
+
+def _check(said: Mapping[str, Any], own: Mapping[str, Field], values: Mapping[str, Any]) -> None:
+    """Refuses options and arguments that name what is not there, before what would load it is imported.
+
+    said: values of options, by name; own: the options themselves. values: of click's arguments.
+
+    Raises:
+        StitchError: there is one.
+    """
+    for name, value in said.items():
+        option_of(own[name]).kind.check(value)
+    for argument in click.get_current_context().command.params:
+        if isinstance(argument, Argument) and argument.check:
+            value = values[argument.name]
+            for words in value if argument.nargs == -1 else [value] if value else []:
+                argument.check(words)
 
 
 def _attempt(run: Run, work: Callable[[], Outcome]) -> Outcome:

@@ -12,7 +12,7 @@ from ..passes.data.pass_options import SEARCH
 from ..searches.options import SearchOptions
 from ..searches.sweep import check_csv, rows, write_csv
 from .compile import DEFAULT_OUT
-from .parts import MODEL, argument, option
+from .parts import model_argument, option
 from .plotting import check, plot_option
 from .run import Outcome, Run, verb
 
@@ -22,7 +22,7 @@ from .run import Outcome, Run, verb
     example="stitchc search digits/resnet digits/plain digits/vit digits/convnext --budget macs=40% -o hybrid/",
     record=SearchOptions,
 )
-@argument("models", metavar="MODEL...", nargs=-1, text=MODEL)
+@model_argument("models", metavar="MODEL...", nargs=-1)
 @option("--csv", type=click.Path(path_type=Path), metavar="FILE", group=SEARCH,
         help="Write the front of a sweep, beside the models, as a table.")  # fmt: skip
 @plot_option("the chains by score and cost, or the front of a sweep,", SEARCH)

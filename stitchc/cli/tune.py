@@ -9,7 +9,7 @@ import click
 
 from ..passes.data.pass_options import OUTPUT
 from ..tuning.settings import TuneOptions
-from .parts import MODEL_OR_ARTIFACT, argument, option
+from .parts import model_argument, option
 from .run import Outcome, Run, verb
 
 
@@ -33,7 +33,7 @@ def _stated(path: str, subject: str, given: Mapping[str, Any]) -> Mapping[str, A
 
 
 @verb("tune", example="stitchc tune hybrid/ --data digits --train back --epochs 5", record=TuneOptions)
-@argument("subject", metavar="DIR|MODEL", text=MODEL_OR_ARTIFACT)
+@model_argument("subject", metavar="DIR|MODEL", artifact=True)
 @option("--recipe", metavar="FILE", group=OUTPUT,
         help="Take options from the recipe.toml of a tuned artifact.")  # fmt: skip
 def command(run: Run, subject: str, recipe: str | None) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..options import PackOptions
-from .parts import MODEL, Verbs, argument
+from .parts import Verbs, argument, model_argument
 from .run import Outcome, Run, verb
 
 
@@ -32,7 +32,7 @@ def known(run: Run, pattern: str | None) -> Outcome:
 
 @command.add_command
 @verb("pack", example="stitchc zoo pack digits/resnet -o resnet.pt", record=PackOptions)
-@argument("model", metavar="MODEL", text=MODEL)
+@model_argument("model", metavar="MODEL")
 def pack(run: Run, model: str) -> Outcome:
     """Write a checkpoint that describes itself.
 

@@ -15,8 +15,8 @@ from ..passes.data.errors import Diverged, InputError, OutputError
 from ..passes.data.whole_file import whole_file
 from ..passes.training.worth import LABELS, TEACHERS
 from ..zoo import foreign, pickled
-from ..zoo.checkpoints import require
 from ..zoo.foreign import Fault, characters, choice, listed, mapping, number, optional, table, whole
+from ..zoo.present import require
 
 SCHEMA = 1
 _OURS = re.compile(r"(\.[0-9a-f]{8}\.)?checkpoint\.pt|features")

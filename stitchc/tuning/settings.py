@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..option_kinds import Subjects
+from ..option_kinds import Pictures, Subjects
 from ..passes.data.errors import InputError, unknown
 from ..passes.data.option_kinds import Bytes, Choice, Choices, Count, Kind, Number, Share, Switch
 from ..passes.data.options import NEVER, Options, option, option_of, options_of, with_default
@@ -177,12 +177,12 @@ class TuneImages(Options):
     """The images to train on and to measure accuracy on."""
 
     data: str | Images | None = option(
-        None, Kind(), "Images to train on, labelled unless a teacher alone is learned from.",
+        None, Pictures(), "Images to train on, labelled unless a teacher alone is learned from.",
         group=IMAGES, metavar="DATA",
         unset="those that the artifact was compiled with, or that the model's own record names",
     )  # fmt: skip
     evaluate: str | Images | None = option(
-        None, Kind(), "Labelled images to measure accuracy on, before and after.", group=IMAGES, metavar="DATA",
+        None, Pictures(), "Labelled images to measure accuracy on, before and after.", group=IMAGES, metavar="DATA",
         unset="those that the artifact's accuracy was measured on",
     )  # fmt: skip
 

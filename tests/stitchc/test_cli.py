@@ -16,8 +16,8 @@ from stitchc.cli import main
 from stitchc.passes.data.errors import Infeasible, ModelError
 
 VERBS = [
-    "compile", "tune", "demo", "inspect", "compare", "cost", "eval", "verify", "zoo list", "zoo pack", "zoo check",
-    "cache dir", "cache ls", "cache clean", "env",
+    "compile", "tune", "demo", "inspect", "compare", "cost", "eval", "verify", "search", "family", "zoo list",
+    "zoo pack", "zoo check", "cache dir", "cache ls", "cache clean", "env",
 ]  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "numpy", "onnx", "onnxruntime", "rich")
 
@@ -46,7 +46,7 @@ def test_help_imports_nothing_heavy(arguments):
     done = run(COUNTED, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout and not done.stderr
-    assert all(len(line) <= 80 for line in done.stdout.splitlines() if "stitchc compile digits" not in line)
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if not line.startswith("  stitchc "))
 
 
 @pytest.mark.parametrize(
@@ -54,22 +54,36 @@ def test_help_imports_nothing_heavy(arguments):
     [
         (["comple", "a", "b"], "'comple' is no verb", "'compile'"),
         (["zoo", "lst"], "'lst' is no verb", "'list'"),
-        (["inspect", "x", "--jsn"], "no such option: --jsn", "'--json'"),
+        (["inspect", "digits/plain", "--jsn"], "no such option: --jsn", "'--json'"),
         (
-            ["inspect", "x", "--rule", "stichnet"],
+            ["inspect", "digits/plain", "--rule", "stichnet"],
             "'stichnet' is no value of --rule",
             "Did you mean 'stitchnet'? There are single-tensor, stitchnet.",
         ),
         (["--verbose", "env"], "no such option: --verbose", "Options come after the verb."),
         (["inspect"], "Missing argument 'MODEL'", "`stitchc inspect --help`"),
         (
-            ["compile", "a", "b", "--metric", "flps"],
+            ["compile", "digits/resnet", "digits/plain", "--metric", "flps"],
             "'flps' is no value of --metric",
             "Did you mean 'flops'? There are params, macs, flops",
         ),
-        (["compare", "a", "b", "--backend", "onnxrun"], "'onnxrun' is no value of --backend", "onnxruntime"),
-        (["compile", "a", "b", "--budget", "12Q"], "'12Q'", "Units of flops"),
+        (
+            ["compare", "digits/resnet", "digits/plain", "--backend", "onnxrun"],
+            "'onnxrun' is no value of --backend",
+            "onnxruntime",
+        ),
+        (["compile", "digits/resnet", "digits/plain", "--budget", "12Q"], "'12Q'", "Units of flops"),
         (["env", "--seed", "-1"], "--seed", "stitchc env --help"),
+        (["inspect", "resnet56.pt"], "there is no file resnet56.pt", ""),
+        (
+            ["compile", "digits/resnet", "digits/plaim", "--budget", "60%"],
+            "'digits/plaim' is no network",
+            "digits/plain",
+        ),
+        (["cost", "nets.py:make"], "there is no file nets.py", ""),
+        (["cost", "digits/plain?inptu=1x8x8"], "'inptu' is no option of a model", "'input'"),
+        (["eval", "digits/plain", "--data", "folder:photos"], "there is no folder photos", ""),
+        (["tune", "digits/plain", "--teacher", "big.pt"], "there is no file big.pt", ""),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -99,14 +113,14 @@ def answer(monkeypatch, name: str, value):
 
 def test_a_refused_model_exits_2_and_says_what_to_try(monkeypatch, capfd):
     answer(monkeypatch, "inspect", ModelError("'x' names no model", "Did you mean 'y'?"))
-    assert main(["inspect", "x"]) == 2
+    assert main(["inspect", "digits/plain"]) == 2
     out, err = capfd.readouterr()
     assert out == "" and err == "error: 'x' names no model\n  Did you mean 'y'?\n"
 
 
 def test_infeasible_exits_1_and_names_the_nearest(monkeypatch, capfd):
     answer(monkeypatch, "compile", Infeasible("nothing fits 1000 flops", "Try 4M.", {"flops": 4e6}))
-    assert main(["compile", "a", "b", "--budget", "1k", "--json"]) == 1
+    assert main(["compile", "digits/resnet", "digits/plain", "--budget", "1k", "--json"]) == 1
     document = json.loads(capfd.readouterr().out)
     assert document["error"] == {
         "code": "infeasible", "message": "nothing fits 1000 flops", "hint": "Try 4M.", "nearest": {"flops": 4e6},
@@ -115,19 +129,19 @@ def test_infeasible_exits_1_and_names_the_nearest(monkeypatch, capfd):
 
 def test_a_defect_of_ours_is_told_shortly_and_traced_with_v(monkeypatch, capfd):
     answer(monkeypatch, "inspect", ZeroDivisionError("oops"))
-    assert main(["inspect", "x"]) == 1
+    assert main(["inspect", "digits/plain"]) == 1
     short = capfd.readouterr().err
     assert "ZeroDivisionError: oops" in short and "stitchc env" in short and "Traceback" not in short
-    assert main(["inspect", "x", "-v"]) == 1
+    assert main(["inspect", "digits/plain", "-v"]) == 1
     assert "Traceback" in capfd.readouterr().err
 
 
 def test_the_report_goes_to_stdout_and_is_plain_in_a_pipe(monkeypatch, capfd, noiseless):
     answer(monkeypatch, "inspect", noiseless)
-    assert main(["inspect", "x"]) == 0
+    assert main(["inspect", "digits/plain"]) == 0
     out, err = capfd.readouterr()
     assert err == "" and "\x1b" not in out and "layer1.0" in out and "not a cut" not in out.lower()
-    assert main(["inspect", "x", "--why"]) == 0
+    assert main(["inspect", "digits/plain", "--why"]) == 0
     assert "another value crosses" in capfd.readouterr().out
 
 
@@ -142,7 +156,7 @@ def noisy(*args, **kwargs):
     return make_plan()
 vars(stitchc)["inspect"] = noisy
 from stitchc.cli import main
-sys.exit(main(["inspect", "x", "--json"]))
+sys.exit(main(["inspect", "digits/plain", "--json"]))
 """
     done = run(script, str(Path(__file__).parent))
     assert done.returncode == 0
@@ -153,17 +167,17 @@ sys.exit(main(["inspect", "x", "--json"]))
 def test_compare_shows_the_matrix_and_writes_the_plot_once(monkeypatch, capfd, plan, tmp_path):
     answer(monkeypatch, "compare", plan)
     page = tmp_path / "map.html"
-    assert main(["compare", "a", "b", "--plot", str(page), "--top", "2"]) == 0
+    assert main(["compare", "digits/resnet", "digits/plain", "--plot", str(page), "--top", "2"]) == 0
     out = capfd.readouterr().out
     assert out.startswith("note: Similarity was taken on noise.") and "Candidates: 2 of 6" in out
     assert page.read_text().startswith("<!DOCTYPE html>")
-    assert main(["compare", "a", "b", "--plot", str(page), "--json"]) == 2
+    assert main(["compare", "digits/resnet", "digits/plain", "--plot", str(page), "--json"]) == 2
     assert "exists already" in json.loads(capfd.readouterr().out)["error"]["message"]
 
 
 def test_a_dry_run_prints_the_plan_without_files(monkeypatch, capfd, plan):
     answer(monkeypatch, "compile", replace(plan, hybrids=()))
-    assert main(["compile", "a", "b", "--dry-run", "--json"]) == 0
+    assert main(["compile", "digits/resnet", "digits/plain", "--dry-run", "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert document["verified"] is None and "files" not in document
     assert [link.get("model") for link in document["chain"]] == ["resnet", None, "plain"]
@@ -240,7 +254,7 @@ sys.path.insert(0, sys.argv[1])
 from conftest import make_plan
 vars(stitchc)["compile"] = lambda *a, **k: make_plan()
 from stitchc.cli import main
-sys.exit(main(["compile", "a", "b", "--dry-run"]))
+sys.exit(main(["compile", "digits/resnet", "digits/plain", "--dry-run"]))
 """
     done = run(script, str(Path(__file__).parent), env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
@@ -260,7 +274,7 @@ def compile(a, b, out, **options):
 
 vars(stitchc)["compile"] = compile
 from stitchc.cli import main
-sys.exit(main(["compile", "a", "b", "-o", sys.argv[2], *sys.argv[3:]]))
+sys.exit(main(["compile", "digits/resnet", "digits/plain", "-o", sys.argv[2], *sys.argv[3:]]))
 """
 
 
@@ -310,15 +324,15 @@ def interrupt(process: subprocess.Popen, started: Path, number: int) -> None:
 def test_compare_draws_the_matrix_the_same_each_time(monkeypatch, capfd, plan, tmp_path, name, begins):
     answer(monkeypatch, "compare", plan)
     picture = tmp_path / name
-    assert main(["compare", "a", "b", "--plot", str(picture)]) == 0
+    assert main(["compare", "digits/resnet", "digits/plain", "--plot", str(picture)]) == 0
     first = picture.read_bytes()
     assert first.startswith(begins)
-    assert main(["compare", "a", "b", "--plot", str(picture), "--force"]) == 0
+    assert main(["compare", "digits/resnet", "digits/plain", "--plot", str(picture), "--force"]) == 0
     assert picture.read_bytes() == first and list(tmp_path.iterdir()) == [picture]
 
 
 def test_a_plot_of_no_known_format_is_refused_before_anything_runs(capfd, tmp_path):
-    assert main(["compare", "a", "b", "--plot", str(tmp_path / "map.gif")]) == 2
+    assert main(["compare", "digits/resnet", "digits/plain", "--plot", str(tmp_path / "map.gif")]) == 2
     assert "End its name in one of .png" in capfd.readouterr().err
 
 
@@ -354,7 +368,7 @@ def test_architectures_are_one_a_model(tmp_path, capsys):
 
 def test_a_picture_needs_matplotlib_and_says_so_before_anything_runs(monkeypatch, capfd, tmp_path):
     monkeypatch.setattr("stitchc.report.plot.find_spec", lambda name: None)
-    assert main(["compare", "a", "b", "--plot", str(tmp_path / "map.svg")]) == 2
+    assert main(["compare", "digits/resnet", "digits/plain", "--plot", str(tmp_path / "map.svg")]) == 2
     said = capfd.readouterr().err
     assert "matplotlib" in said and "stitchc[plot]" in said and list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ from stitchc import recipe
 from stitchc.cli import main
 from stitchc.compile_passes import analysis, emission, synthesis
 from stitchc.families.options import FamilyOptions
-from stitchc.option_kinds import Sides
+from stitchc.option_kinds import Pictures, Sides, Subjects
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions
 from stitchc.passes.data.errors import StitchError
 from stitchc.passes.data.model import TensorImages
@@ -27,9 +27,10 @@ RECORDS = {
     "compile": CompileOptions, "compare": CompareOptions, "tune": TuneOptions, "inspect": InspectOptions,
     "cost": CostOptions, "search": SearchOptions, "family": FamilyOptions,
 }  # fmt: skip
+PAIR = "digits/resnet", "digits/plain"
 MODELS = {
-    "compile": ("a", "b"), "compare": ("a", "b"), "search": ("a", "b"), "family": ("a", "b"), "tune": ("x",),
-    "inspect": ("x",), "cost": ("x",),
+    "compile": PAIR, "compare": PAIR, "search": PAIR, "family": PAIR, "tune": PAIR[:1],
+    "inspect": PAIR[:1], "cost": PAIR[:1],
 }  # fmt: skip
 #: What cannot be changed alone.
 BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
@@ -100,6 +101,8 @@ def another(name: str, of):
         return (48, 64)
     if isinstance(kind, Work):
         return "90s"
+    if isinstance(kind, Pictures | Subjects):
+        return "digits" if isinstance(kind, Pictures) else "digits/small"
     return "low" if isinstance(kind, Effort) else "some-words"
 
 
@@ -177,7 +180,7 @@ def test_a_recipe_states_it_and_gives_it_back(name, stopped, monkeypatch, tmp_pa
     of = options_of(CompileOptions)[name]
     options = CompileOptions.of({name: another(name, of)})
     path = tmp_path / "recipe.toml"
-    path.write_text(recipe.dumps(["a", "b"], options))
+    path.write_text(recipe.dumps(PAIR, options))
     found = recipe.read(path).options
     if option_of(of).recipe == NEVER:
         assert name not in found
