@@ -207,7 +207,7 @@ def as_model(folder: Path | str, *, trust: bool = False) -> Model:
         source=str(folder),
         data=data_in_file(measured.get("data"), trust=trust),
         accuracy=measured.get("top1"),
-        class_names=tuple(names) if (names := record.get("class_names")) else None,
+        class_names=tuple(names) if (names := record["class_names"]) else None,
         module=load(folder, trust=trust),
     )
 

@@ -19,7 +19,7 @@ from .families.options import FamilyOptions
 from .heads.put import check as check_head
 from .keywords import with_options
 from .passes.data.errors import InputError
-from .progress import Progress, Silent, stage
+from .progress import Clock, Progress, Silent, stage
 from .search import check_images, check_rank, looked_at
 from .searches.methods import METHODS, SHARE, Words, nothing_to_join, said_words
 from .start import opened
@@ -133,12 +133,16 @@ def _made(
     from .report.page.family import family_sections
 
     used, given = options
-    probe = _probe(plan, used, wanted.members)
-    judge = _judge(plan, unseen, used, wanted, progress)
-    found = _study(probe, judge, used, wanted, progress)
+    clock = Clock()
+    with clock("choose"):
+        probe = _probe(plan, used, wanted.members)
+        judge = _judge(plan, unseen, used, wanted, progress)
+        found = _study(probe, judge, used, wanted, clock, progress)
     plan, made = _family(found, plan, wanted.metric)
-    rivals = _rivals(found, used, measured, progress)
-    accuracy = _measured(plan, made, measured, used, progress)
+    with clock("measure"):
+        rivals = _rivals(found, used, measured, progress)
+        accuracy = _measured(plan, made, measured, used, progress)
+    plan = replace(plan, seconds={**plan.seconds, **clock.seconds})
     if moving(used.device):
         plan, made = _brought_back(plan, made)
     told = Told(plan, made, wanted, found, accuracy, rivals)
@@ -180,7 +184,9 @@ def _judge(plan: Plan, unseen: Images, options: FamilyOptions, wanted: Wanted, p
         return Judge(plan, unseen, options.rank, options.max_memory)
 
 
-def _study(probe: Probe, judge: Judge, options: FamilyOptions, wanted: Wanted, progress: Progress) -> Study:
+def _study(
+    probe: Probe, judge: Judge, options: FamilyOptions, wanted: Wanted, clock: Clock, progress: Progress
+) -> Study:
     """The members, chosen among chains that were healed, as they are and on smaller images, and the models."""
     from .passes.family.candidates import Looking
     from .passes.family.study import study
@@ -192,8 +198,9 @@ def _study(probe: Probe, judge: Judge, options: FamilyOptions, wanted: Wanted, p
     )  # fmt: skip
     with stage(progress, "choosing members"):
         return study(
-            probe, judge, looking, lambda chains: _repaired(plan, chains, options, progress), price=options.price,
-            most=wanted.most, wanted=wanted.members, timed=wanted.timed, room=_room(plan, options),
+            probe, judge, looking, lambda chains: _repaired(plan, chains, options, clock, progress),
+            price=options.price, most=wanted.most, wanted=wanted.members, timed=wanted.timed,
+            room=_room(plan, options),
         )  # fmt: skip
 
 
@@ -225,7 +232,7 @@ def _probe(plan: Plan, options: FamilyOptions, members: int) -> Probe:
 
 
 def _repaired(
-    plan: Plan, chains: Sequence[tuple[Chain, Price]], options: FamilyOptions, progress: Progress
+    plan: Plan, chains: Sequence[tuple[Chain, Price]], options: FamilyOptions, clock: Clock, progress: Progress
 ) -> list[Hybrid]:
     """Chains as networks, fitted and healed on all images of the plan, one after the other."""
     from .passes.data.healing import healing_options
@@ -235,18 +242,19 @@ def _repaired(
 
     if not chains:
         return []
-    with stage(progress, "fitting members"):
+    with clock("fit"), stage(progress, "fitting members"):
         made = hybrids(plan, chains, options.max_memory, progress.update)
     if options.heal == "none":
         return made
     total = sum(contents(plan.graphs).values())
-    healer = Healer(
-        plan, options.heal, healing_options(options, options.max_memory), options.share, options.price / total,
-        made, _room(plan, options),
-    )  # fmt: skip
-    for k, hybrid in enumerate(made):
-        with stage(progress, f"healing member {k + 1} of {len(made)}"):
-            made[k] = healer.heal(hybrid, progress.update)
+    with clock("heal"):
+        healer = Healer(
+            plan, options.heal, healing_options(options, options.max_memory), options.share, options.price / total,
+            made, _room(plan, options),
+        )  # fmt: skip
+        for k, hybrid in enumerate(made):
+            with stage(progress, f"healing member {k + 1} of {len(made)}"):
+                made[k] = healer.heal(hybrid, progress.update)
     return made
 
 

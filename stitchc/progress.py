@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -70,3 +71,24 @@ def stage(progress: Progress, name: str) -> Iterator[None]:
         yield
     finally:
         progress.end()
+
+
+class Clock:
+    """How long parts of some work took, by name, in seconds. A part inside another counts for itself alone.
+
+    `with clock("heal"): ...`
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inside = 0.0  # what parts took that ran within the one that runs now
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start, outside, self._inside = time.perf_counter(), self._inside, 0.0
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + took - self._inside
+            self._inside = outside + took

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -92,7 +93,7 @@ def own_name(name: str, names: Collection[str]) -> str:
     names: of all models that there are.
     """
     own, _, size = name.rpartition("@")
-    return own if own in names and size.replace("x", "").isdigit() else name
+    return own if own in names and re.fullmatch(r"[0-9]{1,6}(x[0-9]{1,6})*", size) else name
 
 
 def first_of(models: Sequence[Model]) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from .errors import InputError, StitchError, unknown
+
+N = TypeVar("N", bound=Any)  # a frozen dataclass of numbers, with a field `seconds`
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,17 @@ class Effort(Kind):
         if not 0 < found < math.inf:
             raise unknown(value, name, [*self.words, "seconds such as 60s"])
         return found
+
+    def numbers(self, name: str, value: Any, behind: Mapping[str, N]) -> N:
+        """What an effort stands for. behind: the numbers of each word; a time has those of the last, the highest, as
+        upper limits, and its `seconds`.
+
+        Raises:
+            InputError: the value is no effort.
+        """
+        if value in self.words:
+            return behind[value]
+        return replace(behind[self.words[-1]], seconds=self.seconds(name, value))
 
 
 @dataclass(frozen=True)

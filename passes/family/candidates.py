@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Network:
     hybrid: Hybrid
     own: Chain
     scores: np.ndarray = field(repr=False)
-    adds: Mapping[Hashable, int]
+    adds: Mapping[Any, int]
     given: bool = False
 
     @property

@@ -13,6 +13,7 @@ from ..data.hybrid import Hybrid
 from ..data.model import first_of
 from ..data.plan import Plan
 from ..data.values import Price
+from ..numerics.converted import Converted
 from ..search.dominance import nondominated
 from ..search.probe import Probe
 from .candidates import Looking, Network, adds, candidates, promising
@@ -83,44 +84,66 @@ def study(
     members may add at most.
     """
     plan, own = judge.plan, probe.pool.plan
-    held = contents(own.graphs)
-    of_byte = price / max(sum(held.values()), 1)
+    weights = sum(contents(own.graphs).values())
+    of_byte = price / max(weights, 1)
 
     def chosen(networks: Sequence[Network]) -> tuple[tuple[int, ...], tuple[int | None, ...]]:
         offers = [one.offer(timed) for one in networks]
         found = choose(offers, looking.budgets, of_byte / wanted, most, room)
         return found.members, found.serving
 
-    models = _models(judge)
+    models, held = _models(judge)
     sizes = _useful(models, looking.metric)
     tried = candidates(probe, replace(looking, price=of_byte))
-    previews = list(_at_sizes(judge, tried, sizes, lambda one: adds(own, one.own), looking))
+    previews = list(_at_sizes(judge, tried, sizes, lambda one: adds(own, one.own) | held.images(one.chain), looking))
     fine = [one for one in previews if not under(one, models, looking.metric)]
     first = [fine[k - len(models)] for k in chosen([*models, *fine])[0] if k >= len(models)]
     values = np.array([[one.price[looking.metric], -one.score] for one in fine]).reshape(-1, 2)
     chains = _distinct([*first, *(fine[k] for k in promising(values, len(fine)))], wanted, room)
     priced = {one.own: one.price for one in previews if one.chain == one.own}
     made = repair(sorted(((chain, priced[chain]) for chain in chains), key=lambda one: one[1].ordering()))
-    last = _at_sizes(judge, made, sizes, lambda one: added(one.hybrid.network, held), looking)
+    last = _at_sizes(judge, made, sizes, held.beside, looking)
     networks = [*models, *last]
     able = [k for k, one in enumerate(networks) if one.given or not under(one, models, looking.metric)]
     members, serving = chosen([networks[k] for k in able])
     return Study(
         plan, tuple(networks), tuple(sorted((able[k] for k in members), key=lambda k: networks[k].price.ordering())),
         tuple(None if k is None else able[k] for k in serving), judge.rule, len(judge.images), len(tried),
-        len(tried) - len({one.own for one in fine}), len(made), sum(held.values()),
+        len(tried) - len({one.own for one in fine}), len(made), weights,
     )  # fmt: skip
 
 
-def _models(judge: Judge) -> list[Network]:
-    """Every model of a plan as a network, those on smaller images behind the others."""
+class _Held:
+    """What the file holds anyhow: the weights of the models as they were given, and what makes the images of each of
+    them of the family's own, which are those of the dearest."""
+
+    def __init__(self, plan: Plan, given: Sequence[Network]):
+        self._plan = plan
+        self._input = plan.input_of(max(given, key=lambda one: one.price.ordering()).chain)
+        self._contents = contents(one.hybrid.network for one in given)
+        for one in given:
+            self._contents |= self.images(one.chain)
+
+    def images(self, chain: Chain) -> dict[bytes, int]:
+        """What makes a chain's images of the family's, beyond what is held."""
+        return added(Converted(self._input, self._plan.input_of(chain)), self._contents)
+
+    def beside(self, one: Network) -> dict[bytes, int]:
+        """All of a network that is not held."""
+        return added(one.hybrid.network, self._contents) | self.images(one.chain)
+
+
+def _models(judge: Judge) -> tuple[list[Network], _Held]:
+    """Every model of a plan as a network, those on smaller images behind the others; and what the file holds for those
+    that were given."""
     found = []
     for model, first in enumerate(first_of(judge.plan.models)):
         hybrid = replace(Hybrid.whole(judge.plan.graphs[model], model), price=judge.plan.prices[model])
         scores = judge(hybrid.network, hybrid.chain)
         own = hybrid.chain if model == first else Hybrid.whole(judge.plan.graphs[first], first).chain
         found.append(Network(hybrid, own, scores, {}, given=model == first))
-    return found
+    held = _Held(judge.plan, [one for one in found if one.given])
+    return [replace(one, adds=held.images(one.chain)) for one in found], held
 
 
 def _useful(models: Sequence[Network], metric: str) -> list[int]:

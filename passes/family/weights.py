@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor
-from torch.fx import GraphModule
+from torch import Tensor, nn
 
 
 def digest(tensor: Tensor) -> bytes:
@@ -21,11 +20,11 @@ def size_of(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def contents(graphs: Iterable[GraphModule]) -> dict[bytes, int]:
+def contents(networks: Iterable[nn.Module]) -> dict[bytes, int]:
     """The different tensors of some networks, with their bytes."""
-    return {digest(tensor): size_of(tensor) for graph in graphs for tensor in graph.state_dict().values()}
+    return {digest(tensor): size_of(tensor) for network in networks for tensor in network.state_dict().values()}
 
 
-def added(graph: GraphModule, held: Mapping[bytes, int]) -> dict[bytes, int]:
+def added(network: nn.Module, held: Mapping[bytes, int]) -> dict[bytes, int]:
     """The tensors of a network that are none of those that are held, with their bytes."""
-    return {name: size for name, size in contents([graph]).items() if name not in held}
+    return {name: size for name, size in contents([network]).items() if name not in held}

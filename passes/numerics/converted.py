@@ -17,8 +17,9 @@ class Converted(nn.Module):
     """Images as `given` has them, [batch, channels, height, width], as `wanted` wants them: (pixel - mean) / std with
     other numbers, grey for colours or colours for grey, and another size.
 
-    A smaller image is averaged from the larger one, which is near what resizing the picture itself gives: by a product
-    with fixed shares of rows and of columns, since not every version exports an antialiased resize as it is.
+    A smaller image is averaged from the larger one, by a product with fixed shares of rows and of columns, since not
+    every version exports an antialiased resize. It is as sharp as the picture itself made so small: what `given` has
+    was averaged before, and variances of averages add up, so that over less is averaged than of a picture.
 
     Raises:
         InputError: other numbers of channels than one and three.
@@ -35,7 +36,9 @@ class Converted(nn.Module):
         if self.resizes:
             (tall, wide), (low, narrow) = given.size[1:], wanted.size[1:]
             self.register_buffer("rows", _shares(tall, low))
-            self.register_buffer("columns", _shares(wide, narrow).T.contiguous())
+            self.square = (tall, low) == (wide, narrow)
+            if not self.square:  # else the rows' shares are the columns' too
+                self.register_buffer("columns", _shares(wide, narrow))
         (mean, std), (mean2, std2) = _numbers(given), _numbers(wanted)
         self.mixes = given.size[0] != wanted.size[0]
         self.normalises = self.mixes or bool((mean != mean2).any() or (std != std2).any())
@@ -55,7 +58,8 @@ class Converted(nn.Module):
         elif self.normalises:
             x = x * self.scale + self.shift
         if self.resizes:
-            x = torch.matmul(torch.matmul(self.rows, x), self.columns)
+            columns = self.rows if self.square else self.columns
+            x = torch.matmul(torch.matmul(self.rows, x), columns.T)
         return x
 
 
@@ -77,6 +81,14 @@ def _mix(given: int, wanted: int) -> Tensor:
 
 
 def _shares(given: int, wanted: int) -> Tensor:
-    """Which share each of the given lines has in each of the wanted ones: [wanted, given]."""
-    lines = torch.eye(given)[None, None]
-    return F.interpolate(lines, size=(wanted, given), mode="bilinear", antialias=True)[0, 0].contiguous()
+    """Which share each of the given lines has in each of the wanted ones: [wanted, given], a triangle a row.
+
+    A picture is averaged by a triangle of `scale` lines on either side, and by one of a line when it was made as large
+    as it is: what is left is one of sqrt(scale^2 - 1), and of a line at least, which interpolates.
+    """
+    scale = given / wanted
+    width = max(1.0, scale**2 - 1.0) ** 0.5
+    centres = (torch.arange(wanted, dtype=torch.float64) + 0.5) * scale - 0.5
+    distances = (torch.arange(given, dtype=torch.float64) - centres[:, None]).abs()
+    shares = (1.0 - distances / width).clamp(min=0.0)
+    return (shares / shares.sum(dim=1, keepdim=True)).float()

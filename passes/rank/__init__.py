@@ -57,12 +57,12 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
 
     def run(self, plan: Plan) -> Plan:
         from ..data.healing import healing_options
-        from .effort import effort_of
+        from .effort import Effort
         from .halving import Halving
 
         if self.rank == "cka":
             return plan
-        effort = effort_of(self.effort)
+        effort = Effort.of(self.effort)
         assert plan.images is not None and plan.candidates is not None  # `requires` holds it
         if reason := cannot_probe(plan.images):
             return replace(plan, notes=(*plan.notes, f"Candidates are ranked by similarity alone: {reason}."))

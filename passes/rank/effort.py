@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..data.pass_options import EFFORT
 
@@ -25,6 +25,15 @@ class Effort:
     healed: int
     seconds: float | None = None
 
+    @classmethod
+    def of(cls, words: str | float) -> Effort:
+        """The effort that a name or a number of seconds stands for.
+
+        Raises:
+            InputError: neither.
+        """
+        return EFFORT.numbers("effort", words, EFFORTS)
+
 
 EFFORTS = {
     "low": Effort(pairs=24, fit_images=128, rows=8_192, first=32, finalists=3, healed=0),
@@ -33,17 +42,6 @@ EFFORTS = {
 }
 #: Of an effort in seconds, what the first probe may take; the later ones, and the final fit, take about as much.
 FIRST_SHARE = 0.5
-
-
-def effort_of(words: str | float) -> Effort:
-    """The effort that a name or a number of seconds stands for.
-
-    Raises:
-        InputError: neither.
-    """
-    if isinstance(words, str) and words in EFFORTS:
-        return EFFORTS[words]
-    return replace(EFFORTS["high"], seconds=EFFORT.seconds("effort", words))
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..data.pass_options import EFFORT
 
@@ -34,9 +34,7 @@ class SearchEffort:
         Raises:
             InputError: neither.
         """
-        if isinstance(words, str) and words in EFFORTS:
-            return EFFORTS[words]
-        return replace(EFFORTS["high"], seconds=EFFORT.seconds("effort", words))
+        return EFFORT.numbers("effort", words, EFFORTS)
 
 
 EFFORTS = {

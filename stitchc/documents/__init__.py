@@ -1,7 +1,8 @@
 """The JSON documents: plan.json and what the verbs print. Their keys are a contract: add, but change and drop none.
 
-words.py: what all say in the same way. plan.py: what plan.json holds; schema.py: of which types all of that must be;
-reread.py: a plan made of it again. verbs.py: the documents of the verbs that only look.
+words.py: what all say in the same way. plan.py: what plan.json holds; schema.py: of which types all of that must be,
+with schema_network.py for what is said of a network and schema_beside.py for the rest; reread.py: a plan made of it
+again. verbs.py: the documents of the verbs that only look.
 """
 
 from .plan import chain_record, healing_record, plan_document, verified_record

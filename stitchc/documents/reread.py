@@ -83,5 +83,5 @@ class _Cuts:
         return len(cuts) - 1
 
     def _model(self, known: Mapping[str, Any]) -> Model:
-        spec = decode(InputSpec, known.get("input") or self._record["input"])
+        spec = decode(InputSpec, known["input"])
         return Model(known["name"], spec, source=known["source"], sha256=known["sha256"], licence=known["licence"])

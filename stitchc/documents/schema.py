@@ -1,65 +1,65 @@
 """What plan.json may hold: the types, ranges and lengths of all that is read back from an artifact.
 
-Keys that are none of these are kept and not used: a later stitchc may have written more.
+Keys that are none of these are kept and not used: a later stitchc may have written more. `schema_network` has what is
+said of a network, `schema_beside` what is said beside it.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Any
 
 from ..passes.data import metrics
-from ..zoo.foreign import (
-    Fault,
-    Reader,
-    characters,
-    choice,
-    either,
-    flag,
-    listed,
-    mapping,
-    number,
-    optional,
-    table,
-    whole,
+from ..zoo.foreign import Fault, characters, choice, either, listed, mapping, number, optional, table
+from .schema_beside import (
+    BESIDE,
+    CHOSEN,
+    COMPARED,
+    FAMILY,
+    MEMBER_NAME,
+    STANDING,
+    TUNED,
+    TUNED_FAMILY,
+    budget,
+    member_name,
 )
-from ..zoo.naming import INTERPOLATIONS
+from .schema_network import (
+    ACCURACY,
+    CHAIN,
+    CLASS_NAMES,
+    COST,
+    HEALING,
+    INPUT,
+    LINKS,
+    MODEL,
+    MODELS,
+    NAME,
+    POLISHING,
+    PROBE,
+    REAL,
+    UNCOUNTED,
+    VERIFIED,
+    count,
+    digest,
+    stated,
+)
 
 #: The files of an artifact beside plan.json; each is there, but for model.onnx where a compile left it out.
 FILES = ("README.md", "model.onnx", "model.py", "model.safetensors", "recipe.toml", "report.html")
 #: The folder in a family that holds an ONNX file of each member, and the weights of all of them there.
 ONNX, ONNX_DATA = "onnx", "model.onnx.data"
 
-_MEMBER_NAME = r"[a-z][a-z0-9_]{0,79}"
-_MOST = 2**53  # the whole numbers that JSON keeps exactly
-
-
-def _count(least: int = 0, most: int = _MOST) -> Reader[int]:
-    """A whole number, written as one."""
-
-    def reader(value: Any, place: str) -> int:
-        if isinstance(value, float):
-            raise Fault(place, f"is {value!r}, not a whole number")
-        return whole(least, most)(value, place)
-
-    return reader
-
-
-def _digest(value: Any, place: str) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise Fault(place, "is no SHA-256: 64 hexadecimal digits")
-    return value
-
 
 def _files(value: Any, place: str) -> dict[str, str]:
-    read = mapping(_digest, len(FILES), keys="|".join(map(re.escape, FILES)))(value, place)
+    read = mapping(digest, len(FILES), keys="|".join(map(re.escape, FILES)))(value, place)
     return _complete(read, place)
 
 
 def _family_files(value: Any, place: str) -> dict[str, str]:
     names = [re.escape(name) for name in FILES if name != "model.onnx"]
-    onnx = rf"{ONNX}/({re.escape(ONNX_DATA)}|{_MEMBER_NAME}\.onnx)"
-    return _complete(mapping(_digest, 10_000, keys="|".join([*names, onnx]))(value, place), place)
+    onnx = rf"{ONNX}/({re.escape(ONNX_DATA)}|{MEMBER_NAME}\.onnx)"
+    return _complete(mapping(digest, 10_000, keys="|".join([*names, onnx]))(value, place), place)
 
 
 def _complete(read: dict[str, str], place: str) -> dict[str, str]:
@@ -76,149 +76,44 @@ def _python_name(value: Any, place: str) -> str:
     return value
 
 
-def _member_name(value: Any, place: str) -> str:
-    if not isinstance(value, str) or not re.fullmatch(_MEMBER_NAME, value):
-        raise Fault(place, "is no name for a member: lower-case letters, digits and '_', a letter first")
-    return value
-
-
-_AMOUNTS = {metric.key: optional(number(0, 1e30)) for metric in metrics.every()}
-_NAME, _SHARE, _REAL = characters(), number(0, 1), number(-1e30, 1e30)
-_SIZE = listed(_count(1, 65_536), 1, 4)
-_IMAGES = _count(0, 10**12)
-
-_INPUT = table({
-    "size": listed(_count(1, 65_536), 3, 3), "mean": listed(number(-1e6, 1e6), 1, 65_536),
-    "std": listed(number(0, 1e6, above=True), 1, 65_536), "interpolation": choice(*INTERPOLATIONS),
-    "crop": number(0, 1, above=True), "assumed": listed(characters(100), most=10),
-}, required=("size", "mean", "std"), others=True)  # fmt: skip
-
-_ADAPTER = table({
-    "name": _NAME, "params": optional(_REAL), "macs": optional(_REAL),  # negative: what is folded away
-    "residual": optional(_REAL), "ridge": optional(_REAL), "from_shape": _SIZE, "to_shape": _SIZE,
-    "from_layout": characters(10), "to_layout": characters(10),
-}, required=("name",), others=True)  # fmt: skip
-
-_END = optional(_NAME)
-_FRAGMENT = table({
-    "model": _NAME, "from": _END, "to": _END, "from_path": _END, "to_path": _END, "from_label": _END, "to_label": _END,
-}, required=("model", "from", "to"), others=True)  # fmt: skip
-
-
-def _link(value: Any, place: str) -> dict[str, Any]:
-    if isinstance(value, dict) and "adapter" in value:
-        return table({"adapter": _ADAPTER}, others=True)(value, place)
-    return _FRAGMENT(value, place)
-
-
-_MODEL = table({
-    "name": _NAME, "source": optional(_NAME), "sha256": optional(either(choice(""), _digest)),
-    "licence": optional(_NAME), "input": optional(_INPUT), "accuracy": optional(_SHARE), "accuracy_on": optional(_NAME),
-    **_AMOUNTS,
-}, required=("name", "source", "sha256", "licence", "accuracy"), others=True)  # fmt: skip
-
-_ACCURACY = table({
-    "data": _NAME, "images": _IMAGES, "top1": _SHARE, "top5": _SHARE, "notes": listed(characters(), most=10_000),
-    "classes": optional(table({"images": _IMAGES, "outputs": _IMAGES, "by": characters()})),
-}, required=("data", "images", "top1", "top5"), others=True)  # fmt: skip
-
-_VERIFIED = table({
-    "module_max_abs": _REAL, "module_max_rel": _REAL, "onnx_max_abs": optional(_REAL),
-    "onnx_max_rel": optional(_REAL), "argmax_agreement": _SHARE, "batches": listed(_count(1, 100_000), 1, 100),
-    "device": optional(characters()), "device_max_rel": optional(_REAL),
-}, required=("module_max_abs", "onnx_max_abs", "argmax_agreement", "batches"), others=True)  # fmt: skip
-
-_MENDED = {
-    "images": _IMAGES, "held_out": _IMAGES, "agreement_before": _SHARE, "agreement": _SHARE,
-    "divergence_before": optional(_REAL), "divergence": optional(_REAL),
+#: What is said of any network, beside the models that it is made of.
+_NETWORK = {
+    "input": INPUT, "chain": LINKS, "similarity": optional(REAL), "similarity_metric": optional(characters(100)),
+    "cost": COST, "uncounted": UNCOUNTED, "trainable_params": count(), "accuracy": ACCURACY,
+    "class_names": CLASS_NAMES, "healing": HEALING, "polishing": POLISHING, "verified": VERIFIED,
 }  # fmt: skip
-
-_BLOCK = {
-    "name": _NAME, "operators": _count(), "ridge": _REAL, "divergence": _REAL, "agreement": _SHARE, "kept": flag,
+#: What is said of any artifact.
+_ARTIFACT = {
+    "schema": count(1, 1), "models": listed(MODEL, 1, MODELS), "probe": PROBE, "seed": count(),
+    "notes": listed(NAME, most=10_000), "versions": mapping(optional(NAME)),
+    "seconds": mapping(number(0, 1e30), keys=r"[\x20-\x7e]{1,300}"), "date": NAME,
 }  # fmt: skip
-
-_COMPARED = {key: kind for key, kind in _MENDED.items() if key not in ("images", "held_out")}
-_FOLLOWED = {**_COMPARED, "models": listed(_NAME, 1, 26), "pull": _REAL, "kept": flag}
-
-_CALIBRATED = {"scale": _REAL, "divergence_before": optional(_REAL), "divergence": optional(_REAL)}
-
-_HEALING = table(
-    {
-        **_MENDED, "blocks": listed(table(_BLOCK, required=tuple(_BLOCK), others=True), most=100_000),
-        "mirrored": flag, "followed": optional(table(_FOLLOWED, required=tuple(_FOLLOWED), others=True)),
-        "calibrated": optional(table(_CALIBRATED, required=tuple(_CALIBRATED), others=True)),
-    },
-    required=(*_MENDED, "blocks"), others=True,
-)  # fmt: skip
-
-_POLISHED = {"teachers": listed(_NAME, most=26), "steps": _count(), "batch": _count(), "kept": _count()}
-_POLISHING = table({**_MENDED, **_POLISHED}, required=(*_MENDED, *_POLISHED), others=True)
-
-_EPOCH = table({
-    "epoch": _count(), "loss": _REAL, "accuracy": optional(_SHARE), "holdout": optional(_SHARE),
-    "holdout_nats": optional(_REAL), "lr": _REAL,
-}, required=("epoch", "loss", "accuracy", "holdout", "lr"), others=True)  # fmt: skip
-
-_HELD_OUT = table({
-    "images": _IMAGES, "by": choice("labels", "teachers"), "epoch": _count(), "right_before": _SHARE, "right": _SHARE,
-    "nats_before": _REAL, "nats": _REAL,
-}, required=("images", "by", "epoch", "right_before", "right", "nats_before", "nats"), others=True)  # fmt: skip
-
-_TUNED = table({
-    "train": characters(20), "trained_params": _count(), "data": _NAME, "images": _IMAGES, "epochs": _count(),
-    "accuracy": table({
-        "data": optional(_NAME), "images": optional(_IMAGES), "before": optional(_SHARE), "after": optional(_SHARE),
-    }, required=("data", "images", "before", "after"), others=True),
-    "options": table({
-        "distill": optional(characters(20)), "teacher": optional(listed(_NAME, 1, 26)),
-        "augment": listed(characters(40), most=20), "optimizer": characters(20), "lr": _REAL, "batch": _count(),
-    }, required=("distill", "augment", "optimizer", "lr", "batch"), others=True),
-    "history": listed(_EPOCH, most=100_000), "held_out": optional(_HELD_OUT),
-}, required=("train", "trained_params", "data", "images", "epochs", "accuracy", "options", "history"),
-    others=True)  # fmt: skip
 
 #: A chain of an ensemble.
-_MEMBER = table({
-    "name": _NAME, "chain": listed(_link, 1, 1000), "cost": table(_AMOUNTS, others=True), "healing": optional(_HEALING),
-}, required=("name", "chain", "cost"), others=True)  # fmt: skip
+_VOTING = stated({"name": NAME, "chain": LINKS, "cost": COST, "healing": HEALING})
 
-PLAN = table({
-    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
-    "budget": mapping(_REAL, 100), "chain": listed(_link, 1, 1000), "ensemble": listed(_MEMBER, 2, 1000),
-    "similarity": optional(_REAL), "similarity_metric": optional(characters(100)),
-    "candidates": optional(table(
-        {"total": _count(), "feasible": _count()}, required=("total", "feasible"), others=True
-    )),
-    "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
-    "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
-    "trainable_params": _count(), "accuracy": optional(_ACCURACY), "verified": optional(_VERIFIED),
-    "healing": optional(_HEALING), "polishing": optional(_POLISHING),
-    "tuned": listed(_TUNED, most=1000), "seed": _count(), "notes": listed(characters(), most=10_000), "files": _files,
-}, required=(
-    "schema", "models", "input", "budget", "chain", "similarity", "similarity_metric", "candidates", "probe", "cost",
-    "accuracy", "verified", "seed", "notes", "files",
-), others=True)  # fmt: skip
-
+_PLAN = stated(
+    {**_ARTIFACT, **_NETWORK, **CHOSEN, **BESIDE, "budget": budget, "files": _files},
+    {
+        **STANDING, **COMPARED, "ensemble": listed(_VOTING, 2, CHAIN), "tuned": TUNED,
+        "extracted": stated({"family": NAME, "member": member_name}),
+    },
+)  # fmt: skip
 
 _STEP = table({
     "module": _python_name, "piece": _python_name, "part": either(choice(""), _python_name), "about": characters(1000),
 }, required=("module", "piece", "part", "about"))  # fmt: skip
 
-_FAMILY_MEMBER = table({
-    "name": _member_name, "parent": optional(_NAME), "input": _INPUT, "chain": listed(_link, 1, 1000),
-    "cost": table(_AMOUNTS, others=True), "uncounted": mapping(_count(), 10_000, keys=r"[\x20-\x7e]{1,300}"),
-    "similarity": optional(_REAL), "trainable_params": _count(), "accuracy": optional(_ACCURACY),
-    "verified": optional(_VERIFIED), "healing": optional(_HEALING), "polishing": optional(_POLISHING),
-    "steps": listed(_STEP, 1, 10_000),
-}, required=("name", "parent", "input", "steps", "chain", "cost", "accuracy", "verified"), others=True)  # fmt: skip
-
-FAMILY = table({
-    "schema": _count(1, 1), "models": listed(_MODEL, 1, 26), "input": _INPUT,
-    "members": listed(_FAMILY_MEMBER, 1, 1000),
-    "probe": optional(table({"data": _NAME, "images": _IMAGES}, required=("data", "images"), others=True)),
-    "size_bytes": _count(), "tuned": listed(_TUNED, most=1000), "seed": _count(),
-    "notes": listed(characters(), most=10_000), "files": _family_files,
-}, required=("schema", "models", "input", "members", "probe", "seed", "notes", "files"), others=True)  # fmt: skip
+_MEMBER = stated(
+    {**_NETWORK, "name": member_name, "parent": optional(NAME), "steps": listed(_STEP, 1, 10_000)}, STANDING
+)
+_FAMILY = stated(
+    {
+        **_ARTIFACT, "input": INPUT, "members": listed(_MEMBER, 1, CHAIN), "size_bytes": count(),
+        "files": _family_files,
+    },
+    {**FAMILY, "tuned": TUNED_FAMILY},
+)  # fmt: skip
 
 
 def plan(value: Any, place: str) -> dict[str, Any]:
@@ -226,16 +121,18 @@ def plan(value: Any, place: str) -> dict[str, Any]:
     models that it lists."""
     if isinstance(value, dict) and "members" in value:
         return _family(value, place)
-    PLAN(value, place)
+    _PLAN(value, place)
     _check_chain(value, value["models"], "")
     for index, member in enumerate(value.get("ensemble", ())):
         _check_chain(member, value["models"], f"ensemble[{index}].")
     _check_input(value["input"], "input")
+    _check_similarity(value, "")
+    _check_compared(value)
     return value
 
 
 def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
-    FAMILY(value, place)
+    _FAMILY(value, place)
     names = [member["name"] for member in value["members"]]
     _check_input(value["input"], "input")
     for index, member in enumerate(value["members"]):
@@ -246,6 +143,8 @@ def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
             raise Fault(f"{where}.parent", "is said of a chain, or of no whole model")
         _check_chain(member, value["models"], f"{where}.")
         _check_input(member["input"], f"{where}.input")
+        _check_similarity(member, f"{where}.")
+    _check_chosen(value)
     named = {key.removesuffix(".onnx").removeprefix(f"{ONNX}/") for key in value["files"] if key.endswith(".onnx")}
     if named and named != set(names):
         raise Fault("files", "names an ONNX file of no member, or not one of each")
@@ -267,3 +166,44 @@ def _check_input(spec: dict[str, Any], place: str) -> None:
     for key in ("mean", "std"):
         if len(spec[key]) not in (1, spec["size"][0]):
             raise Fault(f"{place}.{key}", f"has {len(spec[key])} numbers for {spec['size'][0]} channels")
+
+
+def _check_similarity(value: dict[str, Any], place: str) -> None:
+    if value["similarity"] is not None and value["similarity_metric"] is None:
+        raise Fault(f"{place}similarity_metric", "is missing beside a similarity")
+
+
+def _check_compared(value: dict[str, Any]) -> None:
+    """Where something is recommended, it is there, and so is all that the recommendation speaks of."""
+    if value["recommended"] is None:
+        return
+    for key in COMPARED:
+        if value.get(key) is None:
+            raise Fault(key, "is missing beside what is recommended")
+    said = value["recommendation"]
+    if said["over"] is not None and said["lead"] is None:
+        raise Fault("recommendation.lead", "is missing beside what it is over")
+    for place, index in (
+        ("recommended", value["recommended"]), ("written", value["written"]), ("recommendation.over", said["over"]),
+        *(("recommendation.dominated_by", index) for index in said["dominated_by"]),
+    ):  # fmt: skip
+        if isinstance(index, int) and index >= len(value["rivals"]):
+            raise Fault(place, "is none of the rivals")
+
+
+def _check_chosen(value: dict[str, Any]) -> None:
+    """Of a family that was chosen among candidates, all is there that its report tells; its members and their rivals
+    have amounts of what they are put in order by."""
+    ordered = {"macs"}
+    if "family" in value:
+        for key in FAMILY:
+            if key not in value:
+                raise Fault(key, "is missing")
+        for key, (index, member) in product(STANDING, enumerate(value["members"])):
+            if key not in member:
+                raise Fault(f"members[{index}].{key}", "is missing")
+        ordered |= {"params", metrics.get(value["family"]["metric"]).key}
+    for group in ("members", "rivals"):
+        for key, (index, one) in product(sorted(ordered), enumerate(value.get(group, ()))):
+            if one["cost"].get(key) is None:
+                raise Fault(f"{group}[{index}].cost.{key}", "is missing")

@@ -73,7 +73,7 @@ def members_of(folder: Path | str, names: Sequence[str] = (), *, trust: bool = F
     found = []
     for member in chosen:
         measured = member["accuracy"] or {}
-        classes = member.get("class_names")
+        classes = member["class_names"]
         found.append(Model(
             member["name"], input_of(record), source=str(folder), data=data_in_file(measured.get("data"), trust=trust),
             accuracy=measured.get("top1"), class_names=tuple(classes) if classes else None,

@@ -87,12 +87,16 @@ def price_of(member: Member) -> Price:
 
 
 def _added(plan: Plan, family: Family) -> Iterator[tuple[str, int]]:
-    """Of each member the bytes of its weights that neither the models nor cheaper members have."""
+    """Of each member the bytes that neither the models nor cheaper members have: of its weights, and of what makes its
+    images of the family's."""
+    from ..passes.emit.conversion import conversions
     from ..passes.family.weights import added, contents
 
-    held = contents(plan.graphs)
+    first, held = conversions(plan, family), contents(plan.graphs)
     for member in family.members:
         new = added(member.hybrid.network, held)
+        if member.name in first:
+            new |= added(first[member.name], held)
         held |= new
         yield member.name, sum(new.values())
 

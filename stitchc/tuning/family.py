@@ -121,7 +121,7 @@ def _begin(folder: Path, options: TuneOptions, place: Engine, progress: Progress
     with stage(progress, f"loading {folder}"):
         largest = record["members"][-1]
         measured = next((one["accuracy"] for one in record["members"] if one["accuracy"]), None)
-        names = largest.get("class_names")
+        names = largest["class_names"]
         model = Model(
             folder.resolve().name, input_of(record), source=str(folder), class_names=tuple(names) if names else None,
             module=artifact.load(folder, trust=True),  # its hashes were checked a moment ago, unless it is trusted

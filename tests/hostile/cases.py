@@ -1,7 +1,6 @@
 """Hostile inputs: what each is called, the files that make it, and the command that meets them.
 
-A case is a function of the folder in which it is set up: it writes its files and returns the arguments. Files that run
-code would make the file `canary`.
+See `values` for what a case is.
 """
 
 from __future__ import annotations
@@ -20,49 +19,24 @@ from typing import Any
 import numpy as np
 import torch
 from crafted import crafted
+from documents import documents
 from safetensors.torch import save_file
+from sources import ARTIFACTS
+from values import CANARY, EVIL, TEXTS, VALUES, VERBS, Case, command
 
-Case = Callable[[Path], list[str]]
-
-CANARY = "open('canary', 'w').close()\n"
-EVIL = f"{CANARY}def make():\n    raise SystemExit(0)\n"
-#: Texts that mean something to one of the places where text is written.
-TEXTS = (
-    'MIT""" if open("canary","w") else """', "a\\", 'a"', "\x1b[2J\x1b[31mred", "<script>alert(1)</script>",
-    "[click](javascript:alert(1))", "```\n# head", "a | b", "\u202egnp.exe", "[link=javascript:x]y[/link]", "[/bold]",
-    "$\\frac{$", "x" * 5000, "", "\ud800", "a\nb\r\nc", "{0}{x}", "%s%n",
-)  # fmt: skip
-#: Values where a number, a text, a list or a table is expected.
-VALUES = (
-    None, True, -1, 1.5, 10**400, float("nan"), "x", "x" * 100_000, [], [[]], {}, {"a": {}}, [0] * 10_000,
-    "../../x", "/etc/passwd", "evil.py:make", "digits/evil.py:make", "timm/hf-hub:owner/name",
-)  # fmt: skip
 ARCHITECTURES = (
     "digits/evil.py:make", "timm/../digits/evil.py:make", "torchvision/evil.py:make", "evil.py:make", "./evil.py:make",
     "timm/hf-hub:owner/name", "timm/local-dir:/", "./program.pt2", "/etc/passwd.pt", "digits/plain/../../x",
 )  # fmt: skip
-VERBS = ("eval", "cost", "inspect", "compare", "compile", "tune", "verify")
 
 
-def command(verb: str, subject: str) -> list[str]:
-    """A quick run of a verb on a subject."""
-    return {
-        "eval": ["eval", subject, "--data", "digits?limit=8"],
-        "cost": ["cost", subject],
-        "inspect": ["inspect", subject],
-        "compare": ["compare", subject, "digits/plain", "--data", "digits?limit=8"],
-        "compile": ["compile", subject, "digits/plain", "--dry-run", "--data", "digits?limit=8", "--rank", "cka"],
-        "tune": ["tune", subject, "--data", "digits?limit=8", "--epochs", "1", "--batch", "8", "-o", "tuned"],
-        "verify": ["verify", subject],
-    }[verb]
-
-
-def every(artifact: Path, checkpoint: Path) -> dict[str, Case]:
-    """All cases by name. artifact: a whole one. checkpoint: one of digits/plain."""
+def every(sources: Path) -> dict[str, Case]:
+    """All cases by name. sources: the folder that `sources.py` filled."""
+    artifact, checkpoint = sources / ARTIFACTS[0], sources / "a.pt"
     found: dict[str, Case] = {}
     for name, case in (
-        *_checkpoints(checkpoint), *_artifacts(artifact), *_plans(artifact), *_recipes(artifact), *_data(), *_words(),
-        *crafted(artifact, checkpoint),
+        *_checkpoints(checkpoint), *_artifacts(artifact), *_recipes(artifact), *_data(), *_words(),
+        *crafted(artifact, checkpoint), *documents(sources, ARTIFACTS),
     ):  # fmt: skip
         assert name not in found, name
         found[name] = case
@@ -149,46 +123,6 @@ def _bytecode(path: Path) -> None:
     flags, anything = 0b01, bytes(8)  # of a hash that is not checked
     code = marshal.dumps(compile(CANARY, "model.py", "exec"))
     cached.write_bytes(importlib.util.MAGIC_NUMBER + struct.pack("<I", flags) + anything + code)
-
-
-def _plans(artifact: Path) -> Iterator[tuple[str, Case]]:
-    plan = json.loads((artifact / "plan.json").read_text())
-    places = list(_places(plan))
-    for index, place in enumerate(places):
-        for number in range(2):
-            value = (*VALUES, *TEXTS)[(index * 2 + number) % (len(VALUES) + len(TEXTS))]
-            name = ".".join(map(str, place))
-            verb = VERBS[(index + number) % len(VERBS)]
-            yield f"plan.json with {name} {number}: {verb}", partial(_planned, artifact, place, value, verb)
-    texts = {"empty": "", "deep": "[" * 100_000, "nan": '{"schema": NaN}', "twice": '{"a": 1, "a": 2}', "list": "[]"}
-    for name, text in texts.items():
-        yield f"plan.json that is {name}", partial(_plan_text, artifact, text)
-
-
-def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where values stand in a document: of lists the first item only."""
-    if place:
-        yield place
-    items = value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ()
-    for key, inner in items:
-        yield from _places(inner, (*place, key))
-
-
-def _planned(artifact: Path, place: tuple[Any, ...], value: Any, verb: str, folder: Path) -> list[str]:
-    shutil.copytree(artifact, folder / "h")
-    plan = json.loads((folder / "h" / "plan.json").read_text())
-    inner = plan
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = value
-    (folder / "h" / "plan.json").write_text(json.dumps(plan))
-    return command(verb, "./h")
-
-
-def _plan_text(artifact: Path, text: str, folder: Path) -> list[str]:
-    shutil.copytree(artifact, folder / "h")
-    (folder / "h" / "plan.json").write_text(text)
-    return command("verify", "./h")
 
 
 def _recipes(artifact: Path) -> Iterator[tuple[str, Case]]:

@@ -1,5 +1,5 @@
 """Hostile inputs that somebody thought out, each for one reader: what asks for more than it holds, what never ends,
-what leads elsewhere. See `cases` for what a case is."""
+what leads elsewhere. See `values` for what a case is."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-
-Case = Callable[[Path], list[str]]
+from values import Case
 
 MANY = 10**10  # of anything: more than there is memory for
 

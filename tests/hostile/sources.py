@@ -1,4 +1,5 @@
-"""A whole artifact `h` and a checkpoint `a.pt`, made in the folder that is named: what hostile inputs are altered from.
+"""What hostile inputs are altered from, made in the folder that is named: a checkpoint `a.pt`, and an artifact of each
+kind that the tool writes and reads, in folders named as in `ARTIFACTS`.
 
 A program of its own: a process in which torch has computed gradients cannot be copied by fork and compute more.
 """
@@ -6,25 +7,53 @@ A program of its own: a process in which torch has computed gradients cannot be 
 import sys
 from pathlib import Path
 
-import torch
-from torch import nn
-
-import stitchc
-from stitchc import zoo
-from stitchc.passes.data.model import InputSpec, Model, TensorImages
+#: Of two fragments, compared to nothing; of three, compared to rivals; chains that vote; a family of two models and a
+#: stitch; that stitch alone; and what becomes of three of them in a training.
+ARTIFACTS = ("h", "chain", "vote", "family", "member", "tuned", "tuned_family", "tuned_member")
 
 
-def network(width: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Linear(width, 10),
-    ).eval()  # fmt: skip
+def networks() -> list:
+    import torch
+    from torch import nn
+
+    from stitchc.passes.data.model import InputSpec, Model
+
+    torch.manual_seed(0)
+    spec = InputSpec((1, 8, 8), (0.0,), (1.0,))
+    found = []
+    for name, width, source in (("wide", 6, "digits/resnet"), ("thin", 4, "digits/plain")):
+        module = nn.Sequential(
+            nn.Conv2d(1, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(), nn.Linear(width, 10),
+        ).eval()  # fmt: skip
+        names = tuple(map(str, range(10)))
+        found.append(Model(name, spec, source=source, licence="MIT", class_names=names, module=module))
+    return found
+
+
+def make(folder: Path) -> None:
+    import stitchc
+    from stitchc import zoo
+
+    models, images = networks(), "digits?limit=64"
+    quick = {"data": images, "onnx": False}
+    measured = {**quick, "evaluate": "digits?split=test&limit=64"}
+    stitchc.compile(*models, front="0", back="0", adapter="linear", rivals="none", **quick, out=folder / "h")
+    stitchc.compile(*models, chain="A:..0 / linear / B:0..2 / linear / A:2..", **measured, out=folder / "chain")
+    vote = "A:..0 / linear / B:0.. + B:..0 / linear / A:0.."
+    stitchc.compile(*models, chain=vote, rivals="none", **quick, out=folder / "vote")
+    made = stitchc.family(
+        "digits/convnext", "digits/plain", budget=["45%"], adapters=["linear"], fragments=2, effort="low",
+        probe_images=96, onnx=False, evaluate="digits?split=test&limit=64", out=folder / "family",
+    )  # fmt: skip
+    stitch = next(member["name"] for member in made.record["members"] if member["parent"] is None)
+    stitchc.extract(folder / "family", stitch, folder / "member", onnx=False)
+    training = {"data": "digits?limit=32", "evaluate": "digits?split=test&limit=8", "epochs": 1, "batch": 8}
+    stitchc.tune(folder / "chain", **training, distill="better", parents=models, out=folder / "tuned")
+    stitchc.tune(folder / "family", **training, out=folder / "tuned_family")
+    stitchc.tune(folder / "member", **training, out=folder / "tuned_member")
+    zoo.pack("digits/plain", folder / "a.pt")
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    torch.manual_seed(0)
-    spec, images = InputSpec((1, 8, 8), (0.0,), (1.0,)), TensorImages(torch.randn(8, 1, 8, 8), name="noise")
-    parents = (Model(name, spec, module=network(width)) for name, width in (("wide", 6), ("thin", 4)))
-    stitchc.compile(*parents, front="0", back="0", adapter="linear", data=images, onnx=False, out=folder / "h")
-    zoo.pack("digits/plain", folder / "a.pt")
+    make(Path(sys.argv[1]))

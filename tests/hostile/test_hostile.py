@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 from attempt import MEBIBYTES, SECONDS, attempt
 from cases import every, set_up
+from documents import altered, places
+from sources import ARTIFACTS
+
+from stitchc.documents.schema import plan
+from stitchc.zoo.foreign import Fault
 
 SAMPLE = 12  # cases of the default run
 PARTS = 6  # that the cases are dealt out to, so that processes can share them
@@ -26,7 +31,7 @@ def sources(tmp_path_factory) -> Path:
 
 
 def cases_of(sources: Path) -> dict:
-    return every(sources / "h", sources / "a.pt")
+    return every(sources)
 
 
 def faults(name: str, case, folder: Path) -> list[str]:
@@ -61,6 +66,9 @@ def warm_up() -> None:
     import torch
     import torchvision  # noqa: F401
 
+    import stitchc.families.extract
+    import stitchc.report.page.family
+    import stitchc.tuning.run  # noqa: F401
     from stitchc.cli import main
 
     torch.set_num_threads(1)  # copies of a process have no threads but one
@@ -84,6 +92,17 @@ def wrong_of(sources: Path, which: slice, folder: Path) -> list[str]:
     process.start()
     process.join()
     return json.loads((folder / "wrong.json").read_text())
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_all_that_a_plan_holds_is_read_with_a_type(name, sources):
+    text = (sources / name / "plan.json").read_text()
+    plan(json.loads(text), "")
+    for place, _ in places(json.loads(text)):
+        record = json.loads(text)
+        altered(record, place, object())
+        with pytest.raises(Fault):
+            plan(record, "")
 
 
 def test_there_are_enough_of_them(sources):

@@ -22,11 +22,26 @@ def test_of_the_same_kind_images_are_left_alone():
     assert Converted(MINE, InputSpec((3, 8, 8), MINE.mean, MINE.std, "bicubic"))(PIXELS) is PIXELS
 
 
-@pytest.mark.parametrize("side", [4, 6, 16])
-def test_other_numbers_and_another_size_are_those_of_the_pixels_resized(side):
-    theirs = InputSpec((3, side, side), (0.5,) * 3, (0.25,) * 3)
-    resized = F.interpolate(PIXELS, size=(side, side), mode="bilinear", antialias=True)
-    assert torch.allclose(Converted(MINE, theirs)(shown(PIXELS, MINE)), shown(resized, theirs), atol=1e-5)
+@pytest.mark.parametrize("size", [(6, 6), (16, 16), (7, 6), (8, 6)])
+def test_other_numbers_and_another_size_are_those_of_the_pixels_interpolated(size):
+    theirs = InputSpec((3, *size), (0.5,) * 3, (0.25,) * 3)
+    want = F.interpolate(PIXELS, size=size, mode="bilinear")
+    assert torch.allclose(Converted(MINE, theirs)(shown(PIXELS, MINE)), shown(want, theirs), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [32, 24, 16])
+def test_a_smaller_image_is_as_sharp_as_the_picture_made_so_small(side):
+    picture = torch.rand(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    mine, theirs = (InputSpec((3, size, size), (0.0,) * 3, (1.0,) * 3) for size in (40, side))
+    image = resized(picture, 40)
+    found, direct, averaged_twice = Converted(mine, theirs)(image), resized(picture, side), resized(image, side)
+    assert found.mean() == pytest.approx(float(direct.mean()), abs=0.01)
+    assert abs(found.std() - direct.std()) < 0.6 * abs(averaged_twice.std() - direct.std())
+
+
+def resized(pixels: Tensor, side: int) -> Tensor:
+    """As pictures are."""
+    return F.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
 
 
 def test_colours_become_luminance_and_grey_becomes_colours():

@@ -18,7 +18,7 @@ from stitchc.passes.data.plan import Stage
 from stitchc.passes.data.some_images import Part
 from stitchc.passes.fit.closed_form import fit_all
 from stitchc.passes.rank import halving
-from stitchc.passes.rank.effort import EFFORTS, effort_of
+from stitchc.passes.rank.effort import EFFORTS, Effort
 from stitchc.passes.rank.halving import Probed, _leads, _unlike, _within_reach
 from stitchc.passes.rank.preselection import depth_match, distinct, pairs_of, union
 from stitchc.passes.rank.scores import SCORES, reference, score_of
@@ -328,10 +328,10 @@ def test_who_is_far_behind_the_best_is_out_of_reach_and_who_is_near_or_varies_is
 
 
 def test_an_effort_is_a_name_or_seconds(plan):
-    assert effort_of("60s").seconds == effort_of(60).seconds == effort_of("60").seconds == 60
+    assert Effort.of("60s").seconds == Effort.of(60).seconds == Effort.of("60").seconds == 60
     for words in ("mediun", "-3", "0s", "inf"):
         with pytest.raises(InputError, match="is no effort"):
-            effort_of(words)
+            Effort.of(words)
     quick = Rank(effort="0.01s")(plan)
     assert quick.stages[1].candidates == 12, "a first group is always looked at"
     with pytest.raises(InputError, match="no value of `rank`") as caught:

@@ -18,6 +18,7 @@ from stitchc.passes.data.errors import Infeasible, InputError, QuantityError
 from stitchc.passes.data.line import Line
 from stitchc.passes.data.model import InputSpec, Model
 from stitchc.passes.family.candidates import Looking, _routes
+from stitchc.passes.numerics.converted import Converted
 from stitchc.passes.search.space import Space
 from stitchc.recipe import dumps, loads
 
@@ -64,6 +65,11 @@ def test_every_weight_stands_once(made):
     size = (out / "model.safetensors").stat().st_size
     assert said["models_bytes"] + said["members_bytes"] == pytest.approx(size, rel=0.03)  # headers
     assert size < 1.15 * sum(model["size_bytes"] for model in found.record["models"])
+
+
+def test_the_record_says_how_long_each_part_took(made):
+    found, _ = made
+    assert all(found.record["seconds"][part] > 0 for part in ("trace", "choose", "fit", "heal", "measure"))
 
 
 def test_plan_json_is_the_record(made):
@@ -202,7 +208,13 @@ def test_the_picture_has_a_place_for_every_member(made):
     assert drawn == sorted(member["cost"]["macs"] for member in found.record["members"])
 
 
-def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, monkeypatch):
+def smaller(images: torch.Tensor, side: int) -> torch.Tensor:
+    """As a family makes them of its own."""
+    mine, its = (InputSpec((1, size, size), (0.5,), (0.5,)) for size in (images.shape[-1], side))
+    return Converted(mine, its)(images)
+
+
+def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_alone(tmp_path, monkeypatch):
     """Where it serves a budget best: here there are no stitches, and it counts as being over the line."""
     from stitchc.passes.family import study
 
@@ -217,7 +229,8 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, mo
     assert (
         first["parent"] == "digits/plain@4x4" and first["name"] == "plain_4x4" and first["input"]["size"] == [1, 4, 4]
     )
-    assert [one["parent"] for one in models] == ["digits/plain", "digits/convnext"] and first["adds_bytes"] == 0
+    assert [one["parent"] for one in models] == ["digits/plain", "digits/convnext"]
+    assert first["adds_bytes"] == 4 * (4 * 8), "which share each of eight lines has in each of four"
     assert all(rival["model"] != "digits/plain@4x4" for rival in found.record["rivals"])
     assert found.record["budgets"][0]["member"] == first["name"] and first["verified"]["onnx_max_abs"] < 1e-4
     size = sum(model["size_bytes"] for model in found.record["models"] if "@" not in model["name"])
@@ -225,7 +238,7 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_no_weights(tmp_path, mo
     network, alone = stitchc.load(out), stitchc.load(out)
     network.set_member(first["name"])
     images = torch.rand(4, 1, 8, 8)
-    small = torch.nn.functional.interpolate(images, size=(4, 4), mode="bilinear", antialias=True)
+    small = smaller(images, 4)
     alone.set_member("plain")
     with torch.inference_mode():
         assert torch.allclose(network(images), alone.member("plain")(small), atol=1e-5)
@@ -260,7 +273,7 @@ def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_
     network.set_member(first["name"])
     hybrid = found.family[first["name"]].hybrid.network
     images, side = torch.rand(4, 1, 8, 8), first["input"]["size"][1]
-    small = torch.nn.functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+    small = smaller(images, side)
     extracted = tmp_path / "alone"
     stitchc.extract(out, first["name"], extracted)
     with torch.inference_mode():

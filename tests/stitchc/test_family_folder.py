@@ -15,18 +15,16 @@ from stitchc.families.folder import write_family
 from stitchc.passes import Codegen
 from stitchc.passes.data.errors import InputError, OutputError, VerificationError
 
+BUDGET = {"device": None, "limits": {"macs": 3}, "member": "middle", "said": None}
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """(plan, family, the record, the folder)."""
     out = tmp_path_factory.mktemp("families") / "family"
     plan, family = digits_family()
-    return (
-        plan,
-        family,
-        written(plan, family, out, more={"budgets": [3], "members": {"middle": {"adds_bytes": 7}}}),
-        out,
-    )
+    more = {"budgets": [BUDGET], "members": {"middle": {"adds_bytes": 7}}}
+    return plan, family, written(plan, family, out, more=more), out
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def test_the_record_says_of_each_member_what_the_contract_asks_for(made):
     assert all(set(member) >= {"name", "chain", "cost", "accuracy", "verified"} for member in record["members"])
     middle = record["members"][0]
     assert middle["chain"][1]["adapter"]["name"] == "linear" and middle["parent"] is None
-    assert middle["accuracy"]["top1"] == 0.9 and middle["adds_bytes"] == 7 and record["budgets"] == [3]
+    assert middle["accuracy"]["top1"] == 0.9 and middle["adds_bytes"] == 7 and record["budgets"] == [BUDGET]
     assert {member["parent"] for member in record["members"][1:]} == {"digits/plain", "digits/resnet"}
     assert record["size_bytes"] == (out / "model.safetensors").stat().st_size
     assert {path.name for path in out.iterdir()} == {*record["files"], "plan.json"}

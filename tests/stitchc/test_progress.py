@@ -8,7 +8,7 @@ import pytest
 
 from stitchc.passes.data.plan import Plan
 from stitchc.passes.pipeline import Pass, Pipeline
-from stitchc.progress import Silent, stage
+from stitchc.progress import Clock, Silent, stage
 from stitchc.report import progress
 from stitchc.report.progress import progress_on
 
@@ -126,3 +126,20 @@ def test_a_bar_says_what_remains_and_the_best_so_far(monkeypatch):
         watcher.update(3, 7, "probing stitches, best so far 0.873")
         watcher.bars.refresh()
     assert "best so far 0.873" in stream.getvalue() and "to go" in stream.getvalue()
+
+
+def test_a_part_within_another_counts_for_itself_alone(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("stitchc.progress.time.perf_counter", lambda: now[0])
+    clock = Clock()
+    with clock("choose"):
+        now[0] = 1.0
+        for end in (3.0, 6.0):
+            with clock("heal"):
+                now[0] = end
+        with pytest.raises(ZeroDivisionError), clock("fit"):
+            now[0] = 10.0
+            raise ZeroDivisionError
+    with clock("measure"):
+        now[0] = 11.0
+    assert clock.seconds == {"heal": 5.0, "fit": 4.0, "choose": 1.0, "measure": 1.0}
