@@ -3,7 +3,6 @@ import."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from stitchc.passes.data.errors import BadCheckpoint, ModelError, did_you_mean, unknown
@@ -18,7 +17,7 @@ def check_model(words: str) -> None:
     Raises:
         ModelError, and its kind BadCheckpoint.
     """
-    if os.path.isdir(os.path.expanduser(words)):
+    if _may_be_folder(words):
         return
     parsed = parse(words)
     if parsed.form == "digits":
@@ -27,6 +26,16 @@ def check_model(words: str) -> None:
         require(parsed.code[0])
     elif parsed.form in ("checkpoint", "exported") and not (path := Path(parsed.body).expanduser()).is_dir():
         require(path)
+
+
+def _may_be_folder(words: str) -> bool:
+    """What may not be looked at is left to who opens it."""
+    try:
+        return Path(words).expanduser().is_dir()
+    except PermissionError:
+        return True
+    except (OSError, ValueError, RuntimeError):  # longer than a path can be, or of characters that none has
+        return False
 
 
 def check_digits(words: Words) -> None:

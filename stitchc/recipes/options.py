@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from string import ascii_lowercase
 from typing import Any
 
-from ..option_kinds import Subjects
+from ..option_kinds import Pictures, Subjects
 from ..passes.data.errors import InputError, StitchError
 from ..passes.data.option_kinds import Kind
 from ..passes.data.options import NEVER, Options, option_of, options_of, read_all
@@ -64,6 +64,8 @@ def _agrees(record: type[Options], options: Mapping[str, Any]) -> bool:
 
 def _check_form(name: str, kind: Kind, value: Any, where: str) -> None:
     """Refuses what only Python can give: of a model or of images an object, of a cut too."""
+    if isinstance(kind, Pictures) and not isinstance(value, str):
+        raise InputError(f"{where}: '{name}' is {value!r}", "It must be text.")
     if type(kind) is Kind and (isinstance(value, bool) or not isinstance(value, str | int)):
         raise InputError(f"{where}: '{name}' is {value!r}", "It must be text.")
     words = value if isinstance(value, list) else [value]

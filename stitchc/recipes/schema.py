@@ -8,7 +8,7 @@ from typing import Any
 
 from ..families.options import Budgets, FamilyOptions
 from ..heads.words import Head
-from ..option_kinds import Limits, Sides, Subjects
+from ..option_kinds import Limits, Pictures, Sides, Subjects
 from ..options import CompileOptions
 from ..passes.data.option_kinds import (
     Bytes,
@@ -95,6 +95,11 @@ def shape(kind: Kind) -> Schema:
 @shape.register
 def _(kind: Text) -> Schema:
     return _TEXT | {"examples": ["auto"]}
+
+
+@shape.register
+def _(kind: Pictures) -> Schema:
+    return _TEXT | {"examples": ["digits"]}
 
 
 @shape.register(Texts)

@@ -121,7 +121,7 @@ def test_a_direction_that_contradicts_the_chosen_cuts_is_refused():
 
 
 def test_an_operator_set_that_there_is_not_is_refused_before_the_work(packed):
-    status, document = run("compile", packed / "resnet.pt", packed / "nothing.pt", "--opset", 99)
+    status, document = run("compile", packed / "resnet.pt", packed / "plain.pt", "--opset", 99)
     assert status == 2 and "operator set 99 is newer" in document["error"]["message"]
 
 

@@ -102,5 +102,5 @@ def test_the_pareto_front_is_drawn(plan):
 
 
 def test_words_of_a_pareto_front_are_checked_before_anything_runs(capfd):
-    assert main(["compare", "a", "b", "--pareto", "macs"]) == 2
+    assert main(["compare", "digits/resnet", "digits/plain", "--pareto", "macs"]) == 2
     assert "Name two: macs,similarity." in capfd.readouterr().err
