@@ -96,7 +96,10 @@ def real(shared, tmp_path_factory):
             name = rest.partition("/")[0]
             if split == "test" and member.isfile() and taken.get(name, 0) < 10:
                 taken[name] = taken.get(name, 0) + 1
-                tar.extract(member, where / "cifar", filter="data")
+                content, path = tar.extractfile(member), where / "cifar" / member.name
+                assert content is not None
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.read())
             if len(taken) == 10 and min(taken.values()) == 10:
                 break
     with tarfile.open(f"{shared}/data/imagenet1k_samples_256.tar") as tar:
