@@ -76,6 +76,9 @@ def run(caller: socket.socket) -> None:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(variables)
+        # A copy's pool of threads is made anew by the first call of this kind; by two at once, of the threads of
+        # autograd, one finds none.
+        torch.set_num_threads(torch.get_num_threads())
         sys.argv = ["stitchc", *words]
         status = main(words)
         sys.stdout.flush()
@@ -87,6 +90,8 @@ def run(caller: socket.socket) -> None:
 
 
 if __name__ == "__main__":
+    import torch
+
     import stitchc
     from stitchc.cli import main
 

@@ -25,8 +25,17 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a run is watche
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sources")
-    subprocess.run([sys.executable, Path(__file__).with_name("sources.py"), folder], check=True)
+    """Made once for all processes that share the tests."""
+    import fcntl
+
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    place = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder = place / "sources"
+    with (place / "sources.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "a.pt").exists():  # the last of them
+            folder.mkdir()
+            subprocess.run([sys.executable, Path(__file__).with_name("sources.py"), folder], check=True)
     return folder
 
 
