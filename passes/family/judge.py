@@ -32,8 +32,8 @@ class Judge:
         self._first = first_of(plan.models)
         next_smaller = {own: model for model, own in reversed(list(enumerate(self._first))) if own != model}
         own = [model for model, first in enumerate(self._first) if first == model]
-        self._compared = [model for each in own for model in (each, next_smaller.get(each)) if model is not None]
-        self._said = {model: self._outputs(plan.graphs[model], Chain((Fragment(model),))) for model in self._compared}
+        compared = [model for each in own for model in (each, next_smaller.get(each)) if model is not None]
+        self._said = {model: self._outputs(plan.graphs[model], Chain((Fragment(model),))) for model in compared}
         self._references: dict[int, Reference] = {}
         labelled = all(self._reference(model).labels is not None for model in own)
         asked = rule or BY_AGREEMENT
