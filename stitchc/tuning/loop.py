@@ -20,7 +20,7 @@ from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
 from ..passes.training.norms import measure_norms, settle_norms
 from ..passes.training.steps import learning_rate, optimizer_of
-from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
+from ..passes.training.worth import LABELS, NOTHING, TEACHERS, Worth, tally, worth
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
 from ..zoo.sampling import draw
@@ -262,7 +262,7 @@ class Loop:
         assert self.held is not None
         self.trainee.eval()
         taught = self._taught() if self.by == TEACHERS else None
-        tallies = [torch.zeros(3, dtype=torch.float64)]
+        tallies = [NOTHING]
         for number, (indices, x) in enumerate(self._held_out()):
             labels, said = (self.held.labels(indices), None) if taught is None else (None, taught[number])
             tallies.append(tally(self.trainee(x).float().cpu(), labels, said))
