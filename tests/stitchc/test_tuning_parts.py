@@ -12,7 +12,7 @@ from stitchc.passes.data.errors import DataError, InputError, OutputError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.passes.numerics.held_out import held_out
 from stitchc.passes.training import distillation, steps
-from stitchc.passes.training.worth import FACTORS, LABELS, TEACHERS, Worth, tally, worth
+from stitchc.passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
 from stitchc.tuning import checkpoint, engine, layout, loop, train, views
 from stitchc.tuning.settings import Settings
 
@@ -179,13 +179,13 @@ def test_worth_is_by_labels_or_by_what_the_teachers_say():
     labels = torch.tensor([0, 1, 1, 0])
     parts = [tally(scores[:1], labels[:1], None), tally(scores[1:], labels[1:], None)]
     found = worth(LABELS, parts)
-    at_each = [float(F.cross_entropy(factor * scores, labels)) for factor in FACTORS]
-    assert found.right == 0.5 and found.nats == pytest.approx(min(at_each), rel=1e-6)
+    assert found.right == 0.5 and found.nats == pytest.approx(float(F.cross_entropy(scores, labels)), rel=1e-6)
     same = worth(TEACHERS, [tally(scores, None, scores.softmax(1))])
     assert same.right == 1.0 and same.nats == pytest.approx(0.0, abs=1e-6)
-    surer = worth(TEACHERS, [tally(2 * scores, None, scores.softmax(1))])
-    assert surer.nats == pytest.approx(0.0, abs=1e-6)
-    assert Worth(LABELS, 0.6, 2.0).better(Worth(LABELS, 0.5, 1.0)) and Worth(LABELS, 0.5, 0.7).better(found)
+    taught = (labels.float()[:, None] * torch.tensor([-1.0, 1.0]) / 3).softmax(1)
+    lost = distillation.loss(scores, labels, taught, smoothing=0.0, weight=1.0, temperature=3.0)
+    assert worth(TEACHERS, [tally(scores, None, taught, 3.0)]).nats == pytest.approx(float(lost), rel=1e-5)
+    assert Worth(LABELS, 0.6, 2.0).better(Worth(LABELS, 0.5, 1.0)) and Worth(LABELS, 0.5, 0.9).better(found)
     broken = worth(TEACHERS, [tally(torch.full((2, 2), torch.nan), None, scores[:2].softmax(1))])
     assert broken.right == 0 and broken.nats == math.inf and same.better(broken)
     assert Worth(TEACHERS, 0.5, 0.1).better(Worth(TEACHERS, 0.6, 0.2)) and not found.better(found)
