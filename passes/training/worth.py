@@ -1,8 +1,8 @@
 """What a network is worth on images that it does not learn from, by which the best state of a training is kept.
 
-What learns from a teacher at a temperature is judged at that temperature too, by the very loss that it is trained by. At
-a temperature of one the divergence rises as a network becomes surer of itself, long before it becomes worse: it would
-throw good trainings away.
+What learns from a teacher at a temperature is judged at that temperature too, by the very loss that it is trained by.
+At a temperature of one the divergence rises as a network becomes surer of itself, long before it becomes worse: that
+would throw good trainings away.
 """
 
 from __future__ import annotations
