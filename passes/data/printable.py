@@ -25,7 +25,8 @@ def _shown(character: str) -> str:
 
 #: Given values within a sentence: quoted, a list, or without a space in them.
 _VALUES = re.compile(
-    r"(?<!\w)(?P<mark>['\"])(?=\S)(?:(?!(?P=mark)).){300,}(?P=mark)(?!\w)|\[[^\[\]]{300,}\]|\S{300,}", re.DOTALL
+    r"(?<!\w)(?P<mark>['\"])(?=\S)(?:(?!(?P=mark)).){300,}(?P=mark)(?!\w)|\[[^\[\]]{300,}\]|\([^()]{300,}\)|\S{300,}",
+    re.DOTALL,
 )
 
 
