@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from ..passes.data import metrics
-from ..zoo.foreign import Fault, characters, choice, either, listed, mapping, optional, table
+from ..zoo.foreign import Fault, characters, choice, either, mapping, optional, table
 from .schema_beside import (
     BESIDE,
     CHOSEN,
@@ -43,6 +43,7 @@ from .schema_network import (
     count,
     digest,
     figure,
+    listed,
     stated,
 )
 

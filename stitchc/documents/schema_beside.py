@@ -7,8 +7,8 @@ from typing import Any
 
 from ..passes.data import metrics
 from ..passes.data.rivals import KINDS
-from ..zoo.foreign import Fault, characters, choice, either, flag, listed, mapping, optional
-from .schema_network import CHAIN, COST, IMAGES, INPUT, LINKS, MODELS, NAME, REAL, SHARE, count, figure, stated
+from ..zoo.foreign import Fault, characters, choice, either, flag, mapping, optional
+from .schema_network import CHAIN, COST, IMAGES, INPUT, LINKS, MODELS, NAME, REAL, SHARE, count, figure, listed, stated
 
 MEMBER_NAME = r"[a-z][a-z0-9_]{0,79}"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..passes.data import metrics
+from ..zoo import foreign
 from ..zoo.foreign import (
     Fault,
     Reader,
@@ -14,7 +15,6 @@ from ..zoo.foreign import (
     choice,
     either,
     flag,
-    listed,
     mapping,
     number,
     optional,
@@ -33,6 +33,12 @@ def stated(always: Mapping[str, Reader[Any]], sometimes: Mapping[str, Reader[Any
     """A table that has the keys of `always`, and may have those of `sometimes`. Others, which a later stitchc may have
     written, are left out."""
     return table({**always, **(sometimes or {})}, required=tuple(always), others=True)
+
+
+def listed(item: Reader[Any], least: int = 0, most: int = 1000) -> Reader[list[Any]]:
+    """A list of `least` to `most` items, as JSON has it."""
+    checked = foreign.listed(item, least, most)
+    return lambda value, place: list(checked(value, place))
 
 
 def count(least: int = 0, most: int = MOST) -> Reader[int]:
