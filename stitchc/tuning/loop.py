@@ -19,7 +19,7 @@ from ..passes.data.errors import Diverged, InputError
 from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
 from ..passes.training.norms import measure_norms, settle_norms
-from ..passes.training.steps import learning_rate, optimizer_of
+from ..passes.training.steps import check_weights, learning_rate, optimizer_of, put_back
 from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
@@ -76,10 +76,17 @@ class Loop:
         self.steps = len(batches_of(torch.arange(len(views)), settings.batch))
 
     def load(self, snapshot: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.state = State.of(snapshot["state"])
+        """Go on from there.
+
+        Raises:
+            ValueError: it is of another network, or of another optimizer.
+        """
+        state = State.of(snapshot["state"])
+        for weights in (snapshot["weights"], *([state.best.weights] if state.best else [])):
+            check_weights(weights, self.trainee.network.state_dict())
+        self.state = state
         self.trainee.network.load_state_dict(snapshot["weights"], strict=False)
-        self.optimizer.load_state_dict(snapshot["optimizer"])
+        put_back(self.optimizer, snapshot["optimizer"]["state"])
         self.engine.load(snapshot["engine"])
 
     def go_on(self, snapshot: dict[str, Any] | None, folder: Path) -> int:
