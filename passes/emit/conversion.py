@@ -12,9 +12,11 @@ from ..numerics.converted import Converted
 
 
 def input_of(plan: Plan, family: Family) -> InputSpec:
-    """What a family takes: what its most expensive member that is a model takes, else its most expensive one."""
-    parents = [member for member in family.members if member.parent is not None]
-    return plan.input_of((parents or list(family.members))[-1].hybrid.chain)
+    """What a family takes: what its most expensive member that is a model takes, else its most expensive one. A model
+    counts as it is alone, without what makes its image of another."""
+    parents = [member.hybrid.chain for member in family.members if member.parent is not None]
+    dearest = max(parents, key=lambda chain: plan.prices[chain.front.model].ordering(), default=None)
+    return plan.input_of(dearest or family.members[-1].hybrid.chain)
 
 
 def conversions(plan: Plan, family: Family) -> dict[str, GraphModule]:
@@ -23,17 +25,21 @@ def conversions(plan: Plan, family: Family) -> dict[str, GraphModule]:
     Raises:
         InputError: a member's images have other channels.
     """
-    from ..trace.record import record
-
     given = input_of(plan, family)
     found = {}
     for member in family.members:
         wanted = plan.input_of(member.hybrid.chain)
-        if _same(given, wanted):
-            continue
         _check(given, wanted, member)
-        found[member.name] = record(Converted(given, wanted).eval(), given.size)
+        if (made := conversion(given, wanted)) is not None:
+            found[member.name] = made
     return found
+
+
+def conversion(given: InputSpec, wanted: InputSpec) -> GraphModule | None:
+    """What makes images of one kind out of those of another; None where they are the same."""
+    from ..trace.record import record
+
+    return None if _same(given, wanted) else record(Converted(given, wanted).eval(), given.size)
 
 
 def _same(a: InputSpec, b: InputSpec) -> bool:
