@@ -12,11 +12,12 @@ from ..numerics.converted import Converted
 
 
 def input_of(plan: Plan, family: Family) -> InputSpec:
-    """What a family takes: what its most expensive member that is a model takes, else its most expensive one. A model
-    counts as it is alone, without what makes its image of another."""
-    parents = [member.hybrid.chain for member in family.members if member.parent is not None]
-    dearest = max(parents, key=lambda chain: plan.prices[chain.front.model].ordering(), default=None)
-    return plan.input_of(dearest or family.members[-1].hybrid.chain)
+    """What a family takes: what it says; else what its most expensive member that is a model takes, else its most
+    expensive one."""
+    if family.input is not None:
+        return family.input
+    parents = [member for member in family.members if member.parent is not None]
+    return plan.input_of((parents or list(family.members))[-1].hybrid.chain)
 
 
 def conversions(plan: Plan, family: Family) -> dict[str, GraphModule]:

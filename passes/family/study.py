@@ -12,7 +12,7 @@ from torch.fx import GraphModule
 from ..cost.chains import price_of, prices_of_graph
 from ..data.chain import Chain
 from ..data.hybrid import Hybrid
-from ..data.model import first_of
+from ..data.model import InputSpec, first_of
 from ..data.plan import Plan
 from ..data.values import Price
 from ..emit.conversion import conversion
@@ -26,6 +26,9 @@ from .weights import added, contents
 
 if TYPE_CHECKING:
     from ..cost.fragments import FragmentPrices
+
+# Scores of one image that are nearer than this are the same: networks are fitted in float64 and run in float32.
+_ROUNDING = 1e-3
 
 #: Further amounts of chains, by name.
 Timed = Mapping[str, Callable[[Chain], float]]
@@ -55,6 +58,11 @@ class Study:
     below: int
     healed: int
     models_bytes: int
+
+    @property
+    def input(self) -> InputSpec:
+        """What the family's images are."""
+        return dearest_input(self.plan)
 
     def chosen(self) -> list[Network]:
         """The members, from cheap to expensive."""
@@ -108,10 +116,11 @@ def study(
     previews = list(_at_sizes(
         judge, tried, sizes, held, lambda one: adds(own, one.own) | held.images(one.chain), looking
     ))  # fmt: skip
-    fine = [one for one in previews if not under(one, models, looking.metric)]
+    fine = _told_apart([one for one in previews if not under(one, models, looking.metric)], looking.metric)
     first = [fine[k - len(models)] for k in chosen([*models, *fine])[0] if k >= len(models)]
-    values = np.array([[one.price[looking.metric], -one.score] for one in fine]).reshape(-1, 2)
-    chains = _distinct([*first, *(fine[k] for k in promising(values, len(fine)))], wanted, room)
+    values = np.array([[one.price[looking.metric], -one.score] for one in [*models, *fine]])
+    order = [fine[k - len(models)] for k in promising(values, len(values)) if k >= len(models)]
+    chains = _distinct([*first, *order], wanted, room)
     made = repair(sorted(((chain, price_of(own, chain)) for chain in chains), key=lambda one: one[1].ordering()))
     last = _at_sizes(judge, made, sizes, held, held.beside, looking)
     networks = [*models, *last]
@@ -129,8 +138,7 @@ class _Held:
     them of the family's own, which are those of the dearest."""
 
     def __init__(self, plan: Plan, given: Sequence[Hybrid]):
-        self._plan = plan
-        self._input = plan.input_of(max(given, key=_ordering).chain)
+        self._plan, self._input = plan, dearest_input(plan)
         self._made: dict[int, tuple[GraphModule, FragmentPrices] | None] = {}
         self._contents = contents(one.network for one in given)
         for one in given:
@@ -178,9 +186,10 @@ def _models(judge: Judge) -> tuple[list[Network], _Held]:
     return found, held
 
 
-def _ordering(hybrid: Hybrid) -> tuple[float, ...]:
-    assert hybrid.price is not None
-    return hybrid.price.ordering()
+def dearest_input(plan: Plan) -> InputSpec:
+    """What a family's images are: what the dearest of its models takes. A model counts as it is alone."""
+    given = sorted(set(first_of(plan.models)))
+    return plan.models[max(given, key=lambda model: plan.prices[model].ordering())].input
 
 
 def _useful(models: Sequence[Network], metric: str) -> list[int]:
@@ -207,6 +216,20 @@ def _smaller(plan: Plan, hybrid: Hybrid, sizes: Sequence[int]) -> Iterator[Hybri
         graph = with_weights_of(plan, chain, hybrid)
         if graph is not None:
             yield smaller_hybrid(plan, chain, hybrid, graph)
+
+
+def _told_apart(networks: Sequence[Network], metric: str) -> list[Network]:
+    """Of networks that take as much and score every image alike but for rounding, that which adds the fewest bytes: a
+    layer that changes nothing stands before a seam of the one and behind that of the other."""
+    found = list[Network]()
+    for one in sorted(networks, key=lambda one: sum(one.adds.values())):
+        if not any(_alike(one, other, metric) for other in found):
+            found.append(one)
+    return [one for one in networks if one in found]
+
+
+def _alike(one: Network, other: Network, metric: str) -> bool:
+    return one.price[metric] == other.price[metric] and bool((abs(one.scores - other.scores) < _ROUNDING).all())
 
 
 def _distinct(networks: Sequence[Network], most: int, room: float) -> list[Chain]:
