@@ -16,7 +16,6 @@ from ..families.members import is_family
 from ..folder import next_free
 from ..inputs import is_artifact
 from ..keywords import with_options
-from ..passes.data.errors import InputError
 from ..passes.data.model import Model
 from ..passes.training.distillation import Teachers
 from ..progress import Progress, Silent, stage
@@ -62,8 +61,6 @@ def tune(
     if is_family(subject):
         assert not isinstance(subject, Model)
         return tune_family(Path(subject), options, place, watcher)
-    if options.extra is not None:
-        raise InputError("`extra` is of what members of a family keep, and this is no family", "Leave it out.")
     if not isinstance(subject, Model) and is_artifact(subject):
         return _tuned(Path(subject), options, place, parents, watcher)
     with plain(subject, options, watcher) as (folder, model, told):
