@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
-from .data import texts
+from .data import kept_by_torch
 from .data.errors import PipelineError
 from .data.memory import Memory
 from .data.out_of_memory import free, ran_out
@@ -99,7 +99,7 @@ class Pipeline(Pass):
 
     def __call__(self, plan: Plan) -> Plan:
         self._check_order(plan)
-        before = texts.known()
+        before = kept_by_torch.texts()
         try:
             for step in self.passes:
                 if self.callback:
@@ -112,7 +112,7 @@ class Pipeline(Pass):
                 if self.callback:
                     self.callback(step, plan, seconds)
         finally:
-            texts.forget(before, (*plan.graphs, *(one.graph for one in plan.hybrids if one.graph is not None)))
+            kept_by_torch.forget(before, (*plan.graphs, *(one.graph for one in plan.hybrids if one.graph is not None)))
         return plan
 
     def _check_order(self, plan: Plan) -> None:

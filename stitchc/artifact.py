@@ -98,7 +98,9 @@ def _check_readable(text: str) -> None:
         plan(foreign.json_of(text), "")
     except foreign.Fault as error:
         raise VerificationError(
-            f"the plan of this artifact could not be read again: {error}", "This is a fault of stitchc; report it."
+            f"the plan of this artifact could not be read again: {error}",
+            "Where it hands on what the plan of another artifact says, such as notes of many megabytes, shorten those; "
+            "otherwise this is a fault of stitchc: report it.",
         ) from error
 
 

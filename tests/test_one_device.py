@@ -42,8 +42,11 @@ def compiled(**options):
     [
         {},
         {"recalibrate": True, "max_memory": "40MiB", "adapter": "conv3x3", "rivals": "none"},
-        {"similarity": "procrustes", "heal": "all", "heal_target": "both", "best": True, "adapter": "fused"},
-        {"polish": "3 steps", "rivals": "trained", "adapter": "conv3x3"},
+        pytest.param(
+            {"similarity": "procrustes", "heal": "all", "heal_target": "both", "best": True, "adapter": "fused"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"polish": "3 steps", "rivals": "trained", "adapter": "conv3x3"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -186,7 +186,7 @@ def optional(inner: Reader[T]) -> Reader[T | None]:
 def table(
     fields: Mapping[str, Reader[Any]], *, required: Sequence[str] = (), others: bool = False
 ) -> Reader[dict[str, Any]]:
-    """A table with these keys, `required` ones among them. others: pass over keys that are none of them; without, they
+    """A table with these keys, `required` ones among them. others: leave out keys that are none of them; without, they
     are refused, as what is written must be used."""
 
     def reader(value: Any, place: str) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def table(
             if key not in fields and not others:
                 near = did_you_mean(key, list(fields)) if isinstance(key, str) and len(key) < 100 else ""
                 raise Fault(f"{prefix}{_short(key)}", f"is no key that is known here. {near}".strip())
-        return {key: inner(value[key], f"{prefix}{key}") for key, inner in fields.items() if key in value}
+        return {key: fields[key](one, f"{prefix}{key}") for key, one in value.items() if key in fields}
 
     return reader
 

@@ -12,8 +12,8 @@ class Polishing:
     teachers: the names of the networks. images, held_out: how many were trained on, and how many were not and decide.
     steps: of the optimizer, each of `batch` images. kept: after how many of them the network was best on the held-out
     images, 0 where none made it better. divergence, agreement: on those, before: the mean Kullback-Leibler divergence
-    in nats from the teachers' probabilities, and the share of the images that get the class that the teachers say;
-    polished_divergence, polished_agreement: of what was kept.
+    in nats from the teachers' probabilities at the temperature of the training, times its square, and the share of the
+    images that get the class that the teachers say; polished_divergence, polished_agreement: of what was kept.
     """
 
     teachers: tuple[str, ...]

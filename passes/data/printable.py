@@ -23,6 +23,18 @@ def _shown(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
+#: Given values within a sentence: quoted, a list, or without a space in them.
+_VALUES = re.compile(
+    r"(?<!\w)(?P<mark>['\"])(?=\S)(?:(?!(?P=mark)).){300,}(?P=mark)(?!\w)|\[[^\[\]]{300,}\]|\([^()]{300,}\)|\S{300,}",
+    re.DOTALL,
+)
+
+
+def shortened(sentence: str) -> str:
+    """A sentence whose long values are shown by their beginning and their number of characters."""
+    return _VALUES.sub(lambda found: f"{found[0][:60]}... ({len(found[0]):,} characters)", sentence)
+
+
 def quoted(text: str) -> str:
     """A literal of Python, in double quotes, that is `text`."""
     return '"' + "".join(f"\\{c}" if c in '\\"' else _shown(c) for c in text) + '"'

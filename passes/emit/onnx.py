@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..data.chain import Chain, Fragment
 from ..data.errors import InputError, ModelError, first_line
+from ..data.kept_by_torch import mortal_exports
 from ..data.model import InputSpec
 from ..data.pass_options import OpsetOptions
 from ..data.plan import Plan
@@ -90,7 +91,7 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
     check_opset(opset)
     batch = torch.export.Dim("batch", min=1)
     try:
-        with _quiet(), _attention_in_four_dimensions(), torch.no_grad():
+        with _quiet(), _attention_in_four_dimensions(), torch.no_grad(), mortal_exports():
             program = torch.onnx.export(
                 module,
                 (images,),
@@ -104,7 +105,6 @@ def export(module: nn.Module, images: Tensor, opset: int | None = None) -> Model
             )
             assert program is not None
             model = program.model_proto
-            _forget(program.exported_program)
     except Exception as error:
         raise ModelError(
             f"the network cannot be exported to ONNX: {_reason(error, module, images)}",
@@ -136,14 +136,6 @@ def _resize_as_torch_does(model: ModelProto) -> None:
                 attribute.s = b"half_pixel"
 
 
-def _forget(program: Any) -> None:
-    """Caches of torch keep hundreds of exports alive; without this, each with all that it has seen."""
-    for node in program.graph.nodes:
-        mode = getattr(node.meta.get("val"), "fake_mode", None)
-        if mode is not None and mode.shape_env is not None:
-            getattr(mode.shape_env, "fake_tensor_cache", {}).clear()
-
-
 def _reason(error: BaseException, module: nn.Module, images: Tensor) -> str:
     """Which operator of which module the exporter has no translation for, where that is what went wrong."""
     chain = [error]
@@ -159,7 +151,7 @@ def _reason(error: BaseException, module: nn.Module, images: Tensor) -> str:
 def _module_of(node: str, module: nn.Module, images: Tensor) -> str:
     """The innermost module whose call a node of the exported program lies in, in words; "" where that is unknown."""
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), mortal_exports():
             batch = torch.export.Dim("batch", min=1)
             program = torch.export.export(module, (images,), dynamic_shapes=({0: batch},), strict=False)
             nodes = list(program.run_decompositions().graph.nodes)

@@ -35,10 +35,22 @@ def faster(graph: GraphModule, kept: Collection[str] = ()) -> GraphModule:
     in channels-last memory, which convolutions like best. All nodes of `kept` are in it."""
     private = copy.deepcopy(graph)
     _fold_batch_norm(private, kept)
-    _allow_any_strides(private)
+    for node in _views(private):
+        _reshape_instead(node)
     private.to(memory_format=torch.channels_last)
     private.recompile()
     return private
+
+
+def for_any_strides(graph: GraphModule) -> GraphModule:
+    """The graph on the same weights, ready for maps in channels-last memory; the graph itself where it is."""
+    if not _views(graph):
+        return graph
+    ready = GraphModule(graph, copy.deepcopy(graph.graph))
+    for node in _views(ready):
+        _reshape_instead(node)
+    ready.recompile()
+    return ready.train(graph.training)
 
 
 def overwriting(graph: GraphModule) -> GraphModule:
@@ -117,13 +129,19 @@ def _put(graph: GraphModule, path: str, module: nn.Module) -> None:
     setattr(graph.get_submodule(parent), name, module)
 
 
-def _allow_any_strides(graph: GraphModule) -> None:
-    """`view` refuses what does not lie in memory as it is numbered; `reshape` is the same and copies then."""
+def _views(graph: GraphModule) -> list[Node]:
+    """The nodes that call `view` for other extents."""
+    found = []
     for node in graph.graph.nodes:
         sizes = [*node.args[1:], *node.kwargs.values()]
-        if target_name(node) != "view" or any(isinstance(size, torch.dtype) for size in sizes):
-            continue
-        if node.op == "call_method":
-            node.target = "reshape"
-        elif node.op == "call_function":
-            node.target = torch.ops.aten.reshape.default
+        if target_name(node) == "view" and not any(isinstance(size, torch.dtype) for size in sizes):
+            found.append(node)
+    return found
+
+
+def _reshape_instead(node: Node) -> None:
+    """`view` refuses what does not lie in memory as it is numbered; `reshape` is the same and copies then."""
+    if node.op == "call_method":
+        node.target = "reshape"
+    elif node.op == "call_function":
+        node.target = torch.ops.aten.reshape.default

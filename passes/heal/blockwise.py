@@ -14,6 +14,7 @@ from ..data.healing import HealedBlock, Healing
 from ..graphs.attention import written_out
 from ..graphs.compose import part_of
 from ..graphs.conventions import result
+from ..graphs.faster import for_any_strides
 from .blocks import Block, blocks
 from .classifier import follow
 from .gauss_newton import gauss_newton_step
@@ -45,7 +46,7 @@ def heal(
     Raises:
         InputError: the target names models that give outputs of another shape than the hybrid.
     """
-    stitched = written_out(stitched)  # on the same weights
+    stitched = for_any_strides(written_out(stitched))  # on the same weights
     with torch.no_grad():
         hybrid = probe.values(stitched, chain.front.model)
         steps = plan_steps(stitched, probe, chain, what)

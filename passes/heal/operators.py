@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from ..graphs.conventions import is_tensor
-from ..numerics.im2col import im2col
+from ..numerics.im2col import grouped_rows
 
 # Bytes of the im2col of one slice of images at most, even if more memory is free: larger slices miss the cache.
 SLICE_BYTES = 32 << 20
@@ -45,8 +45,8 @@ class Operator:
         """Outputs as [groups, rows, channels]."""
         raise NotImplementedError
 
-    def design(self, x: Tensor) -> Tensor:
-        """What the weights multiply, for all of x: [groups, rows, features]."""
+    def design(self, x: Tensor, every: int = 1) -> Tensor:
+        """What the weights multiply, for x: [groups, rows, features]; of all rows each so many-th, from the first."""
         raise NotImplementedError
 
     def rearranged(self, solution: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Operator:
         step = max(1, min(limit, SLICE_BYTES) // (4 * features * self.unknowns[0] * positions))
         every = -(-positions // most)
         for part, out in zip(x.split(step), y.split(step), strict=True):
-            yield self.design(part)[:, ::every], self.rows(out)[:, ::every]
+            yield self.design(part, every), self.rows(out)[:, ::every]
 
     def by_channel(self, values: Tensor) -> Tensor:
         """Values [groups, channels] in the order of the bias."""
@@ -78,8 +78,8 @@ class Matrix(Operator):
     def rows(self, y: Tensor) -> Tensor:
         return y.reshape(1, -1, self.weight.shape[0])
 
-    def design(self, x: Tensor) -> Tensor:
-        return x.reshape(1, -1, self.weight.shape[1])
+    def design(self, x: Tensor, every: int = 1) -> Tensor:
+        return x.reshape(1, -1, self.weight.shape[1])[:, ::every]
 
     def rearranged(self, solution: Tensor) -> Tensor:
         return solution[0].T
@@ -111,9 +111,8 @@ class Convolution(Operator):
         groups, _, channels = self.unknowns
         return y.reshape(len(y), groups, channels, -1).permute(1, 0, 3, 2).reshape(groups, -1, channels)
 
-    def design(self, x: Tensor) -> Tensor:
-        groups, features, _ = self.unknowns
-        return _grouped(im2col(self._padded(x), self.kernel, self.stride, self.dilation), groups, features)
+    def design(self, x: Tensor, every: int = 1) -> Tensor:
+        return grouped_rows(self._padded(x), self.kernel, self.stride, self.dilation, self.groups, every)
 
     def _padded(self, x: Tensor) -> Tensor:
         return F.pad(x, self.pad, self.pad_mode) if any(self.pad) else x
@@ -132,12 +131,11 @@ class Transposed(Convolution):
         inputs, channels, height, width = self.weight.shape
         return self.groups, inputs // self.groups * height * width, channels
 
-    def design(self, x: Tensor) -> Tensor:
+    def design(self, x: Tensor, every: int = 1) -> Tensor:
         (up, left), (height, width) = self.stride, x.shape[2:]
         spread = x.new_zeros(*x.shape[:2], (height - 1) * up + 1, (width - 1) * left + 1)
         spread[:, :, ::up, ::left] = x
-        groups, features, _ = self.unknowns
-        return _grouped(im2col(self._padded(spread), self.kernel, (1, 1), self.dilation), groups, features)
+        return grouped_rows(self._padded(spread), self.kernel, (1, 1), self.dilation, self.groups, every)
 
     def rearranged(self, solution: Tensor) -> Tensor:
         inputs, channels, height, width = self.weight.shape
@@ -162,8 +160,8 @@ class Affine(Operator):
     def rows(self, y: Tensor) -> Tensor:
         return y.movedim(self.axis, 0).reshape(self.weight.numel(), -1, 1)
 
-    def design(self, x: Tensor) -> Tensor:
-        return self.rows(_normalised(self.module, x))
+    def design(self, x: Tensor, every: int = 1) -> Tensor:
+        return self.rows(_normalised(self.module, x))[:, ::every]
 
     def rearranged(self, solution: Tensor) -> Tensor:
         return solution.reshape(self.weight.shape)
@@ -241,11 +239,6 @@ def _transposed(
     before = [d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True)]
     pad = (before[1], before[1] + extra[1], before[0], before[0] + extra[0])
     return Transposed(node, given, weight, bias, tuple(stride), tuple(dilation), groups, pad)
-
-
-def _grouped(rows: Tensor, groups: int, features: int) -> Tensor:
-    """Rows [images, positions, groups * features] as [groups, images * positions, features]."""
-    return rows.reshape(*rows.shape[:2], groups, features).permute(2, 0, 1, 3).reshape(groups, -1, features)
 
 
 def _normalised(module: nn.Module, x: Tensor) -> Tensor:

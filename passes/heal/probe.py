@@ -16,6 +16,7 @@ from ..data.plan import Plan
 from ..data.values import Price
 from ..graphs.attention import written_out
 from ..graphs.conventions import by_name, result
+from ..graphs.faster import for_any_strides
 from ..graphs.live import batch_within
 from ..graphs.placement import device_of
 from ..numerics.offload import TensorStore
@@ -58,7 +59,7 @@ class Probe:
         half = self.shares.running // 2  # the error of an operator's output takes the other
         self.chunks = chunks(len(self.images), min(batch_within(half, graph, options.batch) for graph in graphs))
         self.held_out = [chunk for chunk in self.chunks if chunk.held_out] or list(self.chunks)
-        self.parents = [self.values(written_out(graph), model) for model, graph in enumerate(graphs)]
+        self.parents = [self.values(for_any_strides(written_out(graph)), model) for model, graph in enumerate(graphs)]
         self.nodes = [by_name(parent.graph.graph) for parent in self.parents]
         self._lasting: list[set[Node]] = [set() for _ in graphs]
 

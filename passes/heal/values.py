@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
@@ -107,7 +108,10 @@ class Values:
         for other in self.chunks:
             if other.start == chunk.start and (other == chunk or other not in self.kept):
                 held = self.kept.setdefault(other, {})
-                held[image] = self.memory.put(batch[list(other.members)].to(self.memory.device))
+                shown = batch[list(other.members)].to(self.memory.device)
+                if shown.dim() == 4:  # convolutions like it best, and what they give stays so
+                    shown = shown.contiguous(memory_format=torch.channels_last)
+                held[image] = self.memory.put(shown)
                 self._sizes(image, held)
 
     def _sizes(self, node: Node, known: dict[Node, Any]) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.errors import InputError, first_line, unknown
+from ..data.kept_by_torch import mortal_exports
 from ..data.pass_options import BACKENDS
 from ..emit.load import load_onnx
 
@@ -74,7 +75,7 @@ def _captured(module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
 def _exported(module: nn.Module, image: Tensor) -> Callable[[Tensor], Tensor]:
     with tempfile.TemporaryDirectory(prefix="stitchc-") as folder:
         path = Path(folder) / "model.onnx"
-        with contextlib.redirect_stdout(io.StringIO()):  # the exporter tells of its progress
+        with contextlib.redirect_stdout(io.StringIO()), mortal_exports():  # the exporter tells of its progress
             torch.onnx.export(
                 module.eval(), (image,), path, input_names=["input"], output_names=["output"], dynamo=True,
                 external_data=False,

@@ -69,7 +69,8 @@ class Moments:
         sampling noise of rows is far larger than the rounding of such a product; the products are summed in float64."""
         for part, wanted in zip(x.split(_PRODUCT_ROWS, -2), y.split(_PRODUCT_ROWS, -2), strict=True):
             _add_square(self.xx, part)
-            self.xy += part.mT @ wanted
+            # Of the two equal products the second takes a quarter of the time for one channel a group.
+            self.xy += part.mT @ wanted if wanted.shape[-1] > 1 else (wanted.mT @ part).mT
             self.yy += wanted.square().sum(-2)
             self.x += part.sum(-2)
             self.y += wanted.sum(-2)

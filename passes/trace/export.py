@@ -20,6 +20,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from ..data.errors import TraceError, first_line
+from ..data.kept_by_torch import mortal_exports
 from ..data.scores import choose, chosen, logits_of
 
 # Checks on sizes that the exporter leaves behind; they compute nothing.
@@ -36,7 +37,7 @@ def export(model: nn.Module, size: tuple[int, ...]) -> GraphModule:
         return from_exported(model)  # type: ignore[arg-type]
     images = torch.zeros(2, *size)
     try:
-        with _quiet():
+        with _quiet(), mortal_exports():
             program = torch.export.export(
                 model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
             ).module()

@@ -1,4 +1,9 @@
-"""What a network is worth on images that it does not learn from, by which the best state of a training is kept."""
+"""What a network is worth on images that it does not learn from, by which the best state of a training is kept.
+
+What learns from a teacher at a temperature is judged at that temperature too, by the very loss that it is trained by.
+At a temperature of one the divergence rises as a network becomes surer of itself, long before it becomes worse: that
+would throw good trainings away.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,8 @@ LABELS, TEACHERS = "labels", "teachers"
 @dataclass(frozen=True)
 class Worth:
     """On held-out images. by: `LABELS` or `TEACHERS`. right: the share of the images with the class that the labels, or
-    the teachers, say. nats: mean cross-entropy with the labels, or Kullback-Leibler divergence from the teachers.
+    the teachers, say. nats: mean cross-entropy with the labels, or Kullback-Leibler divergence from the teachers at
+    the temperature of the training, times its square (the loss that is learned by: `distillation.loss`).
     """
 
     by: str
@@ -32,10 +38,11 @@ class Worth:
         return self.nats < than.nats
 
 
-def tally(scores: Tensor, labels: Tensor | None, taught: Tensor | None) -> Tensor:
+def tally(scores: Tensor, labels: Tensor | None, taught: Tensor | None, temperature: float = 1.0) -> Tensor:
     """Of some images: how many are right, their nats summed, how many they are. float64 [3], which add up.
 
-    scores: [n, classes]. taught: the teachers' probabilities [n, classes]; without, the labels [n] are what counts.
+    scores: [n, classes]. taught: the teachers' probabilities [n, classes], at the temperature; without, the labels [n]
+    are what counts.
     Scores that are infinite or undefined are wrong, and make the nats infinite.
     """
     scores = scores.double()
@@ -45,7 +52,8 @@ def tally(scores: Tensor, labels: Tensor | None, taught: Tensor | None) -> Tenso
         right, nats = scores.argmax(1) == labels, F.cross_entropy(scores, labels, reduction="sum")
     else:
         right = scores.argmax(1) == taught.argmax(1)
-        nats = F.kl_div(scores.log_softmax(1), taught.double(), reduction="sum")
+        told = (scores / temperature).log_softmax(1)
+        nats = F.kl_div(told, taught.double(), reduction="sum") * temperature**2
     found = [int((right & sound).sum()), float(nats) if sound.all() else math.inf, len(scores)]
     return torch.tensor(found, dtype=torch.float64)
 

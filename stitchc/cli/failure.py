@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..passes.data.errors import StitchError, did_you_mean, first_line
-from ..passes.data.printable import one_line
+from ..passes.data.printable import one_line, shortened
 from ..wording import as_flags
 
 INTERRUPTED = 130
@@ -55,7 +55,12 @@ def _interruption(error: BaseException) -> dict[str, Any]:
 
 
 def describe(error: BaseException) -> tuple[dict[str, Any], int]:
-    """The `error` object of a JSON document, and the exit status."""
+    """The `error` object of a JSON document, in which no value is shown at length, and the exit status."""
+    record, status = _described(error)
+    return record | {key: shortened(record[key]) for key in ("message", "hint")}, status
+
+
+def _described(error: BaseException) -> tuple[dict[str, Any], int]:
     if isinstance(error, StitchError):
         return _worded(error.as_dict()), error.exit_status
     if isinstance(error, click.UsageError):

@@ -1,7 +1,7 @@
 """What plan.json may hold: the types, ranges and lengths of all that is read back from an artifact.
 
-Keys that are none of these are kept and not used: a later stitchc may have written more. `schema_network` has what is
-said of a network, `schema_beside` what is said beside it.
+Keys that are none of these are left out of what is read: a later stitchc may have written more, and nothing is handed
+on that is not known here. `schema_network` has what is said of a network, `schema_beside` what is said beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from ..passes.data import metrics
-from ..zoo.foreign import Fault, characters, choice, either, listed, mapping, number, optional, table
+from ..zoo.foreign import Fault, characters, choice, either, mapping, optional, table
 from .schema_beside import (
     BESIDE,
     CHOSEN,
@@ -42,6 +42,8 @@ from .schema_network import (
     VERIFIED,
     count,
     digest,
+    figure,
+    listed,
     stated,
 )
 
@@ -86,7 +88,7 @@ _NETWORK = {
 _ARTIFACT = {
     "schema": count(1, 1), "models": listed(MODEL, 1, MODELS), "probe": PROBE, "seed": count(),
     "notes": listed(NAME, most=10_000), "versions": mapping(optional(NAME)),
-    "seconds": mapping(number(0, 1e30), keys=r"[\x20-\x7e]{1,300}"), "date": NAME,
+    "seconds": mapping(figure(0, 1e30), keys=r"[\x20-\x7e]{1,300}"), "date": NAME,
 }  # fmt: skip
 
 #: A chain of an ensemble.
@@ -121,7 +123,7 @@ def plan(value: Any, place: str) -> dict[str, Any]:
     models that it lists."""
     if isinstance(value, dict) and "members" in value:
         return _family(value, place)
-    _PLAN(value, place)
+    value = _PLAN(value, place)
     _check_chain(value, value["models"], "")
     for index, member in enumerate(value.get("ensemble", ())):
         _check_chain(member, value["models"], f"ensemble[{index}].")
@@ -132,7 +134,7 @@ def plan(value: Any, place: str) -> dict[str, Any]:
 
 
 def _family(value: dict[str, Any], place: str) -> dict[str, Any]:
-    _FAMILY(value, place)
+    value = _FAMILY(value, place)
     names = [member["name"] for member in value["members"]]
     _check_input(value["input"], "input")
     for index, member in enumerate(value["members"]):

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..passes.data import metrics
 from ..passes.data.rivals import KINDS
-from ..zoo.foreign import Fault, characters, choice, either, flag, listed, mapping, number, optional
-from .schema_network import CHAIN, COST, IMAGES, INPUT, LINKS, MODELS, NAME, REAL, SHARE, count, stated
+from ..zoo.foreign import Fault, characters, choice, either, flag, mapping, optional
+from .schema_network import CHAIN, COST, IMAGES, INPUT, LINKS, MODELS, NAME, REAL, SHARE, count, figure, listed, stated
 
 MEMBER_NAME = r"[a-z][a-z0-9_]{0,79}"
 
@@ -80,7 +80,7 @@ FAMILY = {
         "tried": count(), "below_line": count(), "healed": count(), "score": NAME, "score_images": IMAGES,
     }),
     "budgets": listed(stated({
-        "device": optional(NAME), "limits": mapping(number(0, 1e30), 100, keys=r"[\x20-\x7e]{1,300}"),
+        "device": optional(NAME), "limits": mapping(figure(0, 1e30), 100, keys=r"[\x20-\x7e]{1,300}"),
         "member": optional(member_name), "said": optional(NAME),
     }), most=1000),
     "rivals": listed(stated({"kind": choice("smaller-input"), "model": NAME, "input": INPUT, **_FIGURES}), most=1000),
@@ -120,8 +120,7 @@ _OPTIONS = stated(
 
 def _options(value: Any, place: str) -> Any:
     """Those that reports tell of, and others, which are plain."""
-    _OPTIONS(value, place)
-    return mapping(_OPTION)(value, place)
+    return mapping(_OPTION)(value, place) | _OPTIONS(value, place)
 
 
 _TRAINING = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..passes.data import metrics
+from ..zoo import foreign
 from ..zoo.foreign import (
     Fault,
     Reader,
@@ -14,7 +15,6 @@ from ..zoo.foreign import (
     choice,
     either,
     flag,
-    listed,
     mapping,
     number,
     optional,
@@ -30,8 +30,15 @@ CHAIN = 1000  # links of a chain, and chains or members, at most
 
 
 def stated(always: Mapping[str, Reader[Any]], sometimes: Mapping[str, Reader[Any]] | None = None) -> Reader[Any]:
-    """A table that has the keys of `always`, may have those of `sometimes`, and others that a later stitchc wrote."""
+    """A table that has the keys of `always`, and may have those of `sometimes`. Others, which a later stitchc may have
+    written, are left out."""
     return table({**always, **(sometimes or {})}, required=tuple(always), others=True)
+
+
+def listed(item: Reader[Any], least: int = 0, most: int = 1000) -> Reader[list[Any]]:
+    """A list of `least` to `most` items, as JSON has it."""
+    checked = foreign.listed(item, least, most)
+    return lambda value, place: list(checked(value, place))
 
 
 def count(least: int = 0, most: int = MOST) -> Reader[int]:
@@ -45,6 +52,17 @@ def count(least: int = 0, most: int = MOST) -> Reader[int]:
     return reader
 
 
+def figure(least: float, most: float, *, above: bool = False) -> Reader[float]:
+    """A finite number, as it is written: a whole one stays one."""
+    checked = number(least, most, above=above)
+
+    def reader(value: Any, place: str) -> float:
+        checked(value, place)
+        return value
+
+    return reader
+
+
 def digest(value: Any, place: str) -> str:
     """A SHA-256, as text."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
@@ -52,9 +70,9 @@ def digest(value: Any, place: str) -> str:
     return value
 
 
-NAME, SHARE, REAL = characters(), number(0, 1), number(-1e30, 1e30)
+NAME, SHARE, REAL = characters(), figure(0, 1), figure(-1e30, 1e30)
 IMAGES = count(0, 10**12)
-_AMOUNTS = {metric.key: optional(number(0, 1e30)) for metric in metrics.every()}
+_AMOUNTS = {metric.key: optional(figure(0, 1e30)) for metric in metrics.every()}
 _SIZE = listed(count(1, 65_536), 1, 4)
 
 #: What a network takes, by the keys of the metrics.
@@ -65,9 +83,9 @@ UNCOUNTED = mapping(count(), 10_000, keys=r"[\x20-\x7e]{1,300}")
 CLASS_NAMES = optional(listed(NAME, 1, MOST_CLASSES))
 
 INPUT = stated({
-    "size": listed(count(1, 65_536), 3, 3), "mean": listed(number(-1e6, 1e6), 1, 65_536),
-    "std": listed(number(0, 1e6, above=True), 1, 65_536), "interpolation": choice(*INTERPOLATIONS),
-    "crop": number(0, 1, above=True), "assumed": listed(characters(100), most=10),
+    "size": listed(count(1, 65_536), 3, 3), "mean": listed(figure(-1e6, 1e6), 1, 65_536),
+    "std": listed(figure(0, 1e6, above=True), 1, 65_536), "interpolation": choice(*INTERPOLATIONS),
+    "crop": figure(0, 1, above=True), "assumed": listed(characters(100), most=10),
 })  # fmt: skip
 
 _ADAPTER = stated({

@@ -22,13 +22,6 @@ SCHEMA = 1
 _OURS = re.compile(r"(\.[0-9a-f]{8}\.)?checkpoint\.pt|features")
 
 
-def _real(value: Any, place: str) -> float:
-    """A number, which may be infinite: nats are."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Fault(place, "is no number")
-    return float(value)
-
-
 def _tensor(value: Any, place: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise Fault(place, "is no tensor")
@@ -36,14 +29,18 @@ def _tensor(value: Any, place: str) -> Tensor:
 
 
 _COUNT = whole(0, 10**12)
-_WORTH = table({"by": choice(LABELS, TEACHERS), "right": _real, "nats": _real}, required=("by", "right", "nats"))
+_SHARE, _TEXT, _REAL = number(0, 1), characters(), number()
+_WORTH = table({"by": choice(LABELS, TEACHERS), "right": _SHARE, "nats": _REAL}, required=("by", "right", "nats"))
+_EPOCH = {
+    "epoch": _COUNT, "loss": _REAL, "accuracy": optional(_SHARE), "holdout": optional(_SHARE), "lr": _REAL,
+    "holdout_nats": optional(_REAL),
+}  # fmt: skip
 _BEST = {"epoch": _COUNT, "worth": _WORTH, "weights": mapping(_tensor, 10**6, keys=r".{1,1000}")}
 _STATE = {
-    "epoch": _COUNT, "step": _COUNT, "sums": listed(_real, 3, 3),
-    "history": listed(mapping(optional(_real)), most=10**6),
+    "epoch": _COUNT, "step": _COUNT, "sums": listed(_REAL, 3, 3),
+    "history": listed(table(_EPOCH, required=tuple(_EPOCH)), most=100_000),
     "start": optional(_WORTH), "best": optional(table(_BEST, required=tuple(_BEST))),
 }  # fmt: skip
-_SHARE, _TEXT = number(0, 1), characters()
 _ACCURACY = table({
     "data": _TEXT, "images": _COUNT, "top1": _SHARE, "top5": _SHARE, "notes": listed(_TEXT),
     "classes": optional(table({"images": _COUNT, "outputs": _COUNT, "by": _TEXT})),

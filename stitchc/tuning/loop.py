@@ -19,7 +19,7 @@ from ..passes.data.errors import Diverged, InputError
 from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
 from ..passes.training.norms import measure_norms, settle_norms
-from ..passes.training.steps import learning_rate, optimizer_of
+from ..passes.training.steps import check_weights, learning_rate, optimizer_of, put_back
 from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
@@ -76,10 +76,17 @@ class Loop:
         self.steps = len(batches_of(torch.arange(len(views)), settings.batch))
 
     def load(self, snapshot: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.state = State.of(snapshot["state"])
+        """Go on from there.
+
+        Raises:
+            ValueError: it is of another network, or of another optimizer.
+        """
+        state = State.of(snapshot["state"])
+        for weights in (snapshot["weights"], *([state.best.weights] if state.best else [])):
+            check_weights(weights, self.trainee.network.state_dict())
+        self.state = state
         self.trainee.network.load_state_dict(snapshot["weights"], strict=False)
-        self.optimizer.load_state_dict(snapshot["optimizer"])
+        put_back(self.optimizer, snapshot["optimizer"]["state"])
         self.engine.load(snapshot["engine"])
 
     def go_on(self, snapshot: dict[str, Any] | None, folder: Path) -> int:
@@ -265,7 +272,7 @@ class Loop:
         tallies = [torch.zeros(3, dtype=torch.float64)]
         for number, (indices, x) in enumerate(self._held_out()):
             labels, said = (self.held.labels(indices), None) if taught is None else (None, taught[number])
-            tallies.append(tally(self.trainee(x).float().cpu(), labels, said))
+            tallies.append(tally(self.trainee(x).float().cpu(), labels, said, self.settings.temperature))
         self.trainee.train()
         found = worth(self.by, [self.engine.sum(torch.stack(tallies).sum(0))])
         self._finite(found.nats, "the loss on held-out images became {} after epoch {}", self.state.epoch)
@@ -282,10 +289,10 @@ class Loop:
         return laid_out(normalised(views.plain(indices).to(self.engine.device), views.spec), self._layout)
 
     def _taught(self) -> list[Tensor]:
-        """The teachers' probabilities of the held-out images."""
+        """The teachers' probabilities of the held-out images, at the temperature of the training."""
         assert self.teachers is not None
         if self._told is None:
-            self._told = [self.teachers(x, temperature=1.0).cpu() for _, x in self._held_out()]
+            self._told = [self.teachers(x).cpu() for _, x in self._held_out()]
         return self._told
 
     # -- what is said meanwhile ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..passes.data.errors import InputError
 from ..passes.data.scores import chosen, logits_of
 from ..passes.training.norms import NORMS, measure_norms
+from ..passes.training.steps import check_weights
 from ..passes.training.worth import Worth
 from .loop import Loop
 
@@ -147,6 +148,10 @@ class FamilyLoop(Loop):
         super().load(snapshot)
         self.before = {name: Worth(**worth) for name, worth in snapshot["before_members"].items()}
         self.best = [KeptMembers.of(said) for said in snapshot["best_members"]]
+        for kept in self.best:
+            check_weights(kept.weights, self.trainee.network.state_dict())
+            for name, statistics in kept.statistics.items():
+                check_weights(statistics, dict(self.trainee.every[name].named_buffers()))
 
     def snapshot(self) -> dict[str, Any]:
         said = {name: dict(vars(worth)) for name, worth in self.before.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import signal
@@ -26,7 +27,8 @@ class Outcome:
 
 
 def attempt(arguments: Sequence[str], folder: Path) -> Outcome:
-    """Runs `stitchc` with these arguments in `folder`, in a copy of this process; ends it when it takes too long."""
+    """Runs `stitchc` with these arguments in `folder`, in a copy of this process; ends it when it takes too long.
+    Arguments like `NAME=value` before the others are put into the environment, as a shell does."""
     output = folder.parent / "said.txt"
     start = time.monotonic()
     child = os.fork()
@@ -52,11 +54,20 @@ def _run(arguments: Sequence[str], folder: Path, output: Path) -> None:
         torch.set_num_threads(1)  # threads of the process that was copied are not here
         from stitchc.cli import main
 
-        status = main(list(arguments))
+        words = itertools.dropwhile(_in_environment, arguments)
+        status = main(list(words))
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(status)
+
+
+def _in_environment(word: str) -> bool:
+    name, sign, value = word.partition("=")
+    if not (sign and name.isupper()):
+        return False
+    os.environ[name] = value
+    return True
 
 
 def _wait(child: int, start: float) -> tuple[int, resource.struct_rusage]:

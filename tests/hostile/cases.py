@@ -22,6 +22,7 @@ from crafted import crafted
 from documents import documents
 from safetensors.torch import save_file
 from sources import ARTIFACTS
+from strangers import strangers
 from values import CANARY, EVIL, TEXTS, VALUES, VERBS, Case, command
 
 ARCHITECTURES = (
@@ -37,6 +38,7 @@ def every(sources: Path) -> dict[str, Case]:
     for name, case in (
         *_checkpoints(checkpoint), *_artifacts(artifact), *_recipes(artifact), *_data(), *_words(),
         *crafted(artifact, checkpoint), *documents(sources, ARTIFACTS),
+        *strangers(sources),
     ):  # fmt: skip
         assert name not in found, name
         found[name] = case

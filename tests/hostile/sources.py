@@ -4,8 +4,12 @@ kind that the tool writes and reads, in folders named as in `ARTIFACTS`.
 A program of its own: a process in which torch has computed gradients cannot be copied by fork and compute more.
 """
 
+import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 #: Of two fragments, compared to nothing; of three, compared to rivals; chains that vote; a family of two models and a
 #: stitch; that stitch alone; and what becomes of three of them in a training.
@@ -52,7 +56,40 @@ def make(folder: Path) -> None:
     stitchc.tune(folder / "chain", **training, distill="better", parents=models, out=folder / "tuned")
     stitchc.tune(folder / "family", **training, out=folder / "tuned_family")
     stitchc.tune(folder / "member", **training, out=folder / "tuned_member")
+    with unfinished():
+        stitchc.tune(folder / "h", **options_of(UNFINISHED), out=folder / "half")
     zoo.pack("digits/plain", folder / "a.pt")
+
+
+#: The options of the training whose checkpoint is left in `.half.tuning`.
+UNFINISHED = ("--data", "digits?limit=32", "--epochs", "2", "--batch", "8", "--train", "all", "--holdout", "0.25",
+              "--checkpoint-seconds", "0")  # fmt: skip
+
+
+def options_of(flags: Sequence[str]) -> dict[str, Any]:
+    """Flags as options of Python."""
+    pairs = zip(flags[::2], flags[1::2], strict=True)
+    return {flag[2:].replace("-", "_"): json.loads(word) if word[0].isdigit() else word for flag, word in pairs}
+
+
+@contextmanager
+def unfinished() -> Iterator[None]:
+    """While entered, trainings are interrupted within their second epoch, and leave their checkpoint."""
+    from stitchc.tuning.checkpoint import Checkpoint
+
+    write = Checkpoint.write
+
+    def interrupted(self: Checkpoint, state: Mapping[str, Any]) -> None:
+        write(self, state)
+        if state["state"]["epoch"] and state["state"]["step"]:
+            raise KeyboardInterrupt
+
+    Checkpoint.write = interrupted
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        Checkpoint.write = write
 
 
 if __name__ == "__main__":

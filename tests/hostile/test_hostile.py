@@ -106,7 +106,10 @@ def wrong_of(sources: Path, which: slice, folder: Path) -> list[str]:
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_all_that_a_plan_holds_is_read_with_a_type(name, sources):
     text = (sources / name / "plan.json").read_text()
-    plan(json.loads(text), "")
+    assert json.dumps(plan(json.loads(text), ""), indent=1) + "\n" == text  # no more and no less
+    later = json.loads(text) | {"later": 1}
+    later["models"][0]["later"] = "x"
+    assert plan(later, "") == plan(json.loads(text), "")
     for place, _ in places(json.loads(text)):
         record = json.loads(text)
         altered(record, place, object())

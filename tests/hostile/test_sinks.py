@@ -184,3 +184,11 @@ def test_a_part_of_a_network_whose_name_torch_would_run_is_refused(name, tmp_pat
     with pytest.raises(stitchc.errors.TraceError, match="is called"):
         stitchc.inspect(Model("net", InputSpec((1, 8, 8), (0.0,), (1.0,)), module=network.eval()))
     assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, f"'{'a b ' * 1000}'", str([0] * 5000), f'"{"é " * 5000}"'])
+def test_an_error_shows_the_beginning_of_a_long_value(value):
+    record, _ = describe(InputError(f"the budget {value} is none", "It's that of 'a', or 'b'."))
+    assert value[:60] in record["message"] and "characters)" in record["message"]
+    assert record["message"].endswith(" is none") and len(record["message"]) < 150
+    assert record["hint"] == "It's that of 'a', or 'b'."

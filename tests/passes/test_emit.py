@@ -169,6 +169,7 @@ def test_a_person_would_read_it(name, most, tmp_path):
     assert "nn.Dropout" not in text  # each of theirs has the probability 0
 
 
+@pytest.mark.slow
 def test_resnet50_into_swin(tmp_path):
     """A front and a back of different families with an adapter between them, in at most 250 lines."""
     from torchvision.models import get_model

@@ -158,6 +158,31 @@ def test_a_back_that_was_shaken_comes_back(net):
     assert distance(joined, graph, unseen) < 0.2 * hurt
 
 
+class Viewed(nn.Module):
+    """Maps are flattened by `view`, which refuses what does not lie in memory as it is numbered."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.spatial = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 8, 3, 2, 1, groups=4)
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x.view(len(x), 4, -1).view(len(x), 4, 4, 4)
+        x = self.spatial(x.relu()).relu()
+        return self.head(x.view(len(x), -1))
+
+
+def test_a_back_that_views_its_maps_as_rows_comes_back():
+    graph, joined = seam(randomised(Viewed()), "stem")
+    shaken(joined, 0.1)
+    hurt = distance(joined, graph, IMAGES)
+    targets = [node.target for node in joined.graph.nodes]
+    heal(joined, probe_of(graph, IMAGES, ridges=(1e-6, 1e-3)), CHAIN)
+    assert distance(joined, graph, IMAGES) < 0.2 * hurt
+    assert [node.target for node in joined.graph.nodes] == targets and "view" in targets
+
+
 def test_a_graph_that_begins_with_its_parameters_is_read_too():
     """As those of torch.export do: images are loaded although the input is not the first node."""
     graph = export(randomised(Small()).eval(), (3, 8, 8))

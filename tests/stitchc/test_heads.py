@@ -149,7 +149,7 @@ def test_a_network_is_compiled_and_exported_with_its_head(tmp_path):
     assert (out / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("head", ["knn", "linear"])
+@pytest.mark.parametrize("head", [pytest.param("knn", marks=pytest.mark.slow), "linear"])
 def test_a_network_for_new_classes_is_made_from_a_few_labels(head, tmp_path):
     few, out = Halves(images("digits?limit=20")), tmp_path / "x"
     plan = stitchc.compile(

@@ -24,8 +24,6 @@ ENTRIES = [
 ]
 SAMPLE = [
     ("inception_v3", "IMAGENET1K_V1"),
-    ("googlenet", "IMAGENET1K_V1"),
-    ("densenet121", "IMAGENET1K_V1"),
     ("mnasnet0_5", "IMAGENET1K_V1"),  # its state dict carries a version
 ]
 MOST_PARAMS = 100e6  # more are compared by their structure alone

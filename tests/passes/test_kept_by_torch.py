@@ -1,7 +1,8 @@
-"""torch.fx keeps the text of each graph module: after a pipeline, of those alone that the plan holds."""
+"""What torch keeps of graphs: after a pipeline the texts of those alone that the plan holds, and nothing of exports."""
 
 from __future__ import annotations
 
+import gc
 import linecache
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,8 +13,9 @@ from torch import nn
 from torch.fx import GraphModule, symbolic_trace
 
 from stitchc.passes import Pipeline, Plan
-from stitchc.passes.data import texts
+from stitchc.passes.data.kept_by_torch import texts
 from stitchc.passes.pipeline import Pass
+from stitchc.passes.trace.export import export as export_graph
 
 
 def network() -> GraphModule:
@@ -39,9 +41,9 @@ class Wasteful(Pass):
 
 def test_a_pipeline_leaves_the_texts_of_the_plans_graphs_alone():
     mine = network()
-    before = texts.known()
+    before = texts()
     plan = Pipeline([Wasteful()])(Plan.of(nn.Identity(), images=torch.zeros(2, 1, 8, 8)))
-    (left,) = texts.known() - before
+    (left,) = texts() - before
     assert left == type(plan.graphs[0]).forward.__code__.co_filename
     for graph in (mine, plan.graphs[0]):  # a traceback still shows their lines
         assert any(
@@ -50,7 +52,30 @@ def test_a_pipeline_leaves_the_texts_of_the_plans_graphs_alone():
 
 
 def test_one_that_fails_leaves_none():
-    before = texts.known()
+    before = texts()
     with pytest.raises(RuntimeError, match="no"):
         Pipeline([Wasteful(fails=True)])(Plan.of(nn.Identity(), images=torch.zeros(2, 1, 8, 8)))
-    assert texts.known() == before
+    assert texts() <= before
+
+
+def test_the_text_of_a_plans_graph_goes_with_the_graph():
+    before = texts()
+    plan = Pipeline([Wasteful()])(Plan.of(nn.Identity(), images=torch.zeros(2, 1, 8, 8)))
+    assert len(texts() - before) == 1
+    del plan
+    gc.collect()
+    assert texts() <= before
+
+
+def test_exports_go_when_nobody_needs_them():
+    """But for the last one, to which torch holds on until the next."""
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    def export():
+        export_graph(nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten()), (1, 8, 8))
+        Pipeline([Wasteful()])(Plan.of(nn.Identity(), images=torch.zeros(2, 1, 8, 8)))
+        gc.collect()
+        return sum(type(one) is ShapeEnv for one in gc.get_objects())
+
+    once = export()
+    assert max(export() for _ in range(3)) <= once
