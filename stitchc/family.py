@@ -269,9 +269,10 @@ def _family(found: Study, plan: Plan, metric: str) -> tuple[Plan, Family]:
     plan, place = with_only(found.plan, [*given, *sorted(used - set(given))])
     made = [replace(one.hybrid, chain=moved(one.chain, place)) for one in found.chosen()]
     named = zip(names_of(made, plan, metric), made, strict=True)
-    return plan, Family(tuple(
+    members = (
         Member(name, one, None if one.adapters else plan.models[one.chain.front.model].name) for name, one in named
-    ))  # fmt: skip
+    )
+    return plan, Family(tuple(members), found.input)
 
 
 def names_of(hybrids: Sequence[Hybrid], plan: Plan, metric: str) -> list[str]:

@@ -27,6 +27,7 @@ SHARED = {
     },  # a chain that is no row of the table has its price
     "cost.many": {"search"},
     "cost.table": {"search"},
+    "emit.conversion": {"family"},  # members are compared at what they take with what makes their images
     "emit.prepare": {"cost"},  # what is priced is the program that is written
     "emit.program": {"cost"},
     "emit.regroup": {"cost"},

@@ -16,22 +16,28 @@ from ..data.weights_file import Entry, file_bytes
 from .adapter_prices import AdapterPrice, adapter_price, folded
 from .calls import Calls
 from .count import count
-from .fragments import fragment_prices
+from .fragments import FragmentPrices, fragment_prices
 
 
-def price_of(plan: Plan, chain: Chain) -> Price:
+def price_of(plan: Plan, chain: Chain, first: FragmentPrices | None = None) -> Price:
     """The price of a chain, exact to the byte: the emitted artifact costs the same. The plan needs cuts and parts.
 
     While a fragment runs, the image and the value that it was given are held; while an adapter does, the image and the
     memory that the value before it lies in.
 
+    first: of what makes the chain's image out of another one, where that is a part of the network: it is run before the
+    chain, and both images are held.
+
     Raises:
         CutError: an adapter that cannot join the two values at its seam.
     """
     image = plan.parts[chain.front.model].peaks.image
-    sums: list[Price] = []
-    entries: list[Entry] = []
+    sums, entries = list[Price](), list[Entry]()
     peak = given = more = 0
+    if first is not None:
+        own, image, given = first.spans.piece(None, None), first.peaks.image, image
+        sums, peak = [own.sums], own.peak_bytes
+        entries = [entry._replace(name=f"input.{entry.name}") for entry in own.entries]
     seams = iter(chain.seams())
     held: int | None = None
     for part in chain.parts():
@@ -55,7 +61,12 @@ def price_of(plan: Plan, chain: Chain) -> Price:
 
 def price_of_graph(graph: GraphModule, size: tuple[int, int, int]) -> Price:
     """The price of a graph as it is written, for an image of that size."""
-    return fragment_prices(count(graph, size, Calls()), ()).whole
+    return prices_of_graph(graph, size).whole
+
+
+def prices_of_graph(graph: GraphModule, size: tuple[int, int, int]) -> FragmentPrices:
+    """The same as a fragment that others follow."""
+    return fragment_prices(count(graph, size, Calls()), ())
 
 
 def seam_price(plan: Plan, seam: Seam) -> Price:

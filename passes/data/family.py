@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .errors import PipelineError, unknown
 from .hybrid import Hybrid
+from .model import InputSpec
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 
@@ -36,13 +37,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Family:
-    """The members, from cheap to expensive: see `Price.ordering`. Names are told apart.
+    """The members, from cheap to expensive: see `Price.ordering`. Names are told apart. input: what the images of all
+    must be, of which a member makes its own where it wants others; None for what its most expensive member takes that
+    is a model.
 
     Raises:
         PipelineError: two members of one name, or of no price.
     """
 
     members: tuple[Member, ...]
+    input: InputSpec | None = None
 
     def __post_init__(self) -> None:
         names = [member.name for member in self.members]

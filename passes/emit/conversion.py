@@ -12,7 +12,10 @@ from ..numerics.converted import Converted
 
 
 def input_of(plan: Plan, family: Family) -> InputSpec:
-    """What a family takes: what its most expensive member that is a model takes, else its most expensive one."""
+    """What a family takes: what it says; else what its most expensive member that is a model takes, else its most
+    expensive one."""
+    if family.input is not None:
+        return family.input
     parents = [member for member in family.members if member.parent is not None]
     return plan.input_of((parents or list(family.members))[-1].hybrid.chain)
 
@@ -23,17 +26,21 @@ def conversions(plan: Plan, family: Family) -> dict[str, GraphModule]:
     Raises:
         InputError: a member's images have other channels.
     """
-    from ..trace.record import record
-
     given = input_of(plan, family)
     found = {}
     for member in family.members:
         wanted = plan.input_of(member.hybrid.chain)
-        if _same(given, wanted):
-            continue
         _check(given, wanted, member)
-        found[member.name] = record(Converted(given, wanted).eval(), given.size)
+        if (made := conversion(given, wanted)) is not None:
+            found[member.name] = made
     return found
+
+
+def conversion(given: InputSpec, wanted: InputSpec) -> GraphModule | None:
+    """What makes images of one kind out of those of another; None where they are the same."""
+    from ..trace.record import record
+
+    return None if _same(given, wanted) else record(Converted(given, wanted).eval(), given.size)
 
 
 def _same(a: InputSpec, b: InputSpec) -> bool:

@@ -9,6 +9,8 @@ import numpy as np
 
 # What each member costs beside its bytes: of sets that are as good, the smaller one.
 _TIE = 1e-9
+# Sets whose worth is nearer than this are as good, and that of fewer bytes is taken. The solver tells no finer.
+_AS_GOOD = 1e-7
 _SLACK = 1e-6
 
 
@@ -51,7 +53,8 @@ def choose(
     price: the mean score that a byte must gain. most: members at most, those given not counted. room: bytes that they
     may add at most.
     """
-    opened = _solved(offers, budgets, price, most, room) if budgets and offers else ()
+    opened = _solved(offers, budgets, price, most, room) if budgets and offers else frozenset()
+    opened = _lighter(offers, opened, budgets, price, room)
     members = tuple(k for k, offer in enumerate(offers) if offer.given or k in opened)
     serving = tuple(serving_of(offers, members, budget) for budget in budgets)
     used = tuple(k for k in members if offers[k].given or k in serving)
@@ -122,6 +125,22 @@ def _solved(
     if done.x is None or not (matrix @ done.x <= np.array(limits) + _SLACK).all():
         return _greedy(offers, budgets, price, most, room, given)
     return frozenset(k for k in free if done.x[opened[k]] > 0.5)
+
+
+def _lighter(
+    offers: Sequence[Offer], opened: frozenset[int], budgets: Sequence[Mapping[str, float]], price: float, room: float
+) -> frozenset[int]:
+    """The same with others in the place of members, where that is worth as much and adds fewer bytes."""
+    given = {k for k, offer in enumerate(offers) if offer.given}
+    for k in sorted(opened):
+        worth, held = _worth(offers, [*given, *opened], budgets, price), _held(offers, [*given, *opened])
+        for other in range(len(offers)):
+            way = (opened - {k}) | {other}
+            if other in given or other in opened or _held(offers, [*given, *way]) >= min(held, room):
+                continue
+            if _worth(offers, [*given, *way], budgets, price) >= worth - _AS_GOOD:
+                opened, k, held = way, other, _held(offers, [*given, *way])
+    return opened
 
 
 def _greedy(

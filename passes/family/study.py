@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch.fx import GraphModule
 
+from ..cost.chains import price_of, prices_of_graph
 from ..data.chain import Chain
 from ..data.hybrid import Hybrid
-from ..data.model import first_of
+from ..data.model import InputSpec, first_of
 from ..data.plan import Plan
 from ..data.values import Price
-from ..numerics.converted import Converted
+from ..emit.conversion import conversion
 from ..search.dominance import nondominated
 from ..search.probe import Probe
 from .candidates import Looking, Network, adds, candidates, promising
@@ -21,6 +23,12 @@ from .choose import choose
 from .judge import Judge
 from .smaller import smaller_chains, smaller_hybrid, with_weights_of
 from .weights import added, contents
+
+if TYPE_CHECKING:
+    from ..cost.fragments import FragmentPrices
+
+# Scores of one image that are nearer than this are the same: networks are fitted in float64 and run in float32.
+_ROUNDING = 1e-3
 
 #: Further amounts of chains, by name.
 Timed = Mapping[str, Callable[[Chain], float]]
@@ -32,7 +40,8 @@ Repair = Callable[[Sequence[tuple[Chain, Price]]], list[Hybrid]]
 @dataclass(frozen=True, eq=False)
 class Study:
     """What a family was chosen from. plan: of the models, with those on smaller images behind them. networks: the
-    models, the same on smaller images, and the chains that were healed at last, on either, with their scores.
+    models, the same on smaller images, and the chains that were healed at last, on either, with their scores and what
+    they take as members, which make their images of the family's.
     members: indices of those that the family has, from cheap to expensive. serving: of each budget the member that it
     is best served by, None where it is below all. rule, images: what they were scored by, and on how many images.
     tried: chains that were compared on few images. below: of these, such as lie under the line between the models at
@@ -50,13 +59,22 @@ class Study:
     healed: int
     models_bytes: int
 
+    @property
+    def input(self) -> InputSpec:
+        """What the family's images are."""
+        return dearest_input(self.plan)
+
     def chosen(self) -> list[Network]:
         """The members, from cheap to expensive."""
         return [self.networks[k] for k in self.members]
 
     def rivals(self) -> list[Network]:
-        """The models on smaller images that are no members."""
-        return [one for k, one in enumerate(self.networks) if one.whole and k not in self.members]
+        """The models on smaller images that are no members, as they are alone: who runs one hands it such images."""
+        return [
+            replace(one, hybrid=replace(one.hybrid, price=self.plan.prices[one.chain.front.model]))
+            for k, one in enumerate(self.networks)
+            if one.whole and k not in self.members
+        ]
 
 
 def study(
@@ -95,14 +113,16 @@ def study(
     models, held = _models(judge)
     sizes = _useful(models, looking.metric)
     tried = candidates(probe, replace(looking, price=of_byte))
-    previews = list(_at_sizes(judge, tried, sizes, lambda one: adds(own, one.own) | held.images(one.chain), looking))
-    fine = [one for one in previews if not under(one, models, looking.metric)]
+    previews = list(_at_sizes(
+        judge, tried, sizes, held, lambda one: adds(own, one.own) | held.images(one.chain), looking
+    ))  # fmt: skip
+    fine = _told_apart([one for one in previews if not under(one, models, looking.metric)], looking.metric)
     first = [fine[k - len(models)] for k in chosen([*models, *fine])[0] if k >= len(models)]
-    values = np.array([[one.price[looking.metric], -one.score] for one in fine]).reshape(-1, 2)
-    chains = _distinct([*first, *(fine[k] for k in promising(values, len(fine)))], wanted, room)
-    priced = {one.own: one.price for one in previews if one.chain == one.own}
-    made = repair(sorted(((chain, priced[chain]) for chain in chains), key=lambda one: one[1].ordering()))
-    last = _at_sizes(judge, made, sizes, held.beside, looking)
+    values = np.array([[one.price[looking.metric], -one.score] for one in [*models, *fine]])
+    order = [fine[k - len(models)] for k in promising(values, len(values)) if k >= len(models)]
+    chains = _distinct([*first, *order], wanted, room)
+    made = repair(sorted(((chain, price_of(own, chain)) for chain in chains), key=lambda one: one[1].ordering()))
+    last = _at_sizes(judge, made, sizes, held, held.beside, looking)
     networks = [*models, *last]
     able = [k for k, one in enumerate(networks) if one.given or not under(one, models, looking.metric)]
     members, serving = chosen([networks[k] for k in able])
@@ -117,33 +137,59 @@ class _Held:
     """What the file holds anyhow: the weights of the models as they were given, and what makes the images of each of
     them of the family's own, which are those of the dearest."""
 
-    def __init__(self, plan: Plan, given: Sequence[Network]):
-        self._plan = plan
-        self._input = plan.input_of(max(given, key=lambda one: one.price.ordering()).chain)
-        self._contents = contents(one.hybrid.network for one in given)
+    def __init__(self, plan: Plan, given: Sequence[Hybrid]):
+        self._plan, self._input = plan, dearest_input(plan)
+        self._made: dict[int, tuple[GraphModule, FragmentPrices] | None] = {}
+        self._contents = contents(one.network for one in given)
         for one in given:
             self._contents |= self.images(one.chain)
 
     def images(self, chain: Chain) -> dict[bytes, int]:
         """What makes a chain's images of the family's, beyond what is held."""
-        return added(Converted(self._input, self._plan.input_of(chain)), self._contents)
+        first = self._first(chain)
+        return added(first[0], self._contents) if first else {}
 
     def beside(self, one: Network) -> dict[bytes, int]:
         """All of a network that is not held."""
         return added(one.hybrid.network, self._contents) | self.images(one.chain)
 
+    def as_member(self, hybrid: Hybrid) -> Hybrid:
+        """The hybrid at the price that it has in the family, where it makes its images of the family's."""
+        first = self._first(hybrid.chain)
+        return replace(hybrid, price=price_of(self._plan, hybrid.chain, first[1])) if first else hybrid
+
+    def _first(self, chain: Chain) -> tuple[GraphModule, FragmentPrices] | None:
+        """What makes a chain's images of the family's, with its prices; None where they are the same."""
+        model = chain.front.model
+        if model not in self._made:
+            graph = conversion(self._input, self._plan.models[model].input)
+            self._made[model] = None if graph is None else (graph, prices_of_graph(graph, self._input.size))
+        return self._made[model]
+
 
 def _models(judge: Judge) -> tuple[list[Network], _Held]:
     """Every model of a plan as a network, those on smaller images behind the others; and what the file holds for those
     that were given."""
-    found = []
-    for model, first in enumerate(first_of(judge.plan.models)):
-        hybrid = replace(Hybrid.whole(judge.plan.graphs[model], model), price=judge.plan.prices[model])
-        scores = judge(hybrid.network, hybrid.chain)
-        own = hybrid.chain if model == first else Hybrid.whole(judge.plan.graphs[first], first).chain
-        found.append(Network(hybrid, own, scores, {}, given=model == first))
-    held = _Held(judge.plan, [one for one in found if one.given])
-    return [replace(one, adds=held.images(one.chain)) for one in found], held
+    plan, first = judge.plan, first_of(judge.plan.models)
+    whole = [
+        replace(Hybrid.whole(graph, model), price=price)
+        for model, (graph, price) in enumerate(zip(plan.graphs, plan.prices, strict=True))
+    ]
+    held = _Held(plan, [whole[model] for model in sorted(set(first))])
+    found = [
+        Network(
+            held.as_member(one), whole[own].chain, judge(one.network, one.chain), held.images(one.chain),
+            given=own == model,
+        )
+        for model, (one, own) in enumerate(zip(whole, first, strict=True))
+    ]  # fmt: skip
+    return found, held
+
+
+def dearest_input(plan: Plan) -> InputSpec:
+    """What a family's images are: what the dearest of its models takes. A model counts as it is alone."""
+    given = sorted(set(first_of(plan.models)))
+    return plan.models[max(given, key=lambda model: plan.prices[model].ordering())].input
 
 
 def _useful(models: Sequence[Network], metric: str) -> list[int]:
@@ -153,15 +199,15 @@ def _useful(models: Sequence[Network], metric: str) -> list[int]:
 
 
 def _at_sizes(
-    judge: Judge, hybrids: Sequence[Hybrid], sizes: Sequence[int], of: Callable[[Network], Mapping[Any, int]],
-    looking: Looking,
+    judge: Judge, hybrids: Sequence[Hybrid], sizes: Sequence[int], held: _Held,
+    of: Callable[[Network], Mapping[Any, int]], looking: Looking,
 ) -> Iterator[Network]:  # fmt: skip
     """Networks as they are, and on images of the sizes of some models, scored. of: what the file holds for one."""
     for done, hybrid in enumerate(hybrids):
         if looking.progress:
             looking.progress(done, len(hybrids), "scoring networks")
         for one in (hybrid, *_smaller(judge.plan, hybrid, sizes)):
-            network = Network(one, hybrid.chain, judge(one.network, one.chain), {})
+            network = Network(held.as_member(one), hybrid.chain, judge(one.network, one.chain), {})
             yield replace(network, adds=of(network))
 
 
@@ -170,6 +216,20 @@ def _smaller(plan: Plan, hybrid: Hybrid, sizes: Sequence[int]) -> Iterator[Hybri
         graph = with_weights_of(plan, chain, hybrid)
         if graph is not None:
             yield smaller_hybrid(plan, chain, hybrid, graph)
+
+
+def _told_apart(networks: Sequence[Network], metric: str) -> list[Network]:
+    """Of networks that take as much and score every image alike but for rounding, that which adds the fewest bytes: a
+    layer that changes nothing stands before a seam of the one and behind that of the other."""
+    found = list[Network]()
+    for one in sorted(networks, key=lambda one: sum(one.adds.values())):
+        if not any(_alike(one, other, metric) for other in found):
+            found.append(one)
+    return [one for one in networks if one in found]
+
+
+def _alike(one: Network, other: Network, metric: str) -> bool:
+    return one.price[metric] == other.price[metric] and bool((abs(one.scores - other.scores) < _ROUNDING).all())
 
 
 def _distinct(networks: Sequence[Network], most: int, room: float) -> list[Chain]:

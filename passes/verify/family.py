@@ -49,7 +49,7 @@ def verify_family(
             far = difference_on(device, module.member(member.name), inputs, 10 * tolerance)
             found = replace(found, device=str(exactly(device)), device_max_rel=far)
         members.append(replace(member, hybrid=replace(member.hybrid, verified=found)))
-    return Family(tuple(members))
+    return replace(family, members=tuple(members))
 
 
 def verify_family_folder(

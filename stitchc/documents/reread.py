@@ -34,7 +34,7 @@ def family_of(record: Mapping[str, Any]) -> tuple[Plan, Family]:
     for said in record["members"]:
         hybrid = Hybrid(said["name"], cuts.chain(said["chain"]), price_of(said), uses_of(said["chain"]))
         members.append(Member(said["name"], hybrid, said["parent"]))
-    return cuts.plan(), Family(tuple(members))
+    return cuts.plan(), Family(tuple(members), input_of(record))
 
 
 def price_of(record: Mapping[str, Any]) -> Price:

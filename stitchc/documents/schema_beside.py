@@ -131,7 +131,7 @@ _TRAINING = {
 _MEMBER = stated({
     "name": NAME, "epoch": count(), "before": optional(SHARE), "after": optional(SHARE), "held_out_before": _WORTH,
     "held_out": _WORTH,
-})  # fmt: skip
+}, {"untuned_bytes": optional(count())})  # fmt: skip
 
 #: The trainings of a network, and of a family.
 TUNED = listed(stated(_TRAINING, {"held_out": optional(_HELD_OUT)}), most=1000)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Of a front, how many budgets are looked at for each member.
 FINER = 3
 #: A front begins at this share of the cheapest model.
-LOWEST = 0.5
+LOWEST = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def latency_on(device: str) -> str:
 
 
 def budgets_of(plan: Plan, options: FamilyOptions, devices: Sequence[Device] = ()) -> Wanted:
-    """The budgets that were named, and those of devices; without, some at even ratios, from half of the cheapest model
-    to the dearest.
+    """The budgets that were named, and those of devices; without, some at even ratios, from a third of the cheapest
+    model to the dearest.
 
     Raises:
         InputError: times of a device that are of no model, or not of all. QuantityError: a metric that chains are not

@@ -14,6 +14,8 @@ from ..progress import Progress, Silent, stage
 from .members import family_record, member_of, steps_of
 
 if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
     from ..passes.data.plan import Plan
 
 #: What a plan document says that a family does not know of its members.
@@ -53,9 +55,10 @@ def extract(
         with stage(watcher, f"loading {folder}"):
             module = artifact.load(folder, trust=True)  # its hashes were checked a moment ago, unless it is trusted
             (spans,) = spans_again(module, {member: steps_of(said)}).values()
-        new = _record(record, said, Path(folder))
+        graph = member_graph(spans)
+        new = _record(record, said, Path(folder), graph)
         plan = plan_of(new)
-        plan = plan.with_hybrid(replace(plan.hybrid, graph=member_graph(spans)))
+        plan = plan.with_hybrid(replace(plan.hybrid, graph=graph))
         plan = _written(plan, staged, onnx, watcher)
         assert plan.hybrid.verified is not None
         new["verified"] = verified_record(plan.hybrid.verified)
@@ -63,9 +66,14 @@ def extract(
         return artifact.write(staged, new, recipe=text, report=list(artifact_sections(new, text)), seconds=plan.seconds)
 
 
-def _record(family: Mapping[str, Any], member: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _record(family: Mapping[str, Any], member: Mapping[str, Any], folder: Path, graph: GraphModule) -> dict[str, Any]:
+    """What plan.json of the artifact says. In the family the member makes its images of the family's; alone it is
+    handed them, and takes less."""
+    from ..passes.cost.chains import price_of_graph
+
     own = {key: value for key, value in member.items() if key not in ("name", "parent", "steps")}
     shared = {key: family[key] for key in ("schema", "models", "probe", "seed", "notes")}
+    own["cost"] = price_of_graph(graph, tuple(member["input"]["size"])).as_dict()
     return {**shared, **_UNKNOWN, **own, "extracted": {"family": folder.resolve().name, "member": member["name"]}}
 
 

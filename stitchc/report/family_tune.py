@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from .notes import Notes
-from .numbers import percent
+from .numbers import percent, size
 from .table import table
 from .tune import Epochs, trained
 
@@ -36,8 +36,23 @@ class MemberGains:
         if by is not None:
             what = "the share of right classes" if by == "labels" else "the divergence from the teacher, in nats"
             yield Text(f"held out: {what} on images that were not trained on, by which weights were kept.")
+        yield from map(Text, _beside(record["members"]))
         if record["accuracy"]["data"]:
             yield Text(f"top-1 on {record['accuracy']['images']} images of {record['accuracy']['data']}.")
+
+
+def _beside(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What untuned weights cost that are worth more for a member, and who shares the tuned ones all the same."""
+    asked = [one for one in members if one.get("untuned_bytes")]
+    kept = [f"{one['name']} ({size(one['untuned_bytes'])})" for one in asked if not one["epoch"]]
+    shared = [f"{one['name']} ({size(one['untuned_bytes'])})" for one in asked if one["epoch"]]
+    if kept:
+        yield f"Untuned weights that stand in the file beside the tuned ones: of {', '.join(kept)}."
+    if shared:
+        yield (
+            f"These share the tuned weights though they were worth more before, since their own would add more than "
+            f"`extra` allows: {', '.join(shared)}."
+        )
 
 
 def _worth(worth: Mapping[str, Any] | None) -> str:

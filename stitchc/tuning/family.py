@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from .job import Job, check_batch, shown_to
 from .members import FamilyLoop, FamilyTrainee
 from .outcome import told_of
 from .settings import TrainingOptions, TuneOptions
+from .untuned import bytes_of, loss, with_room
 from .views import training_and_held_out
 
 
@@ -46,6 +48,7 @@ class TunedMember:
     held_out_before: Worth | None
     held_out: Worth | None
     epoch: int
+    untuned_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def tune_family(folder: Path, options: TuneOptions, place: Engine, progress: Pro
 
     Each member has the weights with which it, or the members that it shares trained weights with in the mean, were best
     on held-out images; and the weights that it had where these are worth more for it: they then stand beside the new
-    ones. A training that was killed goes on from its last checkpoint.
+    ones, as far as the option `extra` leaves room for them. A training that was killed goes on from its last
+    checkpoint.
 
     Raises:
         InputError: something given cannot be used. VerificationError: the family was changed, or what was emitted does
@@ -96,9 +100,13 @@ def tune_family(folder: Path, options: TuneOptions, place: Engine, progress: Pro
     trained = trainee.trained_params
     with checkpoint.of_a_training(), stage(progress, f"training {len(trainee.members)} members"):
         loop.run()
-    networks = _networks(loop, untuned.cpu(), job.network.cpu().eval().requires_grad_(False))
+    networks, unwanted = _networks(loop, untuned.cpu(), job.network.cpu().eval().requires_grad_(False))
+    networks, asked = _with_room(networks, unwanted, loop, untuned, options.extra)
     after = _measured(job, None, before, networks, {name for name in networks if networks[name] is untuned})
-    members = tuple(_tuned(name, before, after, loop, networks[name] is untuned) for name in steps)
+    members = tuple(
+        replace(_tuned(name, before, after, loop, networks[name] is untuned), untuned_bytes=asked.get(name))
+        for name in steps
+    )
     made = TunedFamily(job.target, None, job.settings, trained, tuple(loop.state.history), members, resumed, {})
     made = _written(made, job, networks, steps, start)
     checkpoint.drop()
@@ -191,19 +199,34 @@ def _measured(
     return found
 
 
-def _networks(loop: FamilyLoop, untuned: nn.Module, tuned: nn.Module) -> dict[str, nn.Module]:
+def _networks(
+    loop: FamilyLoop, untuned: nn.Module, tuned: nn.Module
+) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
     """Of each member the family that it is to be taken from: the untuned one where it was not trained, or is worth less
-    by what was; else the tuned one, with the statistics that are its own."""
+    by what was; else the tuned one, with the statistics that are its own. And the tuned one of those that are worth
+    less by it."""
     found: dict[str, nn.Module] = dict.fromkeys(untuned.members, untuned)  # type: ignore[arg-type]
+    unwanted: dict[str, nn.Module] = {}
     if loop.held is None:
-        return found | dict.fromkeys(loop.trainee.members, tuned)
+        return found | dict.fromkeys(loop.trainee.members, tuned), unwanted
     for kept in loop.best:
         for name, worth in kept.worth.items():
-            if not kept.epoch or loop.before[name].better(worth):
-                continue
-            own = kept.statistics.get(name)
-            found[name] = _with_statistics(tuned, name, own) if own else tuned
-    return found
+            if kept.epoch:
+                own = kept.statistics.get(name)
+                of = unwanted if loop.before[name].better(worth) else found
+                of[name] = _with_statistics(tuned, name, own) if own else tuned
+    return found, unwanted
+
+
+def _with_room(
+    networks: dict[str, nn.Module], unwanted: Mapping[str, nn.Module], loop: FamilyLoop, untuned: nn.Module,
+    extra: float | None,
+) -> tuple[dict[str, nn.Module], dict[str, int]]:  # fmt: skip
+    """The same with as many untuned weights as there is room for; and the bytes of these, by the members' names."""
+    room = inf if extra is None else extra * bytes_of(untuned, networks)
+    reached = {name: worth for kept in loop.best for name, worth in kept.worth.items()}
+    lost = {name: loss(loop.before[name], reached[name]) for name in unwanted}
+    return with_room(networks, unwanted, lost, room)
 
 
 @torch.no_grad()
@@ -292,13 +315,16 @@ def entry(made: TunedFamily, job: Job) -> dict[str, Any]:
     """What plan.json says of a training, under `tuned`; its figures are means over the members that were trained."""
     told = [one for one in made.members if one.epoch or one.held_out_before is not None]
     before, after = (_mean([getattr(one, key) for one in told]) for key in ("before", "after"))
-    return told_of(job, made.trained_params, made.history, before, after) | {
+    said = told_of(job, made.trained_params, made.history, before, after)
+    return said | {
+        "options": {**said["options"], "extra": job.settings.extra},
         "members": [
             {
                 "name": one.name, "epoch": one.epoch,
                 "before": one.before.top1 if one.before else None, "after": one.after.top1 if one.after else None,
                 "held_out_before": vars(one.held_out_before) if one.held_out_before else None,
                 "held_out": vars(one.held_out) if one.held_out else None,
+                "untuned_bytes": one.untuned_bytes,
             }
             for one in made.members
         ],

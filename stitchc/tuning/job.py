@@ -65,6 +65,8 @@ class Job:
 
 def begin(source: Path, options: TuneOptions, place: Engine, progress: Progress) -> Job:
     """The artifact and the images, loaded, and held against the options."""
+    if options.extra is not None:
+        raise InputError("`extra` is of what members of a family keep, and this is no family", "Leave it out.")
     record = artifact.checked(source, trust=options.trust)
     target = Path(options.out) if options.out is not None else source
     artifact.replaceable(target, options.force or options.out is None)

@@ -191,6 +191,14 @@ class TuneImages(Options):
 class TrainingOptions(TuneImages, Settings):
     """What decides the outcome of a training: what a recipe states of it."""
 
+    extra: float | None = option(
+        None, Share(most=100.0),
+        "Of a family: most bytes that members may add that keep their untuned weights, where the tuned ones are worth "
+        "less for them, as a share of the family's weights: 15%. Members for which there is no room share the tuned "
+        "ones.",
+        group=TRAINING, unset="as many as it takes for no member to be worse",
+    )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):

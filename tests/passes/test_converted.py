@@ -5,9 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stitchc.passes.cost.chains import price_of_graph
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec
-from stitchc.passes.numerics.converted import Converted
+from stitchc.passes.numerics.converted import Converted, _shares
+from stitchc.passes.trace.record import record
 
 MINE = InputSpec((3, 8, 8), (0.2, 0.3, 0.4), (0.5, 0.6, 0.7))
 PIXELS = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -37,6 +39,18 @@ def test_a_smaller_image_is_as_sharp_as_the_picture_made_so_small(side):
     found, direct, averaged_twice = Converted(mine, theirs)(image), resized(picture, side), resized(image, side)
     assert found.mean() == pytest.approx(float(direct.mean()), abs=0.01)
     assert abs(found.std() - direct.std()) < 0.6 * abs(averaged_twice.std() - direct.std())
+
+
+@pytest.mark.parametrize(("side", "made"), [(96, 1.11e6), (128, 1.22e6), (160, 1.11e6)])
+def test_of_the_lines_of_a_photograph_only_those_nearby_are_multiplied(side, made):
+    mine, theirs = (InputSpec((3, size, size), (0.0,) * 3, (1.0,) * 3) for size in (224, side))
+    module = Converted(mine, theirs).eval()
+    price = price_of_graph(record(module, mine.size), mine.size)
+    assert price["macs"] == pytest.approx(made, rel=0.01)
+    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    shares = _shares(224, side)
+    want = shares @ images @ shares.T
+    assert torch.allclose(module(images), want, atol=1e-6), "as by one product with all shares"
 
 
 def resized(pixels: Tensor, side: int) -> Tensor:

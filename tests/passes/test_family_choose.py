@@ -5,8 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from stitchc.passes.family.candidates import promising
+from stitchc.passes.data.chain import Chain, Fragment
+from stitchc.passes.data.hybrid import Hybrid
+from stitchc.passes.data.values import Price
+from stitchc.passes.family.candidates import Network, promising
 from stitchc.passes.family.choose import Offer, choose, serving_of
+from stitchc.passes.family.study import _told_apart
 
 
 def offer(cost, score, given=False, **adds):
@@ -88,6 +92,11 @@ def test_a_budget_that_no_stitch_serves_better_than_a_model_gets_the_model():
     assert choose(offers, budgets, 1.0).serving == (0, 0)  # where a byte must gain too much
 
 
+def test_of_equals_the_one_that_adds_least_is_taken_though_bytes_cost_nothing():
+    offers = [offer(10, 0.9, given=True), offer(5, 0.8, large=200_000), offer(5, 0.8, small=100)]
+    assert choose(offers, [{"macs": 6}], 0.0).members == (0, 2)
+
+
 def test_a_budget_below_all_is_served_by_none():
     assert choose([offer(50, 0.9, given=True)], [{"macs": 10.0}], 0.0).serving == (None,)
 
@@ -102,3 +111,14 @@ def test_fronts_are_peeled_until_there_are_enough():
     assert set(promising(values, 3)) == {0, 1, 2}
     assert set(promising(values, 4)) == {0, 1, 2, 3}
     assert len(promising(values, 9)) == 5
+
+
+def network(macs, scores, **adds):
+    hybrid = Hybrid("hybrid", Chain((Fragment(0),)), Price(macs=macs))
+    return Network(hybrid, hybrid.chain, np.array(scores), adds)
+
+
+def test_networks_that_compute_the_same_are_one_which_adds_the_fewest_bytes():
+    first, twin = network(5, [0.1, 0.9], large=9), network(5, [0.1001, 0.9], small=2)
+    other, dearer = network(5, [0.1, 0.8], other=1), network(6, [0.1, 0.9], dearer=1)
+    assert _told_apart([first, twin, other, dearer], "macs") == [twin, other, dearer]

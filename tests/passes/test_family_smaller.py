@@ -1,13 +1,17 @@
 """Networks on smaller images: the same weights, fewer multiply-adds."""
 
+from math import prod
+
 import pytest
 import torch
 from families import small_and_large
+from torch import nn
 
 from stitchc.passes import Cost, Partition, Trace
-from stitchc.passes.cost.chains import price_of
+from stitchc.passes.cost.chains import price_of, price_of_graph, prices_of_graph
 from stitchc.passes.data.chain import Chain, Fragment
 from stitchc.passes.data.hybrid import Hybrid
+from stitchc.passes.emit.conversion import conversion
 from stitchc.passes.family.fit import hybrids
 from stitchc.passes.family.smaller import (
     moved,
@@ -17,6 +21,7 @@ from stitchc.passes.family.smaller import (
     with_smaller,
     with_weights_of,
 )
+from stitchc.passes.trace.record import record
 
 LOOK = [Trace(check=()), Partition(), Cost(adapters=())]
 
@@ -89,3 +94,20 @@ def test_models_that_are_left_out_change_nothing_of_a_chain(sized, hybrid):
     assert price_of(plan, moved(chain, place)) == price_of(sized, chain)
     assert [plan.models[one.model].name for one in moved(chain, place).fragments] == ["small@7x7", "large@7x7"]
     assert moved(Chain((Fragment(0),)), place) == Chain((Fragment(0),))
+
+
+def test_a_member_takes_what_makes_its_images_too(sized):
+    """As counted on both together."""
+    small, whole = len(sized.models) - 1, 1
+    given, wanted = sized.models[whole].input, sized.models[small].input
+    made = conversion(given, wanted)
+    assert made is not None
+    found = price_of(sized, Chain((Fragment(small),)), prices_of_graph(made, given.size))
+    together = price_of_graph(record(nn.Sequential(made, sized.graphs[small]).eval(), given.size), given.size)
+    alone = sized.prices[small]
+    assert (found["macs"], found["params"]) == (together["macs"], together["params"])
+    assert found["macs"] > alone["macs"] and found["params"] == alone["params"]
+    assert found["memory"] == alone["memory"] + 4 * prod(given.size), "while it runs, both images are held"
+    assert found["size"] - alone["size"] == pytest.approx(sum(t.nbytes for t in made.state_dict().values()), abs=400), (
+        "and the entries of the header"
+    )

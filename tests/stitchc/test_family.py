@@ -230,7 +230,7 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_a
         first["parent"] == "digits/plain@4x4" and first["name"] == "plain_4x4" and first["input"]["size"] == [1, 4, 4]
     )
     assert [one["parent"] for one in models] == ["digits/plain", "digits/convnext"]
-    assert first["adds_bytes"] == 4 * (4 * 8), "which share each of eight lines has in each of four"
+    assert first["adds_bytes"] == 4 * (4 * 8) + 8 * 8, "which share each of eight lines has in each of four, and which"
     assert all(rival["model"] != "digits/plain@4x4" for rival in found.record["rivals"])
     assert found.record["budgets"][0]["member"] == first["name"] and first["verified"]["onnx_max_abs"] < 1e-4
     size = sum(model["size_bytes"] for model in found.record["models"] if "@" not in model["name"])
@@ -242,10 +242,14 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_a
     alone.set_member("plain")
     with torch.inference_mode():
         assert torch.allclose(network(images), alone.member("plain")(small), atol=1e-5)
-    extracted = tmp_path / "alone"
-    stitchc.extract(out, first["name"], extracted)
+    made = 4 * 8 * 8 + 4 * 8 * 4  # multiply-adds: of four lines from eight that are eight long, and of four columns
+    alone_record = stitchc.extract(out, first["name"], tmp_path / "alone")
+    assert first["cost"]["macs"] == alone_record["cost"]["macs"] + made == network.members[first["name"]].macs
+    assert first["cost"]["flops"] == 2 * first["cost"]["macs"]
+    (model,) = (k for k, one in enumerate(found.plan.models) if one.name == "digits/plain@4x4")
+    assert alone_record["cost"] == found.plan.prices[model].as_dict(), "who runs it alone hands it the smaller image"
     with torch.inference_mode():
-        assert torch.allclose(stitchc.load(extracted)(small), network(images), atol=1e-5)
+        assert torch.allclose(stitchc.load(tmp_path / "alone")(small), network(images), atol=1e-5)
 
 
 def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_full_size(tmp_path, monkeypatch):

@@ -14,8 +14,11 @@ from stitchc.cli import main
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.training.worth import Worth
 from stitchc.progress import Silent
+from stitchc.report.family_tune import FamilyTuneReport
+from stitchc.report.terminal import render
 from stitchc.tuning import family as tuning
-from stitchc.tuning.members import FamilyTrainee
+from stitchc.tuning.members import FamilyLoop, FamilyTrainee, KeptMembers
+from stitchc.tuning.untuned import with_room
 
 DATA = "digits?limit=80"
 FAST = {"data": DATA, "evaluate": "digits?split=test&limit=50", "epochs": 2, "batch": 16, "holdout": 0.4}
@@ -106,11 +109,74 @@ def test_a_member_that_others_gain_more_than_it_loses_by_keeps_its_own_weights(f
         key: value + 1 for key, value in new.member("middle").named_buffers() if key.endswith("running_mean")
     }})  # fmt: skip
     loop = SimpleNamespace(held=[0], best=[kept], before={"plain": good, "middle": bad, "resnet": good}, trainee=None)
-    found = tuning._networks(loop, untuned, new)
+    found, unwanted = tuning._networks(loop, untuned, new)
+    assert unwanted == {"plain": new}
     assert found["plain"] is untuned and found["other1"] is untuned and found["resnet"] is new
     own = found["middle"].member("middle")
     assert torch.equal(dict(own.named_buffers())["plain_1.features.0.1.running_mean"],
                        dict(new.named_buffers())["plain_1.features.0.1.running_mean"] + 1)  # fmt: skip
+
+
+def trained(folder):
+    """The family with other weights in all of its models."""
+    found = stitchc.load(folder)
+    with torch.no_grad():
+        for parameter in found.parameters():
+            parameter += 0.01
+    return found
+
+
+def test_untuned_weights_stand_beside_the_tuned_ones_as_far_as_there_is_room(folder):
+    untuned, new = stitchc.load(folder), trained(folder)
+    own = {name: sum(t.nbytes for t in untuned.member(name).state_dict().values()) for name in ("plain", "resnet")}
+    networks = dict.fromkeys(untuned.members, new) | dict.fromkeys(own, untuned)
+    lost = {"plain": (0.02, 0.0), "resnet": (0.01, 0.0)}
+    found, asked = with_room(networks, dict.fromkeys(own, new), lost, float("inf"))
+    assert found == networks and 0.9 < asked["plain"] / own["plain"] <= 1 and 0.9 < asked["resnet"] / own["resnet"] <= 1
+    found, asked = with_room(networks, dict.fromkeys(own, new), lost, asked["plain"])
+    assert found["plain"] is untuned, "who loses most is heard first"
+    assert found["resnet"] is new and asked["resnet"] > 0 and found["middle"] is new
+    found, _ = with_room(networks, dict.fromkeys(own, new), lost, 0.0)
+    assert set(found.values()) == {new}
+
+
+def test_without_room_for_untuned_weights_the_file_does_not_grow_and_the_report_says_who_shares(
+    folder, tmp_path, monkeypatch
+):
+    """Here every member but the smallest is said to have been worth more before."""
+    was = FamilyLoop._keep_if_better
+
+    def keep(self):
+        found = was(self)
+        if self.state.epoch == 1:
+            best = Worth("labels", 1.0, 0.0)
+            self.before = {name: best for name in self.before} | {self.trainee.members[0]: Worth("labels", 0.0, 9.0)}
+        return found
+
+    monkeypatch.setattr(FamilyLoop, "_keep_if_better", keep)
+    monkeypatch.setattr(KeptMembers, "mean", property(lambda self: Worth("labels", 0.0, 9.0)))
+    said = FAST | {"lr": 1e-3, "epochs": 1, "train": "all"}
+    kept = stitchc.tune(folder, **said, out=tmp_path / "kept")
+    shared = stitchc.tune(folder, **said, extra=0.0, out=tmp_path / "shared")
+    sizes = [(one.folder / "model.safetensors").stat().st_size for one in (kept, shared)]
+    assert sizes[0] > sizes[1] + 200_000, "bytes of what the three ran before"
+    assert [one.epoch for one in kept.members] == [1, 0, 0, 0] and {one.epoch for one in shared.members} == {1}
+    assert all(one.untuned_bytes for one in shared.members[1:]) and shared.members[0].untuned_bytes is None
+    assert "stand in the file beside the tuned ones: of " in words(kept)
+    assert "These share the tuned weights though they were worth more before" in words(shared)
+    (entry,) = json.loads((shared.folder / "plan.json").read_text())["tuned"]
+    assert entry["options"]["extra"] == 0.0
+    assert [one["untuned_bytes"] for one in entry["members"]] == [one.untuned_bytes for one in shared.members]
+
+
+def words(made):
+    return " ".join(render(FamilyTuneReport(made.record).parts(), width=80).split())
+
+
+def test_extra_is_of_families_alone(folder, tmp_path):
+    stitchc.extract(folder, "middle", tmp_path / "one", onnx=False)
+    with pytest.raises(InputError, match="this is no family"):
+        stitchc.tune(tmp_path / "one", **FAST, extra=0.1, out=tmp_path / "two")
 
 
 def test_a_step_deals_its_images_out_to_three_members(folder):
