@@ -74,7 +74,8 @@ class TensorStore:
         start = self._room(value.nbytes)
         assert self._file is not None
         flat = torch.frombuffer(self._file, dtype=value.dtype, count=value.numel(), offset=start)
-        copy = (flat.as_strided(value.shape, value.stride()) if _dense(value) else flat.reshape(value.shape)).copy_(value)
+        place = flat.as_strided(value.shape, value.stride()) if _dense(value) else flat.reshape(value.shape)
+        copy = place.copy_(value)
         self.unload()
         return copy
 
@@ -93,5 +94,5 @@ class TensorStore:
 
 
 def _dense(value: Tensor) -> bool:
-    """Whether a value fills its memory, in whatever order its axes lie there: a copy in that order is as fast to use."""
+    """Whether a value fills its memory, in whatever order its axes lie: a copy in that order is as fast to use."""
     return value.is_contiguous() or (value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last))
