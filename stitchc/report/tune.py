@@ -93,9 +93,9 @@ def kept(record: Mapping[str, Any]) -> str:
         return f"Kept: the untuned weights, since no epoch was better on {where}."
     if held["by"] == "labels":
         came = f"top-1 {percent(held['right_before'])} before, {percent(held['right'])} then"
-    else:
-        came = f"divergence from the teacher {held['nats_before']:.4f} before, {held['nats']:.4f} then"
-    return f"Kept: epoch {held['epoch']}, the best on {where} ({came})."
+        return f"Kept: epoch {held['epoch']}, the best on {where} ({came})."
+    came = f"divergence from the teacher {held['nats_before']:.4f} before, {held['nats']:.4f} then"
+    return f"Kept: epoch {held['epoch']}, the last of those that are within 1 % of the best on {where} ({came})."
 
 
 @dataclass(frozen=True)

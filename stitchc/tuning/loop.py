@@ -34,6 +34,7 @@ from .views import Views, batches_of, normalised
 
 _EVALUATED = 256  # images a forward pass when nothing is learned
 _SETTLED = 1024  # images that the statistics of norms are taken from, at most
+_ALIKE = 1.01  # times the least loss on held-out images: what a few hundred of them do not tell apart
 _SHOWN = 0.2  # seconds between two words on how it goes
 
 
@@ -256,12 +257,19 @@ class Loop:
         self.saved = time.monotonic()
 
     def _keep_if_better(self) -> Worth:
-        """What the network is worth on the held-out images. It is kept where it is worth most so far."""
+        """What the network is worth on the held-out images. It is kept where it is worth most so far, or as much: the
+        learning rate falls, and of epochs that these images do not tell apart the last is the best guess."""
         state, found = self.state, self._worth()
-        if state.best is None or found.better(state.best.worth):
+        if state.best is None or found.better(state.best.worth) or self._as_good(found):
             weights = {key: value.detach().clone() for key, value in self.trainee.state().items()}
             state.best = Kept(state.epoch, found, weights)
         return found
+
+    def _as_good(self, found: Worth) -> bool:
+        """Whether, by the teachers, it is better than the untrained network and nearly as good as the best epoch."""
+        assert self.state.start is not None
+        least = min((entry["holdout_nats"] for entry in self.state.history), default=math.inf)
+        return self.by == TEACHERS and found.better(self.state.start) and found.nats <= _ALIKE * least
 
     @torch.no_grad()
     def _worth(self) -> Worth:
