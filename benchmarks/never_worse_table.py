@@ -132,7 +132,7 @@ def _said(rows: Sequence[_Row], data: str) -> list[str]:
     text = ["Top-1 in percent, and millions of multiply-adds.", ""]
     if over:
         text.append(
-            f"- The recommended network is worse than the best rival by more than {NOISE[data]:g} points in "
+            f"- The recommended network is worse than the best rival by more than {_points(NOISE[data])} in "
             f"{len(worse)} of {len(over)} rows; the worst difference is {_signed(min(over))}, the mean "
             f"{_signed(mean(over))}."
         )
@@ -174,3 +174,7 @@ def _cells(found: Iterable[Line], sized: bool = False) -> str:
 
 def _signed(value: float | None) -> str:
     return "" if value is None else f"{value:+.1f}"
+
+
+def _points(number: float) -> str:
+    return f"{number:g} point{'s' * (number != 1)}"
