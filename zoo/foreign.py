@@ -249,8 +249,9 @@ def _decoded(given: str | bytes, most: int) -> str:
 def _check_depth(text: str, most: int) -> None:
     """Counts brackets outside of texts: parsers go down by recursion."""
     depth = 0
-    # A text that does not end is passed over too: sought again from each of its quotes, it would take for ever.
-    for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"?|[\[{]|[\]}]', text):
+    # A text that does not end is passed over too: sought again from each of its quotes, it would take for ever. Nothing
+    # is tried twice (`++`, `*+`): where it could be, each character of a text takes some hundred bytes.
+    for match in re.finditer(r'"(?:[^"\\\n]++|\\.)*+"?|[\[{]|[\]}]', text):
         mark = match[0]
         if mark in "[{":
             depth += 1

@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_for_torch()
     with Interruption() as interruption:
         try:
+            _check_characters(given)
             from .verbs import stitchc
 
             # Answered here: click would call sys.exit, which is refused as a fault of code that was run.
@@ -37,3 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
             from .failure import report_failure
 
             return report_failure(error, given, interrupted=interruption.happened)
+
+
+def _check_characters(words: list[str]) -> None:
+    """A shell gives none that a name cannot have, a program that calls `main` can."""
+    for word in words:
+        try:
+            os.fsencode(word)
+        except UnicodeEncodeError as error:
+            from ..passes.data.errors import InputError
+
+            raise InputError(
+                f"{word!r} holds a character that no name of a file can have: {word[error.start]!r}", "Leave it out."
+            ) from error
