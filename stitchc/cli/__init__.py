@@ -41,13 +41,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check_characters(words: list[str]) -> None:
-    """A shell gives none that a name cannot have, a program that calls `main` can."""
+    """A shell gives none that a file cannot be called by, a program that calls `main` can."""
     for word in words:
-        try:
-            os.fsencode(word)
-        except UnicodeEncodeError as error:
+        strange = next((character for character in word if character == "\0" or not _encodes(character)), None)
+        if strange is not None:
             from ..passes.data.errors import InputError
 
             raise InputError(
-                f"{word!r} holds a character that no name of a file can have: {word[error.start]!r}", "Leave it out."
-            ) from error
+                f"{word!r} holds a character that no name of a file can have: {strange!r}", "Leave it out."
+            )
+
+
+def _encodes(character: str) -> bool:
+    try:
+        os.fsencode(character)
+    except UnicodeEncodeError:
+        return False
+    return True
