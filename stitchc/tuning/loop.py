@@ -243,7 +243,7 @@ class Loop:
         state.history.append({
             "epoch": state.epoch, "loss": loss / images, "accuracy": hits / images if labelled else None,
             "holdout": held and held.right, "holdout_nats": held and held.nats,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self._rate_at(state.epoch * self.steps - 1),
         })  # fmt: skip
         self.progress.tell(self._summary())
         if self.engine.rank == 0 and self._is_time():

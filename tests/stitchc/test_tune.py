@@ -15,6 +15,7 @@ from stitchc import recipe
 from stitchc.passes.data.errors import DataError, Diverged, InputError, OutputError, UnsafeCheckpoint
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.progress import Silent
+from stitchc.tuning.loop import Loop
 from stitchc.tuning.origins import better
 
 COUNT = 48
@@ -156,6 +157,22 @@ def test_a_training_that_died_goes_on_to_the_same_bits(options, steps, hybrid, i
     for name in ("model.safetensors", "recipe.toml", "README.md", "report.html"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert {path.name for path in tmp_path.iterdir()} == {"whole", "out"}
+
+
+def test_a_training_that_died_between_the_last_step_of_an_epoch_and_its_end_goes_on(
+    hybrid, images, tmp_path, monkeypatch
+):
+    given = {"epochs": 2, "batch": 16, "checkpoint_seconds": 0.0}
+    whole = stitchc.tune(hybrid, images, out=tmp_path / "whole", **given)
+
+    def dies(_):
+        raise Stopped
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(Loop, "_finish_epoch", dies)
+        stitchc.tune(hybrid, images, out=tmp_path / "out", **given)
+    resumed = stitchc.tune(hybrid, images, out=tmp_path / "out", **given)
+    assert resumed.resumed and resumed.history == whole.history
 
 
 def test_an_unfinished_training_is_not_mixed_with_another(hybrid, images, tmp_path, talkative):
