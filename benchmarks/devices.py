@@ -4,7 +4,7 @@ and on a graphics card, by stage.
     python benchmarks/devices.py A B --data DATA [--evaluate DATA] [--budget 60%] [--on 1,2,cuda] [--busy 0,1]
 
 Each compile is a process of its own, with a cache and an output folder of its own, one after the other; a number is how
-many threads of the processor it has. A busy process computes in Python and takes a core whenever it gets one; `--cores
+many threads of the processor it has; beside a card it has all. A busy process computes in Python and takes a core whenever it gets one; `--cores
 2` keeps all of them to the first two cores, as on a machine that has no more. A line of JSON is added to `--out` for
 each compile as soon as it is done, and a Markdown table is printed at the end: seconds of every stage, of the whole
 (loading, measuring and writing included), of the processor, what was chosen, and what it reached.
@@ -44,12 +44,12 @@ def busy(processes: int) -> Iterator[None]:
 
 def compiled(on: str, others: int, given: argparse.Namespace) -> dict[str, object]:
     """One compile: what its plan and its command line say."""
-    device, threads = ("cpu", on) if on.isdecimal() else (on, "2")
+    device, threads = ("cpu", {"OMP_NUM_THREADS": on}) if on.isdecimal() else (on, {})
     with TemporaryDirectory() as folder, busy(others), Path(folder, "out").open("w+") as out:
         words = [sys.executable, "-m", "stitchc", "compile", given.a, given.b, "--data", given.data, "--device", device]
         words += ["--budget", given.budget, "--json", "--quiet", "-o", f"{folder}/hybrid", *given.more]
         words += ["--evaluate", given.evaluate] if given.evaluate else []
-        env = os.environ | {"OMP_NUM_THREADS": threads, "STITCHC_CACHE_DIR": f"{folder}/cache"}
+        env = os.environ | threads | {"STITCHC_CACHE_DIR": f"{folder}/cache"}
         start = time.perf_counter()
         process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, env=env)
         _, status, usage = os.wait4(process.pid, 0)

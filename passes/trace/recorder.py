@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from ..data.errors import TraceError
 from ..graphs.drops import Drop, depth_rate
 from .python_operators import OPERATORS, PROPERTIES, REFLECTED
+from .same_shape import same_shape
 
 # Functions that do nothing at all outside training.
 _TRAINING_ONLY = frozenset({"dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"})
@@ -181,7 +182,9 @@ class Recorder(TorchFunctionMode):
                 f"recording stopped: it computes in torch.autocast{self.where}, which a graph does not",
                 "Take torch.autocast out of forward: the same network runs in float32.",
             )
-        out = function(*args, **kwargs)
+        out = same_shape(function, args, kwargs)
+        if out is None:
+            out = function(*args, **kwargs)
         if self.inside_leaf:
             return out
         name = "__pow__" if function is Tensor.__pow__ else getattr(function, "__name__", str(function))
