@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..data.memory import Memory
 from .conventions import is_tensor, target_name
+from .placement import device_of, fast_layout
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -31,13 +32,13 @@ def has_room(graph: GraphModule, memory: Memory) -> bool:
 
 
 def faster(graph: GraphModule, kept: Collection[str] = ()) -> GraphModule:
-    """A copy with BatchNorm folded into the convolution before it unless that is one of `kept` (nodes), ready for maps
-    in channels-last memory, which convolutions like best. All nodes of `kept` are in it."""
+    """A copy with BatchNorm folded into the convolution before it unless that is one of `kept` (nodes), its weights in
+    the order that convolutions are fast with, and ready for maps in that order. All nodes of `kept` are in it."""
     private = copy.deepcopy(graph)
     _fold_batch_norm(private, kept)
     for node in _views(private):
         _reshape_instead(node)
-    private.to(memory_format=torch.channels_last)
+    private.to(memory_format=fast_layout(device_of(private)))
     private.recompile()
     return private
 

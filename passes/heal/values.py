@@ -13,6 +13,7 @@ from torch.fx.node import map_arg
 
 from ..data.model import Images, InputSpec
 from ..graphs.conventions import is_scalar, placeholder, writes_in_place
+from ..graphs.placement import fast_layout
 from ..numerics.held_out import held_out
 from ..numerics.offload import TensorStore
 
@@ -110,7 +111,7 @@ class Values:
                 held = self.kept.setdefault(other, {})
                 shown = batch[list(other.members)].to(self.memory.device)
                 if shown.dim() == 4:  # convolutions like it best, and what they give stays so
-                    shown = shown.contiguous(memory_format=torch.channels_last)
+                    shown = shown.contiguous(memory_format=fast_layout(shown.device))
                 held[image] = self.memory.put(shown)
                 self._sizes(image, held)
 

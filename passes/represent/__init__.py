@@ -151,6 +151,7 @@ def _grams(plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: l
     import torch
 
     from ..adapters.convert import pool
+    from ..graphs.placement import fast_layout
     from ..numerics.gram import GramRunner, regroup
     from .prepare import for_comparison
 
@@ -158,7 +159,7 @@ def _grams(plan: Plan, index: int, cuts: Sequence[Cut], metric: Metric, sizes: l
     pools = {cut.node: (lambda value, cut=cut: pool(value, cut.value)) for cut in cuts} if metric.pooled else {}
     runner = GramRunner(for_comparison(plan.graphs[index], nodes), nodes, pools)
     for block in regroup(_images(plan, index, sizes), sizes):
-        yield runner.grams(block.contiguous(memory_format=torch.channels_last))
+        yield runner.grams(block.contiguous(memory_format=fast_layout(block.device)))
 
 
 def _one_behind(grams: Iterator[Gram]) -> Iterator[Gram]:

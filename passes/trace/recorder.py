@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from ..data.errors import TraceError
 from ..graphs.drops import Drop, depth_rate
+from .known_output import known_output
 from .python_operators import OPERATORS, PROPERTIES, REFLECTED
-from .same_shape import same_shape
 
 # Functions that do nothing at all outside training.
 _TRAINING_ONLY = frozenset({"dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"})
@@ -182,7 +182,7 @@ class Recorder(TorchFunctionMode):
                 f"recording stopped: it computes in torch.autocast{self.where}, which a graph does not",
                 "Take torch.autocast out of forward: the same network runs in float32.",
             )
-        out = same_shape(function, args, kwargs)
+        out = known_output(function, args, kwargs)
         if out is None:
             out = function(*args, **kwargs)
         if self.inside_leaf:

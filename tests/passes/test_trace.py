@@ -1,17 +1,20 @@
 """A graph computes what its model computes, at any batch size, and runs on torch alone."""
 
 import gc
+from collections import Counter
 
 import pytest
 import torch
 from nets import Caches, Residual, Small, Tokens, Windows, randomised
 from torch import nn
 
+from stitchc import zoo
 from stitchc.passes import Plan
 from stitchc.passes.data.errors import TraceError
 from stitchc.passes.data.scores import choose
 from stitchc.passes.graphs.conventions import dependencies, is_scalar, writes_in_place
-from stitchc.passes.trace import Trace, trace
+from stitchc.passes.trace import Trace, known_output, recorder, trace
+from stitchc.passes.trace.record import record
 from stitchc.passes.trace.recorder import is_leaf
 
 
@@ -216,3 +219,27 @@ def test_traces_do_not_pile_up():
 def test_when_recording_fails_export_is_tried_and_both_reasons_are_given():
     with pytest.raises(TraceError, match=r"record: .*export: "):
         trace(Branches(), (3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["digits/vit", "digits/convnext", "digits/mixer", "torchvision/mobilenet_v3_small?weights=none&input=3x64x64",
+     "torchvision/mobilenet_v2?weights=none&input=3x64x64", "torchvision/swin_v2_t?weights=none&input=3x64x64"],
+)  # fmt: skip
+def test_outputs_that_are_known_are_those_that_torch_finds(network, monkeypatch):
+    model, found = zoo.load(network), Counter()
+
+    def checked(function, args, kwargs):
+        output = known_output.known_output(function, args, kwargs)
+        if output is not None:
+            true = function(*args, **kwargs)
+            assert (output is args[0]) == (true is args[0])
+            assert list(map(str, output.shape)) == list(map(str, true.shape)), function
+            assert list(map(str, output.stride())) == list(map(str, true.stride())), function
+            assert output.dtype is true.dtype and output.device == true.device
+            found[function] += 1
+        return output
+
+    monkeypatch.setattr(recorder, "known_output", checked)
+    record(model.network, model.input.size)
+    assert sum(found.values()) >= 5
