@@ -4,10 +4,11 @@ and on a graphics card, by stage.
     python benchmarks/devices.py A B --data DATA [--evaluate DATA] [--budget 60%] [--on 1,2,cuda] [--busy 0,1]
 
 Each compile is a process of its own, with a cache and an output folder of its own, one after the other; a number is how
-many threads of the processor it has; beside a card it has all. A busy process computes in Python and takes a core whenever it gets one; `--cores
-2` keeps all of them to the first two cores, as on a machine that has no more. A line of JSON is added to `--out` for
-each compile as soon as it is done, and a Markdown table is printed at the end: seconds of every stage, of the whole
-(loading, measuring and writing included), of the processor, what was chosen, and what it reached.
+many threads of the processor it has; beside a card it has all. A busy process computes in Python and takes a core
+whenever it gets one; `--cores 2` keeps all of them to the first two cores, as on a machine that has no more. A line of
+JSON is added to `--out` for each compile as soon as it is done, and a Markdown table is printed at the end: seconds of
+every stage, of the whole (loading, measuring and writing included), of the processor, what was chosen, and what it
+reached.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from ..graphs.faster import faster, overwriting
 
 
 def for_comparison(graph: GraphModule, cuts: Collection[str]) -> GraphModule:
-    """The graph up to the last of `cuts` (nodes), for images in the order that convolutions are fast with. A value at a cut is there when its
-    node has run, not for long after: what reads it may overwrite it."""
+    """The graph up to the last of `cuts` (nodes), for images in the order that convolutions are fast with. A value at a
+    cut is there when its node has run, not for long after: what reads it may overwrite it."""
     private = faster(graph, cuts)
     _cut_off(private, cuts)
     return overwriting(private)
