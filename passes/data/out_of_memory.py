@@ -1,4 +1,4 @@
-"""What to do when the memory of a graphics card has run out: free it, and try again with less at once."""
+"""What to do when the memory of a device has run out: free it, and try again with less at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# What the processor's allocator says, and CUDA's libraries where there is no memory left for what they begin with: torch
+# makes plain errors of both.
+_SAID = ("DefaultCPUAllocator", "CUDA error: out of memory", "ALLOC_FAILED", "cusolverDnCreate", "cublasCreate")
+
 
 def ran_out(error: BaseException | None) -> bool:
     """Whether the memory of a device has run out, and this error is what was made of that."""
     torch = sys.modules.get("torch")
     while error is not None and torch is not None:
-        if isinstance(error, torch.OutOfMemoryError):
+        said = str(error) if isinstance(error, RuntimeError) else ""
+        if isinstance(error, torch.OutOfMemoryError) or any(part in said for part in _SAID):
             return True
         error = error.__cause__
     return False

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from .errors import ModelError, TraceError, first_line, unknown
+from .out_of_memory import ran_out
 
 #: The names that class scores go by where a network names its outputs, the surest first.
 NAMES = ("logits", "out", "output")
@@ -52,9 +53,9 @@ def scores_and_note(module: nn.Module, images: Tensor, name: str = "the network"
             found = scoring(images)
     except TraceError as error:  # nothing in what it returns stands for scores
         raise type(error)(f"{name}: {error.message}", error.hint) from error
-    except torch.OutOfMemoryError:  # which whoever shows so many images at once can do something about
-        raise
     except Exception as error:
+        if ran_out(error):  # which whoever shows so many images at once can do something about
+            raise
         guarded = "Guard failed" in str(error)
         raise ModelError(f"{name} fails on {shape}: {first_line(error)}", _GUARDED if guarded else _FAILED) from error
     if len(images) == 1 and found.dim() == 1 and len(found) > 1:  # `squeeze()` took the axis of the one image too

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ..passes.data.errors import StitchError, did_you_mean, first_line
+from ..passes.data.out_of_memory import ran_out
 from ..passes.data.printable import one_line, shortened
 from ..wording import as_flags
 
@@ -83,11 +84,11 @@ def _described(error: BaseException) -> tuple[dict[str, Any], int]:
             "message": f"code that was run ended the program: sys.exit({code})",
             "hint": 'Take that call out of the network, or put it under `if __name__ == "__main__":`.',
         }, 2
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or ran_out(error):
         return {
             "code": "system",
             "message": "there is not enough memory" + (f": {first_line(error)}" if str(error) else ""),
-            "hint": "Give a smaller --max-memory, fewer --probe-images, or smaller networks.",
+            "hint": "Give a smaller --max-memory, fewer --probe-images, or smaller networks; or --device cpu.",
         }, 1
     if isinstance(error, RecursionError):
         return {
