@@ -1,11 +1,12 @@
 """What are networks best held against? Points lost by choosing among parents and parents on smaller images.
 
-    python benchmarks/references.py --shared ../shared --logits logits.npz     # half an hour of one core; resumable
+    python benchmarks/references.py --shared ../shared --logits logits.npz     # an hour of one core; resumable
 
-Six pairs of networks of CIFAR-10, each network as it is and on smaller images, four budgets in multiply-adds. A part of
-the images tells, by expected agreement with a reference at a factor on the logits, which network within the budget is
-the best; lost is what that one is right for less than the best by accuracy on all test images. The parts are of the
-training images, which the networks have learned, or of the test images.
+Six pairs of networks of CIFAR-10 and ten of ImageNet, each network as it is and on smaller images, four budgets in
+multiply-adds. A part of the images tells, by expected agreement with a reference at a factor on the logits, which
+network within the budget is the best; lost is what that one is right for less than the best by accuracy on all test
+images. The parts are of the training images of CIFAR-10, which the networks have learned, of its test images, or of the
+512 photographs that are not among the 488 to measure on.
 """
 
 from __future__ import annotations
@@ -13,44 +14,81 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from never_worse import BUDGETS, CIFAR, unpack, unpacked, words
+from never_worse import BUDGETS, images, unpack, words
 from torch import Tensor
 
-# In millions, as `stitchc inspect` counts them.
-MACS = dict(zip(CIFAR, (125.5, 40.6, 43.9, 12.5), strict=True))
-SIDES = (32, 28, 24, 22, 20)
-COUNTS = {"train": 1536, "test": 2048}
 PART = 256  # images that one choice is made by
+
+
+@dataclass(frozen=True)
+class Setting:
+    """networks: millions of multiply-adds, as `stitchc inspect` counts them, and the side of their images. sides:
+    smaller ones. shown: what images are taken, and how many; the last are measured on."""
+
+    data: str
+    networks: dict[str, tuple[float, int]]
+    sides: tuple[int, ...]
+    shown: dict[str, int]
+
+
+SETTINGS = (
+    Setting(
+        "cifar10",
+        {
+            "cifar10_resnet56": (125.5, 32), "cifar10_resnet20": (40.6, 32), "cifar10_tiniest": (43.9, 32),
+            "cifar10_resnet8_mlperf_tiny": (12.5, 32),
+        },
+        (28, 24, 22, 20),
+        {"train": 1536, "test": 2048},
+    ),
+    Setting(
+        "imagenet",
+        {
+            "in1k_efficientnet_lite0": (385.2, 224), "in1k_mobilenet_v2_100_qat": (344.8, 225),
+            "in1k_squeezenet1_1_torchvision": (349.2, 224), "in1k_mobilenetv1_050_qat": (76.5, 160),
+            "in1k_mobilenetv1_025": (41.0, 224),
+        },
+        (192, 176, 160, 128),
+        {"photographs": 512, "other photographs": 488},
+    ),
+)  # fmt: skip
 
 Network = tuple[str, int]  # its name, and the side of its images
 
 
-def logits(shared: Path, file: Path) -> dict[str, Tensor]:
+def logits(setting: Setting, shared: Path, file: Path) -> dict[str, Tensor]:
     """Of every network at every side, of both sets of images; labels beside them. What the file has is not computed."""
     from stitchc import zoo
-    from stitchc.passes.data.some_images import Part
 
-    unpack(shared)
     known = dict(np.load(file)) if file.exists() else {}
-    shown = {name: Part(unpacked(name), 0, count) for name, count in COUNTS.items()}
-    for name in CIFAR:
+    shown = {name: taken(setting, name, shared) for name in setting.shown}
+    for name, (_, own) in setting.networks.items():
         model = zoo.load(words(name, shared))
-        for side in SIDES:
-            if f"{name}|{side}|test" in known or not runs(model, side):
+        for side in (own, *(side for side in setting.sides if side < own)):
+            if all(f"{name}|{side}|{part}" in known for part in shown) or not runs(model, side):
                 continue
-            spec = model.at((3, side, side)).input if side != model.input.size[1] else model.input
-            for part, images in shown.items():
+            spec = model.at((3, side, side)).input if side != own else model.input
+            for part, source in shown.items():
                 with torch.no_grad():
-                    said = [model.network(batch).float() for batch in images.batches(spec, PART)]
+                    said = [model.network(batch).float() for batch in source.batches(spec, 64)]
                 known[f"{name}|{side}|{part}"] = torch.cat(said).numpy()
             np.savez(file, **known)
-    found = {key: torch.from_numpy(value[: COUNTS[key.split("|")[-1]]]) for key, value in known.items()}
-    return found | {f"labels|{part}": images.labels for part, images in shown.items()}
+    own = {key: torch.from_numpy(value) for key, value in known.items() if key.split("|")[0] in setting.networks}
+    return own | {f"labels|{part}": source.labels for part, source in shown.items()}
+
+
+def taken(setting: Setting, part: str, shared: Path) -> Any:
+    from stitchc.passes.data.some_images import Part
+
+    probed = {"train": 3000, "photographs": setting.shown[part]}.get(part)
+    return Part(images(setting.data, shared, probed), 0, setting.shown[part])
 
 
 def runs(model: object, side: int) -> bool:
@@ -63,25 +101,33 @@ def runs(model: object, side: int) -> bool:
     return True
 
 
-def within(said: dict[str, Tensor], pair: tuple[str, str], budget: int) -> list[Network]:
+def seen(said: dict[str, Tensor], setting: Setting, pair: tuple[str, str]) -> list[Network]:
+    measured = list(setting.shown)[-1]
+    sides = {side for _, side in setting.networks.values()} | {*setting.sides}
+    return [(name, side) for name in pair for side in sides if f"{name}|{side}|{measured}" in said]
+
+
+def within(said: dict[str, Tensor], setting: Setting, pair: tuple[str, str], budget: int) -> list[Network]:
     """What compile would compare within a budget, but for stitches: parents, and those over it on smaller images."""
-    limit = budget / 100 * max(MACS[name] for name in pair)
-    networks = [(name, side) for name in pair for side in SIDES if f"{name}|{side}|test" in said]
-    return [
-        (name, side)
-        for name, side in networks
-        if MACS[name] * (side / SIDES[0]) ** 2 <= limit and (side == SIDES[0] or MACS[name] > limit)
-    ]
+    limit = budget / 100 * max(setting.networks[name][0] for name in pair)
+    found = []
+    for name, side in seen(said, setting, pair):
+        macs, own = setting.networks[name]
+        if macs * (side / own) ** 2 <= limit and (side == own or macs > limit):
+            found.append((name, side))
+    return found
 
 
-def scores(said: dict[str, Tensor], pair: tuple[str, str], part: str, images: slice) -> dict[str, dict[Network, float]]:
+def scores(
+    said: dict[str, Tensor], setting: Setting, pair: tuple[str, str], part: str, images: slice
+) -> dict[str, dict[Network, float]]:
     """By the name of the rule, what each network of a pair scores."""
     from stitchc.passes.numerics.scale import best_scale
     from stitchc.passes.rank.scores import Reference, reference
 
-    networks = [(name, side) for name in pair for side in SIDES if f"{name}|{side}|test" in said]
+    networks = seen(said, setting, pair)
     of = {network: said[f"{network[0]}|{network[1]}|{part}"][images] for network in networks}
-    small, large = (of[name, SIDES[0]] for name in sorted(pair, key=MACS.__getitem__))
+    small, large = (of[name, setting.networks[name][1]] for name in sorted(pair, key=setting.networks.__getitem__))
     labels = said[f"labels|{part}"][images]
     mean = torch.stack([small, large]).softmax(2).mean(0).log()
     models = {
@@ -95,14 +141,19 @@ def scores(said: dict[str, Tensor], pair: tuple[str, str], part: str, images: sl
     def rules() -> Iterator[tuple[str, Tensor, Tensor | None]]:
         """Names, what networks are held against, and what their factor brings them nearest to: probabilities."""
         for name, model in models.items():
-            q, with_labels = model.exp(), Reference(model, labels).probabilities
+            q = model.exp()
+            with_labels = (q + one_hot) / 2
             if "surely" not in name:  # which only labels tell
                 yield f"{name} | none", q, None
                 yield f"{name} | {name}", q, q
                 yield f"{name} and the labels | none", with_labels, None
             yield f"{name} and the labels | it and the labels", with_labels, with_labels
             yield f"the labels | {name} and the labels", one_hot, with_labels
+            if "surely" in name:
+                nearest = Reference(model, labels).probabilities
+                yield f"the labels | the labels, and a twentieth of {name}", one_hot, nearest
         yield "the labels | none", one_hot, None
+        yield "the labels | the labels", one_hot, one_hot
 
     def score(logits: Tensor, against: Tensor, nearest: Tensor | None) -> float:
         factor = 1.0 if nearest is None else best_scale(logits.double(), nearest.double().log())
@@ -114,22 +165,24 @@ def scores(said: dict[str, Tensor], pair: tuple[str, str], part: str, images: sl
     }
 
 
-def lost(said: dict[str, Tensor], part: str) -> dict[str, list[float]]:
-    """Points of top-1 on all test images, by the name of the rule: of every pair, part of the images, and budget."""
+def lost(said: dict[str, Tensor], setting: Setting, part: str) -> dict[str, list[float]]:
+    """Points of top-1 on all images to measure on, by the name of the rule: of every pair, part of the images, and
+    budget."""
     found = defaultdict(list)
-    for pair in combinations(CIFAR, 2):
-        for start in range(0, COUNTS[part] - PART + 1, PART):
-            by_rule = scores(said, pair, part, slice(start, start + PART))
+    for pair in combinations(setting.networks, 2):
+        for start in range(0, setting.shown[part] - PART + 1, PART):
+            by_rule = scores(said, setting, pair, part, slice(start, start + PART))
             for budget in BUDGETS:
-                networks = within(said, pair, budget)
-                right = {k: accuracy(said, k) for k in networks}
+                networks = within(said, setting, pair, budget)
+                right = {k: accuracy(said, setting, k) for k in networks}
                 for rule, score in by_rule.items() if len(networks) > 1 else ():
                     found[rule].append(max(right.values()) - right[max(networks, key=score.__getitem__)])
     return found
 
 
-def accuracy(said: dict[str, Tensor], network: Network) -> float:
-    right = said[f"{network[0]}|{network[1]}|test"].argmax(1) == said["labels|test"]
+def accuracy(said: dict[str, Tensor], setting: Setting, network: Network) -> float:
+    measured = list(setting.shown)[-1]
+    right = said[f"{network[0]}|{network[1]}|{measured}"].argmax(1) == said[f"labels|{measured}"]
     return 100 * float(right.double().mean())
 
 
@@ -138,11 +191,18 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder with models/nets.py and data/")
     parser.add_argument("--logits", type=Path, required=True, help="kept there")
     given = parser.parse_args()
-    said = logits(given.shared.resolve(), given.logits)
-    columns = [lost(said, part) for part in COUNTS]
-    print("| held against | factor that brings nearest to | training images | test images |\n|---|---|---:|---:|")
-    for rule in columns[0]:
-        print(f"| {rule} | {' | '.join(f'{np.mean(column[rule]):.2f}' for column in columns)} |")
+    shared = given.shared.resolve()
+    unpack(shared)
+    columns = {}
+    for setting in SETTINGS:
+        said = logits(setting, shared, given.logits)
+        for part in setting.shown:
+            if not part.startswith("other"):
+                columns[f"{part} images".replace("photographs images", "photographs")] = lost(said, setting, part)
+    print(f"| held against | factor that brings nearest to | {' | '.join(columns)} |")
+    print(f"|---|---|{'---:|' * len(columns)}")
+    for rule in next(iter(columns.values())):
+        print(f"| {rule} | {' | '.join(f'{np.mean(column[rule]):.2f}' for column in columns.values())} |")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ labels are known, another of them that has surely more of these right. By the me
 with its own mistakes, the smaller ones most. By the largest, what is made of it is credited with some of its mistakes:
 so labels count alone where they are known.
 
-Whatever is scored, the logits are first multiplied by the one factor that brings their probabilities nearest to the
-mean of the reference and the labels. Networks that are as often right are not as sure: least squares makes one less
-sure, a smaller image one way or the other, and a probability would count that.
+Whatever is scored, the logits are first multiplied by the one factor that brings their probabilities nearest to those
+of the reference, or to the labels where they are known. Networks that are as often right are not as sure: least squares
+makes one less sure, a smaller image one way or the other, and a probability would count that.
 
 Another package adds a rule by an entry point of the group `stitchc.ranks` that names a function of this kind: from
 logits [images, classes] at that factor and a `Reference` to a figure for each image, float [images], of which a larger
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ..data import plugins
 from ..data.model import first_of
@@ -41,6 +42,8 @@ Score = Callable[[Tensor, "Reference"], Tensor]
 SHARED_CLASSES = 0.4
 #: Labels are of the networks' classes if one of them predicts at least this share of them.
 KNOWN_LABELS = 0.25
+#: How much labels count, beside the reference's probabilities, where a factor is looked for.
+_OF_LABELS = 0.95
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,13 @@ class Reference:
 
     @property
     def probabilities(self) -> Tensor:
-        """What a network is brought nearest to by one factor: the model's, and labels that are known with the same
-        weight. Labels alone would be met best by no end of sureness where all are right. float32 [images, classes]."""
+        """What a network is brought nearest to by one factor: the model's; where labels are known these, with a little
+        of the model's, since labels alone are met best by no end of sureness where all are right. By more of it, who
+        errs on other images than that model would be made less sure for it. float32 [images, classes]."""
         of_model = self.log_probabilities.exp()
         if self.labels is None:
             return of_model
-        return (of_model + torch.nn.functional.one_hot(self.labels, of_model.shape[1])) / 2
+        return of_model.lerp(one_hot(self.labels, of_model.shape[1]).to(of_model), _OF_LABELS)
 
     def __getitem__(self, images: slice) -> Reference:
         labels = None if self.labels is None else self.labels[images]
