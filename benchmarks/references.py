@@ -151,7 +151,7 @@ def scores(
             yield f"the labels | {name} and the labels", one_hot, with_labels
             if "surely" in name:
                 nearest = Reference(model, labels).probabilities
-                yield f"the labels | the labels, and a twentieth of {name}", one_hot, nearest
+                yield f"the labels | the labels, and a tenth of {name}", one_hot, nearest
         yield "the labels | none", one_hot, None
         yield "the labels | the labels", one_hot, one_hot
 

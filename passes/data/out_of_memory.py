@@ -8,8 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# What the processor's allocator says, and CUDA's libraries where there is no memory left for what they begin with: torch
-# makes plain errors of both.
+# What the processor's allocator says, and CUDA's libraries where they find no memory to begin with: torch makes
+# plain errors of both.
 _SAID = ("DefaultCPUAllocator", "CUDA error: out of memory", "ALLOC_FAILED", "cusolverDnCreate", "cublasCreate")
 
 

@@ -116,7 +116,7 @@ class _Training:
         """Measures the network as it is, and makes its norms ready."""
         began = time.monotonic()
         self.graph.requires_grad_(True)
-        self._told = [self.teacher(x) for x in self.held]
+        self._told = [self.teacher(x, temperature=1.0) for x in self.held]
         self.start = self.best = self._state(0)
         self._seconds_of_a_look = time.monotonic() - began
         self._mode()
@@ -186,7 +186,7 @@ class _Training:
     def _state(self, step: int) -> _State:
         self.graph.eval()
         told = zip(self.held, self._told, strict=True)
-        tallies = [tally(self.graph(x).float(), None, said, TEMPERATURE) for x, said in told]
+        tallies = [tally(self.graph(x).float(), None, said) for x, said in told]
         return _State(step, worth(TEACHERS, tallies), _copy(self.graph))
 
 

@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -43,7 +42,7 @@ SHARED_CLASSES = 0.4
 #: Labels are of the networks' classes if one of them predicts at least this share of them.
 KNOWN_LABELS = 0.25
 #: How much labels count, beside the reference's probabilities, where a factor is looked for.
-_OF_LABELS = 0.95
+_OF_LABELS = 0.9
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,12 @@ class Teachers:
             self.networks.append((model.network.requires_grad_(False).to(device), shown))
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        """Probabilities [n, classes], at the temperature, of images as the hybrid is fed them."""
+    def __call__(self, images: Tensor, temperature: float | None = None) -> Tensor:
+        """Probabilities [n, classes], at this temperature or that of the training, of images as the hybrid is fed
+        them."""
+        temperature = temperature or self.temperature
         told = [scores(network, shown(images), "a teacher") for network, shown in self.networks]
-        return torch.stack([(s / self.temperature).softmax(1) for s in told]).mean(0)
+        return torch.stack([(s / temperature).softmax(1) for s in told]).mean(0)
 
 
 def loss(

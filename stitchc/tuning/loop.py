@@ -20,7 +20,7 @@ from ..passes.training import distillation
 from ..passes.training.distillation import Teachers
 from ..passes.training.norms import measure_norms, settle_norms
 from ..passes.training.steps import check_weights, learning_rate, optimizer_of, put_back
-from ..passes.training.worth import LABELS, TEACHERS, Worth, tally, worth
+from ..passes.training.worth import LABELS, TEACHERS, Worth, nothing, tally, worth
 from ..progress import Progress
 from ..report.numbers import count, duration, percent
 from ..zoo.sampling import draw
@@ -277,10 +277,10 @@ class Loop:
         assert self.held is not None
         self.trainee.eval()
         taught = self._taught() if self.by == TEACHERS else None
-        tallies = [torch.zeros(3, dtype=torch.float64)]
+        tallies = [nothing(self.by)]
         for number, (indices, x) in enumerate(self._held_out()):
             labels, said = (self.held.labels(indices), None) if taught is None else (None, taught[number])
-            tallies.append(tally(self.trainee(x).float().cpu(), labels, said, self.settings.temperature))
+            tallies.append(tally(self.trainee(x).float().cpu(), labels, said))
         self.trainee.train()
         found = worth(self.by, [self.engine.sum(torch.stack(tallies).sum(0))])
         self._finite(found.nats, "the loss on held-out images became {} after epoch {}", self.state.epoch)
@@ -297,10 +297,10 @@ class Loop:
         return laid_out(normalised(views.plain(indices).to(self.engine.device), views.spec), self._layout)
 
     def _taught(self) -> list[Tensor]:
-        """The teachers' probabilities of the held-out images, at the temperature of the training."""
+        """The teachers' probabilities of the held-out images."""
         assert self.teachers is not None
         if self._told is None:
-            self._told = [self.teachers(x).cpu() for _, x in self._held_out()]
+            self._told = [self.teachers(x, temperature=1.0).cpu() for _, x in self._held_out()]
         return self._told
 
     # -- what is said meanwhile ------------------------------------------------------------------------------------
