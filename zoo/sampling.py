@@ -11,6 +11,7 @@ def order(count: int, labels: Sequence[int] | None, limit: int | None, seed: int
     """Indices of the sample, at most `limit` of 0..count-1, shuffled.
 
     With labels the images go round the classes, one of each in turn, so that every prefix is as balanced as it can be.
+    Each turn has an order of its own: by one and the same, every fifth image would be of the same classes.
     """
     if labels is None:
         return _shuffled(range(count), seed)[:limit]
@@ -19,8 +20,8 @@ def order(count: int, labels: Sequence[int] | None, limit: int | None, seed: int
         classes.setdefault(label, []).append(index)
     queues = [_shuffled(members, seed) for members in classes.values()]
     chosen: list[int] = []
-    for turn in zip_longest(*queues):
-        chosen += _shuffled([index for index in turn if index is not None], seed)
+    for number, turn in enumerate(zip_longest(*queues)):
+        chosen += _shuffled([index for index in turn if index is not None], draw(seed, number))
         if limit is not None and len(chosen) >= limit:
             break
     return chosen[:limit]

@@ -64,6 +64,17 @@ def test_every_prefix_is_as_balanced_as_it_can_be():
     assert sample[:3] != sorted(sample[:3]) or order(107, labels, None, seed=4)[:3] != sample[:3]
 
 
+@pytest.mark.parametrize("step", [2, 5, 10])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_is_taken_at_even_steps_is_of_all_classes(step, seed):
+    labels = np.random.default_rng(seed).integers(0, 10, 20_000).tolist()
+    sample = order(len(labels), labels, 3000, seed)
+    for first in range(step):
+        taken = [labels[i] for i in sample[first::step]]
+        counts, expected = np.bincount(taken, minlength=10), len(taken) / 10
+        assert (abs(counts - expected) <= 5 * expected**0.5).all(), counts
+
+
 def test_the_order_is_fixed_for_all_time():
     assert order(8, None, None, seed=0) == [0, 6, 4, 2, 5, 3, 7, 1]
 
