@@ -34,7 +34,6 @@ from .views import Views, batches_of, normalised
 
 _EVALUATED = 256  # images a forward pass when nothing is learned
 _SETTLED = 1024  # images that the statistics of norms are taken from, at most
-_ALIKE = 1.01  # times the least loss on held-out images: what a few hundred of them do not tell apart
 _SHOWN = 0.2  # seconds between two words on how it goes
 
 
@@ -266,10 +265,16 @@ class Loop:
         return found
 
     def _as_good(self, found: Worth) -> bool:
-        """Whether, by the teachers, it is better than the untrained network and nearly as good as the best epoch."""
-        assert self.state.start is not None
+        """Whether, by the teachers, it is better than the untrained network and as good as the best epoch within a
+        standard error (the rule of Breiman et al., Classification and Regression Trees, 1984): divergences of single
+        images scatter by about as much as they are in the mean."""
+        assert self.state.start is not None and self.held is not None
         least = min((entry["holdout_nats"] for entry in self.state.history), default=math.inf)
-        return self.by == TEACHERS and found.better(self.state.start) and found.nats <= _ALIKE * least
+        return (
+            self.by == TEACHERS
+            and found.better(self.state.start)
+            and found.nats <= least * (1 + len(self.held) ** -0.5)
+        )
 
     @torch.no_grad()
     def _worth(self) -> Worth:
