@@ -130,8 +130,13 @@ def _solved(
 def _lighter(
     offers: Sequence[Offer], opened: frozenset[int], budgets: Sequence[Mapping[str, float]], price: float, room: float
 ) -> frozenset[int]:
-    """The same with others in the place of members, where that is worth as much and adds fewer bytes."""
+    """The same without members, and with others in the place of members, where that is worth as much and adds fewer
+    bytes."""
     given = {k for k, offer in enumerate(offers) if offer.given}
+    for k in sorted(opened, key=lambda k: -_held(offers, [k])):
+        worth = _worth(offers, [*given, *opened], budgets, price)
+        if _worth(offers, [*given, *(opened - {k})], budgets, price) >= worth - _AS_GOOD:
+            opened -= {k}
     for k in sorted(opened):
         worth, held = _worth(offers, [*given, *opened], budgets, price), _held(offers, [*given, *opened])
         for other in range(len(offers)):
