@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ def known_output(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return output(args[0], dict(zip(names, args, strict=False)) | kwargs)
 
 
-def _is_fake(value: Any) -> bool:
+def _is_fake(value: Any) -> TypeGuard[FakeTensor]:
     return type(value) is FakeTensor and value.dtype is torch.float32
 
 
@@ -51,19 +51,19 @@ def _activation(image: Tensor, given: dict[str, Any]) -> Tensor | None:
 
 def _linear(image: Tensor, given: dict[str, Any]) -> Tensor | None:
     weight = given.get("weight")
-    if not _is_fake(weight) or weight.dim() != 2 or image.dim() < 2 or not image.is_contiguous():  # type: ignore[union-attr]
+    if not _is_fake(weight) or weight.dim() != 2 or image.dim() < 2 or not image.is_contiguous():
         return None
-    outputs, inputs = weight.shape  # type: ignore[union-attr]
+    outputs, inputs = weight.shape
     return image.new_empty((*image.shape[:-1], outputs)) if _same(image.shape[-1], inputs) else None
 
 
 def _matmul(a: Tensor, given: dict[str, Any]) -> Tensor | None:
     b = given.get("other")
-    if not _is_fake(b) or not a.dim() == b.dim() > 2 or not _same(a.shape[-1], b.shape[-2]):  # type: ignore[union-attr]
+    if not _is_fake(b) or not a.dim() == b.dim() > 2 or not _same(a.shape[-1], b.shape[-2]):
         return None
-    if not all(map(_same, a.shape[:-2], b.shape[:-2])):  # type: ignore[union-attr]
+    if not all(map(_same, a.shape[:-2], b.shape[:-2])):
         return None
-    return a.new_empty((*a.shape[:-1], b.shape[-1]))  # type: ignore[union-attr]
+    return a.new_empty((*a.shape[:-1], b.shape[-1]))
 
 
 def _same(a: int | SymInt, b: int | SymInt) -> bool:
