@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .compile_passes import analysis, emission, synthesis
+from .compile_passes import analysis, emission, looking, synthesis
 from .device import moving
 from .heads.put import check as check_head
 from .inputs import name_of
@@ -112,15 +112,20 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     """The plan with its choice, and without the other sizes of models that nothing was chosen at."""
-    from .input_sizes import with_sizes, without_unused
-    from .passes import Partition, Pipeline, Trace
+    from .input_sizes import smaller_may_do, with_sizes, with_smaller, without_unused
+    from .passes import Pipeline
 
-    given = len(plan.models)
+    given, look = len(plan.models), looking(options)
+    plan = Pipeline(look, callback=progress)(plan)
     if options.input_size is not None:
         with stage(progress, "tracing at other input sizes"):
-            plan = with_sizes(plan, options.input_size, [options.make(Trace), options.make(Partition)])
+            plan = with_sizes(plan, options.input_size, look)
+    elif smaller_may_do(options, plan):
+        with stage(progress, "tracing at a smaller input size"):
+            plan = with_smaller(plan, look)
     assert plan.images is not None
-    passes = analysis(options, plan.images, progress, alone=given == 1)
+    mixed = options.input_size is not None
+    passes = analysis(options, plan.images, progress, alone=given == 1, mixed_sizes=mixed)
     analysed = Pipeline(passes, callback=progress)(plan)
     _check_direction(analysed, options)
     return without_unused(analysed, given)

@@ -14,28 +14,33 @@ if TYPE_CHECKING:
     from .passes.pipeline import Pass
 
 
+def looking(options: CompileOptions | CompareOptions) -> list[Pass]:
+    """The passes from models to their cuts."""
+    from .passes import Partition, Trace
+
+    return [options.make(Trace), options.make(Partition)]
+
+
 def analysis(
-    options: CompileOptions | CompareOptions, images: Images, progress: Progress, *, alone: bool = False
-) -> list[Pass]:
-    """The passes from models to ranked candidates, or to the chain that is stated. Each takes its own options by their
-    names. alone: there is one model, to be stitched to itself."""
+    options: CompileOptions | CompareOptions, images: Images, progress: Progress, *, alone: bool = False,
+    mixed_sizes: bool = True,
+) -> list[Pass]:  # fmt: skip
+    """The passes from cuts to ranked candidates, or to the chain that is stated. Each takes its own options by their
+    names. alone: there is one model, to be stitched to itself. mixed_sizes: as of the pass `cost`."""
     from .cache import Store
-    from .passes import Cost, Latency, Partition, Rank, Select, Shorten, Similarity, TimeCandidates, Trace
+    from .passes import Cost, Latency, Rank, Select, Shorten, Similarity, TimeCandidates
 
     cuts = [cut for cut in (getattr(options, "front", None), getattr(options, "back", None)) if cut is not None]
     told = progress.update
     if getattr(options, "chain", None) is not None:
         return [
-            options.make(Trace),
-            options.make(Partition),
             options.make(Cost, adapters=()),
             options.make(Select, budget=options.budget, adapter=options.adapters),
             *moving(options.device),
         ]
+    direction = "given" if cuts else options.direction
     passes: list[Pass] = [
-        options.make(Trace),
-        options.make(Partition),
-        options.make(Cost, adapters=(options.adapters,), direction="given" if cuts else options.direction),
+        options.make(Cost, adapters=(options.adapters,), direction=direction, mixed_sizes=mixed_sizes),
         *moving(options.device),
     ]
     timed_there = timed_on(options.device, options.backend)

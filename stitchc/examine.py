@@ -105,7 +105,7 @@ def compare(
     Raises:
         ModelError, DataError: a model or the images cannot be loaded. Infeasible: no candidate meets the budget.
     """
-    from .compile_passes import analysis
+    from .compile_passes import analysis, looking
     from .passes import Pipeline, adapters
     from .start import begin
 
@@ -115,4 +115,5 @@ def compare(
     plan = begin((a, b), options, watcher)
     assert plan.images is not None
     with in_full_precision():
-        return Pipeline(analysis(options, plan.images, watcher), callback=watcher)(plan)
+        passes = [*looking(options), *analysis(options, plan.images, watcher)]
+        return Pipeline(passes, callback=watcher)(plan)

@@ -1,4 +1,4 @@
-"""Fronts at other input sizes: the same weights on smaller or larger images, as models of their own in a plan."""
+"""Models at other input sizes: the same weights on smaller or larger images, as models of their own in a plan."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .passes.data.errors import InputError, StitchError
+from .passes.data.model import Model
+from .passes.data.plan import Plan
+from .passes.rivals.sizes import Size, multiples_below, saved, stride_of
 
 if TYPE_CHECKING:
+    from .options import CompileOptions
     from .passes.data.chain import Chain
-    from .passes.data.model import Model
-    from .passes.data.plan import Plan
     from .passes.pipeline import Pass
 
-#: Sizes of each model that are tried where none are named.
+#: Sizes of each model that are tried with "auto".
 TRIED = 2
-
-Size = tuple[int, int, int]
+#: The share of its own height at which a model is tried where nobody asks for sizes, at least and at most: that much
+#: smaller, networks lose little; larger, hardly anything is saved.
+LEAST, MOST = 0.8, 0.9
 
 
 def with_sizes(plan: Plan, sizes: str | Sequence[int], look: Sequence[Pass]) -> Plan:
-    """The plan with each model at other sizes behind those that were given. Of two models with one module the later one
-    can only give the front (see the pass `cost`).
+    """The plan, whose models are known by their cuts, with each model at other sizes behind those that were given.
 
     sizes: heights and widths in pixels, or "auto": for each model the two largest multiples of its stride below its own
     size. look: the passes that take a model to its cuts. A size at which a model does not run is left out, with a note.
@@ -33,37 +35,77 @@ def with_sizes(plan: Plan, sizes: str | Sequence[int], look: Sequence[Pass]) -> 
     Raises:
         InputError: no model runs at any of the sizes.
     """
-    from .passes import Pipeline, Plan
-
-    found: list[Model] = []
+    found: list[Plan] = []
     notes: list[str] = []
-    for model in plan.models:
-        for size in _sizes(plan, model, sizes, look):
+    for index, model in enumerate(plan.models):
+        for size in _sizes(plan, index, sizes):
             other = model.at(size)
             try:
-                Pipeline(look)(Plan((other,), plan.seed, images=plan.images))
+                found.append(_seen(plan, other, look))
             except StitchError as error:
                 notes.append(f"{other.name} was left out: {error.message}.")
-            else:
-                found.append(other)
     if not found:
         raise InputError(
             f"no model runs at other input sizes ({'; '.join(notes) or 'none is smaller than its own'})",
             "Leave `input_size` out, or name other sizes.",
         )
-    return replace(plan, models=(*plan.models, *found), notes=(*plan.notes, *notes))
+    return replace(_with(plan, found), notes=(*plan.notes, *notes))
 
 
-def _sizes(plan: Plan, model: Model, sizes: str | Sequence[int], look: Sequence[Pass]) -> Iterator[Size]:
-    from .passes import Pipeline, Plan
-    from .passes.rivals.sizes import multiples_below, stride_of
+def with_smaller(plan: Plan, look: Sequence[Pass]) -> Plan:
+    """The plan, whose models are known by their cuts, with all of them on somewhat smaller images behind those that
+    were given; as it is where one of them has no such size, or does not run at it."""
+    found = []
+    for index, model in enumerate(plan.models):
+        size = next((size for size in _below(plan, index) if size[1] <= MOST * model.input.size[1]), None)
+        if size is None or size[1] < LEAST * model.input.size[1]:
+            return plan
+        try:
+            found.append(_seen(plan, model.at(size), look))
+        except StitchError:
+            return plan
+    return _with(plan, found)
 
-    own = model.input.size
-    if not isinstance(sizes, str):
-        yield from ((own[0], side, side) for side in sizes if (side, side) != own[1:])
+
+def smaller_may_do(options: CompileOptions, plan: Plan) -> bool:
+    """Whether networks on smaller images are to be tried although nobody asks for sizes: where a budget is asked for
+    that they save, nothing is chosen by hand, and what they lose shows when they are probed."""
+    from .passes.data.budget import as_limits
+    from .passes.rank import cannot_probe
+
+    by_hand = options.chain is not None or options.front is not None or options.back is not None
+    if by_hand or len(plan.models) != 2 or options.rank in ("cka", "fit"):
+        return False
+    assert plan.images is not None
+    return not cannot_probe(plan.images) and any(saved(limit.metric) for limit in as_limits(options.budget))
+
+
+def _sizes(plan: Plan, index: int, sizes: str | Sequence[int]) -> Iterator[Size]:
+    if isinstance(sizes, str):
+        yield from islice(_below(plan, index), TRIED)
         return
-    seen = Pipeline(look)(Plan((model,), plan.seed, images=plan.images))
-    yield from islice(multiples_below(own, stride_of(seen.cuts[0], own)), TRIED)
+    own = plan.models[index].input.size
+    yield from ((own[0], side, side) for side in sizes if (side, side) != own[1:])
+
+
+def _below(plan: Plan, index: int) -> Iterator[Size]:
+    own = plan.models[index].input.size
+    return multiples_below(own, stride_of(plan.cuts[index], own))
+
+
+def _seen(plan: Plan, model: Model, look: Sequence[Pass]) -> Plan:
+    from .passes import Pipeline
+
+    return Pipeline(look)(Plan((model,), plan.seed, images=plan.images))
+
+
+def _with(plan: Plan, more: Sequence[Plan]) -> Plan:
+    return replace(
+        plan,
+        models=(*plan.models, *(one.models[0] for one in more)),
+        graphs=(*plan.graphs, *(one.graphs[0] for one in more)),
+        cuts=(*plan.cuts, *(one.cuts[0] for one in more)),
+    )
 
 
 def without_unused(plan: Plan, given: int) -> Plan:

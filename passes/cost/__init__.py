@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import adapters as registry
-from ..data.model import first_of
+from ..data.model import first_of, shares_of
 from ..data.pass_options import DirectionOptions
 from ..data.plan import Plan
 from ..data.values import Cuts
@@ -25,8 +25,9 @@ class Cost(Pass, DirectionOptions):
     adapters: by name, `auto` for those it stands for. direction: "slow-to-fast" (the front is the model with more
     multiply-adds), "fast-to-slow", "both", or "given" (the earlier model is the front). Candidates are the pairs of a
     cut of the front with a cut of the back that an adapter can join; three models or more make every two of them, and
-    one is paired with itself, with what lies between the two cuts left out. A model that an earlier one is at another
-    input size gives fronts only, where that one does.
+    one is paired with itself, with what lies between the two cuts left out. Models that earlier ones are at another
+    input size are paired as those are, where they are at nearly the same share of it. mixed_sizes: each of them also
+    gives the front of backs at their own size.
     What `macs` counts is said in `graphs/formulas.py`; operators that it has no formula for go into `plan.uncounted`.
 
     Raises:
@@ -49,6 +50,7 @@ class Cost(Pass, DirectionOptions):
     changes: ClassVar[tuple[str, ...]] = ("cuts",)
 
     adapters: tuple[str, ...] = ("linear", "conv3x3")
+    mixed_sizes: bool = True
 
     def run(self, plan: Plan) -> Plan:
         from .calls import Calls
@@ -68,15 +70,16 @@ class Cost(Pass, DirectionOptions):
         ]
         cuts = tuple(_priced(cuts, part) for cuts, part in zip(plan.cuts, parts, strict=True))
         prices = tuple(part.whole for part in parts)
+        pairs = directed_pairs(
+            prices, self.direction, first_of(plan.models), shares_of(plan.models), mixed=self.mixed_sizes
+        )
         return replace(
             plan,
             cuts=cuts,
             prices=prices,
             uncounted=tuple(part.uncounted for part in parts),
             parts=tuple(parts),
-            candidates=candidates(
-                cuts, parts, list(directed_pairs(prices, self.direction, first_of(plan.models))), names
-            ),
+            candidates=candidates(cuts, parts, list(pairs), names),
         )
 
 

@@ -17,18 +17,30 @@ from .adapter_prices import AdapterPrice, adapter_price, folded
 from .fragments import FragmentPrices
 from .sizes import FileEntries, file_sizes
 
+#: What two networks see may differ by so much, as shares of their own sizes, if they are to be stitched at both.
+_AS_LARGE = 0.1
 
-def directed_pairs(prices: Sequence[Price], direction: str, first: Sequence[int] = ()) -> Iterator[tuple[int, int]]:
+
+def directed_pairs(
+    prices: Sequence[Price], direction: str, first: Sequence[int] = (), shares: Sequence[float] = (), mixed: bool = True
+) -> Iterator[tuple[int, int]]:
     """(front, back) indices of models: every two of them, ordered by multiply-adds as `direction` says.
 
     "slow-to-fast": the front is the one with more. "given": the earlier one, as it is wherever both have as many.
-    A single model is paired with itself. first: of each model, the first one that it is at another input size (see
-    `data.model.first_of`): such a one gives the front wherever the first does, and never the back.
+    A single model is paired with itself.
+    first, shares: of each model, the first one that it is at another input size (see `data.model.first_of`), and its
+    height as a share of that one's. Two that are at nearly the same share of their own sizes are paired as those are,
+    and, where sizes may be mixed, each gives the front of what is at its own size.
     """
     given = [k for k, own in enumerate(first or range(len(prices))) if own == k]
+    others = {own: [k for k, its in enumerate(first) if its == own != k] for own in given}
     for front, back in _given_pairs(prices, direction, given):
         yield front, back
-        yield from ((k, back) for k, own in enumerate(first) if own == front != k)
+        if mixed:
+            yield from ((k, back) for k in others[front])
+        if front != back:
+            both = product(others[front], others[back])
+            yield from ((k, j) for k, j in both if abs(shares[k] - shares[j]) < _AS_LARGE)
 
 
 def _given_pairs(prices: Sequence[Price], direction: str, given: Sequence[int]) -> Iterator[tuple[int, int]]:

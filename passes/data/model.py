@@ -109,6 +109,11 @@ def first_of(models: Sequence[Model]) -> list[int]:
     return found
 
 
+def shares_of(models: Sequence[Model]) -> list[float]:
+    """Of each model, its height as a share of that of the first with the same module."""
+    return [model.input.size[1] / models[own].input.size[1] for model, own in zip(models, first_of(models), strict=True)]
+
+
 @runtime_checkable
 class Images(Protocol):
     """Images that every model sees in the same order, each through its own input transform.

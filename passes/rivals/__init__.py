@@ -28,8 +28,8 @@ LEAD = 0.1
 @dataclass(frozen=True)
 class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     """Prices and probes what somebody with the same models, images and budget would try before a stitch: each parent
-    that is within the budget; of each that is not, the same on smaller images and without some of its layers; and other
-    networks.
+    that is within the budget, as it is and on the next smaller images; of each that is not, the same on smaller images
+    and without some of its layers; and other networks.
 
     look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are
     tried. choose: those that choose which layers are left out of a model; without, that is not tried. repair: those

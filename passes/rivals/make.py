@@ -22,7 +22,7 @@ from ..pipeline import Pipeline
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
 from ..vote import voting
-from .sizes import Size, at_least, between, multiples_below, stride_of
+from .sizes import Size, at_least, between, multiples_below, saved, stride_of
 
 if TYPE_CHECKING:
     from . import Rivals
@@ -82,8 +82,9 @@ class Maker:
         return Part(self._plan.images, 0, len(self._plan.images) // 2)
 
     def _as_they_are(self) -> Iterator[Rival]:
-        """Parents first, then what can be made of those that are over budget, then the other networks."""
-        over = []
+        """Parents first, then those within the budget on the next smaller images, what can be made of those that are
+        over budget, and the other networks."""
+        over, within = [], []
         first = first_of(self._plan.models)
         for index, model in enumerate(self._plan.models):
             if first[index] != index:
@@ -92,8 +93,11 @@ class Maker:
             if not self._within(price):
                 over.append(index)
                 continue
+            within.append(index)
             whole = Hybrid("rival", Chain((Fragment(index),)), price, graph=self._plan.graphs[index])
             yield Rival("parent", model, index, whole, uncounted=self._plan.uncounted[index])
+        for index in within if self._step.look else ():
+            yield from self._next_smaller(index)
         for index in over if self._step.look else ():
             yield from self._smaller(index)
         for index in over:
@@ -135,6 +139,14 @@ class Maker:
         price = self._with_latency(seen.prices[0], seen.graphs[0], model)
         hybrid = Hybrid("rival", chain, price, graph=seen.graphs[0])
         return Rival(kind, model, None, hybrid, self._within(price), uncounted=seen.uncounted[0])
+
+    def _next_smaller(self, index: int) -> Iterator[Rival]:
+        """A model on images that are smaller by one multiple of its stride, where a budget is asked for that this
+        saves."""
+        size = self._plan.models[index].input.size
+        smaller = next(multiples_below(size, stride_of(self._plan.cuts[index], size)), None)
+        if smaller is not None and any(saved(metric) for metric in self._plan.budget):
+            yield self._looked_at("smaller-input", self._plan.models[index].at(smaller))
 
     def _smaller(self, index: int) -> Iterator[Rival]:
         """A model on smaller images: from the largest that is within the budget down the multiples of its stride."""

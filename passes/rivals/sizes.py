@@ -48,6 +48,11 @@ def at_least(metric: str, own: float, share: float) -> float:
     return ATTENTION * share * own if known.by_formula else 0.0
 
 
+def saved(metric: str) -> bool:
+    """Whether a network takes less of a metric on smaller images."""
+    return at_least(metric, 1.0, 0.5) < 1
+
+
 def between(larger: Size, smaller: Size, stride: int) -> Iterator[Size]:
     """Sizes between two, finer than multiples of the stride, the largest first."""
     step = max(1, stride // STEPS)

@@ -94,15 +94,22 @@ def test_a_parent_within_the_budget_is_a_rival_and_one_over_it_is_not(plan):
 
 
 def test_a_parent_over_budget_runs_on_the_largest_images_that_the_budget_allows(plan):
-    found = of(plan, "smaller-input")
+    found = [rival for rival in of(plan, "smaller-input") if rival.model.module is plan.models[0].module]
     assert found and all(rival.within and rival.price["macs"] <= plan.budget["macs"] for rival in found)
     sizes = [rival.model.input.size[1] for rival in found]
     assert sizes == sorted(sizes, reverse=True) and len(sizes) <= 3
     first = found[0]
-    assert first.model.module is plan.models[0].module and first.price["params"] == plan.prices[0]["params"]
+    assert first.price["params"] == plan.prices[0]["params"]
     larger = first.model.at((3, sizes[0] + 1, sizes[0] + 1))
     dearer = Pipeline(look())(Plan((larger,), images=plan.images))
     assert dearer.prices[0]["macs"] > plan.budget["macs"]
+
+
+def test_a_parent_within_the_budget_is_tried_on_the_next_smaller_images_where_they_save_it(plan):
+    (rival,) = (rival for rival in of(plan, "smaller-input") if rival.model.module is plan.models[1].module)
+    assert rival.model.input.size[1] == 7 and rival.within and rival.price["macs"] < plan.prices[1]["macs"]
+    of_weights = Rivals(look=look())(stitched(Small(8), Small(4), budget={"params": "70%"}))
+    assert all(rival.model.module is not of_weights.models[1].module for rival in of(of_weights, "smaller-input"))
 
 
 def test_a_parent_over_budget_has_parts_left_out(plan):

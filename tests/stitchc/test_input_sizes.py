@@ -1,4 +1,5 @@
-"""Fronts at other input sizes: tried beside the models' own, chosen where they are better, gone where they are not."""
+"""Other input sizes, of fronts and of both networks: tried beside the models' own, chosen where they are better, gone
+where they are not."""
 
 import json
 
@@ -20,18 +21,30 @@ GIVEN = {"data": "digits", "probe_images": 64, "effort": "low", "heal": "none", 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    given = Plan(tuple(map(load, PAIR)), images=images("digits?limit=64"))
+    given = Pipeline(LOOK)(Plan(tuple(map(load, PAIR)), images=images("digits?limit=64")))
     sized = with_sizes(given, [6], LOOK)
-    passes = [*LOOK, Cost(adapters=("linear",)), Similarity(), Select(budget={"macs": "60%"}, min_share=0.0)]
+    passes = [Cost(adapters=("linear",)), Similarity(), Select(budget={"macs": "60%"}, min_share=0.0)]
     return Pipeline(passes)(sized)
 
 
-def test_a_model_at_another_size_gives_fronts_only(plan):
+def pairs_of(plan: Plan) -> set[tuple[int, int]]:
+    table = plan.candidates
+    return set(zip(table.front_model.tolist(), table.back_model.tolist(), strict=True))
+
+
+def test_a_model_at_another_size_gives_fronts_and_both_are_stitched_at_it(plan):
     assert [model.name for model in plan.models] == [*PAIR, "digits/resnet@6x6", "digits/plain@6x6"]
     assert first_of(plan.models) == [0, 1, 0, 1]
-    table = plan.candidates
-    pairs = set(zip(table.front_model.tolist(), table.back_model.tolist(), strict=True))
-    assert pairs == {(0, 1), (1, 0), (2, 1), (3, 0)}
+    assert pairs_of(plan) == {(0, 1), (1, 0), (2, 1), (3, 0), (2, 3), (3, 2)}
+    unmixed = Cost(adapters=("linear",), mixed_sizes=False)(plan)
+    assert pairs_of(unmixed) == {(0, 1), (1, 0), (2, 3), (3, 2)}
+
+
+def test_sizes_that_differ_much_are_not_stitched_to_each_other(plan):
+    given = Pipeline(LOOK)(Plan(plan.models[:2], images=plan.images))
+    sized = Cost(adapters=("linear",), mixed_sizes=False)(with_sizes(given, [4, 6], LOOK))
+    assert [model.input.size[1] for model in sized.models] == [8, 8, 4, 6, 4, 6]
+    assert pairs_of(sized) == {(0, 1), (1, 0), (2, 4), (4, 2), (3, 5), (5, 3)}
 
 
 def test_the_front_costs_what_it_does_at_its_size(plan):
@@ -73,7 +86,7 @@ def test_a_stitch_whose_front_sees_smaller_images_is_written_and_runs(tmp_path):
 
 
 def test_auto_takes_multiples_of_the_stride_below(plan):
-    sized = with_sizes(Plan(plan.models[:1], images=plan.images), "auto", LOOK)
+    sized = with_sizes(Pipeline(LOOK)(Plan(plan.models[:1], images=plan.images)), "auto", LOOK)
     sides = [model.input.size[1] for model in sized.models]
     assert sides[0] == 8 and 1 <= len(sides) - 1 <= 2 and sides == sorted(sides, reverse=True)
 
