@@ -129,7 +129,7 @@ def row(task: Task, shared: Path, device: str, limit: int | None) -> dict[str, A
     return {
         "stitch": stitch(plan, task, shared, device, limit) | {"score": best.score},
         "rivals": rivals, "recommended": best.rival, "lead": best.lead, "error": best.error,
-        "prices": {named(model, task): plan.prices[k]["macs"] for k, model in enumerate(plan.models)},
+        "prices": {name: price["macs"] for name, price in zip(task["models"], plan.prices, strict=False)},
         "limit": plan.budget["macs"], "seconds": passes(plan),
     }  # fmt: skip
 
@@ -160,7 +160,8 @@ def stitch(plan: Any, task: Task, shared: Path, device: str, limit: int | None) 
     front, back = (named(plan.models[f.model], task) for f in (hybrid.chain.front, hybrid.chain.back))
     return {
         "front": front, "back": back, "cuts": [label(cut) for cut in ends],
-        "adapter": hybrid.chain.adapters[0], "macs": hybrid.price["macs"], "params": hybrid.price["params"],
+        "side": plan.input_of(hybrid.chain).size[-1], "adapter": hybrid.chain.adapters[0],
+        "macs": hybrid.price["macs"], "params": hybrid.price["params"],
         "top1": top1(hybrid.network, plan.input_of(hybrid.chain), task, shared, device, limit),
     }  # fmt: skip
 

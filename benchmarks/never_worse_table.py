@@ -160,12 +160,14 @@ def _short(name: str) -> str:
 
 
 def _cell(found: Line | None) -> str:
+    """Of a stitch, or a rival; of a stitch with the side of its images in pixels, where it was recorded."""
     if found is None:
         return ""
     if found["macs"] is None:
         return f"none: {found['reason']}" if found.get("reason") else "none"
     shown = "not measured" if found["top1"] is None else f"{found['top1']:.1f}"
-    return f"{shown} ({found['macs'] / 1e6:.1f})"
+    at = f"at {found['side']}: " if "front" in found and "side" in found else ""
+    return f"{at}{shown} ({found['macs'] / 1e6:.1f})"
 
 
 def _cells(found: Iterable[Line], sized: bool = False) -> str:

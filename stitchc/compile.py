@@ -117,15 +117,16 @@ def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
 
     given, look = len(plan.models), looking(options)
     plan = Pipeline(look, callback=progress)(plan)
-    if options.input_size is not None:
+    asked = options.input_size
+    if asked is None:
+        if smaller_may_do(options, plan):
+            with stage(progress, "tracing at a smaller input size"):
+                plan = with_smaller(plan, look)
+    elif asked != "own":
         with stage(progress, "tracing at other input sizes"):
-            plan = with_sizes(plan, options.input_size, look)
-    elif smaller_may_do(options, plan):
-        with stage(progress, "tracing at a smaller input size"):
-            plan = with_smaller(plan, look)
+            plan = with_sizes(plan, asked, look)
     assert plan.images is not None
-    mixed = options.input_size is not None
-    passes = analysis(options, plan.images, progress, alone=given == 1, mixed_sizes=mixed)
+    passes = analysis(options, plan.images, progress, alone=given == 1, mixed_sizes=asked is not None)
     analysed = Pipeline(passes, callback=progress)(plan)
     _check_direction(analysed, options)
     return without_unused(analysed, given)
@@ -175,9 +176,9 @@ def _check(models: Sequence[str | Path | Model], options: CompileOptions) -> Non
             "nothing is compared to the stitch, and what is best, or another model, was asked for",
             "Leave `rivals='none'` out.",
         )
-    if options.input_size is not None and (len(models) == 1 or options.chain is not None):
+    if options.input_size not in (None, "own") and (len(models) == 1 or options.chain is not None):
         raise InputError(
-            "`input_size` offers the fronts of two models at other sizes, and "
+            "`input_size` offers two models at other sizes, and "
             + ("one model was given" if len(models) == 1 else "the chain is stated"),
             "Name the model at the size that it shall have: MODEL?input=3x160x160.",
         )

@@ -12,7 +12,7 @@ import numpy as np
 from .passes.data.errors import InputError, StitchError
 from .passes.data.model import Model
 from .passes.data.plan import Plan
-from .passes.rivals.sizes import Size, multiples_below, saved, stride_of
+from .passes.rivals.sizes import Size, multiples_below, saved, somewhat_smaller, stride_of
 
 if TYPE_CHECKING:
     from .options import CompileOptions
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 #: Sizes of each model that are tried with "auto".
 TRIED = 2
-#: The share of its own height at which a model is tried where nobody asks for sizes, at least and at most: that much
-#: smaller, networks lose little; larger, hardly anything is saved.
-LEAST, MOST = 0.8, 0.9
 
 
 def with_sizes(plan: Plan, sizes: str | Sequence[int], look: Sequence[Pass]) -> Plan:
@@ -57,8 +54,8 @@ def with_smaller(plan: Plan, look: Sequence[Pass]) -> Plan:
     were given; as it is where one of them has no such size, or does not run at it."""
     found = []
     for index, model in enumerate(plan.models):
-        size = next((size for size in _below(plan, index) if size[1] <= MOST * model.input.size[1]), None)
-        if size is None or size[1] < LEAST * model.input.size[1]:
+        size = somewhat_smaller(model.input.size, stride_of(plan.cuts[index], model.input.size))
+        if size is None:
             return plan
         try:
             found.append(_seen(plan, model.at(size), look))
@@ -81,16 +78,11 @@ def smaller_may_do(options: CompileOptions, plan: Plan) -> bool:
 
 
 def _sizes(plan: Plan, index: int, sizes: str | Sequence[int]) -> Iterator[Size]:
+    own = plan.models[index].input.size
     if isinstance(sizes, str):
-        yield from islice(_below(plan, index), TRIED)
+        yield from islice(multiples_below(own, stride_of(plan.cuts[index], own)), TRIED)
         return
-    own = plan.models[index].input.size
     yield from ((own[0], side, side) for side in sizes if (side, side) != own[1:])
-
-
-def _below(plan: Plan, index: int) -> Iterator[Size]:
-    own = plan.models[index].input.size
-    return multiples_below(own, stride_of(plan.cuts[index], own))
 
 
 def _seen(plan: Plan, model: Model, look: Sequence[Pass]) -> Plan:

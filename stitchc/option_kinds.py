@@ -65,14 +65,16 @@ class Pictures(Kind):
 
 @dataclass(frozen=True)
 class Sides(Kind):
-    """Heights and widths of images in pixels: a sequence, or text with commas; or the word `auto`."""
+    """Heights and widths of images in pixels: a sequence, or text with commas; or a word."""
+
+    WORDS: ClassVar[tuple[str, ...]] = ("own", "auto")
 
     @property
     def metavar(self) -> str:
-        return "auto|N,N"
+        return "own|auto|N,N"
 
     def read(self, name: str, value: Any) -> str | tuple[int, ...]:
-        if value == "auto":
+        if value in self.WORDS:
             return value
         words = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
         return tuple(Count(1).read(name, word) for word in words)

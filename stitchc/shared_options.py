@@ -159,13 +159,13 @@ class RecalibrateOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class InputSizeOptions(Options):
-    """At which sizes fronts are tried."""
+    """At which sizes networks are tried."""
 
     input_size: str | Sequence[int] | None = option(
         None, Sides(),
-        "Try fronts at other input sizes too: at these heights and widths in pixels, or with auto at two smaller ones "
-        "of each model.",
-        group=CHOICE, unset="each model's own size",
+        "Try fronts, and both models together, at other input sizes too: at these heights and widths in pixels, or "
+        "with auto at two smaller ones of each model; with own at none.",
+        group=CHOICE, unset="where that saves the budget, both models together at one smaller size",
     )  # fmt: skip
 
 

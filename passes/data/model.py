@@ -111,7 +111,8 @@ def first_of(models: Sequence[Model]) -> list[int]:
 
 def shares_of(models: Sequence[Model]) -> list[float]:
     """Of each model, its height as a share of that of the first with the same module."""
-    return [model.input.size[1] / models[own].input.size[1] for model, own in zip(models, first_of(models), strict=True)]
+    heights = [model.input.size[1] for model in models]
+    return [height / heights[own] for height, own in zip(heights, first_of(models), strict=True)]
 
 
 @runtime_checkable

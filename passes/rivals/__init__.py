@@ -28,7 +28,7 @@ LEAD = 0.1
 @dataclass(frozen=True)
 class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     """Prices and probes what somebody with the same models, images and budget would try before a stitch: each parent
-    that is within the budget, as it is and on the next smaller images; of each that is not, the same on smaller images
+    that is within the budget, as it is and on somewhat smaller images; of each that is not, the same on smaller images
     and without some of its layers; and other networks.
 
     look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are

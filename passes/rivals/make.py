@@ -22,7 +22,7 @@ from ..pipeline import Pipeline
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
 from ..vote import voting
-from .sizes import Size, at_least, between, multiples_below, saved, stride_of
+from .sizes import Size, at_least, between, multiples_below, saved, somewhat_smaller, stride_of
 
 if TYPE_CHECKING:
     from . import Rivals
@@ -82,7 +82,7 @@ class Maker:
         return Part(self._plan.images, 0, len(self._plan.images) // 2)
 
     def _as_they_are(self) -> Iterator[Rival]:
-        """Parents first, then those within the budget on the next smaller images, what can be made of those that are
+        """Parents first, then those within the budget on somewhat smaller images, what can be made of those that are
         over budget, and the other networks."""
         over, within = [], []
         first = first_of(self._plan.models)
@@ -97,7 +97,7 @@ class Maker:
             whole = Hybrid("rival", Chain((Fragment(index),)), price, graph=self._plan.graphs[index])
             yield Rival("parent", model, index, whole, uncounted=self._plan.uncounted[index])
         for index in within if self._step.look else ():
-            yield from self._next_smaller(index)
+            yield from self._somewhat_smaller(index)
         for index in over if self._step.look else ():
             yield from self._smaller(index)
         for index in over:
@@ -140,11 +140,10 @@ class Maker:
         hybrid = Hybrid("rival", chain, price, graph=seen.graphs[0])
         return Rival(kind, model, None, hybrid, self._within(price), uncounted=seen.uncounted[0])
 
-    def _next_smaller(self, index: int) -> Iterator[Rival]:
-        """A model on images that are smaller by one multiple of its stride, where a budget is asked for that this
-        saves."""
+    def _somewhat_smaller(self, index: int) -> Iterator[Rival]:
+        """A model on somewhat smaller images, where a budget is asked for that this saves."""
         size = self._plan.models[index].input.size
-        smaller = next(multiples_below(size, stride_of(self._plan.cuts[index], size)), None)
+        smaller = somewhat_smaller(size, stride_of(self._plan.cuts[index], size))
         if smaller is not None and any(saved(metric) for metric in self._plan.budget):
             yield self._looked_at("smaller-input", self._plan.models[index].at(smaller))
 

@@ -12,6 +12,9 @@ Size = tuple[int, int, int]
 
 #: Between two multiples of the stride, the finer steps that are tried too.
 STEPS = 4
+#: The share of its own height that a somewhat smaller image has, at least and at most: smaller still, networks lose
+#: much; larger, hardly anything is saved.
+SMALLER = (0.8, 0.9)
 #: Share of the multiply-adds at fewer pixels, of those in proportion to the pixels, that attention leaves at the least.
 ATTENTION = 0.9
 
@@ -34,6 +37,12 @@ def multiples_below(size: Size, stride: int) -> Iterator[Size]:
     channels, height, width = size
     for tall in range((height - 1) // stride * stride, 0, -stride):
         yield channels, tall, max(stride, round(width * tall / height / stride) * stride)
+
+
+def somewhat_smaller(size: Size, stride: int) -> Size | None:
+    """The largest multiple of the stride that is somewhat smaller than the size (see `SMALLER`), if there is one."""
+    least, most = (share * size[1] for share in SMALLER)
+    return next((smaller for smaller in multiples_below(size, stride) if least <= smaller[1] <= most), None)
 
 
 def at_least(metric: str, own: float, share: float) -> float:

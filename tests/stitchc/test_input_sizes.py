@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import stitchc
 from stitchc import recipe
-from stitchc.input_sizes import with_sizes, without_unused
-from stitchc.passes import Cost, Partition, Pipeline, Plan, Select, Similarity, Trace
-from stitchc.passes.data.errors import InputError
+from stitchc.input_sizes import smaller_may_do, with_sizes, with_smaller, without_unused
+from stitchc.options import CompileOptions
+from stitchc.passes import Cost, InputSpec, Model, Partition, Pipeline, Plan, Select, Similarity, Trace
+from stitchc.passes.data.errors import Infeasible, InputError
 from stitchc.passes.data.model import first_of
 from stitchc.zoo import images, load
 
@@ -89,6 +91,62 @@ def test_auto_takes_multiples_of_the_stride_below(plan):
     sized = with_sizes(Pipeline(LOOK)(Plan(plan.models[:1], images=plan.images)), "auto", LOOK)
     sides = [model.input.size[1] for model in sized.models]
     assert sides[0] == 8 and 1 <= len(sides) - 1 <= 2 and sides == sorted(sides, reverse=True)
+
+
+class Small(torch.nn.Module):
+    """Of any size of image, with a stride of 2."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.more = torch.nn.Sequential(*(torch.nn.Conv2d(width, width, 3, padding=1) for _ in range(3)))
+        self.head = torch.nn.Linear(width, 5)
+
+    def forward(self, x):
+        return self.head(self.more(self.stem(x).relu()).relu().mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def small_pair(tmp_path_factory):
+    """Two networks for 20 pixels, and photographs for any size."""
+    folder = tmp_path_factory.mktemp("photos")
+    pixels = torch.randint(0, 256, (32, 20, 20, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    np.savez(folder / "photos.npz", images=pixels.numpy(), labels=np.arange(32) % 5)
+    torch.manual_seed(0)
+    spec = InputSpec((3, 20, 20), (0.5,) * 3, (0.25,) * 3)
+    models = [Model(name, spec, module=Small(width).eval()) for name, width in (("wide", 8), ("slim", 6))]
+    return models, f"npz:{folder / 'photos.npz'}"
+
+
+def test_where_it_saves_the_budget_both_are_stitched_on_somewhat_smaller_images(small_pair):
+    """Within a budget that no stitch of their own size meets."""
+    models, data = small_pair
+    given = {"data": data, "heal": "none", "onnx": False, "rivals": "none"}
+    with pytest.raises(Infeasible) as least:
+        stitchc.compile(*models, budget={"macs": 1}, input_size="own", **given)
+    budget = {"macs": least.value.nearest["macs"] - 1}
+    found = stitchc.compile(*models, budget=budget, **given)
+    assert {found.models[one.model].input.size for one in found.hybrid.chain.fragments} == {(3, 18, 18)}
+    assert found.hybrid.price["macs"] <= budget["macs"]
+    with pytest.raises(Infeasible):
+        stitchc.compile(*models, budget=budget, input_size="own", **given)
+    with pytest.raises(Infeasible):  # weights are as many on every image
+        stitchc.compile(*models, budget={**budget, "params": 1}, **given)
+
+
+def test_where_it_saves_nothing_or_cuts_are_chosen_sizes_stay(small_pair):
+    models, data = small_pair
+    given = Pipeline(LOOK)(Plan(tuple(models), images=images(data)))
+
+    def tried(**options) -> bool:
+        return smaller_may_do(CompileOptions.of(options), given)
+
+    assert tried(budget={"macs": "60%"}) and tried(budget={"memory": "60%", "params": "60%"})
+    assert not tried(budget={"params": "60%"}) and not tried(budget={"size": "60%"}) and not tried()
+    assert not tried(budget={"macs": "60%"}, front="stem") and not tried(budget={"macs": "60%"}, rank="cka")
+    assert len(with_smaller(given, LOOK).models) == 4
+    tiny = Pipeline(LOOK)(Plan((models[0], models[1].at((3, 8, 8))), images=images(data)))
+    assert with_smaller(tiny, LOOK) is tiny  # of 8 pixels and a stride of 2 there is none
 
 
 def test_what_cannot_be_is_refused_before_the_work():

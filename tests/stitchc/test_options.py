@@ -10,7 +10,7 @@ import torch
 import stitchc
 from stitchc import recipe
 from stitchc.cli import main
-from stitchc.compile_passes import analysis, emission, synthesis
+from stitchc.compile_passes import analysis, emission, looking, synthesis
 from stitchc.families.options import FamilyOptions
 from stitchc.option_kinds import Pictures, Sides, Subjects
 from stitchc.options import CompareOptions, CompileOptions, CostOptions, InspectOptions
@@ -246,12 +246,22 @@ def test_the_signature_shows_every_option_with_its_default(verb):
         assert f"    {name}: " in getattr(stitchc, verb).__doc__
 
 
+def all_passes(options, images, folder):
+    silent = Silent()
+    return [
+        *looking(options),
+        *analysis(options, images, silent),
+        *synthesis(options, silent),
+        *emission(options, folder),
+    ]
+
+
 def test_every_option_of_a_pass_reaches_the_pass(tmp_path):
     images = TensorImages(torch.randn(32, 1, 8, 8))
     for name, of in options_of(CompileOptions).items():
         given = {name: another(name, of)} | ({"metric": "latency"} if name == "backend" else {})
         options = CompileOptions.of(given)
-        passes = [*analysis(options, images, Silent()), *synthesis(options, Silent()), *emission(options, tmp_path)]
+        passes = all_passes(options, images, tmp_path)
         holders = [p for p in passes if name in options_of(type(p))]
         assert all(getattr(p, name) == getattr(options, name) for p in holders), name
         assert holders or name in TO_THE_PRODUCT, name
@@ -271,10 +281,7 @@ def test_options_that_passes_know_by_other_names_reach_them(tmp_path):
 
     def passes(**given):
         options = CompileOptions.of(given)
-        return {
-            p.name: p
-            for p in [*analysis(options, images, Silent()), *synthesis(options, Silent()), *emission(options, tmp_path)]
-        }
+        return {p.name: p for p in all_passes(options, images, tmp_path)}
 
     assert passes(adapter="linear", steps=True)["cost"].adapters == ("linear?steps=yes",)
     assert passes(similarity="cka")["similarity"].metric == "cka"
