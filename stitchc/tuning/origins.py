@@ -11,7 +11,7 @@ from ..artifact import PLAN
 from ..evaluate import Accuracy, accuracy_if_matched
 from ..inputs import archs_for, model_of
 from ..passes.data.errors import InputError, ModelError
-from ..passes.data.model import Images, Model
+from ..passes.data.model import Images, Model, own_name
 from ..progress import Progress, stage
 from ..recipe import Recipe
 from ..zoo.trust import check_model
@@ -27,9 +27,10 @@ def better(models: Sequence[Mapping[str, Any]], among: Sequence[int]) -> int:
 
 
 class Origins:
-    """The models of an artifact, loaded by the words that its record names them by when they are asked for.
+    """The models of an artifact, loaded by the words that its record names them by when they are asked for. Those that
+    are others at another input size are these, shown images of that size.
 
-    given: the models themselves, in the order of the record; None to load them.
+    given: the models themselves, in the order of the record, without those at another size; None to load them.
 
     Raises:
         InputError: not as many were given as it was made from.
@@ -39,13 +40,18 @@ class Origins:
         self, record: Mapping[str, Any], given: Sequence[Model] | None, folder: Path, options: TuneOptions,
         progress: Progress,
     ):  # fmt: skip
-        self.record, self.given, self.folder, self.options, self.progress = record, given, folder, options, progress
+        self.record, self.folder, self.options, self.progress = record, folder, options, progress
         self.loaded: dict[int, Model] = {}
-        if given is not None and len(given) != len(record["models"]):
-            raise InputError(
-                f"{folder} was made from {len(record['models'])} models, and {len(given)} were given",
-                f"Give all in this order: {', '.join(model['name'] for model in record['models'])}.",
-            )
+        names = [model["name"] for model in record["models"]]
+        self.own = [names.index(own_name(name, names)) for name in names]
+        own = list(dict.fromkeys(self.own))
+        if given is not None:
+            if len(given) != len(own):
+                raise InputError(
+                    f"{folder} was made from {len(own)} models, and {len(given)} were given",
+                    f"Give all in this order: {', '.join(names[index] for index in own)}.",
+                )
+            self.loaded.update(zip(own, given, strict=True))
 
     def teachers(self, distill: str) -> list[Model]:
         """The model of the first fragment, of the last one, both, or the better of all that the chain has parts of."""
@@ -61,7 +67,8 @@ class Origins:
         ModelError: it is not there any more, or is another network than the artifact was made from.
         """
         if index not in self.loaded:
-            self.loaded[index] = self.given[index] if self.given is not None else self._found(index)
+            own, size = self.own[index], self.record["models"][index]["input"]["size"]
+            self.loaded[index] = self._found(index) if own == index else self.load(own).at(tuple(size))
         return self.loaded[index]
 
     def _found(self, index: int) -> Model:

@@ -16,7 +16,8 @@ from stitchc.passes.data.errors import DataError, Diverged, InputError, OutputEr
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.progress import Silent
 from stitchc.tuning.loop import Loop
-from stitchc.tuning.origins import better
+from stitchc.tuning.origins import Origins, better
+from stitchc.tuning.settings import TuneOptions
 
 COUNT = 48
 
@@ -247,6 +248,20 @@ def test_a_teacher_is_learned_from_without_labels(parents, hybrid, images, tmp_p
     entry = made.record["tuned"][0]["held_out"]
     assert entry["by"] == "teachers" and entry["images"] == COUNT // 5 and entry["nats"] < entry["nats_before"]
     assert made.after is None and made.record["accuracy"] is None
+
+
+def test_a_parent_at_another_size_is_the_parent_shown_images_of_that_size(parents, tmp_path):
+    other = parents[1].at((1, 6, 6))
+    models = [{"name": model.name, "input": {"size": list(model.input.size)}} for model in (*parents, other)]
+    record = {"models": models, "chain": [{"model": "wide"}, {"model": other.name}]}
+
+    def origins(*given: Model) -> Origins:
+        return Origins(record, given, tmp_path, TuneOptions(), Silent())
+
+    (teacher,) = origins(*parents).teachers("back")
+    assert teacher.input.size == (1, 6, 6) and teacher.module is parents[1].module and teacher.name == other.name
+    with pytest.raises(InputError, match="was made from 2 models, and 3 were given"):
+        origins(*parents, other)
 
 
 def test_a_parent_that_cannot_be_found_is_named(hybrid, images, tmp_path):
