@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .documents import chain_record, number
 from .passes.data import metrics
 from .passes.data.line import Line
+from .passes.data.model import first_of
 from .passes.data.records import encode
 
 if TYPE_CHECKING:
@@ -24,14 +25,16 @@ def comparison_record(plan: Plan, hybrid: Accuracy | None, parents: Sequence[Acc
     """The keys of a plan document that tell what the hybrid was compared to: `hybrid`, `rivals`, `recommended`,
     `recommendation`, and `written`, what the artifact holds; none of them where nothing was compared.
 
-    hybrid, parents: accuracy on the same images, None where it was not measured.
+    hybrid, parents: accuracy on the same images, None where it was not measured. The line is between parents at the
+    input sizes that they were given with.
     """
     found = plan.recommended
     if found is None:
         return {}
     images = hybrid.images if hybrid else None
     metric = next(iter(plan.budget), "macs")
-    line = Line([(plan.prices[k].get(metric), a.top1 if a else None) for k, a in enumerate(parents)])
+    given = [(plan.prices[k], parents[k]) for k, own in enumerate(first_of(plan.models)) if own == k]
+    line = Line([(price.get(metric), found.top1 if found else None) for price, found in given])
     own = plan.hybrid
     assert own.price is not None
 

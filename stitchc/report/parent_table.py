@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ..passes.data import metrics
+from ..passes.data.model import own_name
 from .numbers import NONE, amount, percent, points
 from .table import short, table
 
@@ -35,7 +36,7 @@ class ParentTable:
     record: Mapping[str, Any]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        parents, hybrid = self.record["models"], self.record["cost"]
+        parents, hybrid = as_given(self.record["models"]), self.record["cost"]
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("", no_wrap=True)
         names = short([parent["name"] for parent in parents])
@@ -66,6 +67,12 @@ class ParentTable:
             yield Text(f"Accuracy on {found['images']} images of {found['data']}.")
         elif any(parent["accuracy"] is not None for parent in parents):
             yield Text("The parents' accuracy is what their records state; that of this network was not measured.")
+
+
+def as_given(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The models of a record without those that are others at another input size."""
+    names = [model["name"] for model in models]
+    return [model for model in models if own_name(model["name"], names) == model["name"]]
 
 
 def _share(hybrid: float | None, parent: float | None) -> str:

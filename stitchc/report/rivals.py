@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..passes.data import metrics
 from .numbers import Costs, percent, points, score, shape
+from .parent_table import as_given
 from .table import short, table
 
 
@@ -107,7 +108,7 @@ def networks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     known = {rival["model"] for rival in record["rivals"] if rival["kind"] == "parent"}
     if record["written"] != "hybrid":  # which is among the models then
         known.add(record["rivals"][record["written"]]["model"])
-    over = [_parent(record, model) for model in record["models"] if model["name"] not in known]
+    over = [_parent(record, model) for model in as_given(record["models"]) if model["name"] not in known]
     made = [
         rival | {"name": name_of(rival), "best": record["recommended"] == index}
         for index, rival in enumerate(record["rivals"])

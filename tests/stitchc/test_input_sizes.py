@@ -13,7 +13,10 @@ from stitchc.input_sizes import smaller_may_do, with_sizes, with_smaller, withou
 from stitchc.options import CompileOptions
 from stitchc.passes import Cost, InputSpec, Model, Partition, Pipeline, Plan, Select, Similarity, Trace
 from stitchc.passes.data.errors import Infeasible, InputError
+from stitchc.passes.data.line import Line
 from stitchc.passes.data.model import first_of
+from stitchc.report.parent_table import as_given
+from stitchc.report.rivals import networks
 from stitchc.zoo import images, load
 
 PAIR = "digits/resnet", "digits/plain"
@@ -118,13 +121,19 @@ def small_pair(tmp_path_factory):
     return models, f"npz:{folder / 'photos.npz'}"
 
 
+def least_of(pair) -> float:
+    """The multiply-adds of the cheapest stitch of two networks at their own size."""
+    models, data = pair
+    with pytest.raises(Infeasible) as least:
+        stitchc.compile(*models, budget={"macs": 1}, input_size="own", data=data)
+    return least.value.nearest["macs"]
+
+
 def test_where_it_saves_the_budget_both_are_stitched_on_somewhat_smaller_images(small_pair):
     """Within a budget that no stitch of their own size meets."""
     models, data = small_pair
     given = {"data": data, "heal": "none", "onnx": False, "rivals": "none"}
-    with pytest.raises(Infeasible) as least:
-        stitchc.compile(*models, budget={"macs": 1}, input_size="own", **given)
-    budget = {"macs": least.value.nearest["macs"] - 1}
+    budget = {"macs": least_of(small_pair) - 1}
     found = stitchc.compile(*models, budget=budget, **given)
     assert {found.models[one.model].input.size for one in found.hybrid.chain.fragments} == {(3, 18, 18)}
     assert found.hybrid.price["macs"] <= budget["macs"]
@@ -132,6 +141,22 @@ def test_where_it_saves_the_budget_both_are_stitched_on_somewhat_smaller_images(
         stitchc.compile(*models, budget=budget, input_size="own", **given)
     with pytest.raises(Infeasible):  # weights are as many on every image
         stitchc.compile(*models, budget={**budget, "params": 1}, **given)
+
+
+def test_a_report_compares_to_the_models_as_they_were_given(small_pair, tmp_path):
+    models, data = small_pair
+    given = {"budget": {"macs": least_of(small_pair) - 1}, "data": data, "heal": "none", "onnx": False}
+    found = stitchc.compile(*models, **given, evaluate=data, out=tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "plan.json").read_text())
+    at_18 = {model.name for model in found.models if model.input.size[1] == 18}
+    assert at_18 and at_18 <= {model["name"] for model in record["models"]}
+    assert not at_18 & {row["name"] for row in networks(record)} and not at_18 & {
+        m["name"] for m in as_given(record["models"])
+    }
+    own = [(model["macs"], model["accuracy"]) for model in record["models"][:2]]
+    line = Line(own)
+    for rival in record["rivals"]:
+        assert rival["over_line"] == pytest.approx(line.over(rival["cost"]["macs"], rival["accuracy"]))
 
 
 def test_where_it_saves_nothing_or_cuts_are_chosen_sizes_stay(small_pair):
