@@ -34,7 +34,7 @@ def comparison_record(plan: Plan, hybrid: Accuracy | None, parents: Sequence[Acc
     images = hybrid.images if hybrid else None
     metric = next(iter(plan.budget), "macs")
     given = [(plan.prices[k], parents[k]) for k, own in enumerate(first_of(plan.models)) if own == k]
-    line = Line([(price.get(metric), found.top1 if found else None) for price, found in given])
+    line = Line([(price.get(metric), accuracy.top1 if accuracy else None) for price, accuracy in given])
     own = plan.hybrid
     assert own.price is not None
 
