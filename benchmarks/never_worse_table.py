@@ -30,12 +30,18 @@ def page(lines: Sequence[Line], before: str = "") -> str:
     """The page with its tables. before: the page as it was, of which the text above the first table stays."""
     good = [line for line in lines if "failed" not in line]
     given = {(x["task"]["model"], x["task"]["side"]): x["top1"] for x in good if x["task"]["do"] == "given"}
+    costs = {
+        (rival["model"], rival["side"]): rival["macs"]
+        for x in good if x["task"]["do"] == "row" for rival in x["rivals"] if rival["given"] and rival["side"]
+    }  # fmt: skip
     above = before.split("\n## ")[0].rstrip() or "# Never worse than what one has"
     text = [above, ""]
     for data, title in TITLES.items():
         for probed in sorted({line["task"]["probed"] for line in good if _is(line, "row", data)}):
             rows = [
-                _Row(line, good, given) for line in good if _is(line, "row", data) and line["task"]["probed"] == probed
+                _Row(line, good, given, costs)
+                for line in good
+                if _is(line, "row", data) and line["task"]["probed"] == probed
             ]
             tested = ", ".join(f"{count:,}" for count in sorted({row.tested for row in rows}))
             text += [
@@ -59,7 +65,12 @@ def _is(line: Line, do: str, data: str) -> bool:
 class _Row:
     """A pair and a budget: all figures in percent, None where they were not measured."""
 
-    def __init__(self, line: Line, good: Sequence[Line], given: dict[tuple[str, int | None], float]):
+    def __init__(
+        self, line: Line, good: Sequence[Line], given: dict[tuple[str, int | None], float],
+        costs: dict[tuple[str, int], float],
+    ):  # fmt: skip
+        """given, costs: accuracy and multiply-adds of networks as somebody gave them, by their side."""
+        self.given, self.costs = given, costs
         self.task, self.prices, self.tested = line["task"], line["prices"], line["tested"]
         self.parents = {name: given.get((name, None)) for name in self.task["models"]}
         self.rivals = []
@@ -87,7 +98,18 @@ class _Row:
         """Over the straight line between the parents; None beyond its ends."""
         if found is None or found["top1"] is None or None in self.parents.values():
             return None
-        (low, first), (high, last) = sorted((self.prices[name], top1) for name, top1 in self.parents.items())
+        return self._over(found, [(self.prices[name], top1) for name, top1 in self.parents.items()])
+
+    def over_line_there(self, found: Line | None) -> float | None:
+        """The same of the parents on images of the stitch's own size, where it is not theirs."""
+        ends = [(name, found.get("side")) for name in self.parents] if found else []
+        if found is None or found["top1"] is None or not all(end in self.given and end in self.costs for end in ends):
+            return None
+        return self._over(found, [(self.costs[end], self.given[end]) for end in ends])
+
+    @staticmethod
+    def _over(found: Line, ends: Sequence[tuple[float, float]]) -> float | None:
+        (low, first), (high, last) = sorted(ends)
         if not low <= found["macs"] <= high or low == high:
             return None
         return found["top1"] - (first + (last - first) * (found["macs"] - low) / (high - low))
@@ -144,6 +166,12 @@ def _said(rows: Sequence[_Row], data: str) -> list[str]:
             text.append(
                 f"- Stitches {name} lie {_signed(mean(known))} points over the line between their parents in the mean "
                 f"of the {len(known)} within its ends; the best {_signed(max(known))}."
+            )
+        there = [value for row in rows if (value := row.over_line_there(row.stitch(slow_first))) is not None]
+        if there:
+            text.append(
+                "- Of those on smaller images, over the line between the parents on such images: "
+                f"{_signed(mean(there))} in the mean of {len(there)}; the best {_signed(max(there))}."
             )
     better = [row for row in rows if row.best_rival and _better(row)]
     text.append(f"- The better stitch of the two beats every rival in {len(better)} of {len(rows)} rows.")

@@ -112,14 +112,14 @@ def _repeatable(options: CompileOptions, written: Plan, stitched: Plan) -> Compi
 
 def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     """The plan with its choice, and without the other sizes of models that nothing was chosen at."""
-    from .input_sizes import smaller_may_do, with_sizes, with_smaller, without_unused
+    from .input_sizes import tries_smaller, with_sizes, with_smaller, without_unused
     from .passes import Pipeline
 
     given, look = len(plan.models), looking(options)
     plan = Pipeline(look, callback=progress)(plan)
     asked = options.input_size
     if asked is None:
-        if smaller_may_do(options, plan):
+        if tries_smaller(options, plan):
             with stage(progress, "tracing at a smaller input size"):
                 plan = with_smaller(plan, look)
     elif asked != "own":

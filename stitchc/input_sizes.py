@@ -11,6 +11,7 @@ import numpy as np
 
 from .passes.data.errors import InputError, StitchError
 from .passes.data.model import Model
+from .passes.data.pass_options import RANKS_OF_PAIRS
 from .passes.data.plan import Plan
 from .passes.rivals.sizes import Size, multiples_below, saved, somewhat_smaller, stride_of
 
@@ -64,14 +65,14 @@ def with_smaller(plan: Plan, look: Sequence[Pass]) -> Plan:
     return _with(plan, found)
 
 
-def smaller_may_do(options: CompileOptions, plan: Plan) -> bool:
+def tries_smaller(options: CompileOptions, plan: Plan) -> bool:
     """Whether networks on smaller images are to be tried although nobody asks for sizes: where a budget is asked for
     that they save, nothing is chosen by hand, and what they lose shows when they are probed."""
     from .passes.data.budget import as_limits
     from .passes.rank import cannot_probe
 
     by_hand = options.chain is not None or options.front is not None or options.back is not None
-    if by_hand or len(plan.models) != 2 or options.rank in ("cka", "fit"):
+    if by_hand or len(plan.models) != 2 or options.rank in RANKS_OF_PAIRS:
         return False
     assert plan.images is not None
     return not cannot_probe(plan.images) and any(saved(limit.metric) for limit in as_limits(options.budget))

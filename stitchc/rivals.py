@@ -10,6 +10,7 @@ from .comparison import comparison_record
 from .device import moving
 from .heads.put import with_heads
 from .inputs import model_of, name_of
+from .passes.data.pass_options import RANKS_OF_PAIRS
 from .passes.data.rivals import recommend
 from .progress import Progress, stage
 
@@ -63,7 +64,7 @@ def rivals(
     if options.rivals == "none":
         return []
     look = [options.make(Trace), options.make(Partition), Cost(adapters=()), *moving(options.device)]
-    rank = "cascade" if options.rank in ("cka", "fit") else options.rank
+    rank = "cascade" if options.rank in RANKS_OF_PAIRS else options.rank
 
     def choose(limits: Mapping[str, float]) -> Sequence[Pass]:
         similarity = Compare() if plan.representations else options.make(Similarity, metric=options.similarity)

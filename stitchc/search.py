@@ -15,7 +15,7 @@ from .heads.put import check as check_head
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data.errors import Infeasible, InputError, QuantityError
-from .passes.data.pass_options import VOTE
+from .passes.data.pass_options import RANKS_OF_PAIRS, VOTE
 from .progress import Progress, Silent, stage
 from .searches.methods import METHODS, settled
 from .searches.options import SearchOptions
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from .report.page.section import Section
     from .searches.methods import Words
 
-# Ranks that score pairs of cuts, and no network.
-_OF_PAIRS = ("cka", "fit")
 _ADDITIVE = "Give a budget of params, macs or flops."
 
 
@@ -203,7 +201,7 @@ def check_rank(rank: str) -> None:
     Raises:
         InputError: it is one.
     """
-    if rank in _OF_PAIRS:
+    if rank in RANKS_OF_PAIRS:
         raise InputError(
             f"`rank={rank!r}` scores pairs of cuts, and a search scores whole networks",
             "Take `rank='cascade'`, or another score.",

@@ -23,6 +23,8 @@ DIRECTION = Choice("slow-to-fast", "fast-to-slow", "both", "given")
 EFFORT = Effort(words=("low", "medium", "high"))
 #: The entry points by which other packages add rules to rank by (see the pass `rank`).
 RANKS = "stitchc.ranks"
+#: Those of pairs of cuts, which say nothing of a network alone.
+RANKS_OF_PAIRS = ("cka", "fit")
 RANK = Choice(known=lambda: ("cascade", "cka", "fit", "agreement", "kl", "accuracy", *installed(RANKS)))
 
 #: Runtimes that latency is measured with.

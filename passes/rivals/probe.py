@@ -12,13 +12,12 @@ from torch.fx import GraphModule
 from ..data.errors import ModelError
 from ..data.memory import Memory
 from ..data.model import InputSpec
+from ..data.pass_options import RANKS_OF_PAIRS
 from ..data.plan import Plan
 from ..data.some_images import Part
 from ..graphs.outputs import outputs
 from ..rank.scores import Reference, held_against, score_of
 
-# Rules that rank pairs of cuts, and say nothing of a network alone.
-_OF_PAIRS = ("cka", "fit")
 # Rules whose scores are between 0 and 1, as accuracy is.
 _SHARES = ("cascade", "agreement", "accuracy")
 
@@ -37,7 +36,7 @@ class Probe:
 
         self._against: Reference = held_against(plan, plan.hybrid.chain.back.model, said, self._shown.labels)
         without_labels = rule == "accuracy" and self._against.labels is None
-        rule = "cascade" if rule in _OF_PAIRS or without_labels else rule
+        rule = "cascade" if rule in RANKS_OF_PAIRS or without_labels else rule
         self._score = score_of(rule)
         #: Whether a score is a share: what is gained by it can be told without knowing the rule.
         self.is_share = rule in _SHARES

@@ -27,8 +27,8 @@ def better(models: Sequence[Mapping[str, Any]], among: Sequence[int]) -> int:
 
 
 class Origins:
-    """The models of an artifact, loaded by the words that its record names them by when they are asked for. Those that
-    are others at another input size are these, shown images of that size.
+    """The models of an artifact, loaded by the words that its record names them by when they are asked for. One that
+    is another of them at another input size is that one, shown images of that size.
 
     given: the models themselves, in the order of the record, without those at another size; None to load them.
 
@@ -67,9 +67,13 @@ class Origins:
         ModelError: it is not there any more, or is another network than the artifact was made from.
         """
         if index not in self.loaded:
-            own, size = self.own[index], self.record["models"][index]["input"]["size"]
-            self.loaded[index] = self._found(index) if own == index else self.load(own).at(tuple(size))
+            own = self.own[index]
+            self.loaded[index] = self._found(index) if own == index else self._at_its_size(self.load(own), index)
         return self.loaded[index]
+
+    def _at_its_size(self, own: Model, index: int) -> Model:
+        channels, height, width = self.record["models"][index]["input"]["size"]
+        return own.at((channels, height, width))
 
     def _found(self, index: int) -> Model:
         known = self.record["models"][index]

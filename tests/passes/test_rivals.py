@@ -105,7 +105,7 @@ def test_a_parent_over_budget_runs_on_the_largest_images_that_the_budget_allows(
     assert dearer.prices[0]["macs"] > plan.budget["macs"]
 
 
-def test_a_parent_within_the_budget_is_tried_on_the_next_smaller_images_where_they_save_it(plan):
+def test_a_parent_within_the_budget_is_tried_on_somewhat_smaller_images_where_they_save_it(plan):
     (rival,) = (rival for rival in of(plan, "smaller-input") if rival.model.module is plan.models[1].module)
     assert rival.model.input.size[1] == 7 and rival.within and rival.price["macs"] < plan.prices[1]["macs"]
     of_weights = Rivals(look=look())(stitched(Small(8), Small(4), budget={"params": "70%"}))

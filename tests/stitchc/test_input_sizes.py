@@ -2,6 +2,7 @@
 where they are not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 import stitchc
 from stitchc import recipe
-from stitchc.input_sizes import smaller_may_do, with_sizes, with_smaller, without_unused
+from stitchc.input_sizes import tries_smaller, with_sizes, with_smaller, without_unused
 from stitchc.options import CompileOptions
 from stitchc.passes import Cost, InputSpec, Model, Partition, Pipeline, Plan, Select, Similarity, Trace
 from stitchc.passes.data.errors import Infeasible, InputError
@@ -146,17 +147,17 @@ def test_where_it_saves_the_budget_both_are_stitched_on_somewhat_smaller_images(
 def test_a_report_compares_to_the_models_as_they_were_given(small_pair, tmp_path):
     models, data = small_pair
     given = {"budget": {"macs": least_of(small_pair) - 1}, "data": data, "heal": "none", "onnx": False}
-    found = stitchc.compile(*models, **given, evaluate=data, out=tmp_path / "out")
+    between = replace(models[0], name="between", module=Small(7).eval())
+    found = stitchc.compile(*models, **given, evaluate=data, against=[between], out=tmp_path / "out")
     record = json.loads((tmp_path / "out" / "plan.json").read_text())
     at_18 = {model.name for model in found.models if model.input.size[1] == 18}
     assert at_18 and at_18 <= {model["name"] for model in record["models"]}
-    assert not at_18 & {row["name"] for row in networks(record)} and not at_18 & {
-        m["name"] for m in as_given(record["models"])
-    }
-    own = [(model["macs"], model["accuracy"]) for model in record["models"][:2]]
-    line = Line(own)
-    for rival in record["rivals"]:
-        assert rival["over_line"] == pytest.approx(line.over(rival["cost"]["macs"], rival["accuracy"]))
+    assert not at_18 & {row["name"] for row in networks(record)}
+    assert [model["name"] for model in as_given(record["models"])] == ["wide", "slim"]
+    line = Line([(model["macs"], model["accuracy"]) for model in record["models"][:2]])
+    (rival,) = (rival for rival in record["rivals"] if rival["kind"] == "against")
+    assert rival["over_line"] is not None
+    assert rival["over_line"] == pytest.approx(line.over(rival["cost"]["macs"], rival["accuracy"]))
 
 
 def test_where_it_saves_nothing_or_cuts_are_chosen_sizes_stay(small_pair):
@@ -164,7 +165,7 @@ def test_where_it_saves_nothing_or_cuts_are_chosen_sizes_stay(small_pair):
     given = Pipeline(LOOK)(Plan(tuple(models), images=images(data)))
 
     def tried(**options) -> bool:
-        return smaller_may_do(CompileOptions.of(options), given)
+        return tries_smaller(CompileOptions.of(options), given)
 
     assert tried(budget={"macs": "60%"}) and tried(budget={"memory": "60%", "params": "60%"})
     assert not tried(budget={"params": "60%"}) and not tried(budget={"size": "60%"}) and not tried()
