@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .passes.data.plan import Plan
     from .report.page.section import Section
 
+SIMILAR_AT_OWN_SIZE = "Similarity was measured at the models' own input sizes; the stitch is made at a smaller one."
+
 
 @with_options(CompileOptions)
 def compile(*models: str | Path | Model, options: CompileOptions, progress: Progress | None = None) -> Plan:
@@ -129,6 +131,8 @@ def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     passes = analysis(options, plan.images, progress, alone=given == 1, mixed_sizes=asked is not None)
     analysed = Pipeline(passes, callback=progress)(plan)
     _check_direction(analysed, options)
+    if asked is None and any(fragment.model >= given for fragment in analysed.choice[0].chain.fragments):
+        analysed = replace(analysed, notes=(*analysed.notes, SIMILAR_AT_OWN_SIZE))
     return without_unused(analysed, given)
 
 

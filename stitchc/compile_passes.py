@@ -26,7 +26,8 @@ def analysis(
     mixed_sizes: bool = True,
 ) -> list[Pass]:  # fmt: skip
     """The passes from cuts to ranked candidates, or to the chain that is stated. Each takes its own options by their
-    names. alone: there is one model, to be stitched to itself. mixed_sizes: as of the pass `cost`."""
+    names. alone: there is one model, to be stitched to itself. mixed_sizes: as of the pass `cost`; where they are not,
+    similarity is that of the models at their own sizes."""
     from .cache import Store
     from .passes import Cost, Latency, Rank, Select, Shorten, Similarity, TimeCandidates
 
@@ -46,7 +47,8 @@ def analysis(
     timed_there = timed_on(options.device, options.backend)
     if len(cuts) < 2:
         store = Store("similarity")
-        passes.append(options.make(Similarity, metric=options.similarity, store=store, progress=told))
+        seen = {"metric": options.similarity, "one_size": not mixed_sizes, "store": store, "progress": told}
+        passes.append(options.make(Similarity, **seen))
     if options.asks_latency:
         passes.append(options.make(Latency, device=timed_there, store=Store("latency"), progress=told))
     share = least_share(options, images)

@@ -73,7 +73,7 @@ class Compare(Pass, ConfidenceOptions):
 class Similarity(Pass, ConfidenceOptions, MemoryOptions):
     """`Represent` and `Compare` in sequence, with the options of both: each model is run once over the images.
 
-    metric, images, batch, store, progress: as of `Represent`.
+    metric, images, batch, one_size, store, progress: as of `Represent`.
 
     Raises:
         InputError, DataError, ModelError, QuantityError: as `Represent`.
@@ -87,6 +87,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
     metric: str = "cka-unbiased"
     images: int | None = None
     batch: int | None = None
+    one_size: bool = False
     store: Store | None = field(default=None, compare=False)
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
@@ -97,6 +98,7 @@ class Similarity(Pass, ConfidenceOptions, MemoryOptions):
             metric=self.metric,
             images=self.images,
             batch=self.batch,
+            one_size=self.one_size,
             max_memory=self.max_memory,
             store=self.store,
             progress=self.progress,

@@ -10,6 +10,7 @@ import torch
 
 import stitchc
 from stitchc import recipe
+from stitchc.compile import SIMILAR_AT_OWN_SIZE
 from stitchc.input_sizes import tries_smaller, with_sizes, with_smaller, without_unused
 from stitchc.options import CompileOptions
 from stitchc.passes import Cost, InputSpec, Model, Partition, Pipeline, Plan, Select, Similarity, Trace
@@ -138,6 +139,7 @@ def test_where_it_saves_the_budget_both_are_stitched_on_somewhat_smaller_images(
     found = stitchc.compile(*models, budget=budget, **given)
     assert {found.models[one.model].input.size for one in found.hybrid.chain.fragments} == {(3, 18, 18)}
     assert found.hybrid.price["macs"] <= budget["macs"]
+    assert SIMILAR_AT_OWN_SIZE in found.notes
     with pytest.raises(Infeasible):
         stitchc.compile(*models, budget=budget, input_size="own", **given)
     with pytest.raises(Infeasible):  # weights are as many on every image
