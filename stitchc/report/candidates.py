@@ -12,9 +12,10 @@ from ..documents import label, ranked
 from ..passes.data import metrics
 from ..passes.data.candidates import Candidate
 from ..passes.data.metrics import Metric
+from ..passes.data.model import own_name
 from ..passes.data.plan import TIMED, Plan
 from .numbers import NONE, Column, score, significant
-from .table import Rows, short, table
+from .table import Rows, for_columns, short, table
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,30 @@ class CandidateTable:
         one_way = len({(c.chain.front.model, c.chain.back.model) for c in shown}) == 1
         yield Text(f"Candidates: {len(shown)} of {len(every)}{feasible}", style="bold")
         if one_way:
-            front, back = (self._name(end.model) for end in (shown[0].chain.front, shown[0].chain.back))
+            names = short([model.name for model in self.plan.models])
+            front, back = (names[end.model] for end in (shown[0].chain.front, shown[0].chain.back))
             yield Text(f"front {front}, back {back}")
+        elif legend := self._names()[1]:
+            yield Text(", ".join(legend))
         yield self._rows(shown, one_way, options.ascii_only)
 
+    def _names(self) -> tuple[list[str], list[str]]:
+        """What each model is called in a row, a letter in the place of a long name; and what the letters stand for. One
+        at another input size is called as the model itself, with the size behind."""
+        every = [model.name for model in self.plan.models]
+        own = [own_name(name, every) for name in every]
+        given = list(dict.fromkeys(own))
+        names, legend = for_columns(given)
+        called = dict(zip(given, names, strict=True))
+        return [called[one] + name[len(one) :] for one, name in zip(own, every, strict=True)], legend
+
     def _rows(self, shown: Sequence[Candidate], one_way: bool, ascii_only: bool) -> Rows:
-        """A row for each candidate. one_way: all have the same front model."""
+        """A row for each candidate. one_way: all have the same front model and the same back model."""
         measured = [m for m in metrics.every() if m.combine == "measured" and any(m.name in c.price for c in shown)]
         counts = metrics.sums() if measured else metrics.counts()  # what is measured takes the room of what is derived
         columns = [(metric, Column(metric.unit, (c.price.get(metric.name) for c in shown))) for metric in counts]
         probed = any(candidate.score is not None for candidate in shown)
+        names = None if one_way else self._names()[0]
         rows = table(ascii_only=ascii_only)
         rows.figures("#")
         for end in ("front cut", "back cut"):
@@ -57,7 +72,7 @@ class CandidateTable:
         rows.add_column("score" if probed else "fits", justify="right" if probed else "left", no_wrap=True)
         for rank, candidate in enumerate(shown, 1):
             rows.add_row(
-                str(rank), self._cut(candidate.front, one_way), self._cut(candidate.back, one_way),
+                str(rank), self._cut(candidate.front, names), self._cut(candidate.back, names),
                 self._similarity(candidate), candidate.adapter,
                 *(column(candidate.price.get(metric.name)) for metric, column in columns),
                 *self._measured(rank, candidate, measured),
@@ -89,13 +104,10 @@ class CandidateTable:
             return "-"
         return "yes" if candidate.feasible else "no"
 
-    def _cut(self, end: tuple[int, int], one_way: bool) -> str:
+    def _cut(self, end: tuple[int, int], names: Sequence[str] | None) -> str:
         cut = self.plan.cuts[end[0]][end[1]]
         where = f"{cut.index} {label(cut)}"
-        return where if one_way else f"{self._name(end[0])} {where}"
-
-    def _name(self, model: int) -> str:
-        return short([m.name for m in self.plan.models])[model]
+        return f"{names[end[0]]} {where}" if names else where
 
 
 def _figure(value: float | None) -> str:

@@ -12,9 +12,8 @@ from rich.text import Text
 from ..passes.data import metrics
 from ..passes.data.model import own_name
 from .numbers import NONE, amount, percent, points
-from .table import short, table
+from .table import for_columns, table
 
-_WIDE = 12  # characters
 #: So many models have columns of shares too, and so many columns by their names.
 _COMPARED, _NAMED = 2, 4
 
@@ -39,12 +38,10 @@ class ParentTable:
         parents, hybrid = as_given(self.record["models"]), self.record["cost"]
         rows = table(ascii_only=options.ascii_only)
         rows.add_column("", no_wrap=True)
-        names = short([parent["name"] for parent in parents])
+        names, legend = for_columns([parent["name"] for parent in parents], _NAMED)
         compared = len(names) <= _COMPARED
-        if len(names) > _NAMED or any(len(name) > _WIDE for name in names):  # than a column: letters stand for them
-            letters = [chr(ord("A") + index) for index in range(len(names))]
-            yield Text("\n".join(f"{letter}: {name}" for letter, name in zip(letters, names, strict=True)) + "\n")
-            names = letters
+        if legend:
+            yield Text("\n".join(legend) + "\n")
         for name in names:
             rows.add_column(name, justify="right", overflow="fold", no_wrap=not compared)
         rows.add_column(_title(self.record), justify="right", style="bold", no_wrap=True)

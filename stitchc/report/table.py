@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_uppercase
 
 from rich import box
 from rich.table import Table
@@ -35,7 +36,21 @@ def table(*, ascii_only: bool = False, title: str | None = None) -> Rows:
     )
 
 
+#: Characters of a name beyond which letters stand for all of them.
+_WIDE = 12
+
+
 def short(names: Sequence[str]) -> list[str]:
     """`resnet` for `digits/resnet`: what stands behind the last slash, where that still tells the names apart."""
     tails = [name.rsplit("/", 1)[-1] for name in names]
     return tails if len(set(tails)) == len(set(names)) else list(names)
+
+
+def for_columns(names: Sequence[str], most: int = 26) -> tuple[list[str], list[str]]:
+    """Names that fit into columns: short ones, or letters where one is too long, or where there are more than `most`;
+    and what each letter stands for: `A: resnet`."""
+    found = short(names)
+    if len(found) <= most and all(len(name) <= _WIDE for name in found):
+        return found, []
+    letters = [ascii_uppercase[index % 26] + str(index // 26 or "") for index in range(len(found))]
+    return letters, [f"{letter}: {name}" for letter, name in zip(letters, found, strict=True)]

@@ -125,6 +125,43 @@ front resnet, back plain
     )
 
 
+def with_two_sizes(plan, names):
+    """The plan with long names, both models at a smaller size too, and its last candidates stitched there, turned
+    round."""
+    models = tuple(replace(model, name=name) for model, name in zip(plan.models, names, strict=True))
+    smaller = tuple(model.at((*model.input.size[:1], 6, 6)) for model in models)
+    table, late = plan.candidates, np.arange(6) >= 2
+    front, back = (np.where(late, there, here).astype(np.int32) for here, there in ((0, 3), (1, 2)))
+    cuts = (*plan.cuts, plan.cuts[0], plan.cuts[1])
+    table = replace(
+        table, front_model=front, back_model=back,
+        front_cut=np.where(late, table.back_cut, table.front_cut).astype(np.int32),
+        back_cut=np.where(late, table.front_cut, table.back_cut).astype(np.int32),
+    )  # fmt: skip
+    return replace(plan, models=(*models, *smaller), cuts=cuts, candidates=table)
+
+
+def test_candidates_of_both_directions_name_their_models_by_letters_where_names_are_long(plan):
+    golden(
+        CandidateTable(with_two_sizes(plan, ["timm/mobilenetv3_small_100", "timm/efficientnet_lite0"]), 3),
+        """
+Candidates: 3 of 6, 5 within the budget
+A: mobilenetv3_small_100, B: efficientnet_lite0
+                                                       params  MACs  FLOPs
+#  front cut       back cut       similarity  adapter     (k)   (M)    (M)  fits
+────────────────────────────────────────────────────────────────────────────────
+1  A 0 stem        B 0                 0.912  linear    30.00  3.00   6.00  yes
+                   features.3
+2  B@6x6 0         A@6x6 1             0.874  linear    32.00  4.00   8.00  yes
+   features.3      layer1.0
+3  B@6x6 1         A@6x6 1             0.655  linear    33.00  4.50   9.00  yes
+   features.6      layer1.0
+""",
+    )
+    text = shown(CandidateTable(with_two_sizes(plan, ["digits/resnet", "digits/plain"]), 3))
+    assert "resnet 0 stem" in text and "plain@6x6 0" in text and "A:" not in text
+
+
 def test_the_chain_on_one_line_and_on_several(plan):
     chain = plan_document(plan)["chain"]
     golden(
