@@ -262,7 +262,8 @@ class Halving:
         if self._heal is None or len(chosen) < 2:
             return
         what, options = self._heal
-        probe = Probe.of(self._plan, self._fit_images, options, keep=True)
+        backs = {int(self._table.back_model[one.row]) for one in chosen}
+        probe = Probe.of(self._plan, self._fit_images, options, keep=len(backs) < len(chosen))
         for one in chosen:
             chain = self._table[one.row].chain
             stitched = graph_of(self._plan, chain, [one.fitted.adapter])
