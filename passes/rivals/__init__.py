@@ -13,6 +13,7 @@ from ..data.rivals import Rival, recommend
 from ..pipeline import Pass
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch.fx import GraphModule
 
     from ..data.model import InputSpec
@@ -40,7 +41,8 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     train: passes that trained the hybrid after its repair; each rival within the budget stands there as it is, and
     trained by them. Parts that are left out are repaired by `repair`, which holds them already.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
-    That repairs a second time; it is not needed where accuracy is measured on other images afterwards.
+    That repairs a second time; it is not needed where accuracy is measured on other images afterwards. Networks as
+    they were given that the second half cannot tell apart are shown the first too (see `apart`).
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
     predicted for the parents, that of their rivals is measured. progress: called with (rivals made, one more).
@@ -64,6 +66,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
     def run(self, plan: Plan) -> Plan:
+        from .apart import told_apart
         from .make import Maker
         from .probe import Probe
 
@@ -90,6 +93,24 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
             rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)
+        if self.unseen:
+            rivals = told_apart(rivals, self._on_first_half(plan))
         found = recommend(hybrid.price, rivals, [own, *(rival.scores for rival in rivals)], plan.budget, "score")
         recommended = replace(found, score=float(own.mean()))
         return replace(plan, rivals=tuple(rivals), recommended=recommended, notes=plan.notes + maker.notes)
+
+    def _on_first_half(self, plan: Plan) -> Callable[[Rival], np.ndarray]:
+        """The scores of a rival on the first half of the images."""
+        from functools import cache
+
+        from .probe import Probe
+
+        probe = cache(lambda: Probe(plan, self.rank, self.max_memory, first_half=True))
+
+        def scores(rival: Rival) -> np.ndarray:
+            assert rival.hybrid is not None
+            found = probe().scores(rival.hybrid.network, rival.model.input)
+            assert found is not None  # it has as many outputs as before
+            return found
+
+        return scores

@@ -22,6 +22,7 @@ from ..pipeline import Pipeline
 from ..shorten import ADAPTER
 from ..stitch.join import built, graph_of
 from ..vote import voting
+from .apart import AS_GIVEN
 from .sizes import Size, at_least, between, multiples_below, saved, somewhat_smaller, stride_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 _REFUSALS = 2
 # Images that a model without some of its layers is repaired on first.
 _PREVIEW_IMAGES = 128
-# Kinds that are networks as somebody gave them, at whatever size.
-_UNTRAINED = ("parent", "smaller-input", "against")
 
 
 class Maker:
@@ -49,7 +48,7 @@ class Maker:
         """All rivals; each within the budget that is as it was given is followed by the same, trained."""
         for rival in self._as_they_are():
             yield rival
-            if self._step.train and rival.hybrid is not None and rival.within and rival.kind in _UNTRAINED:
+            if self._step.train and rival.hybrid is not None and rival.within and rival.kind in AS_GIVEN:
                 yield replace(rival, hybrid=self._trained(rival, self._plan.images), trained=True)
 
     def network(self, rival: Rival, *, unseen: bool) -> GraphModule | None:

@@ -23,12 +23,14 @@ _SHARES = ("cascade", "agreement", "accuracy")
 
 
 class Probe:
-    """Scores networks on the second half of the plan's images, all against what its hybrid is held against."""
+    """Scores networks on the second half of the plan's images, all against what its hybrid is held against; or on the
+    first half, which hybrids are fitted on."""
 
-    def __init__(self, plan: Plan, rule: str, max_memory: int | None):
+    def __init__(self, plan: Plan, rule: str, max_memory: int | None, *, first_half: bool = False):
         assert plan.images is not None
         self._memory = Memory.of(max_memory)
-        self._shown = Part(plan.images, len(plan.images) // 2, len(plan.images))
+        count = len(plan.images)
+        self._shown = Part(plan.images, *((0, count // 2) if first_half else (count // 2, count)))
 
         @cache
         def said(model: int) -> Tensor:

@@ -136,6 +136,20 @@ def test_all_are_scored_on_the_half_that_candidates_are_probed_on(plan):
     assert best == (plan.recommended.score if winner is None else plan.rivals[winner].score)
 
 
+def test_networks_as_given_that_half_of_the_images_cannot_tell_apart_are_compared_on_all(monkeypatch):
+    monkeypatch.setattr("stitchc.passes.rivals.apart._TIED", 1e9)  # these differ by little, and all images say so
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"})
+    turned = replace(made, images=replace(made.images, tensor=torch.cat(made.images.tensor.split(32)[::-1])))
+    late, early = (Rivals(look=look())(plan).rivals for plan in (made, turned))
+    found = Rivals(look=look(), repair=[Fit()], unseen=True)(made).rivals
+    first, *others = (k for k, rival in enumerate(found) if rival.within)
+    assert others and found[first].kind == "parent"
+    for k in others:
+        on_all = [half[first].score - half[k].score for half in (late, early)]
+        assert found[first].score - found[k].score == pytest.approx(sum(on_all) / 2, abs=1e-9)
+        assert on_all[0] != on_all[1]
+
+
 def test_a_rival_that_is_less_sure_of_the_same_classes_is_worth_as_much():
     made = stitched(Small(8), Small(4), budget={"macs": "70%"})
     flat = deepcopy(made.models[1].module)
