@@ -7,6 +7,9 @@ multiply-adds. A part of the images tells, by expected agreement with a referenc
 network within the budget is the best; lost is what that one is right for less than the best by accuracy on all test
 images. The parts are of the training images of CIFAR-10, which the networks have learned, of its test images, or of the
 512 photographs that are not among the 488 to measure on.
+
+A second table, by labels alone: of every two networks of a setting, at all their sizes, one is chosen by a part of the
+images, and one with another part beside it where the first cannot tell them apart (`passes/rivals/apart.py`).
 """
 
 from __future__ import annotations
@@ -191,6 +194,38 @@ def lost(said: dict[str, Tensor], setting: Setting, part: str) -> dict[str, list
     return found
 
 
+def lost_apart(said: dict[str, Tensor], setting: Setting, part: str) -> dict[str, list[float]]:
+    """Points of top-1 on all images to measure on, of every two networks and of every two parts of the images: chosen
+    by the second part, and by both where that cannot tell the networks apart."""
+    from stitchc.passes.data.model import InputSpec, Model
+    from stitchc.passes.data.rivals import Rival
+    from stitchc.passes.rank.scores import Reference, score_of
+    from stitchc.passes.rivals.apart import told_apart
+
+    networks, found = seen(said, setting, tuple(setting.networks)), defaultdict(list)  # type: ignore[arg-type]
+    right = {k: accuracy(said, setting, k) for k in networks}
+    large = max(setting.networks, key=setting.networks.__getitem__)
+    score = score_of("cascade")
+    for start in range(0, setting.shown[part] - 2 * PART + 1, 2 * PART):
+        halves: list[dict[Network, np.ndarray]] = []
+        for place in (slice(start, start + PART), slice(start + PART, start + 2 * PART)):
+            model = said[f"{large}|{setting.networks[large][1]}|{part}"][place].log_softmax(1)
+            against = Reference(model, said[f"labels|{part}"][place])
+            of = {k: said[f"{k[0]}|{k[1]}|{part}"][place] for k in networks}
+            halves.append({k: score(its, against).double().numpy() for k, its in of.items()})
+        for two in combinations(networks, 2):
+            names = {f"{name}@{side}": (name, side) for name, side in two}
+            rivals = [
+                Rival("parent", Model(said_as, InputSpec((3, k[1], k[1]), (0.0,) * 3, (1.0,) * 3))).scored(halves[1][k])
+                for said_as, k in names.items()
+            ]
+            apart = told_apart(rivals, lambda rival: halves[0][names[rival.model.name]])  # noqa: B023
+            for how, compared in (("one part", rivals), ("both where it cannot tell", apart)):
+                best = max(compared, key=lambda rival: rival.score or 0.0)
+                found[how].append(max(right[k] for k in two) - right[names[best.model.name]])
+    return found
+
+
 def accuracy(said: dict[str, Tensor], setting: Setting, network: Network) -> float:
     measured = list(setting.shown)[-1]
     right = said[f"{network[0]}|{network[1]}|{measured}"].argmax(1) == said[f"labels|{measured}"]
@@ -204,14 +239,19 @@ def main() -> None:
     given = parser.parse_args()
     shared = given.shared.resolve()
     unpack(shared)
-    columns = {}
+    columns, apart = {}, {}
     for setting in SETTINGS:
         said = logits(setting, shared, given.logits)
         columns |= {part: lost(said, setting, part) for part in setting.asked}
+        apart |= {part: lost_apart(said, setting, part) for part in setting.asked}
     print(f"| held against | factor that brings nearest to | {' | '.join(columns)} |")
     print(f"|---|---|{'---:|' * len(columns)}")
     for rule in next(iter(columns.values())):
         print(f"| {rule} | {' | '.join(f'{np.mean(column[rule]):.2f}' for column in columns.values())} |")
+    print(f"\n| chosen by | {' | '.join(apart)} |\n|---|{'---:|' * len(apart)}")
+    for how in next(iter(apart.values())):
+        cells = (f"{np.mean(column[how]):.3f}, {max(column[how]):.1f} at most" for column in apart.values())
+        print(f"| {how} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
