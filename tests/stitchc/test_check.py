@@ -81,6 +81,7 @@ def test_the_other_front_end_passes_too():
     assert (found.failed, found.frontend, found.differences["module"]) == (None, "export", 0.0)
 
 
+@pytest.mark.slow
 def test_whatever_goes_wrong_is_told_with_its_step(nets):
     names = [nets(name) for name in ("boxes", "dies", "silent", "large", "plain")]
     found = {c.model: c for c in check([*names, "digits/nothing"], jobs=2, until="run", memory=2**30)}
@@ -109,6 +110,7 @@ def test_a_model_that_takes_too_long_is_ended(nets):
     assert found.failed == "load" or (found.failed == "trace" and found.params == 137)  # what was known before stays
 
 
+@pytest.mark.slow
 def test_a_file_is_taken_up_where_it_was_left(tmp_path):
     file = tmp_path / "deep" / "lines.jsonl"
     assert [c.model for c in check(["digits/plain"], out=file, until="cuts")] == ["digits/plain"]

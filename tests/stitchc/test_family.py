@@ -214,6 +214,7 @@ def smaller(images: torch.Tensor, side: int) -> torch.Tensor:
     return Converted(mine, its)(images)
 
 
+@pytest.mark.slow
 def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_alone(tmp_path, monkeypatch):
     """Where it serves a budget best: here there are no stitches, and it counts as being over the line."""
     from stitchc.passes.family import study
@@ -252,6 +253,7 @@ def test_a_model_on_smaller_images_is_a_member_that_adds_what_makes_its_images_a
         assert torch.allclose(stitchc.load(tmp_path / "alone")(small), network(images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stitch_on_smaller_images_is_a_member_with_the_weights_that_it_has_at_full_size(tmp_path, monkeypatch):
     """Chosen where it scores best; here stitches on smaller images are said to."""
     from stitchc.passes.family.judge import Judge
