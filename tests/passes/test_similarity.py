@@ -11,7 +11,7 @@ from small_nets import CUTS, Plain, cuts_of, graph_of, model, plan_of
 from torch import Tensor, nn
 from torch.fx import Interpreter
 
-from stitchc.passes import Compare, InputSpec, Model, Partition, Pipeline, Plan, Represent, Similarity, Trace
+from stitchc.passes import Compare, Partition, Pipeline, Plan, Represent, Similarity, Trace
 from stitchc.passes.compare.intervals import intervals
 from stitchc.passes.data.errors import DataError, InputError, ModelError, PipelineError, QuantityError
 from stitchc.passes.data.model import TensorImages
@@ -250,31 +250,6 @@ def test_progress_counts_blocks_over_all_models():
     plan = plan_of(Plain(), Plain(), images=torch.randn(128, 3, 8, 8))
     Similarity(progress=lambda done, total: seen.append((done, total)))(plan)
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-def test_a_network_at_several_sizes_is_represented_by_the_first_where_that_is_asked_for():
-    torch.manual_seed(0)
-    spec = InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3)
-    given = [Model(name, spec, module=Plain(width).eval()) for name, width in (("a", 4), ("b", 6))]
-    at_both = Plan.of(*given, *(one.at((3, 6, 6)) for one in given), images=torch.randn(32, 3, 8, 8))
-    plan = Pipeline([Trace(), Partition()])(at_both)
-    seen = []
-    one = Similarity(one_size=True, progress=lambda done, total: seen.append((done, total)))(plan)
-    each = Similarity()(plan)
-    own, others = ({(pair.a, pair.b): pair.matrix for pair in made.similarity} for made in (one, each))
-    assert np.array_equal(own[0, 1], others[0, 1]) and np.array_equal(own[2, 3], own[0, 1])
-    assert not np.allclose(others[2, 3], others[0, 1])
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-def test_a_network_with_other_cuts_at_another_size_is_represented_there():
-    torch.manual_seed(0)
-    given = Model("a", InputSpec((3, 8, 8), (0.0,) * 3, (1.0,) * 3), module=Plain(4).eval())
-    plan = Pipeline([Trace(), Partition()])(Plan.of(given, given.at((3, 6, 6)), images=torch.randn(32, 3, 8, 8)))
-    less = replace(plan.cuts[0], cuts=plan.cuts[0].cuts[1:])
-    plan = replace(plan, cuts=(less, plan.cuts[1]))
-    alike, own = (Represent(one_size=one_size)(plan).representations[1].vectors for one_size in (True, False))
-    assert torch.equal(alike, own)
 
 
 class Odd(nn.Module):
