@@ -131,8 +131,11 @@ def _analysed(plan: Plan, options: CompileOptions, progress: Progress) -> Plan:
     passes = analysis(options, plan.images, progress, alone=given == 1, mixed_sizes=asked is not None)
     analysed = Pipeline(passes, callback=progress)(plan)
     _check_direction(analysed, options)
-    if asked is None and any(fragment.model >= given for fragment in analysed.choice[0].chain.fragments):
-        analysed = replace(analysed, notes=(*analysed.notes, SIMILAR_AT_OWN_SIZE))
+    if asked is None:
+        measured = tuple(pair for pair in analysed.similarity if max(pair.a, pair.b) < given)
+        analysed = replace(analysed, similarity=measured)  # that of models at smaller sizes was taken to be the same
+        if any(fragment.model >= given for fragment in analysed.choice[0].chain.fragments):
+            analysed = replace(analysed, notes=(*analysed.notes, SIMILAR_AT_OWN_SIZE))
     return without_unused(analysed, given)
 
 

@@ -139,7 +139,7 @@ def test_where_it_saves_the_budget_both_are_stitched_on_somewhat_smaller_images(
     found = stitchc.compile(*models, budget=budget, **given)
     assert {found.models[one.model].input.size for one in found.hybrid.chain.fragments} == {(3, 18, 18)}
     assert found.hybrid.price["macs"] <= budget["macs"]
-    assert SIMILAR_AT_OWN_SIZE in found.notes
+    assert SIMILAR_AT_OWN_SIZE in found.notes and [(pair.a, pair.b) for pair in found.similarity] == [(0, 1)]
     with pytest.raises(Infeasible):
         stitchc.compile(*models, budget=budget, input_size="own", **given)
     with pytest.raises(Infeasible):  # weights are as many on every image
