@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.fx import GraphModule
 
+    from ..data.candidates import Trial
     from ..data.model import InputSpec
+    from .make import Maker
+    from .probe import Probe
 
 #: The passes that choose which layers of one model are left out, for a budget.
 Choose = Callable[[Mapping[str, float]], Sequence[Pass]]
@@ -41,7 +44,8 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     train: passes that trained the hybrid after its repair; each rival within the budget stands there as it is, and
     trained by them. Parts that are left out are repaired by `repair`, which holds them already.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
-    That repairs a second time; it is not needed where accuracy is measured on other images afterwards. Networks as
+    That repairs a second time, but for a choice that the pass `rank` repaired likewise; it is not needed where accuracy
+    is measured on other images afterwards. Networks as
     they were given that the second half cannot tell apart are shown the first too (see `apart`).
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
@@ -85,7 +89,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
             return probe.is_share and scores is not None and scores.mean() + LEAD < max([*best, *found])
 
         maker = Maker(plan, self, trails)
-        own = probe.scores(maker.from_half(hybrid) if self.unseen else hybrid.network, plan.input_of(hybrid.chain))
+        own = self._own(plan, probe, maker)
         assert own is not None and hybrid.price is not None
         best.append(float(own.mean()))
         for made in maker.made():
@@ -98,6 +102,30 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         found = recommend(hybrid.price, rivals, [own, *(rival.scores for rival in rivals)], plan.budget, "score")
         recommended = replace(found, score=float(own.mean()))
         return replace(plan, rivals=tuple(rivals), recommended=recommended, notes=plan.notes + maker.notes)
+
+    def _own(self, plan: Plan, probe: Probe, maker: Maker) -> np.ndarray | None:
+        """The scores of the hybrid; where it must not have seen the images, as it comes out of the first half."""
+        if self.unseen and (trial := self._trial(plan)):
+            return probe.scores_of(trial.outputs)
+        network = maker.from_half(plan.hybrid) if self.unseen else plan.hybrid.network
+        return probe.scores(network, plan.input_of(plan.hybrid.chain))
+
+    def _trial(self, plan: Plan) -> Trial | None:
+        """What the pass `rank` made of the hybrid's chain on the first half of the images, if `repair` would make the
+        same of it."""
+        from ..data.healing import healing_options
+        from ..fit import Fit
+        from ..heal import Heal
+
+        trial = plan.choice[0].trial if len(plan.choice) == 1 else None
+        if trial is None or plan.choice[0].chain != plan.hybrid.chain:
+            return None
+        match [*self.repair]:
+            case [Fit() as fit, Heal() as heal]:
+                same = fit == Fit(max_memory=fit.max_memory) and heal.heal == trial.heal
+                options = healing_options(heal, heal.max_memory, heal.options)
+                return trial if same and options == trial.options else None
+        return None
 
     def _on_first_half(self, plan: Plan) -> Callable[[Rival], np.ndarray]:
         """The scores of a rival on the first half of the images."""

@@ -285,3 +285,29 @@ def test_sizes_that_cannot_meet_the_budget_are_not_traced(plan):
     limit = plan.budget["macs"] / plan.prices[0]["macs"]
     side = plan.models[0].input.size[1]
     assert seen and all(size[1] ** 2 <= limit / 0.9 * side**2 for size in seen)
+
+
+def test_what_the_choice_was_healed_to_on_half_of_the_images_is_not_made_again(monkeypatch):
+    shown = Resized(torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
+    models = [randomised(Small(width)) for width in (8, 4)]
+    passes = [
+        Trace(),
+        Partition(),
+        Cost(direction="both"),
+        Similarity(),
+        Select(budget={"macs": "70%"}),
+        Rank(heal="back"),
+    ]
+    chosen = Pipeline([*passes, Stitch(), Fit(), Heal()])(Plan.of(*models, images=shown))
+    repaired = []
+    run = Heal.run
+    monkeypatch.setattr(Heal, "run", lambda self, plan: repaired.append(plan) or run(self, plan))
+
+    def score(plan, *repair):
+        repaired.clear()
+        return Rivals(repair=repair, unseen=True)(plan).recommended.score, len(repaired)
+
+    forgotten = replace(chosen, choice=tuple(replace(one, trial=None) for one in chosen.choice))
+    known, again = score(chosen, Fit(), Heal()), score(forgotten, Fit(), Heal())
+    assert known == (pytest.approx(again[0], rel=1e-6), 0) and again[1] == 1
+    assert score(chosen, Fit(), Heal(heal_sweeps=1))[1] == 1  # it would be another network
