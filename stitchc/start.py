@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, product
 from pathlib import Path
 from string import ascii_lowercase
 from tempfile import TemporaryDirectory
@@ -108,5 +109,5 @@ def _measured_on(plan: Plan, options: MeasuringOptions) -> Images | None:
 def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     """Several models of one name would be one in every report."""
     same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
-    letters = iter(ascii_lowercase)
+    letters = map("".join, chain(ascii_lowercase, product(ascii_lowercase, repeat=2)))  # a ... z, aa ... zz
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from ..data.errors import ModelError
 from ..data.model import Model
 from ..data.pass_options import BackendOptions, MemoryOptions, RankOptions
 from ..data.plan import Plan
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
     from ..data.model import InputSpec
+    from .probe import Probe
 
 #: The passes that choose which layers of one model are left out, for a budget.
 Choose = Callable[[Mapping[str, float]], Sequence[Pass]]
@@ -89,8 +91,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         assert own is not None and hybrid.price is not None
         best.append(float(own.mean()))
         for made in maker.made():
-            graph = maker.network(made, unseen=self.unseen)
-            rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
+            rivals.append(_scored(made, maker.network(made, unseen=self.unseen), probe))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)
         if self.unseen:
@@ -114,3 +115,13 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
             return found
 
         return scores
+
+
+def _scored(rival: Rival, graph: GraphModule | None, probe: Probe) -> Rival:
+    """The rival with its scores; without its network, and with the reason, where they are not finite."""
+    if graph is None:
+        return rival
+    try:
+        return rival.scored(probe.scores(graph, rival.model.input))
+    except ModelError as error:
+        return replace(rival, hybrid=None, within=False, reason=error.message)
