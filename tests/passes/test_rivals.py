@@ -238,7 +238,7 @@ def test_the_stride_of_a_network_that_enlarges_its_images_is_one_pixel():
 
 
 class Undefined(Small):
-    """Its scores are undefined for images with a pixel above 3.8: for none of the noise that networks are traced with."""
+    """Its scores are undefined for images with a pixel above 3.8: the noise that networks are traced with has none."""
 
     def forward(self, x):
         return super().forward(x) + (3.8 - x.amax((1, 2, 3))).sqrt()[:, None]
