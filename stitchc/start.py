@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -47,11 +47,10 @@ def opened(
         check_opset(given.opset)
     options = with_memory(given)
     with _folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, progress)
+        plan: Plan = begin(models, options, progress)
         measured = None if options.dry_run else _measured_on(plan, options)
-        if measured is not None:
-            plan = replace(plan, notes=(*plan.notes, *_seen_before(plan, measured)))
-        yield plan, options, measured, folder
+        told: Iterable[str] = () if measured is None else _seen_before(plan, measured)
+        yield replace(plan, notes=(*plan.notes, *told)), options, measured, folder
 
 
 def begin(
