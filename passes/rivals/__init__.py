@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from ..data.errors import ModelError
 from ..data.model import Model
 from ..data.pass_options import BackendOptions, MemoryOptions, RankOptions
 from ..data.plan import Plan
@@ -93,8 +94,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         assert own is not None and hybrid.price is not None
         best.append(float(own.mean()))
         for made in maker.made():
-            graph = maker.network(made, unseen=self.unseen)
-            rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
+            rivals.append(_scored(made, maker.network(made, unseen=self.unseen), probe))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)
         if self.unseen:
@@ -142,3 +142,13 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
             return found
 
         return scores
+
+
+def _scored(rival: Rival, graph: GraphModule | None, probe: Probe) -> Rival:
+    """The rival with its scores; without its network, and with the reason, where they are not finite."""
+    if graph is None:
+        return rival
+    try:
+        return rival.scored(probe.scores(graph, rival.model.input))
+    except ModelError as error:
+        return replace(rival, hybrid=None, within=False, reason=error.message)

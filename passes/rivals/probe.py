@@ -56,7 +56,7 @@ class Probe:
         if said.shape != self._against.log_probabilities.shape:
             return None
         if not torch.isfinite(said).all():
-            raise ModelError("its scores are infinite or undefined (NaN) on probe images")
+            raise ModelError("the network gives scores that are infinite or undefined (NaN) for probe images")
         said = said.to(self._against.log_probabilities.device)
         return self._score(said, self._against).double().cpu().numpy()
 

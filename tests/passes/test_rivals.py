@@ -220,6 +220,40 @@ def test_the_score_of_what_was_fitted_can_be_taken_on_images_that_it_never_saw()
     assert unseen == Rivals()(replace(again, images=made.images)).recommended.score
 
 
+class Enlarging(nn.Module):
+    """A network whose maps all have more positions than its images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.head(self.conv(nn.functional.interpolate(x, scale_factor=4.0)).mean((2, 3)))
+
+
+def test_the_stride_of_a_network_that_enlarges_its_images_is_one_pixel():
+    found = Pipeline([Trace(), Partition()])(Plan.of(Enlarging(), images=torch.zeros(2, 3, 8, 8)))
+    assert stride_of(found.cuts[0], (3, 8, 8)) == 1
+
+
+class Undefined(Small):
+    """Its scores are undefined for images with a pixel above 3.8: the noise that networks are traced with has none."""
+
+    def forward(self, x):
+        return super().forward(x) + (3.8 - x.amax((1, 2, 3))).sqrt()[:, None]
+
+
+def test_a_rival_whose_scores_are_undefined_on_some_images_is_left_out_with_the_reason():
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"}, images=256)
+    assert made.images.tensor[128:].amax() > 3.8
+    broken = replace(made.models[1], name="broken", module=randomised(Undefined(4)).eval())
+    done = Rivals(look=look(), against=(broken,))(made)
+    (found,) = of(done, "against")
+    assert found.hybrid is None and not found.within and "undefined (NaN)" in found.reason
+    assert done.recommended == Rivals(look=look())(made).recommended
+
+
 def test_strides_and_sizes():
     graph = Trace()(Plan.of(Small(4), images=torch.zeros(2, 3, 8, 8)))
     cuts = Partition()(graph).cuts[0]
