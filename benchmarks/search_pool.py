@@ -4,7 +4,7 @@
 
 Seams are drawn at random over the whole pool and probed; each is predicted from the others (five parts in turn), with
 and without the held-out R2 of a small fit. Chains of three fragments are drawn at random among probed seams, stitched
-whole, and compared with the sum of the losses of their seams. Prints the table of docs/searching.md.
+whole, and compared with the sum of the losses of their seams. Prints the table of docs/searching_measured.md.
 """
 
 import argparse

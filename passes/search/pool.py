@@ -20,7 +20,7 @@ from .space import Route, Space
 #: The adapter between two values of one shape of the same model, where that is asked for beside others.
 IDENTITY = "identity"
 #: Of what a seam loses as the last of a chain, what it loses where another follows: with 0.3 to 0.5 the sum was nearest
-#: to what 560 chains over two real pools scored (docs/searching.md).
+#: to what 560 chains over two real pools scored (docs/searching_measured.md).
 INNER = 0.4
 
 
