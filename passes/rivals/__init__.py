@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Choose = Callable[[Mapping[str, float]], Sequence[Pass]]
 
 #: By how much the best score leads a network that was healed on 128 images where healing on more could not make it win.
-#: From 128 to 512 images healing gained at most 2.3 points of accuracy (the last table of docs/healing.md by images).
+#: From 128 to 512 images healing gained at most 2.3 points of accuracy (docs/healing_measured.md, "How few images").
 LEAD = 0.1
 
 
