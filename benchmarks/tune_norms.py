@@ -4,7 +4,7 @@
 
 Trains all of the artifact in DIR on labelled images, twice from the same weights: with the norms as they are, and with
 norms that are settled before the first step. Each network is measured with the statistics that its norms have counted
-on the way, and with statistics measured at the end (docs/tuning.md, "Norms").
+on the way, and with statistics measured at the end (docs/tuning_measured.md, "Norms").
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimizer": "adamw", "lr": 0.002, "weight_decay": 0.05, "batch": 512, "epochs": 10,
         "warmup": 0.0, "augment": ("flip", "autoaugment"),
     },
-    # Ours, measured in docs/tuning.md: what gains on a few hundred or thousand images without their labels.
+    # Ours, measured in docs/tuning_measured.md: what gains on a few hundred or thousand images without their labels.
     "label-free": {
         "train": "all", "distill": "better", "distill_weight": 1.0, "temperature": 2.0, "optimizer": "adamw",
         "lr": 3e-4, "weight_decay": 0.01, "batch": 64, "epochs": 10, "warmup": 1.0, "augment": ("crop", "flip"),
