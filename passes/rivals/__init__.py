@@ -151,4 +151,4 @@ def _scored(rival: Rival, graph: GraphModule | None, probe: Probe) -> Rival:
     try:
         return rival.scored(probe.scores(graph, rival.model.input))
     except ModelError as error:
-        return replace(rival, hybrid=None, within=False, reason=error.message)
+        return rival.left_out(error.message)
