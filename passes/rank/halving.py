@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from ..data.candidates import Trial
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
@@ -60,7 +59,7 @@ class Probed:
     values: Tensor = field(default_factory=lambda: torch.empty(0))
     said: Tensor | None = None
     healed: bool = False
-    trial: Trial | None = None
+    trial: Tensor | None = None
 
     @property
     def images(self) -> int:
@@ -278,7 +277,7 @@ class Halving:
             one.values = score_of(self._rule)(said, self._reference(chain.back.model)).cpu()
             one.healed = True
             if self._fit_images.stop == self._shown.start:
-                one.trial = Trial(what, options, said.cpu())
+                one.trial = said
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
