@@ -344,7 +344,7 @@ def test_what_the_choice_was_healed_to_on_half_of_the_images_is_not_made_again(m
         return Rivals(repair=[Fit(), Heal()], unseen=True, **known)(plan).recommended.score, len(repaired)
 
     again, known = score(chosen), score(chosen, repaired_alike=True)
-    assert known == (pytest.approx(again[0], rel=1e-6), 0) and again[1] == 1
+    assert known == (pytest.approx(again[0], rel=1e-3), 0) and again[1] == 1
     others = tuple(replace(one, chain=Chain((Fragment(0),))) for one in chosen.choice)
     assert score(replace(chosen, choice=others), repaired_alike=True)[1] == 1  # another chain was tried
 
