@@ -32,6 +32,7 @@ from stitchc.passes.cost.conventions import conventions
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.data.errors import TraceError
+from stitchc.passes.data.hybrid import Hybrid
 from stitchc.passes.emit.load import load_module
 from stitchc.passes.graphs.operators import Operators
 from stitchc.passes.trace import trace
@@ -114,7 +115,7 @@ def memory(skip: int) -> Iterator[str]:
         plan = Trace(check=())(Plan.of(make(name), images=torch.zeros(1, *SIZE)))
         said = fragment_prices(count(plan.graphs[0], SIZE), []).whole["memory"]
         with TemporaryDirectory(prefix="stitchc-") as folder:
-            Codegen(Path(folder))(replace(plan, stitched=plan.graphs[0]))
+            Codegen(Path(folder))(replace(plan, hybrids=(Hybrid.whole(plan.graphs[0]),)))
             emitted = load_module(Path(folder))
             tensors, everything = tracked(emitted, torch.zeros(1, *SIZE)), profiled(emitted, torch.zeros(1, *SIZE))
         figures = (said / 2**20, tensors / 2**20)
