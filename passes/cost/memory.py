@@ -1,10 +1,10 @@
 """Peak activation memory of a whole network, and of the fragments before and after each cut.
 
-The schedule is the order of the emitted code: nodes in graph order, each value alive until the last node that reads it or
-a view of it, and what a module is called with until that call returns, since the frame of the caller holds it. What depends
-on no image is computed where it stands, in a back before all else. A network holds its input all the time. The workspace
-inside a kernel is not counted, nor what a variable keeps alive after its last use, which may be more than a third of what
-the code holds (docs/prices.md).
+The schedule is the order of the emitted code: nodes in graph order, each value alive until the last node that reads
+it or a view of it, and what a module is called with until that call returns, since the frame of the caller holds it.
+What depends on no image is computed where it stands, in a back before all else. A network holds its input all the
+time. The workspace inside a kernel is not counted, nor what a variable keeps alive after its last use, which may be
+more than a third of what the code holds (docs/prices.md).
 
 A front runs as its model does up to the cut. While a back runs, what its model made before the cut is gone, but for the
 value at the cut, which the caller holds. So with the image's bytes i, the bytes h of the memory that the front's value
