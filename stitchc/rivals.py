@@ -89,6 +89,7 @@ def rivals(
             train=train,
             against=against,
             unseen=not measured,
+            repaired_alike=[step.name for step in repair] == ["fit", "heal"],
             progress=progress.update,
         )
     ]

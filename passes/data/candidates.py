@@ -11,7 +11,6 @@ import numpy as np
 
 from . import metrics
 from .chain import Chain, End
-from .healing import Options
 from .notebook import InNotebook
 from .values import Price
 
@@ -19,25 +18,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """What a candidate gave for the second half of the images when it was fitted and healed on the first.
-
-    heal, options: what of it was healed, and how. outputs: float32 [images, ...], on the processor.
-    """
-
-    heal: str
-    options: Options
-    outputs: Tensor
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A chain that could be stitched, with its similarity, price and score.
 
     similarity: of the two cuts of a pair; NaN when not computed. feasible: whether it meets the budget. score: what the
-    pass `rank` measured of the stitched network; None when it was not probed. trial: where that healed it on half of
-    the images; no data.
+    pass `rank` measured of the stitched network; None when it was not probed. trial: where that fitted and healed it on
+    the first half of the images, what it gave for the second, float32 [images, ...]; no data.
     """
 
     chain: Chain
@@ -45,7 +32,7 @@ class Candidate:
     price: Price
     feasible: bool
     score: float | None = None
-    trial: Trial | None = field(default=None, compare=False, repr=False, metadata={"data": False})
+    trial: Tensor | None = field(default=None, compare=False, repr=False, metadata={"data": False})
 
     @property
     def front(self) -> End:

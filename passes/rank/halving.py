@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from ..data.candidates import Trial
 from ..data.errors import InputError
 from ..data.healing import Options
 from ..data.memory import Memory
@@ -60,7 +59,7 @@ class Probed:
     values: Tensor = field(default_factory=lambda: torch.empty(0))
     said: Tensor | None = None
     healed: bool = False
-    trial: Trial | None = None
+    trial: Tensor | None = None
 
     @property
     def images(self) -> int:
@@ -257,8 +256,9 @@ class Halving:
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
 
-        On the images that adapters were fitted on, and scored on the others. Their adapters are fitted anew, as closely
-        as the pass `fit` does it: what comes of them stands for the choice where it must not have seen all images.
+        On the images that adapters were fitted on, and scored on the others. Their adapters are fitted anew, to as many
+        positions as the pass `fit` takes: what comes of them stands for the choice where it must not have seen all
+        images.
         """
         directions = self._by_direction(_unlike(finalists))
         each = -(-self._effort.healed // len(directions))
@@ -271,14 +271,14 @@ class Halving:
         probe = Probe.of(plan, self._fit_images, options, keep=len(backs) < len(chosen))
         for one in chosen:
             chain = self._table[one.row].chain
-            (fitted,) = fit_all(plan, chain.seams(), max_memory=self._max_memory)
+            (fitted,) = fit_all(plan, chain.seams(), roughly=True, max_memory=self._max_memory)
             stitched = graph_of(plan, chain, [fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
             said = outputs(stitched, self._shown, self._plan.input_of(chain), Memory.of(self._max_memory))
             one.values = score_of(self._rule)(said, self._reference(chain.back.model)).cpu()
             one.healed = True
             if self._fit_images.stop == self._shown.start:
-                one.trial = Trial(what, options, said.cpu())
+                one.trial = said
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(

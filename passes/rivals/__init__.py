@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.fx import GraphModule
 
-    from ..data.candidates import Trial
     from ..data.model import InputSpec
     from .make import Maker
     from .probe import Probe
@@ -39,15 +38,16 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are
     tried. choose: those that choose which layers are left out of a model; without, that is not tried. repair: those
     that fit and heal the hybrid; they do the same for a parent without some layers, on 128 images first, and on all
-    where its score is then within `LEAD` of the best. A hybrid that is one model without
-    some of its layers is compared to the same before anything is repaired. against: other networks; over
-    budget they are measured too, and cannot be recommended.
+    where its score is then within `LEAD` of the best. A hybrid that is one model without some of its layers is compared
+    to the same before anything is repaired. against: other networks; over budget they are measured too, and cannot be
+    recommended.
     train: passes that trained the hybrid after its repair; each rival within the budget stands there as it is, and
     trained by them. Parts that are left out are repaired by `repair`, which holds them already.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
-    That repairs a second time, but for a choice that the pass `rank` repaired likewise; it is not needed where accuracy
-    is measured on other images afterwards. Networks as
-    they were given that the second half cannot tell apart are shown the first too (see `apart`).
+    That repairs a second time; it is not needed where accuracy is measured on other images afterwards. repaired_alike:
+    whether the pass `rank`, where it healed the choice on the first half, did what `repair` does, which is then not
+    done there again. Networks as they were given that the second half cannot tell apart are shown the first too (see
+    `apart`).
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
     predicted for the parents, that of their rivals is measured. progress: called with (rivals made, one more).
@@ -67,6 +67,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     train: Sequence[Pass] = ()
     against: tuple[Model, ...] = ()
     unseen: bool = False
+    repaired_alike: bool = False
     sizes: int = 2
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
@@ -105,27 +106,11 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
 
     def _own(self, plan: Plan, probe: Probe, maker: Maker) -> np.ndarray | None:
         """The scores of the hybrid; where it must not have seen the images, as it comes out of the first half."""
-        if self.unseen and (trial := self._trial(plan)):
-            return probe.scores_of(trial.outputs)
+        tried = [one.trial for one in plan.choice if one.chain == plan.hybrid.chain] if self.repaired_alike else []
+        if self.unseen and tried and tried[0] is not None:
+            return probe.scores_of(tried[0])
         network = maker.from_half(plan.hybrid) if self.unseen else plan.hybrid.network
         return probe.scores(network, plan.input_of(plan.hybrid.chain))
-
-    def _trial(self, plan: Plan) -> Trial | None:
-        """What the pass `rank` made of the hybrid's chain on the first half of the images, if `repair` would make the
-        same of it."""
-        from ..data.healing import healing_options
-        from ..fit import Fit
-        from ..heal import Heal
-
-        trial = plan.choice[0].trial if len(plan.choice) == 1 else None
-        if trial is None or plan.choice[0].chain != plan.hybrid.chain:
-            return None
-        match [*self.repair]:
-            case [Fit() as fit, Heal() as heal]:
-                same = fit == Fit(max_memory=fit.max_memory) and heal.heal == trial.heal
-                options = healing_options(heal, heal.max_memory, heal.options)
-                return trial if same and options == trial.options else None
-        return None
 
     def _on_first_half(self, plan: Plan) -> Callable[[Rival], np.ndarray]:
         """The scores of a rival on the first half of the images."""
@@ -151,4 +136,4 @@ def _scored(rival: Rival, graph: GraphModule | None, probe: Probe) -> Rival:
     try:
         return rival.scored(probe.scores(graph, rival.model.input))
     except ModelError as error:
-        return replace(rival, hybrid=None, within=False, reason=error.message)
+        return rival.left_out(error.message)

@@ -8,7 +8,7 @@ import torch
 from nets import Small
 from torch import nn
 
-from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, TimeCandidates, Trace
+from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, Stitch, TimeCandidates, Trace
 from stitchc.passes.data.errors import Infeasible, InputError, PipelineError
 from stitchc.passes.latency import adapter_times, clock, profile
 
@@ -100,6 +100,17 @@ def test_the_choice_is_held_to_what_was_measured(plan, monkeypatch):
     assert (chosen.front, chosen.back, chosen.adapter) == (second.front, second.back, second.adapter)
     assert not done.candidates.feasible[order[0]]
     assert done.candidates.order.tolist() == order[1:]
+    assert chosen.price["latency"] == Stitch()(done).hybrid.price["latency"] == 4.0  # as measured, not as predicted
+
+
+def test_of_several_adapters_none_is_left_that_misses_the_budget_when_measured(plan, monkeypatch):
+    ready = Select(budget={"latency": "5ms"}, front=0, back=0)(predicted(plan, *[1.0] * len(plan.candidates)))
+    first, second = (ready.candidates[row].chain for row in ready.candidates.order[:2])
+    assert {candidate.chain for candidate in ready.choice} == {first, second}
+    took = iter([4.0, 9.0])
+    monkeypatch.setattr(clock, "measure", lambda *_, **__: clock.Timing(next(took), 0.1, 11, "cpu: x", 1))
+    done = TimeCandidates(size=2)(ready)
+    assert [candidate.chain for candidate in done.choice] == [first]
 
 
 def test_when_nothing_holds_the_budget_the_least_is_said(plan, monkeypatch):

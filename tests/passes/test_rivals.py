@@ -33,8 +33,10 @@ from stitchc.passes import (
     TensorImages,
     Trace,
 )
+from stitchc.passes.data.errors import ModelError
 from stitchc.passes.data.hybrid import Hybrid
 from stitchc.passes.data.rivals import recommend
+from stitchc.passes.rivals.apart import told_apart
 from stitchc.passes.rivals.sizes import between, multiples_below, stride_of
 
 
@@ -337,11 +339,26 @@ def test_what_the_choice_was_healed_to_on_half_of_the_images_is_not_made_again(m
     run = Heal.run
     monkeypatch.setattr(Heal, "run", lambda self, plan: repaired.append(plan) or run(self, plan))
 
-    def score(plan, *repair):
+    def score(plan, **known):
         repaired.clear()
-        return Rivals(repair=repair, unseen=True)(plan).recommended.score, len(repaired)
+        return Rivals(repair=[Fit(), Heal()], unseen=True, **known)(plan).recommended.score, len(repaired)
 
-    forgotten = replace(chosen, choice=tuple(replace(one, trial=None) for one in chosen.choice))
-    known, again = score(chosen, Fit(), Heal()), score(forgotten, Fit(), Heal())
-    assert known == (pytest.approx(again[0], rel=1e-6), 0) and again[1] == 1
-    assert score(chosen, Fit(), Heal(heal_sweeps=1))[1] == 1  # it would be another network
+    again, known = score(chosen), score(chosen, repaired_alike=True)
+    assert known == (pytest.approx(again[0], rel=1e-3), 0) and again[1] == 1
+    others = tuple(replace(one, chain=Chain((Fragment(0),))) for one in chosen.choice)
+    assert score(replace(chosen, choice=others), repaired_alike=True)[1] == 1  # another chain was tried
+
+
+def test_a_network_undefined_on_the_images_that_tell_it_apart_is_left_out():
+    scored = [rival(macs).scored(values) for macs, values in ((5, RIGHT), (6, RIGHT), (7, RIGHT))]
+    there = {5: WORSE, 6: RIGHT}
+
+    def more(one):
+        if one.price["macs"] not in there:
+            raise ModelError("undefined there")
+        return there[one.price["macs"]]
+
+    worse, right, broken = told_apart(scored, more)
+    assert (broken.hybrid, broken.within, broken.reason) == (None, False, "undefined there")
+    assert right.score - worse.score == pytest.approx(0.125)  # over all eight images
+    assert right.score + worse.score == pytest.approx(2 * scored[0].score)
