@@ -33,7 +33,8 @@ def plan():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Every run takes as long as the machine likes; here, fewer of them."""
+    """Every run takes as long as the machine likes, however busy it is; here, fewer of them."""
+    monkeypatch.setattr(clock, "_BUSY", float("inf"))
     monkeypatch.setattr(clock, "_SECONDS", 0.0)
     monkeypatch.setattr(clock, "_WARM_SECONDS", 0.0)
     monkeypatch.setattr(adapter_times, "_SECONDS", 0.0)
@@ -62,6 +63,14 @@ def test_what_was_measured_is_kept_by_all_that_it_depends_on(plan, quick, monkey
     monkeypatch.setattr(profile, "device_name", lambda device: "another machine")
     Latency(store=store)(plan)
     assert len(store) == 2 * known
+
+
+def test_what_was_measured_on_a_busy_machine_is_told_and_not_kept(plan, quick, monkeypatch):
+    monkeypatch.setattr(clock, "_BUSY", -1.0)
+    store = Memory()
+    timed = Latency(store=store)(plan)
+    assert not store and timed.notes[-1].startswith("Latency was measured on a busy machine")
+    assert all(model.name in timed.notes[-1] for model in plan.models) and timed.prices[0]["latency"] > 0
 
 
 def test_adapters_that_were_not_measured_follow_their_figures():
