@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from .device import in_full_precision, moving, with_memory
+from .device import moving, with_memory
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data import metrics
 from .passes.data.errors import InputError, QuantityError, StitchError
+from .passes.data.float32 import in_full_precision
 from .passes.data.options import options_of
 from .progress import Progress, Silent
 from .search import check_images, check_rank
