@@ -266,7 +266,8 @@ class Space:
         from .compile import compile
 
         self._route(name)
-        shared = [option for option in options_of(CompileOptions) if option in options_of(SpaceOptions)]
+        choosing = ("min_share", "effort")  # among chains, and this one is chosen
+        shared = [o for o in options_of(CompileOptions) if o in options_of(SpaceOptions) and o not in choosing]
         given = {option: getattr(self._options, option) for option in shared}
         return compile(*self.plan.models, **{**given, "chain": name, "out": out, **keywords}, progress=self._progress)
 

@@ -103,3 +103,33 @@ def test_a_folder_is_a_path():
 def test_a_batch_has_images():
     with pytest.raises(InputError, match="`batch` is 0"):
         stitchc.evaluate("digits/small", data="digits", batch=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"heal": "none", "heal_sweeps": 3}, "nothing is refitted"),
+        ({"heal": "none", "heal_flips": True}, "nothing is refitted"),
+        ({"onnx": False, "opset": 20}, "no ONNX file"),
+        ({"rank": "cka", "effort": "high"}, "no candidates are stitched"),
+        ({"backend": "onnxruntime"}, "nothing asks for latency"),
+        ({"chain": "A:..0 / B:1..", "direction": "slow-to-fast"}, "which fragments follow"),
+        ({"chain": "A:..0 / B:1..", "min_share": 0.2}, "which fragments follow"),
+    ],
+)
+def test_an_option_that_nothing_looks_at_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        stitchc.compile("digits/plain", "digits/small", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"distill_weight": 0.3}, "no network to learn from"),
+        ({"temperature": 4.0}, "no network to learn from"),
+        ({"momentum": 0.5}, "only sgd"),
+    ],
+)
+def test_an_option_of_a_training_that_nothing_looks_at_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        stitchc.tune("digits/small", "digits", **options)
