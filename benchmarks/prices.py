@@ -2,7 +2,8 @@
 
 published   our MACs of torchvision's classification models against the `_ops` in its weights' metadata
 counters    our reproduction of thop and fvcore against the tools themselves (`pip install fvcore`), on twelve networks
-memory      peak activations against those of the emitted code, tensor by tensor, and what torch.profiler sees, on ten
+memory      peak activations against those of the emitted code, tensor by tensor, and what torch.profiler sees, on
+            sixteen
 written     what twenty pairs of networks were priced at, against the files that are written for them
 
 Networks have random weights. Tables are Markdown; one line for each network as soon as it is known.
@@ -32,6 +33,7 @@ from stitchc.passes.cost.conventions import conventions
 from stitchc.passes.cost.count import count, total
 from stitchc.passes.cost.fragments import fragment_prices
 from stitchc.passes.data.errors import TraceError
+from stitchc.passes.data.hybrid import Hybrid
 from stitchc.passes.emit.load import load_module
 from stitchc.passes.graphs.operators import Operators
 from stitchc.passes.trace import trace
@@ -44,6 +46,8 @@ COUNTED = (
 REMEMBERED = (
     *("resnet50", "vgg11", "densenet121", "mobilenet_v3_large", "efficientnet_b0", "swin_t", "convnext_tiny"),
     *("vit_b_32", "timm/vit_small_patch16_224", "timm/regnety_016"),
+    *("timm/vit_srelpos_small_patch16_224", "timm/res2net50_14w_8s", "timm/vovnet39a", "timm/mvitv2_tiny"),
+    *("timm/convit_tiny", "timm/coat_tiny"),
 )
 PAIRS = (
     *(("resnet18", "mobilenet_v2"), ("resnet50", "swin_t"), ("timm/vit_small_patch16_224", "resnet34")),
@@ -114,7 +118,7 @@ def memory(skip: int) -> Iterator[str]:
         plan = Trace(check=())(Plan.of(make(name), images=torch.zeros(1, *SIZE)))
         said = fragment_prices(count(plan.graphs[0], SIZE), []).whole["memory"]
         with TemporaryDirectory(prefix="stitchc-") as folder:
-            Codegen(Path(folder))(replace(plan, stitched=plan.graphs[0]))
+            Codegen(Path(folder))(replace(plan, hybrids=(Hybrid.whole(plan.graphs[0]),)))
             emitted = load_module(Path(folder))
             tensors, everything = tracked(emitted, torch.zeros(1, *SIZE)), profiled(emitted, torch.zeros(1, *SIZE))
         figures = (said / 2**20, tensors / 2**20)

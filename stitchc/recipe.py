@@ -1,7 +1,7 @@
 """Recipes: the models and options of one compile or family, and of the trainings after it, as a file to run again.
 
-Models are named by letters, as a chain names them: `a`, `b`, ... Options have the names of the keywords of `compile`,
-and in each table [[tune]] those of `tune`.
+Models are named by letters: `a` to `z`, then `a1` to `z1`, and so on. Options have the names of the keywords of
+`compile`, and in each table [[tune]] those of `tune`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from .options import CompileOptions
@@ -20,7 +19,7 @@ from .passes.data.model import Model
 from .passes.data.option_kinds import Kind
 from .passes.data.options import ALWAYS, NEVER, Options, default_of, option_of, options_of
 from .recipes.lines import Lines
-from .recipes.options import models_of, options_in
+from .recipes.options import letters, models_of, options_in
 from .recipes.schema import SCHEMA
 from .recipes.text import toml
 from .zoo import foreign
@@ -73,7 +72,7 @@ def dumps(models: Iterable[str | Path | Model], options: CompileOptions | Family
     Raises:
         InputError: a value that TOML has no words for.
     """
-    named = {letter: Kind().plain(model) for letter, model in zip(ascii_lowercase, models, strict=False)}
+    named = {letter: Kind().plain(model) for letter, model in zip(letters(), models, strict=False)}
     lines = [f"{key} = {toml(value)}" for key, value in (named | stated(options)).items()]
     return "\n".join([_HEAD.replace("VERB", verb), f"schema = {SCHEMA}", *lines]) + "\n"
 
@@ -197,7 +196,7 @@ def check(found: Recipe, path: Path | str, *, trust: bool = False) -> None:
         UnsafeCheckpoint: the recipe chooses something else.
     """
     lines, folders = found.lines or Lines("", f"the recipe {path}"), (Path.cwd(), Path(path).parent)
-    for letter, words in zip(ascii_lowercase, found.models, strict=False):
+    for letter, words in zip(letters(), found.models, strict=False):
         check_model(words, lines.place(letter), folders, trust=trust)
     for training, options in ((None, found.options), *enumerate(found.trainings)):
         for key in ("arch", "against", "teacher"):

@@ -10,6 +10,7 @@ from .comparison import comparison_record
 from .device import moving
 from .heads.put import with_heads
 from .inputs import model_of, name_of
+from .passes.data.errors import ModelError
 from .passes.data.pass_options import RANKS_OF_PAIRS
 from .passes.data.rivals import recommend
 from .progress import Progress, stage
@@ -88,6 +89,7 @@ def rivals(
             train=train,
             against=against,
             unseen=not measured,
+            repaired_alike=[step.name for step in repair] == ["fit", "heal"],
             progress=progress.update,
         )
     ]
@@ -119,7 +121,11 @@ def measure(plan: Plan, images: Images | None, device: str, progress: Progress) 
             rivals.append(None)
         else:
             name = f"{rival.model.name}, {rival.kind}"
-            rivals.append(found(name, rival.hybrid.network, rival.model.input, rival.model))
+            try:
+                rivals.append(found(name, rival.hybrid.network, rival.model.input, rival.model))
+            except ModelError as error:
+                rivals.append(None)
+                notes[f"{name} is not measured: {error.message}."] = None
     told = tuple(replace(rival, accuracy=a.top1 if a else None) for rival, a in zip(plan.rivals, rivals, strict=True))
     plan = replace(plan, rivals=told, notes=tuple(dict.fromkeys((*plan.notes, *notes))))
     if plan.recommended is not None and hybrid is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
+from itertools import chain, product
 from pathlib import Path
 from string import ascii_lowercase
 from tempfile import TemporaryDirectory
@@ -16,6 +18,9 @@ from .inputs import NOISE, load_all, probe
 from .passes.data.float32 import in_full_precision
 from .progress import Progress
 from .shared_options import ArtifactOptions, HeadOptions, MeasuringOptions
+
+# Images that are decoded at once to be compared.
+_DECODED = 64
 
 if TYPE_CHECKING:
     from .families.options import FamilyOptions
@@ -43,8 +48,10 @@ def opened(
         check_opset(given.opset)
     options = with_memory(given)
     with _folder_of(options) as folder, in_full_precision():
-        plan = begin(models, options, progress)
-        yield plan, options, None if options.dry_run else _measured_on(plan, options), folder
+        plan: Plan = begin(models, options, progress)
+        measured = None if options.dry_run else _measured_on(plan, options)
+        told: Iterable[str] = () if measured is None else _seen_before(plan, measured)
+        yield replace(plan, notes=(*plan.notes, *told)), options, measured, folder
 
 
 def begin(
@@ -106,8 +113,28 @@ def _measured_on(plan: Plan, options: MeasuringOptions) -> Images | None:
     return images
 
 
+def _seen_before(plan: Plan, measured: Images) -> Iterator[str]:
+    """A note where images to measure on are among those to fit on. Only sets of one source are looked at, since their
+    pictures are decoded for it."""
+    assert plan.images is not None
+    if plan.images.noise or plan.images.name.partition("?")[0] != measured.name.partition("?")[0]:
+        return
+    spec = plan.models[0].input
+
+    def digests(images: Images) -> list[bytes]:
+        return [sha256(one.numpy().tobytes()).digest() for batch in images.batches(spec, _DECODED) for one in batch]
+
+    known = set(digests(plan.images))
+    shared = sum(digest in known for digest in digests(measured))
+    if shared:
+        yield (
+            f"{shared} of the {len(measured)} images that accuracy is measured on are among those that stitches are "
+            "fitted and chosen on, which flatters them. `evaluate` names others."
+        )
+
+
 def _named_apart(models: Sequence[Model]) -> tuple[Model, ...]:
     """Several models of one name would be one in every report."""
     same = [m.name for i, m in enumerate(models) if any(m.name == o.name and m.module is not o.module for o in models)]
-    letters = iter(ascii_lowercase)
+    letters = map("".join, chain(ascii_lowercase, product(ascii_lowercase, repeat=2)))  # a ... z, aa ... zz
     return tuple(replace(m, name=f"{m.name} ({next(letters)})") if m.name in same else m for m in models)

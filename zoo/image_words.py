@@ -59,6 +59,16 @@ def parse(words: str) -> Words:
     return Words(form, Path(os.path.expanduser(place)), options)
 
 
+def of_one_split(words: str, others: str) -> bool:
+    """Whether two names of images name the same split of the same pictures, of which either may take some."""
+    try:
+        one, other = parse(words), parse(others)
+    except DataError:  # what a program has named itself
+        return False
+    same_place = one.form == other.form and one.path.resolve() == other.path.resolve()
+    return same_place and one.form != "random" and one.options.split == other.options.split
+
+
 def _check_form(form: str, place: str, colon: bool, options: Options, words: str) -> None:
     if form not in (*_ALONE, *_PLACED):
         near, path = did_you_mean(form, [*_ALONE, *_PLACED]), os.path.expanduser(words.partition("?")[0])

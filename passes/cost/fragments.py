@@ -79,9 +79,9 @@ def fragment_prices(count: Count, cuts: Sequence[str], value_bytes: Sequence[int
     at_nodes = [_in_program(count, name) for name in cuts]
     position = {node: i for i, node in enumerate(nodes)}
     at = np.array([position[node] for node in at_nodes], dtype=np.int64)
-    memory = peaks(count, uses, at_nodes)
-    given = memory.held if value_bytes is None else np.array(value_bytes, dtype=np.int64)
     spans = Spans.of(count, uses, at_nodes, calls, stored)
+    memory = peaks(count, spans, at_nodes)
+    given = memory.held if value_bytes is None else np.array(value_bytes, dtype=np.int64)
     entries = [s.entry for s in stored]
     span = np.array(list(stored.values()), dtype=np.int64).reshape(-1, 2)
     front, back = FileEntries.of(entries, span[:, :1] <= at), FileEntries.of(entries, span[:, 1:] > at)

@@ -1,9 +1,10 @@
 """Peak activation memory of a whole network, and of the fragments before and after each cut.
 
-The schedule is the one that the emitted code runs: nodes in graph order, each value alive until the last node that
-reads it or a view of it, and what a module is called with until that call returns, since the frame of the caller holds
-it. A network holds its input all the time. The workspace inside a kernel is not counted, nor a value that a
-variable keeps alive after its last use (up to a tenth; docs/prices.md).
+The schedule is the order of the emitted code: nodes in graph order, each value alive until the last node that reads
+it or a view of it, and what a module is called with until that call returns, since the frame of the caller holds it.
+What depends on no image is computed where it stands, in a back before all else. A network holds its input all the
+time. The workspace inside a kernel is not counted, nor what a variable keeps alive after its last use, which may be
+more than a third of what the code holds (docs/prices.md).
 
 A front runs as its model does up to the cut. While a back runs, what its model made before the cut is gone, but for the
 value at the cut, which the caller holds. So with the image's bytes i, the bytes h of the memory that the front's value
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch.fx import Node
@@ -23,6 +25,9 @@ from torch.fx import Node
 from ..emit.regroup import regroup
 from ..graphs.conventions import placeholder
 from .count import Count
+
+if TYPE_CHECKING:
+    from .spans import Spans
 
 
 @dataclass(frozen=True)
@@ -39,37 +44,20 @@ class Peaks:
     live: np.ndarray
 
 
-def peaks(count: Count, uses: Mapping[Node, tuple[int, int]], cuts: Sequence[Node]) -> Peaks:
-    """uses: of each live node, the positions of the first and the last node that computes on the image and needs it,
-    its own position twice where it is one of these itself."""
-    nodes = list(count.program.graph.nodes)
-    position = {node: i for i, node in enumerate(nodes)}
+def peaks(count: Count, spans: Spans, cuts: Sequence[Node]) -> Peaks:
+    """Around the cuts that the spans are of."""
     image = count.lies[placeholder(count.program.graph)]
-    at = np.array([position[node] for node in cuts], dtype=np.int64)
-    read = read_until(count, position)
-
-    # live[k, t]: bytes at position t of what was made after the cuts below k; row 0 is the whole network.
-    live = np.zeros((len(cuts) + 1, len(nodes) + 1), dtype=np.int64)
-    for index, buffer in enumerate(count.buffers):
-        node = nodes[buffer.made]
-        if index == image or node not in uses:
-            continue
-        first, last = uses[node]
-        row = np.searchsorted(at, last)  # cuts before its last use: a back behind any of these has it
-        live[row, first] += buffer.size_bytes
-        live[row, max(read[index], first) + 1] -= buffer.size_bytes
-    live = np.cumsum(np.cumsum(live[::-1], axis=0)[::-1], axis=1)[:, :-1]
-    live += [cost.transient_bytes if node in uses else 0 for node, cost in zip(nodes, count.costs, strict=True)]
-
     size = count.buffers[image].size_bytes
-    highest = np.maximum.accumulate(live[0])
+    live = spans.live()
+    before = [spans.live(high=at).max(initial=0) for at in spans.at.tolist()]
+    after = [spans.live(low=at).max(initial=0) for at in spans.at.tolist()]
     return Peaks(
         image=size,
-        whole=size + int(highest[-1]),
-        before=size + highest[at],
+        whole=size + int(live.max(initial=0)),
+        before=size + np.array(before, dtype=np.int64),
         held=np.array([0 if (b := count.lies[n]) == image else count.buffers[b].size_bytes for n in cuts], np.int64),
-        live=size + live[0],
-        after=np.array([live[k, p + 1 :].max(initial=0) for k, p in enumerate(at, start=1)], dtype=np.int64),
+        live=size + live,
+        after=np.array(after, dtype=np.int64),
     )
 
 

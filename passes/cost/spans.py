@@ -44,8 +44,8 @@ class Spans:
 
     at: int64 [cuts], the position of each cut's value. sums: for every metric that is a sum, first and last position of
     each summand, int64 [summands, 2], and the amounts [summands]. stored: first and last of each tensor of the weights
-    file. buffers: int64 [buffers, 5], first, last, until where it is held, bytes, index. transient: int64 [positions],
-    bytes that a node takes while it runs. lies: int64 [cuts], the buffer of each value.
+    file. buffers: int64 [buffers, 6], made, first, last, until where it is held, bytes, index. transient: int64
+    [positions, 3], first, last, bytes that a node takes while it runs. lies: int64 [cuts], the buffer of each value.
     """
 
     at: np.ndarray
@@ -71,17 +71,17 @@ class Spans:
         image = count.lies[placeholder(count.program.graph)]
         until = read_until(count, position)
         buffers = [
-            (*uses[nodes[buffer.made]], until[index], buffer.size_bytes, index)
+            (buffer.made, *uses[nodes[buffer.made]], until[index], buffer.size_bytes, index)
             for index, buffer in enumerate(count.buffers)
             if index != image and nodes[buffer.made] in uses
         ]
-        transient = [c.transient_bytes if n in uses else 0 for n, c in zip(nodes, count.costs, strict=True)]
+        transient = [(*uses.get(n, (-1, -1)), c.transient_bytes) for n, c in zip(nodes, count.costs, strict=True)]
         return cls(
             np.array([position[node] for node in cuts], dtype=np.int64),
             _sums([call for call, _ in calls], [span for _, span in calls], stored),
             stored,
-            np.array(buffers, dtype=np.int64).reshape(-1, 5),
-            np.array(transient, dtype=np.int64),
+            np.array(buffers, dtype=np.int64).reshape(-1, 6),
+            np.array(transient, dtype=np.int64).reshape(-1, 3),
             np.array([count.lies[node] for node in cuts], dtype=np.int64),
         )
 
@@ -97,24 +97,29 @@ class Spans:
         return Piece(
             sums=Price(sums),
             entries=tuple(s.entry for s in here),
-            peak_bytes=self._peak(low, high),
+            peak_bytes=int(self.live(low, high).max(initial=0)),
             held_bytes=None if end is None else self._held(low, int(self.lies[end])),
         )
 
-    def _peak(self, low: int, high: int) -> int:
+    def live(self, low: int = -1, high: int | None = None) -> np.ndarray:
+        """int64 [positions up to `high`]: bytes that live at each while the fragment between the positions `low` and
+        `high` runs, without the image and the value that it starts from. What depends on no image is computed where it
+        stands, for a fragment behind it before all else."""
+        high = len(self.transient) - 1 if high is None else high
+        made, first, last, until, size, _ = self.buffers.T
+        here = (last > low) & (first <= high)
         change = np.zeros(len(self.transient) + 1, dtype=np.int64)
-        first, _, until, size, _ = self.buffers[(self.buffers[:, 1] > low) & (self.buffers[:, 0] <= high)].T
-        np.add.at(change, first, size)
-        np.add.at(change, np.maximum(until, first) + 1, -size)
-        live = np.cumsum(change)[:-1] + self.transient
-        return int(live[low + 1 : high + 1].max(initial=0))
+        np.add.at(change, made[here], size[here])
+        np.add.at(change, until[here] + 1, -size[here])
+        first, last, extra = self.transient.T
+        return (np.cumsum(change)[:-1] + np.where((last > low) & (first <= high), extra, 0))[: high + 1]
 
     def _held(self, low: int, buffer: int) -> int | None:
         """Bytes that a value keeps: those of its buffer, 0 where that is the image's."""
-        found = self.buffers[self.buffers[:, 4] == buffer]
+        found = self.buffers[self.buffers[:, 5] == buffer]
         if not len(found):
             return 0
-        first, _, _, size, _ = found[0].tolist()
+        _, first, _, _, size, _ = found[0].tolist()
         return size if first > low else None
 
 

@@ -121,22 +121,34 @@ def as_limits(budget: Mapping[str, float | str | Limit] | Iterable[Limit]) -> tu
     return tuple(limits.values())
 
 
-def format_quantity(value: float, metric: str) -> str:
+def format_quantity(value: float, metric: str, digits: int = 3) -> str:
     """A value with its unit, to three digits: "12.0 MFLOPs", "4.09 GMACs", "270 k params", "5.00 ms", "1.04 MiB"."""
     unit = metrics.get(metric).unit
     step, prefixes = _PREFIXES[unit.prefixes]
     power = 0
-    while power < len(prefixes) - 1 and float(f"{value:.3g}") >= step:
+    while power < len(prefixes) - 1 and float(f"{value:.{digits}g}") >= step:
         value /= step
         power += 1
-    number = f"{value:g}" if power == 0 < len(prefixes) - 1 and value == int(value) else _three_digits(value)
+    number = f"{value:g}" if power == 0 < len(prefixes) - 1 and value == int(value) else _to_digits(value, digits)
     between = " " if power and unit.symbol[:1].islower() else ""  # "k params", but "kMACs"
     return f"{number} {prefixes[power]}{between}{unit.symbol}"
 
 
-def _three_digits(value: float) -> str:
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:.{0 if rounded >= 100 else 1 if rounded >= 10 else 2}f}"
+def format_apart(value: float, other: float, metric: str) -> tuple[str, str]:
+    """Two values as `format_quantity` writes them, to as many digits more as tell them apart: "15.184 kMACs" and
+    "15.183 kMACs"."""
+    for digits in range(3, 16):
+        said = format_quantity(value, metric, digits), format_quantity(other, metric, digits)
+        if said[0] != said[1] or value == other:
+            break
+    return said
+
+
+def _to_digits(value: float, digits: int) -> str:
+    """Never in scientific notation, however small: "0.00300"."""
+    rounded = float(f"{value:.{digits}g}")
+    before = math.floor(math.log10(abs(rounded))) + 1 if rounded else 1
+    return f"{rounded:.{max(0, digits - before)}f}"
 
 
 def _as_limit(metric: str, value: float | str | Limit) -> Limit:

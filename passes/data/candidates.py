@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +14,17 @@ from .chain import Chain, End
 from .notebook import InNotebook
 from .values import Price
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Candidate:
     """A chain that could be stitched, with its similarity, price and score.
 
     similarity: of the two cuts of a pair; NaN when not computed. feasible: whether it meets the budget. score: what the
-    pass `rank` measured of the stitched network; None when it was not probed.
+    pass `rank` measured of the stitched network; None when it was not probed. trial: where that fitted and healed it on
+    the first half of the images, what it gave for the second, float32 [images, ...]; no data.
     """
 
     chain: Chain
@@ -27,6 +32,7 @@ class Candidate:
     price: Price
     feasible: bool
     score: float | None = None
+    trial: Tensor | None = field(default=None, compare=False, repr=False, metadata={"data": False})
 
     @property
     def front(self) -> End:

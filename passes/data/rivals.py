@@ -53,6 +53,10 @@ class Rival:
         """The same with its score on each probe image, float64 [images], and their mean."""
         return replace(self, scores=scores, score=None if scores is None else float(scores.mean()))
 
+    def left_out(self, reason: str) -> Rival:
+        """The same without its network, as one that cannot be had, for this reason."""
+        return replace(self, hybrid=None, within=False, score=None, scores=None, reason=reason)
+
 
 @dataclass(frozen=True)
 class Recommended:

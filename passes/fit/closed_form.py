@@ -42,7 +42,6 @@ from .normal_equations import (
     Prefix,
     Solved,
     Source,
-    equations_bytes,
     rows_per_image,
 )
 
@@ -106,7 +105,8 @@ def fit_all(
     half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
     moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
     of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
-    `output_residual`. roughly: take products in float32 and sum them in float64, in a third of the time. final: solve
+    `output_residual`. roughly: take products and sums in float32, in a fifth of the time, and choose penalties by some
+    of the back's channels, evenly spaced, of which the residuals then are. final: solve
     the weights from all images; without, only the residuals are of use, and they may be those of at most so many
     `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly the
     fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images done,
@@ -273,12 +273,11 @@ class _Observe:
 
 @dataclass(eq=False)
 class _Collect:
-    """The sweep that collects the moments of several sets of normal equations; at its end they are solved. roughly,
-    final: as `fit_all`."""
+    """The sweep that collects the moments of several sets of normal equations; at its end they are solved. final: as
+    `fit_all`."""
 
     jobs: list[_Job]
     memory: Memory
-    roughly: bool
     final: bool
     equations: list[NormalEquations] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
@@ -290,7 +289,7 @@ class _Collect:
 
     def has_room(self, more: NormalEquations) -> bool:
         """Whether the moments of one set more fit into memory, solved one set after the other."""
-        needed = [equations_bytes(one.reader, one.channels) for one in (*self.equations, more)]
+        needed = [one.bytes for one in (*self.equations, more)]
         return sum(moments for moments, _ in needed) + max(work for _, work in needed) <= self.memory.equations
 
     def begin(self, plan: Plan, rows: int) -> None:
@@ -301,7 +300,7 @@ class _Collect:
 
     def add(self, shown: _Batch) -> None:
         for one, rows, generator in zip(self.equations, self.rows, self.generators, strict=True):
-            one.add(shown.values, shown.held, rows, generator, self.memory.rows, roughly=self.roughly)
+            one.add(shown.values, shown.held, rows, generator, self.memory.rows)
 
     def end(self, ridges: Sequence[float]) -> None:
         for one in self.equations:
@@ -344,11 +343,11 @@ def _sweeps(
     observers = [job for job in jobs if job.adapter.observes]
     if observers:
         yield _Observe(observers)
-    collect = _Collect(jobs, memory, roughly, final)
-    for one in _equations(jobs, memory, channels):
+    collect = _Collect(jobs, memory, final)
+    for one in _equations(jobs, memory, channels, roughly):
         if collect.equations and not collect.has_room(one):
             yield collect
-            collect = _Collect(jobs, memory, roughly, final)
+            collect = _Collect(jobs, memory, final)
         collect.equations.append(one)
     if collect.equations:
         yield collect
@@ -356,7 +355,7 @@ def _sweeps(
         yield _Measure(shown, through)
 
 
-def _equations(jobs: list[_Job], memory: Memory, channels: int | None) -> list[NormalEquations]:
+def _equations(jobs: list[_Job], memory: Memory, channels: int | None, roughly: bool) -> list[NormalEquations]:
     """The sets of normal equations. Adapters with one design matrix share a set, as far as the memory allows."""
     equations: dict[Hashable, list[NormalEquations]] = {}
     for index, job in enumerate(jobs):
@@ -364,7 +363,7 @@ def _equations(jobs: list[_Job], memory: Memory, channels: int | None) -> list[N
             continue
         shared = equations.setdefault((job.front, job.adapter.design_key, job.adapter.ridge), [])
         if not shared or not shared[-1].has_room(job.target, job.adapter, memory.equations):
-            shared.append(NormalEquations(job.front, job.adapter, channels))
+            shared.append(NormalEquations(job.front, job.adapter, channels, roughly))
         shared[-1].join(index, job.target, job.adapter)
     return [one for several in equations.values() for one in several]
 

@@ -14,6 +14,9 @@ from ..numerics.ridge import Moments, Solution, choose_ridges, moments_bytes, so
 
 # Multiply-adds that one set of normal equations may take: half a minute on two cores.
 OPERATIONS = 1e12
+# Of each target, the channels that a ridge is chosen by where only that is wanted roughly: solving for a thousand takes
+# several times as long as the factorisation that serves all.
+_JUDGED = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +64,14 @@ class NormalEquations:
     front: where the design is computed from, by `reader`, one of the adapters. columns: the channels of y that each
     target takes. targets: the value that each is computed from, and the adapter that computes it. users: by the number
     of an adapter, its channels of y. most: how many channels of a target are fitted at most, evenly spaced; None for
-    all. fitting, held_out: the moments of the two parts of the images.
+    all. roughly: products are taken and summed in float32, which takes half the time and half the memory. fitting,
+    held_out: the moments of the two parts of the images.
     """
 
     front: Place
     reader: Adapter
     most: int | None = None
+    roughly: bool = False
     columns: dict[Hashable, slice] = field(default_factory=dict)
     targets: list[tuple[Place, Adapter]] = field(default_factory=list)
     users: dict[int, slice] = field(default_factory=dict)
@@ -87,6 +92,11 @@ class NormalEquations:
             return True
         return sum(equations_bytes(self.reader, self.channels + len(self._fitted_channels(adapter)))) <= limit
 
+    @property
+    def bytes(self) -> tuple[int, int]:
+        """As `equations_bytes`."""
+        return equations_bytes(self.reader, self.channels, roughly=self.roughly)
+
     def _fitted_channels(self, adapter: Adapter) -> range:
         """Those of the back's value that an adapter is fitted to."""
         channels = adapter.back.channels
@@ -104,8 +114,9 @@ class NormalEquations:
 
     def begin(self, device: torch.device) -> None:
         """Allocates the moments where the values are."""
+        products = torch.float32 if self.roughly else torch.float64
         self.fitting, self.held_out = (
-            Moments.zeros(self.reader.features, self.channels, device=device) for _ in range(2)
+            Moments.zeros(self.reader.features, self.channels, device=device, products=products) for _ in range(2)
         )
 
     def add(
@@ -115,12 +126,9 @@ class NormalEquations:
         rows: int,
         generator: torch.Generator,
         limit: int,
-        *,
-        roughly: bool = False,
     ) -> None:
         """The values of one batch. held: which of its images are held out, bool [images]. rows: how many positions of
-        each image to take at most. limit: bytes of the rows of one slice of images, in float32. roughly: take products
-        in float32 and sum them in float64."""
+        each image to take at most. limit: bytes of the rows of one slice of images, in float32."""
         assert self.fitting and self.held_out
         place, adapter = self.targets[0]
         positions = adapter.target(values[place][:1]).shape[1]
@@ -134,7 +142,7 @@ class NormalEquations:
             x, y = self.reader.design(values[self.front][here], keep), self._targets(values, here, keep)
             for moments, mask in ((self.fitting, ~held[here]), (self.held_out, held[here])):
                 if mask.any():
-                    add = moments.add_roughly if roughly else moments.add
+                    add = moments.add_roughly if self.roughly else moments.add
                     add(x[mask].flatten(0, 1), y[mask].flatten(0, 1))
 
     def _targets(self, values: Mapping[Place, Tensor], images: slice, keep: Tensor | None) -> Tensor:
@@ -146,13 +154,21 @@ class NormalEquations:
 
     def choose(self, ridges: Sequence[float]) -> dict[int, tuple[float, float]]:
         """For each adapter the ridge of the least error on held-out images, and the share of the variance that is
-        unexplained there."""
+        unexplained there; roughly, of some of its channels, evenly spaced."""
         assert self.fitting and self.held_out
+        self.fitting, self.held_out = self.fitting.double(), self.held_out.double()
         ridges = ridges if self.reader.ridge is None else [self.reader.ridge]
-        places = list(self.columns.values())
-        found = choose_ridges(self.fitting, self.held_out, ridges, places, intercept=self.reader.intercept)
-        by_start = {place.start: one for place, one in zip(places, found, strict=True)}
-        return {user: by_start[place.start] for user, place in self.users.items()}
+        judged, places, parts = list[int](), list[slice](), [self.fitting, self.held_out]
+        for columns in self.columns.values():
+            every = -(-(columns.stop - columns.start) // _JUDGED) if self.roughly else 1
+            start = len(judged)
+            judged += range(columns.start, columns.stop, every)
+            places.append(slice(start, len(judged)))
+        if len(judged) < self.channels:
+            parts = [part.target(judged) for part in parts]
+        found = choose_ridges(*parts, ridges, places, intercept=self.reader.intercept)
+        by_start = {columns.start: one for columns, one in zip(self.columns.values(), found, strict=True)}
+        return {user: by_start[columns.start] for user, columns in self.users.items()}
 
     def solve(self, ridges: Mapping[int, float], partly: Collection[int], *, whole: bool) -> Iterator[Solved]:
         """The solutions for adapters, each with its ridge: of those in `partly` first from the images that are not held
@@ -174,11 +190,12 @@ class NormalEquations:
                 yield Solved(user, whole, own, moments.target(place))
 
 
-def equations_bytes(reader: Adapter, channels: int) -> tuple[int, int]:
+def equations_bytes(reader: Adapter, channels: int, *, roughly: bool = False) -> tuple[int, int]:
     """Bytes of the normal equations for targets of `channels` together: of the moments, and the further bytes while
-    they are solved."""
+    they are solved. roughly: the moments take half before they are brought to float64 to be solved."""
     work = solving_bytes(reader.features, channels, pseudoinverse=reader.ridge == 0)
-    return 2 * moments_bytes(reader.features, channels), work
+    moments = 2 * moments_bytes(reader.features, channels)
+    return (moments // 2, moments // 2 + work) if roughly else (moments, work)
 
 
 def rows_per_image(adapter: Adapter, images: int, rows: int) -> int:

@@ -24,8 +24,9 @@ class Latency(Pass, BackendOptions):
 
     Each model is run once, timed at every cut; a candidate takes what its segments take and its adapter. Adapters are
     measured too, or told from some that were (see `adapter_times`). backend: one of `BACKENDS`;
-    device: that of torch, with its number of threads. store: where measurements are kept, None to take them all anew.
-    progress: called with (done, total) models.
+    device: that of torch, with its number of threads. store: where measurements are kept, None to take them all anew;
+    those of a busy machine are not, and a note names the models that they are of. progress: called with (done, total)
+    models.
 
     Raises:
         InputError: an unknown backend, or one that cannot run a model.
@@ -45,21 +46,29 @@ class Latency(Pass, BackendOptions):
 
         segments: list[np.ndarray] = []
         eager: list[np.ndarray] = []
+        busy: list[str] = []
         for done, (graph, model, cuts) in enumerate(zip(plan.graphs, plan.models, plan.cuts, strict=True), start=1):
             names, size = [cut.node for cut in cuts.cuts], model.input.size
-            segments.append(profile(graph, size, names, backend=self.backend, device=self.device, store=self.store))
-            if self.backend == "eager":
-                eager.append(segments[-1])
-            else:
-                eager.append(profile(graph, size, names, backend="eager", device=self.device, store=self.store))
+            found = {
+                backend: profile(graph, size, names, backend=backend, device=self.device, store=self.store)
+                for backend in dict.fromkeys((self.backend, "eager"))
+            }
+            segments.append(found[self.backend][0])
+            eager.append(found["eager"][0])
+            if not all(is_steady for _, is_steady in found.values()):
+                busy.append(model.name)
             if self.progress:
                 self.progress(done, len(plan.graphs))
         wholes = [float(s.sum()) for s in segments]
         speed = np.array([b.sum() / e.sum() for b, e in zip(segments, eager, strict=True)])
         before = [np.cumsum(s)[:-1] for s in segments]
         assert plan.candidates is not None
+        said = (
+            f"Latency was measured on a busy machine, so that figures are too large: that of {', '.join(busy)} varies."
+        )
         return replace(
             plan,
+            notes=(*plan.notes, *([said] if busy else [])),
             cuts=tuple(_timed(c, b, w) for c, b, w in zip(plan.cuts, before, wholes, strict=True)),
             prices=tuple(p | {"latency": w} for p, w in zip(plan.prices, wholes, strict=True)),
             candidates=self._candidates(plan, plan.candidates, before, wholes, speed),

@@ -11,7 +11,7 @@ from .. import adapters as registry
 from ..adapters.footprint import footprint
 from ..data.values import Value
 from .clock import measure
-from .profile import Store, kept
+from .profile import Measured, Store, kept
 
 MEASURED = 12  # of each kind
 _SECONDS = 0.1  # for each
@@ -59,9 +59,11 @@ def _fit(relative: np.ndarray) -> np.ndarray:
 def _time(name: str, pair: ValuePair, device: str, store: Store | None) -> float:
     front, back = pair
 
-    def take() -> list[float]:
+    def take() -> Measured:
         adapter = registry.built(name, front, back, seed=0).to(device)
         value = torch.zeros(1, *front.shape, device=device)
-        return [measure(adapter, value, device=device, seconds=_SECONDS).median_ms]
+        found = measure(adapter, value, device=device, seconds=_SECONDS)
+        return [found.median_ms], found.is_steady
 
-    return kept(store, f"{name} {front} {back}", "eager", device, take)[0]
+    (found,), _ = kept(store, f"{name} {front} {back}", "eager", device, take)
+    return found

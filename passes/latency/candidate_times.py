@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..data.budget import format_quantity
+from ..data.budget import format_apart
 from ..data.candidates import Candidate
 from ..data.errors import Infeasible
 from ..data.pass_options import BackendOptions
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimeCandidates(Pass, BackendOptions):
-    """Measures the latency of the first `size` candidates of the order: `plan.timed`, each with its prediction.
+    """Measures the latency of the first `size` candidates of the order: `plan.timed`, each with its prediction. The
+    price of those that are chosen is what was measured.
 
-    Under a budget of latency the choice is the first that holds it when measured; those that do not are no longer
-    feasible. Where none of the first does, the next are tried, `most` in all. backend, device: as of `latency`.
-    Adapters have random weights while they are timed. If the choice changes, it has one adapter only. progress: called
-    with (candidates timed, candidates in all).
+    Under a budget of latency those that miss it when measured are no longer feasible, and the choice is what was chosen
+    before and holds it, else the first that does. Where none of the first does, the next are tried, `most` in all.
+    backend, device: as of `latency`. Adapters have random weights while they are timed. progress: called with
+    (candidates timed, candidates in all).
 
     Raises:
         Infeasible: none of `most` candidates holds the budget when measured.
@@ -57,9 +58,10 @@ class TimeCandidates(Pass, BackendOptions):
         held = [t for t in timed if t.measured_ms <= limit]
         if not held:
             least = min(timed, key=lambda t: t.measured_ms).measured_ms
+            said, asked = format_apart(least, limit, "latency")
             raise Infeasible(
-                f"the first {len(timed)} candidates are predicted to take at most {format_quantity(limit, 'latency')}, "
-                f"but measured none does; the least is {format_quantity(least, 'latency')}",
+                f"the first {len(timed)} candidates are predicted to take at most {asked}, but measured none does; the "
+                f"least is {said}",
                 f"Raise the budget to latency={least * 1.02:.3g}ms, or measure on a quieter machine.",
                 {"latency": least},
             )
@@ -68,9 +70,11 @@ class TimeCandidates(Pass, BackendOptions):
         feasible = table.feasible.copy()
         feasible[missed] = False
         order = table.order[~np.isin(table.order, missed)]
-        choice = plan.choice
-        if missed and plan.candidates.order[0] in missed:
-            choice = (table[held[0].row],)
+        measured = {table[t.row].chain: t.measured_ms for t in timed}
+        chosen = [c for c in plan.choice if measured.get(c.chain, float("inf")) <= limit] or [table[held[0].row]]
+        choice = tuple(
+            replace(c, price=c.price | {"latency": measured[c.chain]}) if c.chain in measured else c for c in chosen
+        )
         return replace(
             plan, timed=tuple(timed), choice=choice, candidates=replace(table, feasible=feasible, order=order)
         )

@@ -16,6 +16,9 @@ import torch
 _STABLE = 0.03  # two rounds of warm-up whose medians differ by less than this share count as stable
 _ROUND = 3  # runs in a round of warm-up
 _WARM_SECONDS, _LEAST_RUNS, _SECONDS = 2.0, 11, 1.0
+# Share of the median that quartiles lie apart by where something else was running: on a quiet machine it is under a
+# tenth.
+_BUSY = 0.25
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Timing:
     device: str
     threads: int
     backend: str = "eager"
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether runs took about as long as one another: else the machine was busy, and the median says little."""
+        return self.iqr_ms <= _BUSY * self.median_ms
 
 
 class Clock:
@@ -82,9 +90,13 @@ def measure(
         return [start, clock.mark()]
 
     with torch.inference_mode():
-        found = [sum(row) for row in samples(run, clock, seconds)]
-    low, _, high = quantiles(found, n=4)
-    return Timing(median(found), high - low, len(found), device_name(device), torch.get_num_threads(), backend)
+        return timing([sum(row) for row in samples(run, clock, seconds)], device, backend)
+
+
+def timing(found: Sequence[float], device: str, backend: str = "eager") -> Timing:
+    """What runs of so many milliseconds say."""
+    low, middle, high = quantiles(found, n=4)
+    return Timing(middle, high - low, len(found), device_name(device), torch.get_num_threads(), backend)
 
 
 def device_name(device: str = "cpu") -> str:

@@ -11,7 +11,7 @@ nearly right: the change is penalised relative to the mean square of a feature (
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,28 +31,49 @@ class Moments:
 
     x [..., features], y [..., channels]: the rows themselves. xx [..., features, features], xy [..., features,
     channels]: products. yy [..., channels]: squares; products of one channel with another play no part.
+
+    upper: xx, of which only what lies from the diagonal on is summed; mirrored: whether the rest is its mirror image
+    already. It is when `xx` is read.
     """
 
     count: int
     x: Tensor
     y: Tensor
-    xx: Tensor
+    upper: Tensor
     xy: Tensor
     yy: Tensor
+    mirrored: bool = True
 
     @classmethod
     def zeros(
-        cls, features: int, channels: int, groups: int | None = None, device: torch.device | None = None
+        cls,
+        features: int,
+        channels: int,
+        groups: int | None = None,
+        device: torch.device | None = None,
+        products: torch.dtype = torch.float64,
     ) -> Moments:
-        """Moments of no rows yet, in float64; with a leading axis of `groups` if given."""
+        """Moments of no rows yet, in float64; with a leading axis of `groups` if given. products: what xx and xy are
+        summed in; `double` must then be called before anything is solved."""
         lead = () if groups is None else (groups,)
 
-        def zeros(*shape: int) -> Tensor:
-            return torch.zeros((*lead, *shape), dtype=torch.float64, device=device)
+        def zeros(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+            return torch.zeros((*lead, *shape), dtype=dtype, device=device)
 
-        return cls(
-            0, zeros(features), zeros(channels), zeros(features, features), zeros(features, channels), zeros(channels)
-        )
+        upper, xy = zeros(features, features, dtype=products), zeros(features, channels, dtype=products)
+        return cls(0, zeros(features), zeros(channels), upper, xy, zeros(channels))
+
+    @property
+    def xx(self) -> Tensor:
+        """The products of features, [..., features, features]: symmetric."""
+        if not self.mirrored:
+            _mirror(self.upper)
+            self.mirrored = True
+        return self.upper
+
+    def double(self) -> Moments:
+        """The same with all sums in float64."""
+        return replace(self, upper=self.upper.double(), xy=self.xy.double())
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Rows without groups, multiplied in float64."""
@@ -60,21 +81,36 @@ class Moments:
         self.count += len(x)
         self.x += x.sum(0)
         self.y += y.sum(0)
-        _add_square(self.xx, x)
-        self.xy.addmm_(x.T, y)
+        self._add_products(x, y)
         self.yy += y.square().sum(0)
 
     def add_roughly(self, x: Tensor, y: Tensor) -> None:
         """Rows of which a few thousand at a time are multiplied in float32, which takes a third of the time. The
-        sampling noise of rows is far larger than the rounding of such a product; the products are summed in float64."""
+        sampling noise of rows is far larger than the rounding of such a product."""
         for part, wanted in zip(x.split(_PRODUCT_ROWS, -2), y.split(_PRODUCT_ROWS, -2), strict=True):
-            _add_square(self.xx, part)
-            # Of the two equal products the second takes a quarter of the time for one channel a group.
-            self.xy += part.mT @ wanted if wanted.shape[-1] > 1 else (wanted.mT @ part).mT
+            self._add_products(part, wanted)
             self.yy += wanted.square().sum(-2)
             self.x += part.sum(-2)
             self.y += wanted.sum(-2)
             self.count += part.shape[-2]
+
+    def _add_products(self, x: Tensor, y: Tensor) -> None:
+        """Multiplied as precisely as the rows are. Where they are summed as precisely too, and there are no groups,
+        product and sum are one step: what a few rows of many features are multiplied to takes longer to add."""
+        together = x.dim() == 2 and x.dtype == self.upper.dtype
+        features = x.shape[-1]
+        for start in range(0, features, _SYMMETRIC_ROWS):
+            stop = min(start + _SYMMETRIC_ROWS, features)
+            left, right, total = x[..., start:stop].mT, x[..., start:], self.upper[..., start:stop, start:]
+            if together:
+                total.addmm_(left, right)
+            else:
+                total += left @ right
+        self.mirrored = False
+        if together:
+            self.xy.addmm_(x.mT, y)
+        else:  # of the two equal products the second takes a quarter of the time for one channel a group
+            self.xy += x.mT @ y if y.shape[-1] > 1 else (y.mT @ x).mT
 
     def __iadd__(self, other: Moments) -> Moments:
         self.count += other.count
@@ -85,8 +121,8 @@ class Moments:
     def _tensors(self) -> tuple[Tensor, ...]:
         return self.x, self.y, self.xx, self.xy, self.yy
 
-    def target(self, channels: slice) -> Moments:
-        """The moments of some channels of y, on the same memory."""
+    def target(self, channels: slice | list[int]) -> Moments:
+        """The moments of some channels of y: of a slice on the same memory."""
         return Moments(
             self.count, self.x, self.y[..., channels], self.xx, self.xy[..., channels], self.yy[..., channels]
         )
@@ -102,15 +138,14 @@ class Moments:
         return weight @ self.xx @ weight.T / self.count - centred * _outer(mean, mean)
 
 
-def _add_square(total: Tensor, x: Tensor) -> None:
-    """Adds x' x to `total` [..., features, features], multiplied as precisely as x [..., rows, features] is. It is
-    symmetric: half of it is computed, which takes little more than half the time where there are many features."""
-    features = x.shape[-1]
+def _mirror(matrix: Tensor) -> None:
+    """Sets what lies below the diagonal to what lies above, in place. matrix: [..., features, features]."""
+    features = matrix.shape[-1]
     for start in range(0, features, _SYMMETRIC_ROWS):
         stop = min(start + _SYMMETRIC_ROWS, features)
-        product = x[..., start:stop].mT @ x[..., start:]
-        total[..., start:stop, start:] += product
-        total[..., stop:, start:stop] += product[..., stop - start :].mT
+        corner = matrix[..., start:stop, start:stop]
+        corner.copy_(corner.triu() + corner.triu(1).mT)
+        matrix[..., stop:, start:stop] = matrix[..., start:stop, stop:].mT
 
 
 def moments_bytes(features: int, channels: int, groups: int = 1) -> int:

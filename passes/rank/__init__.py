@@ -79,7 +79,8 @@ class Rank(Pass, RankOptions, ShareOptions, HealOptions, MemoryOptions):
         rows = mixed if len(mixed) else order
         found = Halving(plan, rows, self.rank, effort, healing, self.max_memory, self.progress).run()
         table = _ordered(plan.candidates, found.probed, self.rank)
-        best = table[int(table.order[0])]
+        row = int(table.order[0])
+        best = replace(table[row], trial=next((one.trial for one in found.probed if one.row == row), None))
         notes = plan.notes + found.notes + _nearly_whole(plan, table)
         return replace(plan, candidates=table, choice=(best,), stages=found.stages, notes=notes)
 

@@ -50,7 +50,8 @@ _PREDICTOR_PAIRS = 6
 @dataclass
 class Probed:
     """A row of the table that was stitched. place: in the order before. said: its logits for each image shown, before
-    healing. values: a figure for each of these images; of the healed network, once it was healed."""
+    healing. values: a figure for each of these images; of the healed network, once it was healed. trial: what that gave
+    for all images that may be shown, if it was healed on half of all."""
 
     row: int
     place: int
@@ -58,6 +59,7 @@ class Probed:
     values: Tensor = field(default_factory=lambda: torch.empty(0))
     said: Tensor | None = None
     healed: bool = False
+    trial: Tensor | None = None
 
     @property
     def images(self) -> int:
@@ -254,7 +256,9 @@ class Halving:
     def _healed(self, finalists: Sequence[Probed]) -> None:
         """Heals the finalists and scores them again: healing improves weak stitches most, so the order may change.
 
-        On the images that adapters were fitted on, and scored on the others.
+        On the images that adapters were fitted on, and scored on the others. Their adapters are fitted anew, to as many
+        positions as the pass `fit` takes: what comes of them stands for the choice where it must not have seen all
+        images.
         """
         directions = self._by_direction(_unlike(finalists))
         each = -(-self._effort.healed // len(directions))
@@ -263,14 +267,18 @@ class Halving:
             return
         what, options = self._heal
         backs = {int(self._table.back_model[one.row]) for one in chosen}
-        probe = Probe.of(self._plan, self._fit_images, options, keep=len(backs) < len(chosen))
+        plan = replace(self._plan, images=self._fit_images)
+        probe = Probe.of(plan, self._fit_images, options, keep=len(backs) < len(chosen))
         for one in chosen:
             chain = self._table[one.row].chain
-            stitched = graph_of(self._plan, chain, [one.fitted.adapter])
+            (fitted,) = fit_all(plan, chain.seams(), roughly=True, max_memory=self._max_memory)
+            stitched = graph_of(plan, chain, [fitted.adapter])
             heal(stitched, probe, chain, what, self._tell)
             said = outputs(stitched, self._shown, self._plan.input_of(chain), Memory.of(self._max_memory))
             one.values = score_of(self._rule)(said, self._reference(chain.back.model)).cpu()
             one.healed = True
+            if self._fit_images.stop == self._shown.start:
+                one.trial = said
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(

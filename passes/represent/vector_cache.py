@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from inspect import isfunction
 from typing import Protocol
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
-_VERSION = "1"  # of what a vector is; another one finds none of the old
+_VERSION = "2"  # of what a vector is; another one finds none of the old
 
 
 class Store(Protocol):
@@ -25,18 +26,29 @@ class Store(Protocol):
 def vectors_key(graph: GraphModule, images: Iterable[Tensor], metric: str, sizes: Sequence[int]) -> str:
     """The hash of a network, of the images as it sees them, and of how they are compared.
 
-    The network is its code and weights, so that it does not matter where it came from; the images are their pixels
-    after the transform, cut into batches in any way.
+    The network is its code, the settings of its layers and its weights, so that it does not matter where it came from;
+    the images are their pixels after the transform, cut into batches in any way.
     """
     whole = hashlib.sha256()
     for words in (_VERSION, torch.__version__, metric, str(list(sizes)), graph.code):
         whole.update(f"{len(words)}:{words}".encode())
+    for path, layer in sorted(graph.named_modules(remove_duplicate=False)):
+        if path:
+            whole.update(f"{path}:{_settings(layer)}:".encode())
     for name, tensor in sorted(graph.state_dict().items()):
         whole.update(f"{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
         whole.update(_bytes(tensor))
     for batch in images:
         whole.update(_bytes(batch))
     return whole.hexdigest()
+
+
+def _settings(layer: nn.Module) -> str:
+    """What a layer computes beside its weights: its class, and what its constructor keeps (a stride, an epsilon, the
+    heads of an attention). The code of a graph calls layers by their paths and says none of it."""
+    kept = sorted((name, value) for name, value in vars(layer).items() if not name.startswith("_"))
+    said = [f"{name}={value.__qualname__ if isfunction(value) else repr(value)}" for name, value in kept]
+    return f"{type(layer).__module__}.{type(layer).__qualname__}({', '.join(said)})"
 
 
 def read_vectors(store: Store, key: str, cuts: Sequence[str], columns: int) -> dict[str, Tensor]:

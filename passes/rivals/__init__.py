@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from ..data.errors import ModelError
 from ..data.model import Model
 from ..data.pass_options import BackendOptions, MemoryOptions, RankOptions
 from ..data.plan import Plan
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
     from ..data.model import InputSpec
+    from .make import Maker
+    from .probe import Probe
 
 #: The passes that choose which layers of one model are left out, for a budget.
 Choose = Callable[[Mapping[str, float]], Sequence[Pass]]
@@ -35,14 +38,16 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are
     tried. choose: those that choose which layers are left out of a model; without, that is not tried. repair: those
     that fit and heal the hybrid; they do the same for a parent without some layers, on 128 images first, and on all
-    where its score is then within `LEAD` of the best. A hybrid that is one model without
-    some of its layers is compared to the same before anything is repaired. against: other networks; over
-    budget they are measured too, and cannot be recommended.
+    where its score is then within `LEAD` of the best. A hybrid that is one model without some of its layers is compared
+    to the same before anything is repaired. against: other networks; over budget they are measured too, and cannot be
+    recommended.
     train: passes that trained the hybrid after its repair; each rival within the budget stands there as it is, and
     trained by them. Parts that are left out are repaired by `repair`, which holds them already.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
-    That repairs a second time; it is not needed where accuracy is measured on other images afterwards. Networks as
-    they were given that the second half cannot tell apart are shown the first too (see `apart`).
+    That repairs a second time; it is not needed where accuracy is measured on other images afterwards. repaired_alike:
+    whether the pass `rank`, where it healed the choice on the first half, did what `repair` does, which is then not
+    done there again. Networks as they were given that the second half cannot tell apart are shown the first too (see
+    `apart`).
     rank: what networks are scored by (see the pass `rank`); "cascade" where that is no score of a network alone.
     sizes: how many smaller sizes of a model are measured, from the largest within the budget. Where latency has been
     predicted for the parents, that of their rivals is measured. progress: called with (rivals made, one more).
@@ -62,6 +67,7 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
     train: Sequence[Pass] = ()
     against: tuple[Model, ...] = ()
     unseen: bool = False
+    repaired_alike: bool = False
     sizes: int = 2
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
 
@@ -85,12 +91,11 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
             return probe.is_share and scores is not None and scores.mean() + LEAD < max([*best, *found])
 
         maker = Maker(plan, self, trails)
-        own = probe.scores(maker.from_half(hybrid) if self.unseen else hybrid.network, plan.input_of(hybrid.chain))
+        own = self._own(plan, probe, maker)
         assert own is not None and hybrid.price is not None
         best.append(float(own.mean()))
         for made in maker.made():
-            graph = maker.network(made, unseen=self.unseen)
-            rivals.append(made.scored(None if graph is None else probe.scores(graph, made.model.input)))
+            rivals.append(_scored(made, maker.network(made, unseen=self.unseen), probe))
             if self.progress:
                 self.progress(len(rivals), len(rivals) + 1)
         if self.unseen:
@@ -98,6 +103,14 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         found = recommend(hybrid.price, rivals, [own, *(rival.scores for rival in rivals)], plan.budget, "score")
         recommended = replace(found, score=float(own.mean()))
         return replace(plan, rivals=tuple(rivals), recommended=recommended, notes=plan.notes + maker.notes)
+
+    def _own(self, plan: Plan, probe: Probe, maker: Maker) -> np.ndarray | None:
+        """The scores of the hybrid; where it must not have seen the images, as it comes out of the first half."""
+        tried = [one.trial for one in plan.choice if one.chain == plan.hybrid.chain] if self.repaired_alike else []
+        if self.unseen and tried and tried[0] is not None:
+            return probe.scores_of(tried[0])
+        network = maker.from_half(plan.hybrid) if self.unseen else plan.hybrid.network
+        return probe.scores(network, plan.input_of(plan.hybrid.chain))
 
     def _on_first_half(self, plan: Plan) -> Callable[[Rival], np.ndarray]:
         """The scores of a rival on the first half of the images."""
@@ -114,3 +127,13 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
             return found
 
         return scores
+
+
+def _scored(rival: Rival, graph: GraphModule | None, probe: Probe) -> Rival:
+    """The rival with its scores; without its network, and with the reason, where they are not finite."""
+    if graph is None:
+        return rival
+    try:
+        return rival.scored(probe.scores(graph, rival.model.input))
+    except ModelError as error:
+        return rival.left_out(error.message)

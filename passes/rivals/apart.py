@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..data.errors import ModelError
 from ..data.rivals import Rival
 
 #: Kinds that are networks as somebody gave them, at whatever size.
@@ -21,16 +22,25 @@ def told_apart(rivals: Sequence[Rival], more: Callable[[Rival], np.ndarray]) -> 
 
     more: a rival's score on each of the images that a hybrid is fitted on, float64. They say nothing of a hybrid, so
     that it is compared to all on the same images as before: of each of these rivals the scores there are moved by one
-    number, so that their mean stays and their differences are those of all images.
+    number, so that their mean stays and their differences are those of all images. A rival of which it raises a
+    ModelError, as its outputs there are not finite, is left out with the reason.
     """
-    tied = _tied(rivals)
+    found, tied = list(rivals), _tied(rivals)
     if len(tied) < 2:
-        return list(rivals)
-    here = {k: _scores(rivals[k]) for k in tied}
-    both = {k: np.concatenate([more(rivals[k]), here[k]]).mean() for k in tied}
-    level, whole = (np.mean(means) for means in ([here[k].mean() for k in tied], list(both.values())))
-    moved = {k: here[k] + (both[k] - whole) - (here[k].mean() - level) for k in tied}
-    return [rival.scored(moved[k]) if k in moved else rival for k, rival in enumerate(rivals)]
+        return found
+    there: dict[int, np.ndarray] = {}
+    for k in tied:
+        try:
+            there[k] = more(rivals[k])
+        except ModelError as error:
+            found[k] = rivals[k].left_out(error.message)
+    if there:
+        here = {k: _scores(rivals[k]) for k in there}
+        both = {k: np.concatenate([there[k], here[k]]).mean() for k in there}
+        level, whole = (np.mean(means) for means in ([one.mean() for one in here.values()], list(both.values())))
+        moved = {k: here[k] + (both[k] - whole) - (here[k].mean() - level) for k in there}
+        found = [rival.scored(moved[k]) if k in moved else rival for k, rival in enumerate(found)]
+    return found
 
 
 def _tied(rivals: Sequence[Rival]) -> list[int]:

@@ -49,11 +49,15 @@ class Probe:
         Raises:
             ModelError: outputs that are infinite or undefined.
         """
-        said = self._logits(graph, spec)
+        return self.scores_of(self._logits(graph, spec))
+
+    def scores_of(self, said: Tensor) -> np.ndarray | None:
+        """The same from the outputs of a network for all images that are shown."""
         if said.shape != self._against.log_probabilities.shape:
             return None
         if not torch.isfinite(said).all():
-            raise ModelError("its scores are infinite or undefined (NaN) on probe images")
+            raise ModelError("the network gives scores that are infinite or undefined (NaN) for probe images")
+        said = said.to(self._against.log_probabilities.device)
         return self._score(said, self._against).double().cpu().numpy()
 
     def _logits(self, graph: GraphModule, spec: InputSpec) -> Tensor:

@@ -20,7 +20,8 @@ ATTENTION = 0.9
 
 
 def stride_of(cuts: Cuts, size: Size) -> int:
-    """How many pixels of the image lie between two positions of the coarsest map: 32 of most networks for photos.
+    """How many pixels of the image lie between two positions of the coarsest map, one at least: 32 of most networks for
+    photos.
 
     size: (channels, height, width) that the cuts belong to. Maps of odd sizes are taken to come from powers of two.
     """
@@ -28,7 +29,7 @@ def stride_of(cuts: Cuts, size: Size) -> int:
     if not heights:
         return size[1]
     ratio = size[1] / min(heights)
-    return int(ratio) if ratio.is_integer() else 2 ** round(log2(ratio))
+    return int(ratio) if ratio.is_integer() else 2 ** max(0, round(log2(ratio)))
 
 
 def multiples_below(size: Size, stride: int) -> Iterator[Size]:

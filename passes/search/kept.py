@@ -32,14 +32,15 @@ class Kept:
     def of(cls, pool: Pool, store: Store | None, effort: SearchEffort, rule: str, shown: Sequence[Images]) -> Kept:
         """What is known of a pool whose networks are fitted on, and shown, these images.
 
-        It depends on all models of the pool: each is part of what others are held against.
+        It depends on all models of the pool: each is part of what others are held against; and on the seed, which draws
+        the positions that adapters are fitted on.
         """
         if store is None:
             return cls(pool, None, "")
         whole = hashlib.sha256()
         for graph, model in zip(pool.plan.graphs, pool.plan.models, strict=True):
             seen = (batch for images in shown for batch in images.batches(model.input, _BATCH))
-            numbers = [effort.rows, *map(len, shown)]
+            numbers = [pool.plan.seed, effort.rows, *map(len, shown)]
             whole.update(vectors_key(graph, seen, f"{_VERSION} {rule} {device_of(graph).type}", numbers).encode())
         for images in shown:
             whole.update(str(None if images.labels is None else images.labels.tolist()).encode())

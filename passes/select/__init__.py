@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import adapters as registry
 from ..data import metrics
-from ..data.budget import Limit, as_limits, format_quantity
+from ..data.budget import Limit, as_limits, format_apart
 from ..data.candidates import Candidate, Candidates
 from ..data.cut_names import find_cut, no_such_cut
 from ..data.errors import CutError, Infeasible, PipelineError, QuantityError, unknown
@@ -122,8 +122,8 @@ class Select(Pass, ChainOptions, CutOptions, ShareOptions, UncountedOptions):
         within = [c for c in ways if all(c.price[m] <= limit for m, limit in limits.items())]
         if not within:
             nearest = {m: min(c.price[m] for c in ways) for m in limits}
-            least = " and ".join(format_quantity(value, metric) for metric, value in nearest.items())
-            asked = " and ".join(format_quantity(limit, metric) for metric, limit in limits.items())
+            said = [format_apart(nearest[metric], limit, metric) for metric, limit in limits.items()]
+            least, asked = (" and ".join(amounts) for amounts in zip(*said, strict=True))
             raise Infeasible(
                 f"the chain '{self.chain}' takes at least {least}, more than {asked}",
                 "Raise the budget, or state a smaller chain.",
@@ -265,7 +265,8 @@ def _infeasible(
     nearest = {metric: table.metric(metric)[row].item() for metric, row in least.items()}
     alone = [metric for metric, rows in within.items() if not (rows & eligible).any()]
 
-    asked = " and ".join(f"{format_quantity(limit, m)}" for m, limit in limits.items())
+    said = {metric: format_apart(nearest[metric], limit, metric) for metric, limit in limits.items()}
+    asked = " and ".join(limit for _, limit in said.values())
     names = " and ".join(m.name for m in plan.models)
     together = len(limits) > 1 and not alone
     message = f"no stitch of {names} takes at most {asked}"
@@ -273,10 +274,9 @@ def _infeasible(
         message += "; each budget can be met alone, but not together"
     for metric in alone or limits:
         scope = " within the other budgets" if together else ""
-        message += (
-            f"; the least{scope} is {format_quantity(nearest[metric], metric)} ({_told(plan, table[least[metric]])})"
-        )
-    reachable = " or ".join(f"{metric}={_above(nearest[metric], metric)}" for metric in alone or limits)
+        message += f"; the least{scope} is {said[metric][0]} ({_told(plan, table[least[metric]])})"
+    needed = " or " if together else " and "  # of budgets that nothing meets alone every one must be raised
+    reachable = needed.join(f"{metric}={_above(nearest[metric], metric)}" for metric in alone or limits)
     return Infeasible(message, f"Raise the budget to {reachable} at least, or give other models or cuts.", nearest)
 
 

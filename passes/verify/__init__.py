@@ -11,12 +11,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..data.budget import format_apart
 from ..data.errors import InputError, ModelError, VerificationError, first_line
 from ..data.hybrid import Verified
 from ..data.model import Images, InputSpec
 from ..data.plan import Plan
 from ..data.scores import scores
 from ..emit.load import load_module, load_onnx
+from ..graphs.operators import peak_bytes
 from ..graphs.placement import exactly, on_device
 from ..pipeline import Pass
 
@@ -33,7 +35,8 @@ class Verify(Pass):
 
     `model.py` is run from its folder, as a user would, on the processor and on `device` too. batches: the batch sizes
     tried. tolerance: the largest difference allowed, relative to the largest absolute output of the graph; on another
-    device, whose kernels sum in another order, ten times that.
+    device, whose kernels sum in another order, ten times that. Where `model.py` misses a budget of memory, because a
+    variable keeps its value until it is set again, a note says so.
 
     Raises:
         InputError: no batch sizes, or a tolerance that is none. VerificationError: a file differs by more, or gives
@@ -58,7 +61,27 @@ class Verify(Pass):
         if torch.device(self.device).type != "cpu":
             found = difference_on(self.device, emitted["model.py"], inputs, 10 * self.tolerance)
             verified = replace(verified, device=self.device, device_max_rel=found)
+        plan = replace(plan, notes=(*plan.notes, *_over_memory(plan, emitted["model.py"], spec.size)))
         return plan.with_hybrid(replace(hybrid, verified=verified))
+
+
+def _over_memory(plan: Plan, network: Network, size: Sequence[int]) -> tuple[str, ...]:
+    """That a module, run as Python runs it, holds more than the budget of memory; it is not counted otherwise than here
+    how long variables keep their values."""
+    limit = plan.budget.get("memory")
+    if limit is None:
+        return ()
+    assert isinstance(network, nn.Module)
+    image = torch.empty((1, *size), dtype=torch.float32, device="meta")
+    held = image.nbytes + peak_bytes(network, size)
+    if held <= limit:
+        return ()
+    said, asked = format_apart(held, limit, "memory")
+    return (
+        f"Run as Python runs it, model.py holds {said} of activations at one moment, more than the {asked} of the "
+        "budget: a variable keeps its value until it is set again or its function returns, where peak activations are "
+        "counted as if each value were freed after its last use.",
+    )
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ..data.budget import format_quantity
+from ..data.budget import format_apart
 from ..data.errors import Infeasible, InputError
 from ..data.hybrid import Hybrid
 from ..data.plan import Plan
@@ -80,9 +80,7 @@ def _check(plan: Plan) -> None:
 def _hold(plan: Plan, price: Price) -> None:
     over = {m: limit for m, limit in plan.budget.items() if m in price and price[m] > limit}
     if over:
-        told = " and ".join(
-            f"{format_quantity(price[m], m)} of {format_quantity(limit, m)}" for m, limit in over.items()
-        )
+        told = " and ".join(" of ".join(format_apart(price[m], limit, m)) for m, limit in over.items())
         raise Infeasible(
             f"{len(plan.hybrids)} members together take {told}",
             "An ensemble takes the sum of its members: raise the budget, or take fewer or smaller chains.",

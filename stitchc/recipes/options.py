@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field
 from difflib import get_close_matches
+from itertools import count
 from string import ascii_lowercase
 from typing import Any
 
@@ -14,21 +15,26 @@ from ..passes.data.errors import InputError, StitchError
 from ..passes.data.option_kinds import Kind
 from ..passes.data.options import NEVER, Options, option_of, options_of, read_all
 from .lines import Lines
-from .schema import example
+from .schema import MODEL_KEY, example
 from .text import toml
+
+
+def letters() -> Iterator[str]:
+    """The keys of the models of a recipe, in their order: a to z, then a1 to z1, and so on."""
+    return (f"{letter}{turn or ''}" for turn in count() for letter in ascii_lowercase)
 
 
 def models_of(table: dict[str, Any], lines: Lines) -> tuple[str, ...]:
     """Takes the models out of the table of a recipe: the letters from `a` on, none left out."""
-    letters = [letter for letter in ascii_lowercase if letter in table]
-    for letter, expected in zip(letters, ascii_lowercase, strict=False):
+    found = sorted(filter(MODEL_KEY.fullmatch, table), key=lambda key: (int(key[1:] or 0), key))
+    for letter, expected in zip(found, letters(), strict=False):
         if letter != expected or not isinstance(table[letter], str):
             given = "and no model before it" if letter != expected else f"as {table[letter]!r}, which is no text"
             raise InputError(
                 f"{lines.place(letter)} names a model '{letter}' {given}",
                 f'Models are named by letters from a on. For example: {expected} = "digits/resnet"',
             )
-    return tuple(table.pop(letter) for letter in letters)
+    return tuple(table.pop(letter) for letter in found)
 
 
 def options_in(

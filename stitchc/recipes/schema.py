@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import Field
 from functools import singledispatch
 from typing import Any
@@ -30,6 +31,9 @@ Schema = dict[str, Any]
 
 #: The version of recipes.
 SCHEMA = 1
+
+#: The keys that models may have.
+MODEL_KEY = re.compile("[a-z](?:[1-9][0-9]*)?")
 
 _TEXT: Schema = {"type": "string"}
 #: Of options whose values are words, an example by what stands for the value in help.
@@ -62,7 +66,7 @@ def _of_verb(record: type[Options], verb: str) -> Schema:
             **_properties(record),
             "tune": {"type": "array", "items": training, "description": f"The trainings after the {verb}, in order."},
         },
-        "patternProperties": {"^[a-z]$": model},
+        "patternProperties": {f"^{MODEL_KEY.pattern}$": model},
         "additionalProperties": False,
     }
 

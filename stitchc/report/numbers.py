@@ -17,7 +17,7 @@ def significant(value: float, digits: int = 3) -> str:
     """`value` with so many significant digits, never in scientific notation from 0.001 to a million."""
     if value == 0:
         return "0"
-    before = math.floor(math.log10(abs(value))) + 1
+    before = math.floor(math.log10(abs(float(f"{value:.{digits}g}")))) + 1
     return f"{value:.{max(0, digits - before)}f}" if -3 < before <= 6 else f"{value:.{digits - 1}e}"
 
 
@@ -25,10 +25,16 @@ def count(value: float | None) -> str:
     """A number of things: `12.3 M`, `4.5 k`, `678`."""
     if value is None:
         return NONE
-    factor, prefix = next((pair for pair in _DECIMAL if abs(value) >= pair[0]), _DECIMAL[-1])
+    factor, prefix = _prefix(value, _DECIMAL)
     if factor == 1:
         return f"{value:.0f}"
     return f"{significant(value / factor)} {prefix}"
+
+
+def _prefix(value: float, prefixes: Sequence[tuple[float, str]]) -> tuple[float, str]:
+    """The largest that a value is at least one of, to the digits that are shown: 999,600 is 1.00 M."""
+    shown = {factor: float(f"{value / factor:.3g}") for factor, _ in prefixes}
+    return next((pair for pair in prefixes if abs(shown[pair[0]]) >= 1), prefixes[-1])
 
 
 def several(number: int, what: str) -> str:
@@ -40,7 +46,7 @@ def size(value: float | None) -> str:
     """Bytes: `312 KiB`."""
     if value is None:
         return NONE
-    factor, unit = next((pair for pair in _BINARY if abs(value) >= pair[0]), _BINARY[-1])
+    factor, unit = _prefix(value, _BINARY)
     return f"{significant(value / factor) if factor > 1 else f'{value:.0f}'} {unit}"
 
 

@@ -12,6 +12,7 @@ from ..classes import match, outputs_of, relabelled
 from ..inputs import images_of, test_split
 from ..passes.data.errors import DataError
 from ..passes.data.model import Images, Model
+from ..zoo.image_words import of_one_split
 
 
 def meant(images: Images, model: Model) -> tuple[Images, Model, tuple[str, ...]]:
@@ -59,4 +60,9 @@ def measured_on(
         if evaluate:
             raise
         return None, (f"nothing is measured on '{measured.name}': {error.message}",)
+    if of_one_split(images.name, measured.name):
+        return measured, (
+            "The images that accuracy is measured on are, all or some, those that are trained on, which flatters what "
+            "was trained. `evaluate` names others.",
+        )
     return measured, ()

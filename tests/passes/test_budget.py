@@ -2,7 +2,7 @@
 
 import pytest
 
-from stitchc.passes.data.budget import Limit, as_limits, format_quantity, parse_budget, parse_quantity
+from stitchc.passes.data.budget import Limit, as_limits, format_apart, format_quantity, parse_budget, parse_quantity
 from stitchc.passes.data.errors import QuantityError
 from stitchc.passes.data.values import Price
 
@@ -122,3 +122,22 @@ def test_the_forms_of_a_budget_agree():
 )
 def test_a_value_is_written_with_its_unit(value, metric, text):
     assert format_quantity(value, metric) == text
+
+
+def test_what_takes_a_moment_is_not_written_as_nothing():
+    assert format_quantity(0.003, "latency") == "0.00300 ms"
+    assert format_quantity(0.06346, "latency") == "0.0635 ms"
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "metric", "said"),
+    [
+        (15184, 15183, "macs", ("15.184 kMACs", "15.183 kMACs")),
+        (1626, 1500, "params", ("1.63 k params", "1.50 k params")),
+        (1_000_000, 999_999, "flops", ("1.00000 MFLOPs", "999.999 kFLOPs")),
+        (5.004, 5.0, "latency", ("5.004 ms", "5.000 ms")),
+        (15184, 15184, "macs", ("15.2 kMACs", "15.2 kMACs")),
+    ],
+)
+def test_two_amounts_that_differ_are_written_differently(value, other, metric, said):
+    assert format_apart(value, other, metric) == said

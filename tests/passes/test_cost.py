@@ -187,6 +187,27 @@ def test_before_plus_after_is_the_whole():
         assert prices.whole["memory"] <= max(before["memory"], image + after["memory"])
 
 
+class Table(nn.Module):
+    """A large table that depends on no image is computed in two steps, and a small one of it is read in the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(8, 1))
+        self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bias = torch.relu(self.table.expand(8, 1000) + 1).sum(1)
+        return self.second(self.first(x)) + bias.view(1, 8, 1, 1)
+
+
+def test_what_depends_on_no_image_takes_memory_while_it_is_computed():
+    prices = fragment_prices(count(graph_of(Table()), SIZE), ["first"])
+    image, column, steps = 4 * 3 * 8 * 8, 4 * 8 * 8 * 8, 2 * 4 * 8 * 1000
+    assert prices.whole["memory"] == total(Table().eval(), SIZE)[0]["memory"] == image + steps
+    assert prices.before[0]["memory"] == image + column
+    assert prices.after[0]["memory"] == column + steps
+
+
 def test_what_both_sides_use_belongs_to_both():
     prices = fragment_prices(count(graph_of(Shared()), SIZE), ["mid"])
     shared = 12 + 32  # the convolution that is used twice, and the two tables

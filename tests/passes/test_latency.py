@@ -8,7 +8,7 @@ import torch
 from nets import Small
 from torch import nn
 
-from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, TimeCandidates, Trace
+from stitchc.passes import Cost, Latency, Partition, Pipeline, Plan, Select, Stitch, TimeCandidates, Trace
 from stitchc.passes.data.errors import Infeasible, InputError, PipelineError
 from stitchc.passes.latency import adapter_times, clock, profile
 
@@ -33,7 +33,8 @@ def plan():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Every run takes as long as the machine likes; here, fewer of them."""
+    """Every run takes as long as the machine likes, however busy it is; here, fewer of them."""
+    monkeypatch.setattr(clock, "_BUSY", float("inf"))
     monkeypatch.setattr(clock, "_SECONDS", 0.0)
     monkeypatch.setattr(clock, "_WARM_SECONDS", 0.0)
     monkeypatch.setattr(adapter_times, "_SECONDS", 0.0)
@@ -62,6 +63,14 @@ def test_what_was_measured_is_kept_by_all_that_it_depends_on(plan, quick, monkey
     monkeypatch.setattr(profile, "device_name", lambda device: "another machine")
     Latency(store=store)(plan)
     assert len(store) == 2 * known
+
+
+def test_what_was_measured_on_a_busy_machine_is_told_and_not_kept(plan, quick, monkeypatch):
+    monkeypatch.setattr(clock, "_BUSY", -1.0)
+    store = Memory()
+    timed = Latency(store=store)(plan)
+    assert not store and timed.notes[-1].startswith("Latency was measured on a busy machine")
+    assert all(model.name in timed.notes[-1] for model in plan.models) and timed.prices[0]["latency"] > 0
 
 
 def test_adapters_that_were_not_measured_follow_their_figures():
@@ -100,6 +109,17 @@ def test_the_choice_is_held_to_what_was_measured(plan, monkeypatch):
     assert (chosen.front, chosen.back, chosen.adapter) == (second.front, second.back, second.adapter)
     assert not done.candidates.feasible[order[0]]
     assert done.candidates.order.tolist() == order[1:]
+    assert chosen.price["latency"] == Stitch()(done).hybrid.price["latency"] == 4.0  # as measured, not as predicted
+
+
+def test_of_several_adapters_none_is_left_that_misses_the_budget_when_measured(plan, monkeypatch):
+    ready = Select(budget={"latency": "5ms"}, front=0, back=0)(predicted(plan, *[1.0] * len(plan.candidates)))
+    first, second = (ready.candidates[row].chain for row in ready.candidates.order[:2])
+    assert {candidate.chain for candidate in ready.choice} == {first, second}
+    took = iter([4.0, 9.0])
+    monkeypatch.setattr(clock, "measure", lambda *_, **__: clock.Timing(next(took), 0.1, 11, "cpu: x", 1))
+    done = TimeCandidates(size=2)(ready)
+    assert [candidate.chain for candidate in done.choice] == [first]
 
 
 def test_when_nothing_holds_the_budget_the_least_is_said(plan, monkeypatch):

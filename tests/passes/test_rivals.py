@@ -33,8 +33,10 @@ from stitchc.passes import (
     TensorImages,
     Trace,
 )
+from stitchc.passes.data.errors import ModelError
 from stitchc.passes.data.hybrid import Hybrid
 from stitchc.passes.data.rivals import recommend
+from stitchc.passes.rivals.apart import told_apart
 from stitchc.passes.rivals.sizes import between, multiples_below, stride_of
 
 
@@ -220,6 +222,40 @@ def test_the_score_of_what_was_fitted_can_be_taken_on_images_that_it_never_saw()
     assert unseen == Rivals()(replace(again, images=made.images)).recommended.score
 
 
+class Enlarging(nn.Module):
+    """A network whose maps all have more positions than its images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.head(self.conv(nn.functional.interpolate(x, scale_factor=4.0)).mean((2, 3)))
+
+
+def test_the_stride_of_a_network_that_enlarges_its_images_is_one_pixel():
+    found = Pipeline([Trace(), Partition()])(Plan.of(Enlarging(), images=torch.zeros(2, 3, 8, 8)))
+    assert stride_of(found.cuts[0], (3, 8, 8)) == 1
+
+
+class Undefined(Small):
+    """Its scores are undefined for images with a pixel above 3.8: the noise that networks are traced with has none."""
+
+    def forward(self, x):
+        return super().forward(x) + (3.8 - x.amax((1, 2, 3))).sqrt()[:, None]
+
+
+def test_a_rival_whose_scores_are_undefined_on_some_images_is_left_out_with_the_reason():
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"}, images=256)
+    assert made.images.tensor[128:].amax() > 3.8
+    broken = replace(made.models[1], name="broken", module=randomised(Undefined(4)).eval())
+    done = Rivals(look=look(), against=(broken,))(made)
+    (found,) = of(done, "against")
+    assert found.hybrid is None and not found.within and "undefined (NaN)" in found.reason
+    assert done.recommended == Rivals(look=look())(made).recommended
+
+
 def test_strides_and_sizes():
     graph = Trace()(Plan.of(Small(4), images=torch.zeros(2, 3, 8, 8)))
     cuts = Partition()(graph).cuts[0]
@@ -285,3 +321,44 @@ def test_sizes_that_cannot_meet_the_budget_are_not_traced(plan):
     limit = plan.budget["macs"] / plan.prices[0]["macs"]
     side = plan.models[0].input.size[1]
     assert seen and all(size[1] ** 2 <= limit / 0.9 * side**2 for size in seen)
+
+
+def test_what_the_choice_was_healed_to_on_half_of_the_images_is_not_made_again(monkeypatch):
+    shown = Resized(torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
+    models = [randomised(Small(width)) for width in (8, 4)]
+    passes = [
+        Trace(),
+        Partition(),
+        Cost(direction="both"),
+        Similarity(),
+        Select(budget={"macs": "70%"}),
+        Rank(heal="back"),
+    ]
+    chosen = Pipeline([*passes, Stitch(), Fit(), Heal()])(Plan.of(*models, images=shown))
+    repaired = []
+    run = Heal.run
+    monkeypatch.setattr(Heal, "run", lambda self, plan: repaired.append(plan) or run(self, plan))
+
+    def score(plan, **known):
+        repaired.clear()
+        return Rivals(repair=[Fit(), Heal()], unseen=True, **known)(plan).recommended.score, len(repaired)
+
+    again, known = score(chosen), score(chosen, repaired_alike=True)
+    assert known == (pytest.approx(again[0], rel=1e-3), 0) and again[1] == 1
+    others = tuple(replace(one, chain=Chain((Fragment(0),))) for one in chosen.choice)
+    assert score(replace(chosen, choice=others), repaired_alike=True)[1] == 1  # another chain was tried
+
+
+def test_a_network_undefined_on_the_images_that_tell_it_apart_is_left_out():
+    scored = [rival(macs).scored(values) for macs, values in ((5, RIGHT), (6, RIGHT), (7, RIGHT))]
+    there = {5: WORSE, 6: RIGHT}
+
+    def more(one):
+        if one.price["macs"] not in there:
+            raise ModelError("undefined there")
+        return there[one.price["macs"]]
+
+    worse, right, broken = told_apart(scored, more)
+    assert (broken.hybrid, broken.within, broken.reason) == (None, False, "undefined there")
+    assert right.score - worse.score == pytest.approx(0.125)  # over all eight images
+    assert right.score + worse.score == pytest.approx(2 * scored[0].score)

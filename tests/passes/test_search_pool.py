@@ -310,6 +310,7 @@ def test_what_is_kept_of_seams_depends_on_models_and_images(plan):
     other = replace(plan, images=TensorImages(IMAGES + 1))
     labelled = replace(plan, images=TensorImages(IMAGES, torch.zeros(96, dtype=torch.int64)))
     assert {known(other), known(labelled), known(plan, "kl"), known(plan, effort="high")} == {(0, 0)}
+    assert known(replace(plan, seed=plan.seed + 1)) == (0, 0), "positions are drawn by the seed"
     with torch.no_grad():
         graphs = [copy.deepcopy(graph) for graph in plan.graphs]
         next(graphs[2].parameters()).add_(1e-3)

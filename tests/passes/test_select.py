@@ -1,5 +1,6 @@
 """The first pair of cuts by similarity that meets every budget; and when there is none, what would be reachable."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -201,6 +202,23 @@ def test_of_several_budgets_the_binding_one_is_named(priced):
         Select(budget={"flops": "100%", "params": 1})(priced)
     assert "the least is" in caught.value.message and caught.value.message.count("the least") == 1
     assert "params=" in caught.value.hint and "flops=" not in caught.value.hint
+
+
+def test_of_budgets_that_nothing_meets_alone_every_one_must_be_raised(priced):
+    with pytest.raises(Infeasible) as caught:
+        Select(budget={"macs": 1, "params": 1})(priced)
+    nearest = caught.value.nearest
+    assert f"macs={nearest['macs']} and params={nearest['params']} at least" in caught.value.hint
+
+
+def test_a_budget_that_is_missed_by_one_is_not_written_as_what_is_had(priced):
+    with pytest.raises(Infeasible) as caught:
+        Select(budget={"macs": 1})(priced)
+    least = caught.value.nearest["macs"]
+    with pytest.raises(Infeasible) as caught:
+        Select(budget={"macs": least - 1})(priced)
+    asked, had = re.search(r"at most (\S+ ?\S*MACs); the least is (\S+ ?\S*MACs)", caught.value.message).groups()
+    assert asked != had
 
 
 def test_budgets_that_can_be_met_alone_but_not_together_say_so(priced):

@@ -434,6 +434,21 @@ def test_a_model_that_was_compared_before_does_not_run_again(metric):
     assert len(store) == 6, "and other images"
 
 
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.GELU(), nn.GELU("tanh"), nn.LeakyReLU(0.2), nn.MaxPool2d(3, 1, 1)])
+def test_networks_of_the_same_weights_whose_layers_are_set_otherwise_share_no_vectors(layer):
+    def plan(layer):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), layer, nn.Flatten(), nn.Linear(256, 5))
+        return Pipeline([Trace(), Partition()])(Plan.of(network.eval(), images=images))
+
+    images, store = torch.randn(16, 3, 8, 8), Kept()
+    Similarity(store=store)(plan(nn.LeakyReLU(0.1)))
+    found = Similarity(store=store)(plan(layer)).representations[0].vectors
+    assert torch.equal(found, Similarity()(plan(layer)).representations[0].vectors)
+    Similarity(store=store)(plan(layer))
+    assert len(store) == 2, "and the same network again finds its own"
+
+
 def test_what_is_kept_is_by_cut_and_a_damaged_file_is_none():
     images, store = torch.randn(32, 3, 8, 8), Kept()
     few = plan_of(Plain(), images=images, cuts=("conv1", "relu2"))

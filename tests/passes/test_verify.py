@@ -1,6 +1,7 @@
 """Verification finds what is wrong, and nothing that is not; the ONNX file is the generated module."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -55,7 +56,6 @@ def test_onnx_says_nothing_of_this_machine(emitted):
 
 @pytest.mark.slow
 def test_onnx_is_the_same_bytes_again(emitted, tmp_path):
-    from dataclasses import replace
 
     before = hashlib.sha256((emitted.folder / "model.onnx").read_bytes()).digest()
     again = ExportOnnx()(Codegen(tmp_path)(replace(emitted, folder=None)))
@@ -106,3 +106,25 @@ def test_undefined_values_never_pass():
         compare(_constant(float("nan"), 1.0), {"model.py": _constant(0.0, 1.0)}, [torch.zeros(1, 1)], (1,), 1e-4)
     with pytest.raises(VerificationError, match="infinite or undefined"):
         compare(_constant(0.0, 1.0), {"model.py": _constant(float("nan"), 1.0)}, [torch.zeros(1, 1)], (1,), 1e-4)
+
+
+class KeptAlive(nn.Module):
+    """The map `y` is kept until the last line has been computed, though the product there is the last to read it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+    def forward(self, x):
+        y = self.first(x)
+        y = self.third(self.second(y * y))
+        return y.flatten(1)
+
+
+def test_a_budget_of_memory_that_the_module_misses_as_python_runs_it_is_told(tmp_path):
+    plan = Codegen(tmp_path)(plan_of(KeptAlive(), SIZE))
+    one_map = 4 * 3 * 8 * 8
+    assert not Verify()(replace(plan, budget={"memory": 4 * one_map})).notes
+    (note,) = Verify()(replace(plan, budget={"memory": 4 * one_map - 1})).notes
+    assert "model.py holds 3.000 KiB" in note and "more than the 2.999 KiB of the budget" in note
+    assert not Verify()(plan).notes

@@ -13,7 +13,9 @@ from stitchc.evaluate import accuracy
 from stitchc.passes.data.errors import DataError, ModelError
 from stitchc.passes.data.model import InputSpec, Model, TensorImages
 from stitchc.tuning.labels import meant, measured_on
+from stitchc.zoo import images
 from stitchc.zoo.class_names import CIFAR10, CIFAR100, natural_order, vocabularies
+from stitchc.zoo.image_words import of_one_split
 
 SPEC = InputSpec((3, 2, 2), (0.0,) * 3, (1.0,) * 3)
 WNIDS = vocabularies(1000)[0].lists[0]
@@ -270,3 +272,17 @@ def test_images_that_a_tuned_artifact_can_no_longer_be_measured_on_are_named_unl
     assert images is None and "nothing is measured on" in said[0]
     with pytest.raises(DataError):
         measured_on(f"folder:{digits}/digits", record, Named(["zero"]), model)
+
+
+@pytest.mark.parametrize(("evaluate", "told"), [("digits?split=train&limit=5", 1), ("digits?split=test", 0)])
+def test_a_training_measured_on_its_own_images_says_so(evaluate, told):
+    trained = images("digits?split=train&limit=8")
+    _, said = measured_on(evaluate, {}, trained, named_model("a", 10))
+    assert len([note for note in said if "flatters" in note]) == told
+
+
+def test_names_of_one_split_are_told_from_others(digits):
+    folder = f"folder:{digits}/digits"
+    assert of_one_split(folder, f"folder:{digits}/../{digits.name}/digits?limit=3&seed=1")
+    assert not of_one_split(folder, f"{folder}?split=train") and not of_one_split("digits", "images")
+    assert not of_one_split("random", "random")

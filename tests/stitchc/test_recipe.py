@@ -29,6 +29,16 @@ def test_more_models_are_named_by_further_letters():
     assert 'a = "x"\nb = "y"\nc = "z"\n' in text and recipe.loads(text).models == ("x", "y", "z")
 
 
+def test_no_model_of_many_is_left_out():
+    models = tuple(f"digits/{k}" for k in range(60))
+    text = recipe.dumps(models, CompileOptions())
+    assert 'z = "digits/25"\na1 = "digits/26"\n' in text and recipe.loads(text).models == models
+    with pytest.raises(InputError, match="names a model 'c1' and no model before it"):
+        recipe.loads(text.replace('b1 = "digits/27"\n', ""))
+    with pytest.raises(UnsafeCheckpoint, match="code to run"):
+        recipe.check(recipe.loads(text.replace("digits/59", "evil.py:make")), "r.toml")
+
+
 def test_golden():
     assert (
         recipe.dumps(["digits/resnet", "digits/plain"], CompileOptions(budget={"flops": 12e6}))

@@ -1,5 +1,7 @@
 """Words to things: which images, which architecture, which device, when nobody or everybody says."""
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,12 @@ from torch import nn
 
 from stitchc.device import resolve
 from stitchc.inputs import archs_for, is_artifact, model_of, probe, probe_words
+from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec, Model
+from stitchc.progress import Silent
+from stitchc.start import opened
+from stitchc.zoo import load
 
 SPEC = InputSpec((1, 8, 8), (0.0,), (1.0,))
 
@@ -102,3 +108,21 @@ def test_a_device_that_is_not_here_is_refused():
     assert resolve("auto").type in ("cpu", "cuda")
     with pytest.raises(InputError, match="no device 'quantum'"):
         resolve("quantum")
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "shared"), [("digits?split=train&limit=12", 8), ("digits?split=test", 0), (None, 0)]
+)
+def test_images_to_measure_on_that_are_fitted_on_too_are_told(evaluate, shared):
+    given = CompileOptions(data="digits?limit=8", evaluate=evaluate)
+    with opened(("digits/small", "digits/plain"), given, Silent()) as (plan, _, measured, _):
+        told = [note for note in plan.notes if "flatters" in note]
+        assert told == [note for note in told if note.startswith(f"{shared} of the {len(measured)} images")]
+        assert bool(told) == bool(shared)
+
+
+def test_any_number_of_models_may_have_one_name():
+    model = load("digits/small")
+    several = [replace(model, module=deepcopy(model.module)) for _ in range(30)]
+    with opened(several, CompileOptions(data="digits?limit=8"), Silent()) as (plan, *_):
+        assert len({one.name for one in plan.models}) == 30
