@@ -58,10 +58,8 @@ def drawn(rng: random.Random) -> tuple[list[str], dict[str, Any]]:
         "direction": rng.choice(("slow-to-fast", "fast-to-slow", "both")),
         "adapter": rng.choice(ADAPTERS),
         "rank": rng.choices(("cka", "fit", "kl", "cascade"), (6, 2, 1, 1))[0],
-        "effort": "low",
         "similarity": rng.choice(("cka-unbiased", "cka", "cka-pooled", "rbf-cka", "procrustes")),
         "heal": rng.choice(("none", "adapter", "back", "all")),
-        "heal_sweeps": rng.choice((1, 2)),
         "recalibrate": rng.random() < 0.2,
         "probe_images": rng.choice((16, 32, 64)),
         "rivals": rng.choices(("none", "auto"), (5, 1))[0],
@@ -69,6 +67,10 @@ def drawn(rng: random.Random) -> tuple[list[str], dict[str, Any]]:
         "frontend": rng.choices(("auto", "export"), (5, 1))[0],
         "seed": rng.randrange(1000),
     }
+    if options["rank"] != "cka":
+        options["effort"] = "low"
+    if options["heal"] != "none":
+        options["heal_sweeps"] = rng.choice((1, 2))
     models = rng.sample(NETWORKS, rng.choices((1, 2), (1, 5))[0])
     return models, options
 

@@ -89,13 +89,23 @@ class Pipeline(Pass):
     seconds that it took, None before it ran.
 
     Raises:
-        PipelineError: before anything runs, where a pass needs what no earlier one adds.
+        PipelineError: something else than passes; or before anything runs, a pass needs what no earlier one adds.
     """
 
     name: ClassVar[str] = "pipeline"
 
     passes: Sequence[Pass]
     callback: Callback | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        steps = [self.passes] if isinstance(self.passes, Pass) else self.passes
+        wrong = next((step for step in steps if not isinstance(step, Pass)), None)
+        if isinstance(wrong, type):
+            raise PipelineError(f"{wrong.__name__} is a kind of pass, and no pass yet", f"Write {wrong.__name__}().")
+        if wrong is not None or steps is not self.passes:
+            raise PipelineError(
+                f"a pipeline is made of passes in a list, and not of {self.passes!r}", "Write Pipeline([Trace(), ...])."
+            )
 
     def __call__(self, plan: Plan) -> Plan:
         self._check_order(plan)

@@ -121,6 +121,8 @@ def read(folder: Path | str) -> dict[str, Any]:
     Raises:
         OutputError: the folder is no artifact of stitchc.
     """
+    if not isinstance(folder, str | Path):
+        raise OutputError(f"a {type(folder).__name__} is no folder of an artifact", "Give its path.")
     path = Path(folder) / PLAN
     try:
         if not path.is_file():

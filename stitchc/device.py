@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,20 +39,6 @@ def resolve(device: str = "auto") -> torch.device:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise InputError(f"there is no device '{device}' here", f"The last is cuda:{torch.cuda.device_count() - 1}.")
     return found
-
-
-@contextmanager
-def in_full_precision() -> Iterator[None]:
-    """float32 is float32 within, on a graphics card too: torch lets convolutions there round to ten bits by default, by
-    which weights that are fitted would differ from those of the processor in the third digit."""
-    import torch
-
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def moving(device: str) -> list[Pass]:

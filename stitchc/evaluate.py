@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .keywords import with_options
 from .options import EvaluateOptions
-from .passes.data.errors import DataError, ModelError
+from .passes.data.errors import DataError, InputError, ModelError
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:
@@ -58,9 +58,12 @@ def evaluate(
 
     Raises:
         DataError: no data is known, the images have no labels, or labels that the network has no output for.
+        InputError: a batch of no images.
     """
     from .inputs import images_of, model_of, name_of
 
+    if batch is not None and batch < 1:
+        raise InputError(f"`batch` is {batch}", "Give a number of images, or leave it out.")
     watcher = progress or Silent()
     with stage(watcher, f"loading {name_of(subject)}"):
         model = model_of(subject, trust=options.trust, arch=options.arch)
@@ -106,7 +109,8 @@ def accuracy(
     Raises:
         DataError: as `classes.match`. ModelError: as `scores`, or they are not those of a classifier.
     """
-    from .device import in_full_precision, resolve
+    from .device import resolve
+    from .passes.data.float32 import in_full_precision
     from .passes.data.out_of_memory import halved_until_it_fits
     from .passes.data.scores import ready
     from .passes.graphs.placement import exactly, on_device

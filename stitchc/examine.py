@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .device import in_full_precision, resolve, with_memory
+from .device import resolve, with_memory
 from .inputs import model_of, name_of
 from .keywords import with_options
 from .options import CompareOptions, CostOptions, InspectOptions
+from .passes.data.float32 import in_full_precision
 from .progress import Progress, Silent, stage
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .classes import for_models
-from .passes.data.errors import DataError, InputError
+from .passes.data.errors import DataError, InputError, ModelError
 from .passes.data.model import Images, Model
 from .progress import Progress, stage
 from .zoo.naming import REGISTRIES, parse
@@ -23,13 +24,17 @@ _LETTER = re.compile(r"[A-Z]=.")
 
 
 def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Sequence[str] | None = None) -> Model:
-    """The model that MODEL words, or the folder of an artifact, name. A Model is itself.
+    """The model that MODEL words, or the folder of an artifact, name. A Model is itself; of one in training mode a copy
+    in eval mode, with the very same weights.
 
     Raises:
         ModelError, OutputError: as `zoo.load` and `artifact.read`.
     """
+    check_subject(subject)
     if isinstance(subject, Model):
-        return subject
+        from .passes.data.scores import in_eval_mode
+
+        return subject if subject.module is None else replace(subject, module=in_eval_mode(subject.module))
     named = arch if arch is None or isinstance(arch, str) else archs_for([subject], arch)[0]
     if is_artifact(subject):
         if named:
@@ -86,10 +91,30 @@ def _is_checkpoint(subject: str | Path | Model) -> bool:
 
 def is_artifact(subject: str | Path | Model) -> bool:
     """Whether it is the folder of an artifact. A registry's name is none: a folder of that name is `./digits/x`."""
+    check_subject(subject)
     if isinstance(subject, Model):
         return False
     named = isinstance(subject, str) and subject.partition("/")[0] in REGISTRIES and "/" in subject
     return not named and Path(subject).is_dir()
+
+
+def check_subject(subject: object) -> None:
+    """Holds what Python was given for a model to what that may be: words, a path, or a Model.
+
+    Raises:
+        ModelError: it is something else, such as a bare module, of which nobody says what its input must be.
+    """
+    if isinstance(subject, str | Path | Model):
+        return
+    hint = "Give its words, such as 'nets.py:make', or a stitchc.passes.Model."
+    if isinstance(subject, list | tuple):
+        hint = "Give the models one after the other, and not as a list."
+    if hasattr(subject, "state_dict"):
+        hint = (
+            "Say what its input must be: stitchc.passes.Model('net', stitchc.passes.InputSpec((3, 224, 224), mean, "
+            "std), module=net), with a mean and a deviation for each channel."
+        )
+    raise ModelError(f"a {type(subject).__name__} is no model", hint)
 
 
 def load_all(
@@ -106,7 +131,12 @@ def load_all(
 
 
 def name_of(subject: str | Path | Model) -> str:
-    """The name to show for a model, a path or MODEL text."""
+    """The name to show for a model, a path or MODEL text.
+
+    Raises:
+        ModelError: as `check_subject`.
+    """
+    check_subject(subject)
     return subject.name if isinstance(subject, Model) else str(subject)
 
 
@@ -114,15 +144,26 @@ def images_of(data: str | Images | None, why: str, *, measuring: bool = False) -
     """The images that DATA words name. `why` ends the sentence "no images are named ..."; measuring: see `zoo.images`.
 
     Raises:
-        DataError: there are no words, or as `zoo.images`.
+        DataError: there are no words, or something else than words and images; or as `zoo.images`.
     """
     if data is None:
         raise DataError(f"no images are named {why}", "Name them with `data`, such as digits?split=test or folder:DIR.")
     if not isinstance(data, str):
-        return data
+        return _checked(data)
     from .zoo import images
 
     return images(data, measuring=measuring)
+
+
+def _checked(data: object) -> Images:
+    if isinstance(data, Images):
+        return data
+    hint = "Give the words that name them, such as 'folder:DIR' or 'npz:FILE', or an object like stitchc.passes.Images."
+    if isinstance(data, Path):
+        hint = f"Write 'folder:{data}'."
+    if hasattr(data, "shape"):
+        hint = "Give stitchc.passes.TensorImages(tensor, labels), of a tensor [images, channels, height, width]."
+    raise DataError(f"a {type(data).__name__} is no set of images", hint)
 
 
 def test_split(images: Images) -> str | None:

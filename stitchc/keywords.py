@@ -29,6 +29,8 @@ def with_options(record: type[Options], *positional: str) -> Callable[[Callable[
 
         @functools.wraps(function)
         def call(*args: Any, **given: Any) -> T:
+            from .idle import check_idle  # which knows the records that this module makes keywords of
+
             for name in given:
                 if name not in signature.parameters:
                     near = did_you_mean(name, list(signature.parameters))
@@ -36,6 +38,7 @@ def with_options(record: type[Options], *positional: str) -> Callable[[Callable[
             bound = signature.bind(*args, **given)
             said = {name: bound.arguments.pop(name) for name in known if name in bound.arguments}
             options = record.of({name: value for name, value in said.items() if value is not None})
+            check_idle(options)
             return function(*bound.args, **bound.kwargs, options=options)
 
         call.__signature__ = signature  # type: ignore[attr-defined]

@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from .device import in_full_precision, moving, with_memory
+from .device import moving, with_memory
 from .keywords import with_options
 from .options import CompileOptions
 from .passes.data import metrics
 from .passes.data.errors import InputError, QuantityError, StitchError
+from .passes.data.float32 import in_full_precision
 from .passes.data.options import options_of
 from .progress import Progress, Silent
 from .search import check_images, check_rank
@@ -265,7 +266,8 @@ class Space:
         from .compile import compile
 
         self._route(name)
-        shared = [option for option in options_of(CompileOptions) if option in options_of(SpaceOptions)]
+        choosing = ("min_share", "effort")  # among chains, and this one is chosen
+        shared = [o for o in options_of(CompileOptions) if o in options_of(SpaceOptions) and o not in choosing]
         given = {option: getattr(self._options, option) for option in shared}
         return compile(*self.plan.models, **{**given, "chain": name, "out": out, **keywords}, progress=self._progress)
 

@@ -12,9 +12,10 @@ from string import ascii_lowercase
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
-from .device import in_full_precision, with_memory
+from .device import with_memory
 from .heads.put import with_heads
 from .inputs import NOISE, load_all, probe
+from .passes.data.float32 import in_full_precision
 from .progress import Progress
 from .shared_options import ArtifactOptions, HeadOptions, MeasuringOptions
 

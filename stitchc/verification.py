@@ -28,9 +28,10 @@ def verify(
     output. seed: of the noise.
 
     Raises:
-        OutputError: the folder is no artifact.
+        OutputError: the folder is no artifact. InputError: no batch sizes, or a tolerance that is none.
         VerificationError: a file was changed or cannot be run, or they differ.
     """
+    sizes = tuple(batches) if isinstance(batches, Sequence) else (batches,)
     record = artifact.checked(folder)
     with stage(progress or Silent(), f"verifying {folder}"):
         size = record["input"]["size"]
@@ -38,9 +39,7 @@ def verify(
             from .passes.verify.family import verify_family_folder
 
             names = [member["name"] for member in record["members"]]
-            return verify_family_folder(
-                Path(folder), names, size, batches=tuple(batches), tolerance=tolerance, seed=seed
-            )
+            return verify_family_folder(Path(folder), names, size, batches=sizes, tolerance=tolerance, seed=seed)
         from .passes.verify import verify_folder
 
-        return verify_folder(Path(folder), size, tuple(batches), tolerance, seed)
+        return verify_folder(Path(folder), size, sizes, tolerance, seed)

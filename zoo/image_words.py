@@ -46,8 +46,11 @@ def parse(words: str) -> Words:
     """Takes the words that name images apart (docs/zoo.md, Images).
 
     Raises:
-        DataError: words that mean nothing, or a file or folder that is not there.
+        DataError: no words, words that mean nothing, or a file or folder that is not there.
     """
+    if not isinstance(words, str):
+        hint = f"Write 'folder:{words}'." if isinstance(words, Path) else f"Give text. The forms are {_FORMS}."
+        raise DataError(f"a {type(words).__name__} names no images", hint)
     body, options = words, Options()
     if match := _QUERY.search(words):
         body, options = words[: match.start()], _options(words, match[1])

@@ -17,7 +17,7 @@ from .naming import Words, parse, with_output
 from .weights import check_finite, mismatch, seeded, sha256
 
 
-def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
+def load(name: str | Path, *, trust: bool = False, arch: str | None = None) -> Model:
     """The model that `name` names (docs/zoo.md, Models), in eval mode, with its input transform, licence and hash.
 
     trust: allow files that run code when they are read. arch: the architecture of a checkpoint that names none.
@@ -25,6 +25,7 @@ def load(name: str, *, trust: bool = False, arch: str | None = None) -> Model:
     Raises:
         ModelError, and its kinds WeightsUnavailable, BadCheckpoint, UnsafeCheckpoint.
     """
+    name = str(name) if isinstance(name, Path) else name
     words = parse(name)
     if arch and words.form != "checkpoint":
         raise ModelError(

@@ -86,8 +86,10 @@ def parse(given: str) -> Words:
     """Takes the words that name a model apart (docs/zoo.md, Models).
 
     Raises:
-        ModelError: no such form, no such option, or an option with a value that means nothing.
+        ModelError: no words, no such form, no such option, or an option with a value that means nothing.
     """
+    if not isinstance(given, str):
+        raise ModelError(f"a {type(given).__name__} is no name of a model", "Give text, such as 'digits/resnet'.")
     body, options = given, Options()
     if (match := _QUERY.search(given)) and not _exists(given):
         body = given[: match.start()]

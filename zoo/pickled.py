@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from stitchc.passes.data.errors import BadCheckpoint, UnsafeCheckpoint
+from stitchc.passes.data.errors import BadCheckpoint, UnsafeCheckpoint, first_line
 
 from . import zips
 from .pickle_scan import Seen, scan
@@ -55,7 +55,7 @@ def load(path: Path, *, trust: bool = False) -> Any:
         with torch.serialization.safe_globals(_data()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (Exception, SystemExit) as error:  # torch raises errors of many kinds, a trusted file's own code any
-        raise unreadable(path, error) if trust else _refused(path, seen, error) from error
+        raise _unfound(path, error) if trust else _refused(path, seen, error) from error
 
 
 def load_bytes(path: Path, content: bytes) -> Any:
@@ -195,6 +195,17 @@ def _refused(path: Path, seen: Seen, error: BaseException) -> Exception:
         return UnsafeCheckpoint(
             f"{path} was saved with pickle_protocol={seen.protocol}, which torch reads only with leave to run code",
             "Save it without pickle_protocol; or, if you trust where the file comes from, give --trust.",
+        )
+    return unreadable(path, error)
+
+
+def _unfound(path: Path, error: BaseException) -> BadCheckpoint:
+    """What to say of a trusted file that cannot be read: mostly its classes lie in a script that is not here."""
+    if isinstance(error, ModuleNotFoundError) or (isinstance(error, AttributeError) and "get attribute" in str(error)):
+        return BadCheckpoint(
+            f"{path} was pickled with code that is not found here: {first_line(error)}",
+            "Name the script that it was saved from, and its class: --trust --arch FILE.py:CLASS. Or install the "
+            "package that the code is of.",
         )
     return unreadable(path, error)
 

@@ -1,8 +1,9 @@
 """Running a user's Python file as if it were run by itself, so that nothing of it stays behind in ours.
 
 The file is found again by what lies beside it: its folder, or the one that holds its package, is on the path while it
-runs. It sees an empty command line. What it sets for the whole process (the default type of torch's numbers, how many
-threads it uses, the working folder, random states, where print() writes) is put back.
+runs. It sees an empty command line. What it sets for the whole process (the default type of torch's numbers, how
+exactly and with how many threads it computes, the working folder, random states, what is logged, what Ctrl-C does,
+where print() writes) is put back.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import hashlib
 import importlib
 import importlib.util
 import io
+import logging
 import os
 import random
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +29,7 @@ import numpy as np
 import torch
 
 from stitchc.passes.data.errors import ModelError, StitchError
+from stitchc.passes.data.float32 import rounding, set_rounding
 
 from .present import require
 from .weights import SEED
@@ -178,6 +183,32 @@ def _on_path(*folders: str) -> Iterator[None]:
         sys.path[:] = before
 
 
+def _logging() -> tuple[int, list[logging.Handler], int]:
+    """From which level on what is logged is heard, and by whom."""
+    return logging.root.level, list(logging.root.handlers), logging.root.manager.disable
+
+
+def _set_logging(to: tuple[int, list[logging.Handler], int]) -> None:
+    level, logging.root.handlers[:], disabled = to
+    logging.root.setLevel(level)
+    logging.disable(disabled)
+
+
+def _signals() -> dict[int, Any]:
+    """What is done when the process is interrupted or asked to end; nothing outside the main thread, where Python lets
+    nobody set it. Nor can it set again what C code has set, which it tells as None."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    found = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    return {number: handler for number, handler in found.items() if handler is not None}
+
+
+def _set_signals(to: dict[int, Any]) -> None:
+    for number, handler in to.items():
+        signal.signal(number, handler)
+
+
 #: What belongs to the whole process, as functions that tell it and set it.
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (os.getcwd, os.chdir),
@@ -185,8 +216,12 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (torch.get_num_threads, torch.set_num_threads),
+    (rounding, set_rounding),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (random.getstate, random.setstate),
     (np.random.get_state, np.random.set_state),
+    (_logging, _set_logging),
+    (_signals, _set_signals),
 )
 
 

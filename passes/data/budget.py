@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from . import metrics
 from .errors import QuantityError
@@ -89,6 +90,8 @@ def parse_budget(words: Iterable[str], metric: str | None = None) -> dict[str, L
     """
     limits: dict[str, Limit] = {}
     for word in words:
+        if not isinstance(word, str):
+            raise QuantityError(f"a budget is {word!r}", "Write it as text with its metric: 'flops=12M', 'macs=60%'.")
         name, equals, quantity = word.rpartition("=")
         name = name.strip() if equals else metric or ""
         if not name:
@@ -151,6 +154,8 @@ def _to_digits(value: float, digits: int) -> str:
 def _as_limit(metric: str, value: float | str | Limit) -> Limit:
     if isinstance(value, Limit):
         return value
+    if isinstance(value, bool) or not isinstance(value, str | Real):
+        raise QuantityError(f"the budget of {metric} is {value!r}", "Write it as a number or text: 12e6, '12M', '60%'.")
     return parse_quantity(value if isinstance(value, str) else repr(float(value)), metric)
 
 

@@ -231,7 +231,7 @@ def get(name: str) -> Metric:
         return found
     if name in plugins.installed(GROUP):
         return _loaded(name)
-    near = did_you_mean(name.lower(), list(names()), cutoff=0.5)
+    near = did_you_mean(str(name).lower(), list(names()), cutoff=0.5)
     raise QuantityError(f"'{name}' is no metric", f"{near} Metrics are {', '.join(names())}.".strip())
 
 

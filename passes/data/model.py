@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from .errors import ModelError
+from .errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -160,6 +160,9 @@ class TensorImages:
     one whose input has another size. For plain `nn.Module`s.
 
     labels: int64 [images], or None. name, noise: as of `Images`.
+
+    Raises:
+        DataError: no tensor of that shape, or of integers, which nobody says how to normalise.
     """
 
     tensor: Tensor = field(repr=False)
@@ -167,11 +170,31 @@ class TensorImages:
     name: str = "tensor"
     noise: bool = False
 
+    def __post_init__(self) -> None:
+        shape = tuple(getattr(self.tensor, "shape", ()))
+        if len(shape) != 4:
+            found = f"a {type(self.tensor).__name__}" + (f" of shape {shape}" if shape else "")
+            raise DataError(f"images are {found}", "Give a tensor [images, channels, height, width].")
+        if not self.tensor.is_floating_point():
+            raise DataError(
+                f"images are {self.tensor.dtype}, and a network takes floating point",
+                "Give them as it was trained on them, such as (images / 255 - mean) / std.",
+            )
+
     def __len__(self) -> int:
         return len(self.tensor)
 
     def batches(self, spec: InputSpec, size: int, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
-        """Slices start..stop of the tensor, as `Images.batches`; of `spec` only the height and width are looked at."""
+        """Slices start..stop of the tensor, as `Images.batches`; of `spec` only the size is looked at.
+
+        Raises:
+            DataError: they have another number of channels.
+        """
+        if self.tensor.shape[1] != spec.size[0]:
+            raise DataError(
+                f"images have {self.tensor.shape[1]} channels, and a network takes {spec.size[0]}",
+                "Give images with as many channels, or a network that takes them.",
+            )
         for part in self.tensor[start:stop].split(size):
             # a network may write to the images that it is given
             yield part.clone() if part.shape[2:] == spec.size[1:] else _resized(part, spec.size[1:])

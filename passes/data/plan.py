@@ -143,8 +143,12 @@ class Plan(InNotebook):
     def of(cls, *models: Model | nn.Module, images: Images | Tensor | None = None, seed: int = 0) -> Plan:
         """A plan of plain modules or Models. `images` is a tensor [n, c, h, w] for all, or an `Images`.
 
-        A plain module is named by its class, taken to expect exactly what the tensor holds, and put into eval mode,
-        the one that is compiled.
+        A plain module is named by its class, and taken to expect exactly what the tensor holds. Of a network in
+        training mode the plan holds a copy in eval mode, the one that is compiled, with the very same weights.
+
+        Raises:
+            InputError: something else than models, or a plain module without a tensor of images. DataError: images of
+            which nothing can be made.
         """
         shown: Images | None = images if images is None or isinstance(images, Images) else TensorImages(images)
         return cls(tuple(_as_model(m, shown) for m in models), seed=seed, images=shown)
@@ -204,8 +208,14 @@ class Plan(InNotebook):
 
 
 def _as_model(given: Model | nn.Module, images: Images | None) -> Model:
+    from .scores import in_eval_mode
+
     if isinstance(given, Model):
-        return given
+        return given if given.module is None else replace(given, module=in_eval_mode(given.module))
+    if not hasattr(given, "state_dict"):
+        raise InputError(
+            f"a {type(given).__name__} is no network", "Give modules of torch, or Models, which stitchc.zoo.load makes."
+        )
     if not isinstance(images, TensorImages):
         raise InputError(
             f"a plain {type(given).__name__} does not say what its input must be",
@@ -213,4 +223,4 @@ def _as_model(given: Model | nn.Module, images: Images | None) -> Model:
         )
     channels, height, width = images.tensor.shape[1:]
     spec = InputSpec((channels, height, width), (0.0,) * channels, (1.0,) * channels, assumed=("mean", "std"))
-    return Model(type(given).__name__, spec, module=given.eval())
+    return Model(type(given).__name__, spec, module=in_eval_mode(given))

@@ -6,6 +6,7 @@ through `scores`, so that none of them takes another output, or another mode, th
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -103,6 +104,28 @@ def ready(module: nn.Module, name: str = "the network") -> nn.Module:
     with suppress(NotImplementedError):  # an exported program has one mode
         module.eval()
     return module
+
+
+def in_eval_mode(module: nn.Module) -> nn.Module:
+    """The network, if all of it is in eval mode; else a copy in eval mode with the very same weights, so that whoever
+    is training it can go on.
+
+    Raises:
+        ModelError: it cannot be copied.
+    """
+    if not any(one.training for one in module.modules()):
+        return module
+    kept = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    try:
+        copied = copy.deepcopy(module, kept)
+        with suppress(NotImplementedError):  # an exported program has one mode
+            copied.eval()
+        return copied
+    except Exception as error:  # of whatever the user's modules hold
+        raise ModelError(
+            f"a {type(module).__name__} in training mode cannot be copied: {first_line(error)}",
+            "Put it into eval mode: network.eval().",
+        ) from error
 
 
 class Scoring(nn.Module):

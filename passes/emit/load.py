@@ -17,7 +17,8 @@ from ..data.errors import VerificationError, first_line
 
 
 def load_module(folder: Path) -> nn.Module:
-    """Run `folder/model.py` under a name of its own and call its `load()`.
+    """Run `folder/model.py` under a name of its own and call its `load()`. Layers that are made draw random weights,
+    which are replaced: the global random state is left as it was.
 
     Raises:
         VerificationError: the file is missing, is no Python, or does not load its weights.
@@ -30,8 +31,9 @@ def load_module(folder: Path) -> nn.Module:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        return module.load()
+        with torch.random.fork_rng(devices=[]):
+            spec.loader.exec_module(module)
+            return module.load()
     except Exception as error:
         raise VerificationError(
             f"{path} cannot be loaded: {type(error).__name__}: {first_line(error)}",

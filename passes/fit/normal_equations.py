@@ -158,15 +158,16 @@ class NormalEquations:
         assert self.fitting and self.held_out
         self.fitting, self.held_out = self.fitting.double(), self.held_out.double()
         ridges = ridges if self.reader.ridge is None else [self.reader.ridge]
-        judged, places, parts = list[int](), list[slice](), [self.fitting, self.held_out]
+        judged, places = list[int](), list[slice]()
         for columns in self.columns.values():
             every = -(-(columns.stop - columns.start) // _JUDGED) if self.roughly else 1
             start = len(judged)
             judged += range(columns.start, columns.stop, every)
             places.append(slice(start, len(judged)))
+        fitting, held_out = self.fitting, self.held_out
         if len(judged) < self.channels:
-            parts = [part.target(judged) for part in parts]
-        found = choose_ridges(*parts, ridges, places, intercept=self.reader.intercept)
+            fitting, held_out = fitting.target(judged), held_out.target(judged)
+        found = choose_ridges(fitting, held_out, ridges, places, intercept=self.reader.intercept)
         by_start = {columns.start: one for columns, one in zip(self.columns.values(), found, strict=True)}
         return {user: by_start[columns.start] for user, columns in self.users.items()}
 

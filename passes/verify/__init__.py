@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.budget import format_apart
-from ..data.errors import ModelError, VerificationError, first_line
+from ..data.errors import InputError, ModelError, VerificationError, first_line
 from ..data.hybrid import Verified
 from ..data.model import Images, InputSpec
 from ..data.plan import Plan
@@ -38,7 +39,8 @@ class Verify(Pass):
     variable keeps its value until it is set again, a note says so.
 
     Raises:
-        VerificationError: a file differs by more, or gives another class. Says which, at what batch, by how much.
+        InputError: no batch sizes, or a tolerance that is none. VerificationError: a file differs by more, or gives
+        another class. Says which, at what batch, by how much.
     """
 
     name: ClassVar[str] = "verify"
@@ -138,8 +140,10 @@ def compare(
     second class are so near each other that float32 cannot tell them apart (`ROUNDING`): then neither is wrong.
 
     Raises:
-        VerificationError: they differ.
+        InputError: a tolerance that is negative or no number. VerificationError: they differ.
     """
+    if not 0 <= tolerance < math.inf:
+        raise InputError(f"`tolerance` is {tolerance}", "Give a share of the largest output: `tolerance=1e-4`.")
     absolute = dict.fromkeys(emitted, 0.0)
     relative = dict.fromkeys(emitted, 0.0)
     for images in inputs:
@@ -196,7 +200,15 @@ def _run(name: str, network: Network, images: Tensor) -> Tensor:
 
 
 def inputs_of(spec: InputSpec, batches: tuple[int, ...], seed: int, images: Images | None) -> Iterator[Tensor]:
-    """For each batch size that many random images, and as many of the probe images where there are enough."""
+    """For each batch size that many random images, and as many of the probe images where there are enough.
+
+    Raises:
+        InputError: there are no batch sizes, by which nothing would be compared, or one is no number of images.
+    """
+    if not batches or not all(isinstance(batch, int) and batch > 0 for batch in batches):
+        raise InputError(
+            f"`batches` is {batches!r}: nothing can be compared on it", "Give numbers of images: `batches=(1, 3)`."
+        )
     generator = torch.Generator().manual_seed(seed)
     for batch in batches:
         yield torch.randn(batch, *spec.size, generator=generator)

@@ -71,6 +71,10 @@ def command(
                 f"Extract a member: `stitchc family extract {model} MEMBER -o OUT`.",
             )
         return _members(run, model, metric)
+    if backend != "eager" and not (latency or "latency" in metric):
+        raise InputError(
+            f"nothing asks for latency, and --backend {backend} was given", "Add --latency, or leave --backend out."
+        )
     if plot and not depth:
         raise InputError(f"'{plot}' is to show the cost by stage, and --depth 0 asks for no stages", "Leave it out.")
     may_write(run, plot)

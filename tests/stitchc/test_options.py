@@ -33,7 +33,15 @@ MODELS = {
     "inspect": PAIR[:1], "cost": PAIR[:1],
 }  # fmt: skip
 #: What cannot be changed alone.
-BESIDE = {"holdout": {"patience": 3}, "patience": {"holdout": 0.25}, "accumulate": {"batch": 30}}
+BESIDE = {
+    "backend": {"metric": "latency"},
+    "momentum": {"optimizer": "sgd"},
+    "distill_weight": {"distill": "back"},
+    "temperature": {"distill": "back"},
+    "holdout": {"patience": 3},
+    "patience": {"holdout": 0.25},
+    "accumulate": {"batch": 30},
+}
 
 
 class Reached(Exception):
@@ -178,7 +186,7 @@ def test_a_flag_reaches_the_same_field(verb, name, stopped, monkeypatch):
 @pytest.mark.parametrize("name", [name for name, of in options_of(CompileOptions).items()])
 def test_a_recipe_states_it_and_gives_it_back(name, stopped, monkeypatch, tmp_path):
     of = options_of(CompileOptions)[name]
-    options = CompileOptions.of({name: another(name, of)})
+    options = CompileOptions.of({name: another(name, of), **BESIDE.get(name, {})})
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.dumps(PAIR, options))
     found = recipe.read(path).options

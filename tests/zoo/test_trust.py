@@ -3,6 +3,8 @@
 import io
 import json
 import pickle
+import sys
+import types
 import zipfile
 
 import pytest
@@ -255,3 +257,15 @@ def test_devices_and_pipes_are_not_read(tmp_path):
     for path in (tmp_path / "a.pt", "/dev/zero"):
         with pytest.raises(StitchError, match="not a file"):
             zoo.load(str(path), arch="digits/plain")
+
+
+@pytest.mark.parametrize("saved", ["script", "__main__"])
+def test_a_trusted_pickle_whose_script_is_not_here_says_what_to_name(tmp_path, monkeypatch, saved):
+    script = types.ModuleType(saved)
+    monkeypatch.setitem(sys.modules, saved, script)
+    script.Net = type("Net", (nn.Linear,), {"__module__": saved})
+    torch.save(script.Net(2, 3), tmp_path / "a.pt")
+    monkeypatch.undo()
+    with pytest.raises(BadCheckpoint, match="pickled with code that is not found here") as caught:
+        zoo.load(str(tmp_path / "a.pt"), trust=True)
+    assert "--arch FILE.py:CLASS" in caught.value.hint

@@ -1,7 +1,9 @@
 """A user's Python file is run as if by itself: what it needs is found, and nothing of it stays behind in ours."""
 
+import logging
 import os
 import random
+import signal
 import sys
 import textwrap
 import warnings
@@ -12,6 +14,7 @@ import torch
 
 from stitchc import zoo
 from stitchc.passes.data.errors import ModelError
+from stitchc.passes.data.float32 import rounding
 
 NET = """
 from torch import nn
@@ -105,12 +108,14 @@ def process():
     """What belongs to the whole process."""
     of_torch = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
     others = os.getcwd(), list(sys.path), list(sys.argv), sys.stdout, list(warnings.filters)
-    return *of_torch, torch.are_deterministic_algorithms_enabled(), *others
+    exactly = torch.are_deterministic_algorithms_enabled(), torch.is_anomaly_enabled(), rounding()
+    heard = logging.root.level, list(logging.root.handlers), logging.root.manager.disable
+    return *of_torch, *exactly, *heard, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), *others
 
 
 def test_nothing_of_a_file_stays_behind(tmp_path):
     write(tmp_path, textwrap.dedent("""
-        import os, random, sys
+        import logging, os, random, signal, sys
         import numpy as np
         import torch
         torch.set_default_dtype(torch.float64)
@@ -123,6 +128,13 @@ def test_nothing_of_a_file_stays_behind(tmp_path):
         sys.stdout = open(os.devnull, "w")
         torch.set_num_threads(torch.get_num_threads() + 1)
         torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("medium")
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        torch.autograd.set_detect_anomaly(True)
+        logging.basicConfig(level=logging.DEBUG, force=True)
+        logging.disable(logging.INFO)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
         __import__("warnings").simplefilter("error")
     """) + NET)  # fmt: skip
     states = [torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()]
