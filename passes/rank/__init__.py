@@ -90,7 +90,8 @@ def cannot_probe(images: Images) -> str:
     if images.noise:
         return "the outputs of a network on noise do not tell how accurate it is"
     if len(images) < 16:
-        return f"{len(images)} images are too few to fit on some and probe with others"
+        shown = "one image is" if len(images) == 1 else f"{len(images)} images are"
+        return f"{shown} too few to fit on some and probe with others"
     return ""
 
 

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 #: The passes that choose which layers of one model are left out, for a budget.
 Choose = Callable[[Mapping[str, float]], Sequence[Pass]]
 
-#: By how much the best score leads a network that was healed on 128 images where healing on more could not make it win.
-#: From 128 to 512 images healing gained at most 2.3 points of accuracy (docs/healing_measured.md, "How few images").
-LEAD = 0.1
-
 
 @dataclass(frozen=True)
 class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
@@ -37,10 +33,10 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
 
     look: the passes that take a model to its graph, cuts and prices; without, no other sizes and no other networks are
     tried. choose: those that choose which layers are left out of a model; without, that is not tried. repair: those
-    that fit and heal the hybrid; they do the same for a parent without some layers, on 128 images first, and on all
-    where its score is then within `LEAD` of the best. A hybrid that is one model without some of its layers is compared
-    to the same before anything is repaired. against: other networks; over budget they are measured too, and cannot be
-    recommended.
+    that fit and heal the hybrid; they do the same for a parent without some layers: on 128 images first, where `unseen`
+    on half of all next, and on all only where its score is then near the best (`make.LEAD`, `make.HALF_LEAD`). A hybrid
+    that is one model without some of its layers is compared to the same before anything is repaired. against: other
+    networks; over budget they are measured too, and cannot be recommended.
     train: passes that trained the hybrid after its repair; each rival within the budget stands there as it is, and
     trained by them. Parts that are left out are repaired by `repair`, which holds them already.
     unseen: score what was fitted as it comes out of the first half of the images, since all is scored on the second.
@@ -85,10 +81,10 @@ class Rivals(Pass, RankOptions, BackendOptions, MemoryOptions):
         best: list[float] = []
         probe, hybrid = Probe(plan, self.rank, self.max_memory), plan.hybrid
 
-        def trails(network: GraphModule, spec: InputSpec) -> bool:
+        def trails(network: GraphModule, spec: InputSpec, lead: float) -> bool:
             found = [rival.score for rival in rivals if rival.within and rival.score is not None]
             scores = probe.scores(network, spec)
-            return probe.is_share and scores is not None and scores.mean() + LEAD < max([*best, *found])
+            return probe.is_share and scores is not None and scores.mean() + lead < max([*best, *found])
 
         maker = Maker(plan, self, trails)
         own = self._own(plan, probe, maker)

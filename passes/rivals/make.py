@@ -28,6 +28,12 @@ from .sizes import Size, at_least, between, multiples_below, saved, somewhat_sma
 if TYPE_CHECKING:
     from . import Rivals
 
+#: By how much the best score leads a network that was healed on 128 images where healing on more could not make it win.
+#: From 128 to 512 images healing gained at most 2.3 points of accuracy (docs/healing_measured.md, by images).
+LEAD = 0.1
+#: The same of one that was healed on half of the images, whose score then decides: it is made of all images where it is
+#: that near the best, since somebody may take it after all.
+HALF_LEAD = 0.05
 # A model that does not run at so many smaller sizes in succession runs at none.
 _REFUSALS = 2
 # Images that a model without some of its layers is repaired on first.
@@ -37,10 +43,11 @@ _PREVIEW_IMAGES = 128
 class Maker:
     """Makes the rivals of a plan's hybrid, as the pass says."""
 
-    def __init__(self, plan: Plan, step: Rivals, trails: Callable[[GraphModule, InputSpec], bool]):
+    def __init__(self, plan: Plan, step: Rivals, trails: Callable[[GraphModule, InputSpec, float], bool]):
         """trails: whether a network that was repaired on few images is so far behind what was made before that more
-        would not make it win."""
+        would not make it win, as they gain less than this."""
         self._plan, self._step, self._trails = plan, step, trails
+        self._halves: dict[GraphModule, GraphModule] = {}  # of networks, as they come out of the first half
         self.notes: tuple[str, ...] = ()
         self._timed = any("latency" in price for price in plan.prices)
 
@@ -108,6 +115,8 @@ class Maker:
     def from_half(self, hybrid: Hybrid | None) -> GraphModule:
         """A chain with adapters, or an ensemble of some, as it comes out of the first half of the images."""
         assert hybrid is not None
+        if hybrid.network in self._halves:
+            return self._halves[hybrid.network]
         if hybrid.members:
             return voting([self.from_half(one) for one in hybrid.members])
         if not hybrid.adapters:
@@ -207,14 +216,26 @@ class Maker:
         assert images is not None
         if len(images) < 2 * _PREVIEW_IMAGES or self._plan.hybrid.polishing is not None:
             return repair(plan), False
-        few = repair(replace(plan, images=Part(images, 0, _PREVIEW_IMAGES)))
-        if not self._trails(few.hybrid.network, plan.models[0].input):
-            return repair(plan), False
-        self.notes += (
-            f"{plan.models[0].name} without some of its layers was repaired on {_PREVIEW_IMAGES} images only: after "
-            "that it was too far behind for more to make it the best.",
-        )
-        return few, True
+        few: dict[int, Plan] = {}
+        for count, lead in self._trials(len(images)):
+            few[count] = repair(replace(plan, images=Part(images, 0, count)))
+            if self._trails(few[count].hybrid.network, plan.models[0].input, lead):
+                self.notes += (
+                    f"{plan.models[0].name} without some of its layers was repaired on {count} images only: after that "
+                    "it was too far behind for more to make it the best.",
+                )
+                return few[count], True
+        done, half = repair(plan), few.get(len(images) // 2)
+        if half is not None:
+            self._halves[done.hybrid.network] = half.hybrid.network
+        return done, False
+
+    def _trials(self, images: int) -> Iterator[tuple[int, float]]:
+        """On how many images a network is repaired before it is on all, and how near the best it then has to be. The
+        half is needed anyway where it must be scored on images that it never saw."""
+        yield _PREVIEW_IMAGES, LEAD
+        if self._step.unseen and images // 2 > _PREVIEW_IMAGES:
+            yield images // 2, HALF_LEAD
 
     def _unrepaired(self) -> Iterator[Rival]:
         """A hybrid that is one model without some of its layers, as it is before it is healed."""

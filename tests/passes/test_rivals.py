@@ -168,12 +168,28 @@ def test_a_parent_without_layers_that_trails_by_far_is_repaired_on_few_images(mo
     made = stitched(Small(8), Small(4), budget={"macs": "70%"}, images=256)
     step = Rivals(look=look(), choose=choose, repair=[Fit(), Heal()], unseen=unseen)
     for lead, images in ((-2.0, 128), (2.0, 256)):
-        monkeypatch.setattr("stitchc.passes.rivals.LEAD", lead)
+        monkeypatch.setattr("stitchc.passes.rivals.make.LEAD", lead)
         done = step(made)
         (rival,) = of(done, "parts-left-out")
         assert rival.hybrid.healing.images == images and rival.preview == (images == 128)
         assert any("repaired on 128 images" in note for note in done.notes) == rival.preview
         assert rival.score is not None and len(rival.scores) == 128
+
+
+@pytest.mark.parametrize(("lead", "images"), [(-2.0, [128, 160]), (2.0, [128, 160, 320])])
+def test_a_parent_without_layers_that_trails_on_half_of_the_images_is_not_repaired_on_all(monkeypatch, lead, images):
+    made = stitched(Small(8), Small(4), budget={"macs": "70%"}, images=320)
+    monkeypatch.setattr("stitchc.passes.rivals.make.LEAD", 2.0)
+    monkeypatch.setattr("stitchc.passes.rivals.make.HALF_LEAD", lead)
+    healed = []
+    run = Heal.run
+    monkeypatch.setattr(Heal, "run", lambda self, plan: healed.append(len(plan.images)) or run(self, plan))
+    done = Rivals(look=look(), choose=choose, repair=[Fit(), Heal()], unseen=True)(made)
+    (rival,) = of(done, "parts-left-out")
+    assert healed == [160, *images], "the hybrid's half; no half is healed twice"
+    assert rival.hybrid.healing.images == images[-1] and rival.preview == (images[-1] == 160)
+    assert any("repaired on 160 images only" in note for note in done.notes) == rival.preview
+    assert len(rival.scores) == 160
 
 
 def test_what_was_given_is_trained_as_the_hybrid_is_and_stands_beside_itself():
