@@ -45,6 +45,10 @@ _RULES = (
         "`chain` says which fragments follow one another",
     ),
     Rule(
+        (CompileOptions,), ("min_share",), lambda o: o.front is not None and o.back is not None,
+        "`front` and `back` say how much of each model there is",
+    ),
+    Rule(
         (Settings,), ("distill_weight", "temperature"), lambda o: not o.taught,
         "there is no network to learn from", "Or name one: `distill='better'`, or a `teacher`.",
     ),

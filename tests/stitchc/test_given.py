@@ -115,6 +115,7 @@ def test_a_batch_has_images():
         ({"backend": "onnxruntime"}, "nothing asks for latency"),
         ({"chain": "A:..0 / B:1..", "direction": "slow-to-fast"}, "which fragments follow"),
         ({"chain": "A:..0 / B:1..", "min_share": 0.2}, "which fragments follow"),
+        ({"front": 3, "back": 2, "min_share": 0.2}, "how much of each"),
     ],
 )
 def test_an_option_that_nothing_looks_at_is_refused(options, said):
