@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +31,9 @@ def model_of(subject: str | Path | Model, *, trust: bool = False, arch: str | Se
     """
     check_subject(subject)
     if isinstance(subject, Model):
-        from .passes.data.scores import in_eval_mode
+        from .passes.data.scores import with_eval_mode
 
-        return subject if subject.module is None else replace(subject, module=in_eval_mode(subject.module))
+        return with_eval_mode(subject)
     named = arch if arch is None or isinstance(arch, str) else archs_for([subject], arch)[0]
     if is_artifact(subject):
         if named:

@@ -208,10 +208,10 @@ class Plan(InNotebook):
 
 
 def _as_model(given: Model | nn.Module, images: Images | None) -> Model:
-    from .scores import in_eval_mode
+    from .scores import in_eval_mode, with_eval_mode
 
     if isinstance(given, Model):
-        return given if given.module is None else replace(given, module=in_eval_mode(given.module))
+        return with_eval_mode(given)
     if not hasattr(given, "state_dict"):
         raise InputError(
             f"a {type(given).__name__} is no network", "Give modules of torch, or Models, which stitchc.zoo.load makes."

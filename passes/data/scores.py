@@ -10,8 +10,8 @@ import copy
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from torch.fx import GraphModule
 
 from .errors import ModelError, TraceError, first_line, unknown
 from .out_of_memory import ran_out
+
+if TYPE_CHECKING:
+    from .model import Model
 
 #: The names that class scores go by where a network names its outputs, the surest first.
 NAMES = ("logits", "out", "output")
@@ -126,6 +129,13 @@ def in_eval_mode(module: nn.Module) -> nn.Module:
             f"a {type(module).__name__} in training mode cannot be copied: {first_line(error)}",
             "Put it into eval mode: network.eval().",
         ) from error
+
+
+def with_eval_mode(model: Model) -> Model:
+    """The model with its network as `in_eval_mode` gives it; the very same where that changes nothing."""
+    if model.module is None or (module := in_eval_mode(model.module)) is model.module:
+        return model
+    return replace(model, module=module)
 
 
 class Scoring(nn.Module):

@@ -17,6 +17,7 @@ from stitchc.rivals import Measured, with_winner
 PAIR = "digits/resnet", "digits/plain"
 GIVEN = {"budget": {"macs": "60%"}, "data": "digits", "probe_images": 64, "effort": "low", "heal_sweeps": 1,
          "front": "stage1.3", "back": "features.3", "onnx": False}  # fmt: skip
+UNHEALED = {name: value for name, value in GIVEN.items() if name != "heal_sweeps"} | {"heal": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_the_first_line_of_the_report_and_the_readme_name_the_winner(made):
 def test_the_winner_is_written_where_that_is_asked_for(tmp_path):
     """Unhealed, with layers of both left out, the stitch is worse than the second model, which is cheaper."""
     out = tmp_path / "best"
-    given = GIVEN | {"front": "stem.0", "back": "features.7", "adapter": "linear", "heal": "none"}
+    given = UNHEALED | {"front": "stem.0", "back": "features.7", "adapter": "linear"}
     plan = stitchc.compile(*PAIR, **given, best=True, out=out)
     record = json.loads((out / "plan.json").read_text())
     winner = record["recommended"]
@@ -102,7 +103,7 @@ def test_a_model_on_smaller_images_is_written_with_that_size(made, tmp_path):
 
 
 def test_rivals_can_be_declined_and_are_not_there_on_noise():
-    given = GIVEN | {"heal": "none"}
+    given = UNHEALED
     plan = stitchc.compile(*PAIR, **given, rivals="none")
     assert plan.rivals == () and plan.recommended is None and "rivals" not in plan.seconds
     noise = stitchc.compile(*PAIR, **(given | {"data": "random"}))
