@@ -12,6 +12,7 @@ from stitchc.inputs import archs_for, is_artifact, model_of, probe, probe_words
 from stitchc.options import CompileOptions
 from stitchc.passes.data.errors import InputError
 from stitchc.passes.data.model import InputSpec, Model
+from stitchc.passes.data.plan import Plan
 from stitchc.progress import Silent
 from stitchc.start import opened
 from stitchc.zoo import load
@@ -99,8 +100,8 @@ def test_a_registry_s_name_is_no_folder(tmp_path, monkeypatch):
 
 
 def test_a_loaded_model_is_itself():
-    model = Model("m", SPEC, module=nn.Identity())
-    assert model_of(model) is model
+    model = Model("m", SPEC, module=nn.Identity().eval())
+    assert model_of(model) is model and Plan.of(model).models == (model,) and Plan.of(model).models[0] is model
 
 
 def test_a_device_that_is_not_here_is_refused():
