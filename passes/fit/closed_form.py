@@ -105,12 +105,12 @@ def fit_all(
     half a minute, but never under 16 a feature if there are so many. max_memory: bytes that fitting may take at one
     moment (see `data/memory.py`); where the moments would take more there are several sweeps. store: where the weights
     of adapters are held. through: run the backs too, on what the adapters make of the held-out images, for
-    `output_residual`. roughly: take products and sums in float32, in a fifth of the time, and choose penalties by some
-    of the back's channels, evenly spaced, of which the residuals then are. final: solve
-    the weights from all images; without, only the residuals are of use, and they may be those of at most so many
-    `channels` of each back's value, evenly spaced. measured: measure the residuals of adapters that are not exactly the
-    fitted linear map; without, theirs are of that map, and there is one sweep less. progress: called with (images done,
-    images in all sweeps).
+    `output_residual`. roughly: take products and sums in float32, and choose penalties by some of the back's channels,
+    evenly spaced, of which the residuals then are: in less time, and less memory. final: solve the weights from all
+    images; without, only the residuals are of use, and they may be those of at most so many `channels` of each back's
+    value, evenly spaced. measured: measure the residuals of adapters that are not exactly the fitted linear map;
+    without, theirs are of that map, and there is one sweep less. progress: called with (images done, images in all
+    sweeps).
 
     Raises:
         InputError: the normal equations of a single adapter take more than their share of the memory.

@@ -64,8 +64,8 @@ class NormalEquations:
     front: where the design is computed from, by `reader`, one of the adapters. columns: the channels of y that each
     target takes. targets: the value that each is computed from, and the adapter that computes it. users: by the number
     of an adapter, its channels of y. most: how many channels of a target are fitted at most, evenly spaced; None for
-    all. roughly: products are taken and summed in float32, which takes half the time and half the memory. fitting,
-    held_out: the moments of the two parts of the images.
+    all. roughly: products are taken and summed in float32, in half the memory. fitting, held_out: the moments of the
+    two parts of the images.
     """
 
     front: Place

@@ -64,7 +64,7 @@ class Latency(Pass, BackendOptions):
         before = [np.cumsum(s)[:-1] for s in segments]
         assert plan.candidates is not None
         said = (
-            f"Latency was measured on a busy machine, so that figures are too large: that of {', '.join(busy)} varies."
+            f"Latency was measured on a busy machine, so it is too large: runs of {', '.join(busy)} took unlike times."
         )
         return replace(
             plan,

@@ -278,7 +278,7 @@ class Halving:
             one.values = score_of(self._rule)(said, self._reference(chain.back.model)).cpu()
             one.healed = True
             if self._fit_images.stop == self._shown.start:
-                one.trial = said
+                one.trial = said.cpu()
         self._stages.append(Stage("healed", len(self._shown), len(chosen), 1))
 
     def _other_adapters(
